@@ -1,0 +1,36 @@
+# Two commands take a bare Debian 12 or Ubuntu 24.04 to generated text: `git clone` and `make demo`.
+# Underneath: CMake and Ninja; every target here only calls them.
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+JOBS   ?= $(shell nproc)
+MODEL  ?=
+CMAKE_FLAGS ?=
+
+.PHONY: all setup build test demo install format clean
+
+all: build
+
+## setup: installs the packages of tools/packages.txt that are missing (nothing if all are there)
+setup:
+	@tools/setup.sh
+
+build: setup
+	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
+	@rm -f $(BUILD).log
+	@cmake --build $(BUILD) -j $(JOBS)
+
+test: build
+	@ctest --test-dir $(BUILD) --output-on-failure
+
+demo: build
+	@$(BUILD)/xenon run $(MODEL) "Tell me a short story about a dragon." -n 200
+
+install: build
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+format:
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,31 @@
+// A model on disk, whatever its container: a GGUF file (or split set), or a Hugging Face folder (config.json, safetensors,
+// tokenizer.json, tokenizer_config.json, chat_template.jinja or chat_template.json, generation_config.json).
+#pragma once
+
+#include "base/error.h"
+#include "format/gguf.h"
+#include "format/safetensors.h"
+
+#include <jansson.h>
+
+struct xn_source {
+    char *path;                  // as given
+    struct xn_gguf *gguf;        // exactly one of gguf ...
+    struct xn_safetensors *st;   // ... and st is set (st: a folder)
+    json_t *config;              // folder: config.json, an object; NULL for GGUF
+    json_t *tokenizer_config;    // folder: may be NULL
+    json_t *generation_config;   // folder: may be NULL
+    char *tokenizer_path;        // folder: tokenizer.json, may be NULL
+    char *chat_template;         // the model's default chat template, or NULL (both containers)
+};
+
+// Opens a GGUF file or a folder. Where `path` is a folder with a .gguf and no config.json, the error says so.
+int xn_source_open(const char *path, struct xn_source **out, struct xn_error *err);
+void xn_source_close(struct xn_source *source);
+
+size_t xn_source_n_tensors(const struct xn_source *source);
+const struct xn_tensor *xn_source_tensor_at(const struct xn_source *source, size_t i);
+const struct xn_tensor *xn_source_tensor(const struct xn_source *source, const char *name); // NULL if absent
+
+// Reads a JSON file of at most `limit` bytes; errors name file, line and column. Duplicate keys are refused.
+int xn_json_file(const char *path, size_t limit, json_t **out, struct xn_error *err);
