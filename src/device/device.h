@@ -1,0 +1,84 @@
+// What a device does, as a table of functions: describe itself, pack matrices, prepare a plan with its memory, run a step, copy cache
+// pages and states. The engine holds a `struct xn_device *` and knows nothing else of processors or GPUs.
+#pragma once
+
+#include "base/error.h"
+#include "base/log.h"
+#include "device/ops.h"
+
+#include <stdint.h>
+
+// Rows of one sequence in a batch: n_rows rows from first_row, at positions past .. past + n_rows - 1.
+struct xn_span {
+    uint32_t first_row, n_rows;
+    uint32_t past;        // positions already in the cache
+    const int32_t *pages; // page i holds positions [i * page_size, (i + 1) * page_size)
+    uint32_t slot;        // state slot
+};
+
+// One step: rows of any mix of sequences and phases. Spans cover the rows in order, without gaps; a sequence has at most one.
+struct xn_batch {
+    uint32_t n_rows;
+    const int32_t *tokens;    // [n_rows], each in [0, vocab)
+    const int32_t *positions; // [n_rows]
+    uint32_t n_spans;
+    const struct xn_span *spans;
+    uint32_t n_outputs;
+    const uint32_t *outputs; // rows whose logits are wanted, ascending
+};
+
+// Memory and sizes that a prepared plan may use.
+struct xn_limits {
+    uint32_t rows;       // the most of a batch
+    uint32_t outputs;    // the most of a batch
+    uint32_t page_size;  // positions a page
+    uint32_t pages;      // of the whole cache
+    uint32_t slots;      // of states
+    uint32_t cache_type; // XN_F32 or XN_F16; XN_TYPE_COUNT: the device's choice
+};
+
+struct xn_device_info {
+    char name[128];   // of the hardware
+    char backend[64]; // "CPU avx512", "reference", ...
+    uint32_t threads; // 0: not that kind of device
+    uint64_t memory;  // bytes
+};
+
+struct xn_device;   // begins with `const struct xn_device_table *table`
+struct xn_executor; // a plan ready to run, with its activations, cache and states
+
+struct xn_device_table {
+    void (*describe)(const struct xn_device *device, struct xn_device_info *info);
+    void (*free)(struct xn_device *device); // after its weights and executors
+
+    // Makes a matrix ready for this device's kernels. The matrix's data may be used in place: it must outlive the weights.
+    int (*pack)(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out, struct xn_error *err);
+    void (*unpack)(struct xn_device *device, struct xn_weights *weights); // frees; accepts NULL
+
+    // Allocates a plan's memory. The plan (and all it points to) must outlive the executor.
+    int (*prepare)(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
+                   struct xn_executor **out, struct xn_error *err);
+    void (*release)(struct xn_device *device, struct xn_executor *executor); // accepts NULL
+    // Bytes that prepare would allocate for cache and states / for activations.
+    void (*memory)(const struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
+                   uint64_t *cache_bytes, uint64_t *activation_bytes);
+
+    // Runs all operations for the batch and waits. Afterwards logits() holds n_outputs rows of vocab float32, until the next run.
+    int (*run)(struct xn_executor *executor, const struct xn_batch *batch, struct xn_error *err);
+    const float *(*logits)(struct xn_executor *executor);
+
+    // Cache and states between steps.
+    int (*copy_page)(struct xn_executor *executor, uint32_t from, uint32_t to, struct xn_error *err);
+    int (*copy_state)(struct xn_executor *executor, uint32_t from, uint32_t to, struct xn_error *err);
+    int (*clear_state)(struct xn_executor *executor, uint32_t slot, struct xn_error *err); // to zeros: a new sequence
+
+    // Seconds spent in each kind of operation since the last call (then reset).
+    void (*times)(struct xn_executor *executor, double seconds[XN_OP_KINDS]);
+};
+
+struct xn_device {
+    const struct xn_device_table *table;
+};
+
+// The plain-C device: one thread, every operation as ops.h writes it, float32 cache. The truth that others are held to.
+int xn_reference_device_open(struct xn_device **out, struct xn_error *err);

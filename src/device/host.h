@@ -1,0 +1,62 @@
+// The memory of an executor that lives in host memory: shared by the reference and the processor, so that a processor without a fast
+// kernel for an operation can run the plain-C one on the same data.
+#pragma once
+
+#include "device/device.h"
+
+// Keys and values of one cache layer: element of page p, kv head g, slot i, value d at ((p * kv_heads + g) * page_size + i) * size + d,
+// in the executor's cache type (XN_F32 or XN_F16).
+struct xn_host_cache {
+    void *keys, *values;
+};
+
+struct xn_host_memory {
+    const struct xn_plan *plan;
+    struct xn_limits limits;     // cache_type resolved
+    float *buffer[XN_BUFFERS];   // limits.rows x plan->width[b]; XN_ALIGN-aligned; NULL where the width is 0
+    int32_t *expert_ids;         // limits.rows x route_width
+    float *expert_weights;       // likewise
+    struct xn_host_cache *cache; // [plan->n_cache]
+    float **states;              // [plan->n_states]: slots x (conv_size + recurrent_size)
+    float *logits;               // limits.outputs x vocab
+};
+
+int xn_host_memory_init(struct xn_host_memory *memory, const struct xn_plan *plan, const struct xn_limits *limits,
+                        struct xn_error *err); // on failure *memory is empty
+void xn_host_memory_free(struct xn_host_memory *memory);
+void xn_host_memory_size(const struct xn_plan *plan, const struct xn_limits *limits, uint64_t *cache_bytes,
+                         uint64_t *activation_bytes);
+// Checks a batch against the limits and the vocabulary: an error names the first row or span that does not fit.
+int xn_host_check_batch(const struct xn_host_memory *memory, const struct xn_batch *batch, struct xn_error *err);
+void xn_host_copy_page(struct xn_host_memory *memory, uint32_t from, uint32_t to);
+void xn_host_copy_state(struct xn_host_memory *memory, uint32_t from, uint32_t to);
+void xn_host_clear_state(struct xn_host_memory *memory, uint32_t slot);
+
+static inline float *xn_host_row(const struct xn_host_memory *m, enum xn_buffer b, uint32_t row) {
+    return m->buffer[b] + (size_t)row * m->plan->width[b];
+}
+// Index of the first value (of keys: size = key_size; of values: value_size) of a position.
+static inline size_t xn_host_cache_index(const struct xn_host_memory *m, uint32_t kv_heads, uint32_t size,
+                                         const int32_t *pages, uint32_t head, uint32_t position) {
+    uint32_t page_size = m->limits.page_size;
+    size_t page = (size_t)pages[position / page_size];
+    return ((page * kv_heads + head) * page_size + position % page_size) * size;
+}
+// A state layer's slot: conv_size floats, then recurrent_size.
+static inline float *xn_host_state(const struct xn_host_memory *m, uint32_t state, uint32_t slot) {
+    const struct xn_state_layer *s = &m->plan->states[state];
+    return m->states[state] + (size_t)slot * ((size_t)s->conv_size + s->recurrent_size);
+}
+
+// Weights in host memory as the file has them.
+struct xn_weights {
+    struct xn_matrix matrix;
+    const struct xn_format *format;
+    size_t row_bytes;
+};
+// Checks a matrix (known format that decodes, whole blocks) and fills *weights.
+int xn_host_weights(const struct xn_matrix *matrix, struct xn_weights *weights, struct xn_error *err);
+// Pointer to a row of one of the matrices.
+static inline const void *xn_weights_row(const struct xn_weights *w, uint32_t index, uint32_t row) {
+    return (const char *)w->matrix.data[index] + (size_t)row * w->row_bytes;
+}
