@@ -1,0 +1,50 @@
+// A context: the cache and states of a number of sequences on one model, and the evaluation of batches over them.
+#pragma once
+
+#include "engine/model.h"
+
+#include <stdbool.h>
+
+struct xn_context_options {
+    uint32_t context;    // positions, of all sequences together; 0: what the model was trained for, at most 8,192
+    uint32_t batch;      // rows a step at the most; 0: 512
+    uint32_t sequences;  // at the most at once; 0: 1
+    uint32_t cache_type; // XN_F32, XN_F16, or XN_TYPE_COUNT for the device's choice
+    uint32_t outputs;    // logit rows a step at the most; 0: sequences
+};
+struct xn_context;
+
+int xn_context_create(struct xn_model *model, const struct xn_context_options *options, struct xn_context **out,
+                      struct xn_error *err);
+void xn_context_free(struct xn_context *context); // accepts NULL
+// The options with the choices made.
+const struct xn_context_options *xn_context_options(const struct xn_context *context);
+struct xn_model *xn_context_model(const struct xn_context *context);
+// Bytes of cache and states, and of activations.
+void xn_context_memory(const struct xn_context *context, uint64_t *cache, uint64_t *activations);
+struct xn_executor *xn_context_executor(const struct xn_context *context);
+
+// Sequences are small numbers. A new one is empty.
+int xn_sequence_new(struct xn_context *context, uint32_t *sequence, struct xn_error *err);
+void xn_sequence_free(struct xn_context *context, uint32_t sequence);
+uint32_t xn_sequence_length(const struct xn_context *context, uint32_t sequence); // positions evaluated
+// A copy with its own future: full cache pages are shared, the last one and the states are copied.
+int xn_sequence_fork(struct xn_context *context, uint32_t from, uint32_t *sequence, struct xn_error *err);
+// Drops all positions from `length` on. A model with recurrent states can only be cut to 0 or to its length.
+int xn_sequence_cut(struct xn_context *context, uint32_t sequence, uint32_t length, struct xn_error *err);
+
+// One row of a step: the next token of a sequence. Rows of a sequence stand in their order; sequences may be mixed at will.
+struct xn_feed {
+    uint32_t sequence;
+    int32_t token;
+    bool logits; // wanted after this token
+};
+// Evaluates n <= options.batch rows. On an error no sequence has changed length.
+int xn_eval(struct xn_context *context, const struct xn_feed *feeds, uint32_t n, struct xn_error *err);
+// After xn_eval: the logits (vocab floats) of feed i, which asked for them; valid until the next xn_eval.
+const float *xn_eval_logits(const struct xn_context *context, uint32_t i);
+
+// Appends n tokens to one sequence in steps of options.batch, with progress ("prompt", tokens); the logits after the last are then
+// those of xn_eval_logits(context, UINT32_MAX).
+int xn_eval_prompt(struct xn_context *context, uint32_t sequence, const int32_t *tokens, uint32_t n,
+                   const struct xn_progress *progress, struct xn_error *err);
