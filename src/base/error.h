@@ -1,8 +1,8 @@
 // Errors as values: how every function of the library reports failure.
 //
-// A function that can fail returns `int`: XN_OK (0) or a negative `enum xn_status`, and takes a `struct xn_error *err` as its
-// last parameter, which it fills with one line for a person: what was being read or done (file, offset, key), what was
-// found, and what was expected. `err` may be NULL. Nothing below the command prints or exits.
+// A function that can fail returns `int`: XN_OK (0) or a negative `enum xn_status`, and takes a `struct xn_error *err`
+// as its last parameter, which it fills with one line for a person: what was being read or done (file, offset, key),
+// what was found, and what was expected. `err` may be NULL. Nothing below the command prints or exits.
 #pragma once
 
 // One list feeds the enum and the names.
@@ -30,8 +30,7 @@ struct xn_error {
 };
 
 // Fills *err (where not NULL) from a printf format and returns `status`, so that a caller writes `return xn_fail(...)`.
-int xn_fail(struct xn_error *err, enum xn_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+int xn_fail(struct xn_error *err, enum xn_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 // As xn_fail for a failed system call: appends ": " and the text of `errno_value`.
 int xn_fail_errno(struct xn_error *err, int errno_value, const char *format, ...) __attribute__((format(printf, 3, 4)));

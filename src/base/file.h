@@ -23,8 +23,8 @@ bool xn_is_directory(const char *path);
 bool xn_file_exists(const char *path);
 char *xn_path_join(const char *folder, const char *name); // free(); NULL without memory
 
-// An output that appears under its name only when xn_output_commit succeeds; until then, and for ever after a failure or
-// xn_output_abort, the name holds what it held before. Commit and abort both free the handle (and accept NULL).
+// An output that appears under its name only when xn_output_commit succeeds; until then, and for ever after a failure
+// or xn_output_abort, the name holds what it held before. Commit and abort both free the handle (and accept NULL).
 struct xn_output;
 int xn_output_open(const char *path, struct xn_output **out, struct xn_error *err);
 int xn_output_write(struct xn_output *out, const void *data, size_t size, struct xn_error *err);

@@ -12,8 +12,8 @@ typedef void xn_log_sink(void *user, enum xn_log_level level, const char *line);
 void xn_log_set_sink(xn_log_sink *sink, void *user);
 void xn_log(enum xn_log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-// Progress of a long piece of work. Called with 0 <= done <= total (bytes, tokens, ... as `what` says); a nonzero result asks
-// the work to stop, which then fails with XN_ERR_CANCELLED.
+// Progress of a long piece of work. Called with 0 <= done <= total (bytes, tokens, ... as `what` says); a nonzero
+// result asks the work to stop, which then fails with XN_ERR_CANCELLED.
 struct xn_progress {
     int (*report)(void *user, const char *what, uint64_t done, uint64_t total);
     void *user;

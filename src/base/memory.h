@@ -1,5 +1,5 @@
-// All allocation of the library: sizes checked for overflow, buffers aligned for the widest vector, an arena for what lives
-// and dies together.
+// All allocation of the library: sizes checked for overflow, buffers aligned for the widest vector, an arena for what
+// lives and dies together.
 #pragma once
 
 #include <stddef.h>
@@ -8,16 +8,16 @@
 #define XN_ALIGN 64 // bytes: a cache line, and a 512-bit vector
 
 // Each returns NULL when there is no memory or n * size does not fit a size_t; the memory is freed with free().
-void *xn_alloc(size_t n, size_t size);                   // n * size bytes, not initialised
-void *xn_alloc_zero(size_t n, size_t size);              // the same, zeroed
-void *xn_realloc(void *p, size_t n, size_t size);        // as reallocarray
-void *xn_alloc_aligned(size_t n, size_t size);           // XN_ALIGN-aligned, zeroed
-char *xn_strndup(const char *s, size_t n);               // a copy, NUL-terminated
+void *xn_alloc(size_t n, size_t size);            // n * size bytes, not initialised
+void *xn_alloc_zero(size_t n, size_t size);       // the same, zeroed
+void *xn_realloc(void *p, size_t n, size_t size); // as reallocarray
+void *xn_alloc_aligned(size_t n, size_t size);    // XN_ALIGN-aligned, zeroed
+char *xn_strndup(const char *s, size_t n);        // a copy, NUL-terminated
 char *xn_strdup(const char *s);
 char *xn_format(const char *format, ...) __attribute__((format(printf, 1, 2))); // as asprintf; NULL without memory
 
-// Grows *items (elements of `size` bytes) so that it holds at least `want`; doubles. Returns 0, or -1 without memory (then
-// *items and *capacity are as before).
+// Grows *items (elements of `size` bytes) so that it holds at least `want`; doubles. Returns 0, or -1 without memory
+// (then *items and *capacity are as before).
 int xn_grow(void **items, size_t *capacity, size_t want, size_t size);
 #define XN_GROW(array, capacity, want) xn_grow((void **)&(array), &(capacity), (want), sizeof *(array))
 

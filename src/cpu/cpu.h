@@ -11,9 +11,9 @@ enum xn_cpu_level {
     XN_CPU_AVX512VNNI, // and VNNI, BF16
     XN_CPU_LEVELS,
 };
-const char *xn_cpu_level_name(enum xn_cpu_level level);             // "c", "avx2", "avx512", "avx512vnni"
-int xn_cpu_level_from_name(const char *name);                       // -1: unknown
-enum xn_cpu_level xn_cpu_level_detect(void);                        // the highest that processor and kernel allow
+const char *xn_cpu_level_name(enum xn_cpu_level level); // "c", "avx2", "avx512", "avx512vnni"
+int xn_cpu_level_from_name(const char *name);           // -1: unknown
+enum xn_cpu_level xn_cpu_level_detect(void);            // the highest that processor and kernel allow
 
 struct xn_cpu_options {
     int threads;             // 0: one a physical core that this process may use (affinity and cgroup quota respected)

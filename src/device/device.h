@@ -1,5 +1,6 @@
-// What a device does, as a table of functions: describe itself, pack matrices, prepare a plan with its memory, run a step, copy cache
-// pages and states. The engine holds a `struct xn_device *` and knows nothing else of processors or GPUs.
+// What a device does, as a table of functions: describe itself, pack matrices, prepare a plan with its memory, run a
+// step, copy cache pages and states. The engine holds a `struct xn_device *` and knows nothing else of processors or
+// GPUs.
 #pragma once
 
 #include "base/error.h"
@@ -16,7 +17,8 @@ struct xn_span {
     uint32_t slot;        // state slot
 };
 
-// One step: rows of any mix of sequences and phases. Spans cover the rows in order, without gaps; a sequence has at most one.
+// One step: rows of any mix of sequences and phases. Spans cover the rows in order, without gaps; a sequence has at
+// most one.
 struct xn_batch {
     uint32_t n_rows;
     const int32_t *tokens;    // [n_rows], each in [0, vocab)
@@ -51,8 +53,10 @@ struct xn_device_table {
     void (*describe)(const struct xn_device *device, struct xn_device_info *info);
     void (*free)(struct xn_device *device); // after its weights and executors
 
-    // Makes a matrix ready for this device's kernels. The matrix's data may be used in place: it must outlive the weights.
-    int (*pack)(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out, struct xn_error *err);
+    // Makes a matrix ready for this device's kernels. The matrix's data may be used in place: it must outlive the
+    // weights.
+    int (*pack)(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out,
+                struct xn_error *err);
     void (*unpack)(struct xn_device *device, struct xn_weights *weights); // frees; accepts NULL
 
     // Allocates a plan's memory. The plan (and all it points to) must outlive the executor.
@@ -63,7 +67,8 @@ struct xn_device_table {
     void (*memory)(const struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                    uint64_t *cache_bytes, uint64_t *activation_bytes);
 
-    // Runs all operations for the batch and waits. Afterwards logits() holds n_outputs rows of vocab float32, until the next run.
+    // Runs all operations for the batch and waits. Afterwards logits() holds n_outputs rows of vocab float32, until the
+    // next run.
     int (*run)(struct xn_executor *executor, const struct xn_batch *batch, struct xn_error *err);
     const float *(*logits)(struct xn_executor *executor);
 

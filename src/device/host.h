@@ -1,11 +1,11 @@
-// The memory of an executor that lives in host memory: shared by the reference and the processor, so that a processor without a fast
-// kernel for an operation can run the plain-C one on the same data.
+// The memory of an executor that lives in host memory: shared by the reference and the processor, so that a processor
+// without a fast kernel for an operation can run the plain-C one on the same data.
 #pragma once
 
 #include "device/device.h"
 
-// Keys and values of one cache layer: element of page p, kv head g, slot i, value d at ((p * kv_heads + g) * page_size + i) * size + d,
-// in the executor's cache type (XN_F32 or XN_F16).
+// Keys and values of one cache layer: element of page p, kv head g, slot i, value d at ((p * kv_heads + g) * page_size
+// + i) * size + d, in the executor's cache type (XN_F32 or XN_F16).
 struct xn_host_cache {
     void *keys, *values;
 };

@@ -1,9 +1,9 @@
-// The fused operations: what a device does. Each has its shapes and mathematics here, a plain-C version in reference/, and
-// a kernel on each device that is held to it.
+// The fused operations: what a device does. Each has its shapes and mathematics here, a plain-C version in reference/,
+// and a kernel on each device that is held to it.
 //
-// Activations are float32 rows in numbered buffers, one row a row of the batch: B[r] is row r of buffer B, and a buffer's width is
-// fixed by the plan. X is the residual stream (hidden wide). A step runs the plan's operations in order; each sees all that
-// the ones before it wrote.
+// Activations are float32 rows in numbered buffers, one row a row of the batch: B[r] is row r of buffer B, and a
+// buffer's width is fixed by the plan. X is the residual stream (hidden wide). A step runs the plan's operations in
+// order; each sees all that the ones before it wrote.
 #pragma once
 
 #include "model/recipe.h"
@@ -50,8 +50,9 @@ enum xn_part_target {
     XN_TO_KEYS,   // of cache layer `cache`, at the row's position
     XN_TO_VALUES, // likewise
 };
-// One product of a `project`: y = W n + bias. y is then taken as heads of head_stride values of which the first head_size are
-// normalised (each head alone, or all heads as one vector if norm_whole) and rotated at the row's position.
+// One product of a `project`: y = W n + bias. y is then taken as heads of head_stride values of which the first
+// head_size are normalised (each head alone, or all heads as one vector if norm_whole) and rotated at the row's
+// position.
 struct xn_part {
     const struct xn_weights *weights;
     const float *bias;
@@ -86,8 +87,9 @@ struct xn_op_attend {
     bool output_gate;
 };
 
-// Gated delta rule with its convolution, gate and norm. From Q (q, k, v), Z, BETA, ALPHA; for each sequence in order of position, with
-// the state S (key_size x value_size a value head) and the last kernel - 1 rows of Q in the sequence's state slot:
+// Gated delta rule with its convolution, gate and norm. From Q (q, k, v), Z, BETA, ALPHA; for each sequence in order of
+// position, with the state S (key_size x value_size a value head) and the last kernel - 1 rows of Q in the sequence's
+// state slot:
 //   c = silu(conv(Q));  q, k: divided by their L2 norm, sqrt(sum + 1e-6), for each key head; q also by sqrt(key_size)
 //   g = exp(decay_rate * softplus(ALPHA + dt_bias)),  b = sigmoid(BETA)          for each value head
 //   S = g S;  d = b (v - S^T k);  S = S + k d^T;  o = S^T q
@@ -118,10 +120,10 @@ struct xn_op_gate {
     enum xn_activation activation;
 };
 
-// n = norm(X[r]); t = W n + bias; scores s = softmax(t) or sigmoid(t); the `used` best of s + selection_bias (ties: the lower
-// index first), within the groups_used best groups (a group's rank: sum of its two best s + selection_bias) when groups > 1;
-// weights w = s of the chosen, divided by their sum (normalize; + 1e-20 for sigmoid), times scale. Written to the step's routing:
-// ids and weights of row r, best first. shared_router: GATE[r] = sigmoid(row . n).
+// n = norm(X[r]); t = W n + bias; scores s = softmax(t) or sigmoid(t); the `used` best of s + selection_bias (ties: the
+// lower index first), within the groups_used best groups (a group's rank: sum of its two best s + selection_bias) when
+// groups > 1; weights w = s of the chosen, divided by their sum (normalize; + 1e-20 for sigmoid), times scale. Written
+// to the step's routing: ids and weights of row r, best first. shared_router: GATE[r] = sigmoid(row . n).
 struct xn_op_route {
     struct xn_norm norm;
     const struct xn_weights *router;
@@ -183,10 +185,10 @@ struct xn_state_layer {
 struct xn_plan {
     struct xn_op *ops;
     uint32_t n_ops;
-    uint32_t width[XN_BUFFERS];  // floats a row; 0: not used
+    uint32_t width[XN_BUFFERS]; // floats a row; 0: not used
     uint32_t hidden, vocab;
-    uint32_t route_width;        // experts used a row, the most of any layer; 0: no routing
-    uint32_t n_experts;          // the most of any layer
+    uint32_t route_width; // experts used a row, the most of any layer; 0: no routing
+    uint32_t n_experts;   // the most of any layer
     struct xn_cache_layer *cache;
     uint32_t n_cache;
     struct xn_state_layer *states;

@@ -33,7 +33,8 @@ int xn_sequence_fork(struct xn_context *context, uint32_t from, uint32_t *sequen
 // Drops all positions from `length` on. A model with recurrent states can only be cut to 0 or to its length.
 int xn_sequence_cut(struct xn_context *context, uint32_t sequence, uint32_t length, struct xn_error *err);
 
-// One row of a step: the next token of a sequence. Rows of a sequence stand in their order; sequences may be mixed at will.
+// One row of a step: the next token of a sequence. Rows of a sequence stand in their order; sequences may be mixed at
+// will.
 struct xn_feed {
     uint32_t sequence;
     int32_t token;
@@ -44,7 +45,7 @@ int xn_eval(struct xn_context *context, const struct xn_feed *feeds, uint32_t n,
 // After xn_eval: the logits (vocab floats) of feed i, which asked for them; valid until the next xn_eval.
 const float *xn_eval_logits(const struct xn_context *context, uint32_t i);
 
-// Appends n tokens to one sequence in steps of options.batch, with progress ("prompt", tokens); the logits after the last are then
-// those of xn_eval_logits(context, UINT32_MAX).
+// Appends n tokens to one sequence in steps of options.batch, with progress ("prompt", tokens); the logits after the
+// last are then those of xn_eval_logits(context, UINT32_MAX).
 int xn_eval_prompt(struct xn_context *context, uint32_t sequence, const int32_t *tokens, uint32_t n,
                    const struct xn_progress *progress, struct xn_error *err);

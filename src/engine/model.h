@@ -13,13 +13,13 @@ struct xn_model {
     struct xn_template *chat;       // NULL where the source has no template
     struct xn_device *device;       // not owned
     struct xn_plan plan;
-    struct xn_weights **weights;    // all that were packed
+    struct xn_weights **weights; // all that were packed
     size_t n_weights, weights_capacity;
-    struct xn_arena arena;          // of the plan
+    struct xn_arena arena; // of the plan
 };
 
-// Opens GGUF or folder, reads the recipe, packs every matrix on the device (with progress), and builds the plan. A model without a
-// usable tokenizer opens; the reason is logged. The device must outlive the model.
-int xn_model_open(const char *path, struct xn_device *device, const struct xn_progress *progress,
-                  struct xn_model **out, struct xn_error *err);
+// Opens GGUF or folder, reads the recipe, packs every matrix on the device (with progress), and builds the plan. A
+// model without a usable tokenizer opens; the reason is logged. The device must outlive the model.
+int xn_model_open(const char *path, struct xn_device *device, const struct xn_progress *progress, struct xn_model **out,
+                  struct xn_error *err);
 void xn_model_close(struct xn_model *model); // accepts NULL

@@ -1,0 +1,184 @@
+#include "device/host.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+const char *xn_op_name(enum xn_op_kind kind) {
+    static const char *const names[XN_OP_KINDS] = {
+        [XN_OP_EMBED] = "embed",         [XN_OP_PROJECT] = "project",         [XN_OP_ATTEND] = "attend",
+        [XN_OP_DELTA_NET] = "delta_net", [XN_OP_PROJECT_ADD] = "project_add", [XN_OP_GATE] = "gate",
+        [XN_OP_ROUTE] = "route",         [XN_OP_EXPERT_GATE] = "expert_gate", [XN_OP_EXPERT_ADD] = "expert_add",
+        [XN_OP_HEAD] = "head",
+    };
+    return (unsigned)kind < XN_OP_KINDS ? names[kind] : "?";
+}
+
+// Bytes of one value of the cache.
+static size_t cache_value_bytes(const struct xn_limits *limits) {
+    return limits->cache_type == XN_F16 ? 2 : 4;
+}
+
+static size_t positions(const struct xn_limits *limits) {
+    return (size_t)limits->pages * limits->page_size;
+}
+
+// The product of the sizes below fits a size_t: each factor is a uint32_t, and the allocators check what is multiplied
+// last.
+int xn_host_memory_init(struct xn_host_memory *memory, const struct xn_plan *plan, const struct xn_limits *limits,
+                        struct xn_error *err) {
+    *memory = (struct xn_host_memory){.plan = plan, .limits = *limits};
+    uint64_t cache_bytes, activation_bytes;
+    xn_host_memory_size(plan, limits, &cache_bytes, &activation_bytes);
+    for (int b = 0; b < XN_BUFFERS; b++)
+        if (plan->width[b] && !(memory->buffer[b] = xn_alloc_aligned((size_t)limits->rows * plan->width[b], 4)))
+            goto no_memory;
+    if (plan->route_width) {
+        memory->expert_ids = xn_alloc_aligned((size_t)limits->rows * plan->route_width, sizeof *memory->expert_ids);
+        memory->expert_weights =
+            xn_alloc_aligned((size_t)limits->rows * plan->route_width, sizeof *memory->expert_weights);
+        if (!memory->expert_ids || !memory->expert_weights) goto no_memory;
+    }
+    memory->cache = xn_alloc_zero(plan->n_cache, sizeof *memory->cache);
+    memory->states = xn_alloc_zero(plan->n_states, sizeof *memory->states);
+    if (!memory->cache || !memory->states) goto no_memory;
+    for (uint32_t i = 0; i < plan->n_cache; i++) {
+        const struct xn_cache_layer *c = &plan->cache[i];
+        size_t heads = positions(limits) * c->kv_heads;
+        memory->cache[i].keys = xn_alloc_aligned(heads, c->key_size * cache_value_bytes(limits));
+        memory->cache[i].values = xn_alloc_aligned(heads, c->value_size * cache_value_bytes(limits));
+        if (!memory->cache[i].keys || !memory->cache[i].values) goto no_memory;
+    }
+    for (uint32_t i = 0; i < plan->n_states; i++) {
+        size_t size = (size_t)plan->states[i].conv_size + plan->states[i].recurrent_size;
+        if (!(memory->states[i] = xn_alloc_aligned(limits->slots, size * sizeof(float)))) goto no_memory;
+    }
+    if (!(memory->logits = xn_alloc_aligned((size_t)limits->outputs * plan->vocab, sizeof(float)))) goto no_memory;
+    return XN_OK;
+
+no_memory:
+    xn_host_memory_free(memory);
+    return xn_fail(err, XN_ERR_NOMEM,
+                   "no memory for a cache of %.1f MB (%u pages of %u positions, %u slots) and activations of %.1f MB",
+                   (double)cache_bytes / 1e6, limits->pages, limits->page_size, limits->slots,
+                   (double)activation_bytes / 1e6);
+}
+
+void xn_host_memory_free(struct xn_host_memory *memory) {
+    for (int b = 0; b < XN_BUFFERS; b++)
+        free(memory->buffer[b]);
+    free(memory->expert_ids);
+    free(memory->expert_weights);
+    for (uint32_t i = 0; memory->cache && i < memory->plan->n_cache; i++) {
+        free(memory->cache[i].keys);
+        free(memory->cache[i].values);
+    }
+    for (uint32_t i = 0; memory->states && i < memory->plan->n_states; i++)
+        free(memory->states[i]);
+    free(memory->cache);
+    free(memory->states);
+    free(memory->logits);
+    *memory = (struct xn_host_memory){0};
+}
+
+void xn_host_memory_size(const struct xn_plan *plan, const struct xn_limits *limits, uint64_t *cache_bytes,
+                         uint64_t *activation_bytes) {
+    uint64_t cache = 0, activations = 0;
+    for (uint32_t i = 0; i < plan->n_cache; i++) {
+        const struct xn_cache_layer *c = &plan->cache[i];
+        cache += (uint64_t)positions(limits) * c->kv_heads * ((uint64_t)c->key_size + c->value_size) *
+                 cache_value_bytes(limits);
+    }
+    for (uint32_t i = 0; i < plan->n_states; i++)
+        cache += (uint64_t)limits->slots * ((uint64_t)plan->states[i].conv_size + plan->states[i].recurrent_size) * 4;
+    for (int b = 0; b < XN_BUFFERS; b++)
+        activations += (uint64_t)limits->rows * plan->width[b] * 4;
+    activations += (uint64_t)limits->rows * plan->route_width * 8 + (uint64_t)limits->outputs * plan->vocab * 4;
+    *cache_bytes = cache;
+    *activation_bytes = activations;
+}
+
+static int check_span(const struct xn_host_memory *memory, const struct xn_batch *batch, uint32_t i, uint32_t row,
+                      struct xn_error *err) {
+    const struct xn_span *s = &batch->spans[i];
+    const struct xn_limits *limits = &memory->limits;
+    if (s->first_row != row || s->n_rows == 0 || s->n_rows > batch->n_rows - row)
+        return xn_fail(err, XN_ERR_ARGUMENT, "batch: span %u has rows [%u, +%u), row %u of %u expected next", i,
+                       s->first_row, s->n_rows, row, batch->n_rows);
+    uint64_t end = (uint64_t)s->past + s->n_rows;
+    if (end > positions(limits))
+        return xn_fail(err, XN_ERR_LIMIT, "batch: span %u ends at position %llu, the cache has %zu", i,
+                       (unsigned long long)end, positions(limits));
+    if (memory->plan->n_states && s->slot >= limits->slots)
+        return xn_fail(err, XN_ERR_ARGUMENT, "batch: span %u has state slot %u of %u", i, s->slot, limits->slots);
+    for (uint64_t p = 0; memory->plan->n_cache && p * limits->page_size < end; p++)
+        if (s->pages[p] < 0 || (uint32_t)s->pages[p] >= limits->pages)
+            return xn_fail(err, XN_ERR_ARGUMENT, "batch: span %u has cache page %d of %u", i, s->pages[p],
+                           limits->pages);
+    for (uint32_t r = 0; r < s->n_rows; r++)
+        if (batch->positions[row + r] < 0 || (uint32_t)batch->positions[row + r] != s->past + r)
+            return xn_fail(err, XN_ERR_ARGUMENT, "batch: row %u is at position %d, %u expected", row + r,
+                           batch->positions[row + r], s->past + r);
+    return XN_OK;
+}
+
+int xn_host_check_batch(const struct xn_host_memory *memory, const struct xn_batch *batch, struct xn_error *err) {
+    const struct xn_limits *limits = &memory->limits;
+    if (batch->n_rows == 0 || batch->n_rows > limits->rows || batch->n_outputs > limits->outputs)
+        return xn_fail(err, XN_ERR_LIMIT, "batch: %u rows and %u outputs, at least 1 and at most %u and %u expected",
+                       batch->n_rows, batch->n_outputs, limits->rows, limits->outputs);
+    for (uint32_t r = 0; r < batch->n_rows; r++)
+        if (batch->tokens[r] < 0 || (uint32_t)batch->tokens[r] >= memory->plan->vocab)
+            return xn_fail(err, XN_ERR_ARGUMENT, "batch: row %u is token %d, the vocabulary has %u", r,
+                           batch->tokens[r], memory->plan->vocab);
+    uint32_t row = 0;
+    for (uint32_t i = 0; i < batch->n_spans; i++) {
+        XN_TRY(check_span(memory, batch, i, row, err));
+        row += batch->spans[i].n_rows;
+    }
+    if (row != batch->n_rows)
+        return xn_fail(err, XN_ERR_ARGUMENT, "batch: spans cover %u rows of %u", row, batch->n_rows);
+    for (uint32_t o = 0; o < batch->n_outputs; o++)
+        if (batch->outputs[o] >= batch->n_rows || (o && batch->outputs[o] <= batch->outputs[o - 1]))
+            return xn_fail(err, XN_ERR_ARGUMENT, "batch: output %u is row %u, ascending rows below %u expected", o,
+                           batch->outputs[o], batch->n_rows);
+    return XN_OK;
+}
+
+void xn_host_copy_page(struct xn_host_memory *memory, uint32_t from, uint32_t to) {
+    for (uint32_t i = 0; i < memory->plan->n_cache; i++) {
+        const struct xn_cache_layer *c = &memory->plan->cache[i];
+        size_t values = (size_t)memory->limits.page_size * c->kv_heads * cache_value_bytes(&memory->limits);
+        char *keys = memory->cache[i].keys, *vals = memory->cache[i].values;
+        memcpy(keys + to * values * c->key_size, keys + from * values * c->key_size, values * c->key_size);
+        memcpy(vals + to * values * c->value_size, vals + from * values * c->value_size, values * c->value_size);
+    }
+}
+
+void xn_host_copy_state(struct xn_host_memory *memory, uint32_t from, uint32_t to) {
+    for (uint32_t i = 0; i < memory->plan->n_states; i++) {
+        size_t size = (size_t)memory->plan->states[i].conv_size + memory->plan->states[i].recurrent_size;
+        memcpy(xn_host_state(memory, i, to), xn_host_state(memory, i, from), size * sizeof(float));
+    }
+}
+
+void xn_host_clear_state(struct xn_host_memory *memory, uint32_t slot) {
+    for (uint32_t i = 0; i < memory->plan->n_states; i++) {
+        size_t size = (size_t)memory->plan->states[i].conv_size + memory->plan->states[i].recurrent_size;
+        memset(xn_host_state(memory, i, slot), 0, size * sizeof(float));
+    }
+}
+
+int xn_host_weights(const struct xn_matrix *matrix, struct xn_weights *weights, struct xn_error *err) {
+    const struct xn_format *format = xn_format_of(matrix->type);
+    const char *name = matrix->name ? matrix->name : "matrix";
+    if (!format || !format->decode)
+        return xn_fail(err, XN_ERR_UNSUPPORTED, "%s: type %u holds no weights", name, matrix->type);
+    size_t row_bytes;
+    if (!xn_format_bytes(format, matrix->cols, &row_bytes))
+        return xn_fail(err, XN_ERR_FORMAT, "%s: rows of %u values, a multiple of %u expected for %s", name,
+                       matrix->cols, format->block_values, format->name);
+    *weights = (struct xn_weights){.matrix = *matrix, .format = format, .row_bytes = row_bytes};
+    return XN_OK;
+}

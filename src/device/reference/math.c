@@ -1,0 +1,98 @@
+#include "device/reference/math.h"
+
+#include "quant/half.h"
+
+#include <math.h>
+#include <string.h>
+
+int xn_ref_scratch(size_t n, float **out, struct xn_error *err) {
+    *out = xn_alloc_aligned(n, sizeof **out);
+    return *out ? XN_OK : xn_fail(err, XN_ERR_NOMEM, "no memory for %zu values of scratch", n);
+}
+
+float xn_sigmoid(float x) {
+    return 1.0f / (1.0f + expf(-x));
+}
+
+float xn_activate(enum xn_activation activation, float x) {
+    switch (activation) {
+    case XN_ACT_SILU:
+        return x * xn_sigmoid(x);
+    case XN_ACT_GELU:
+        return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
+    case XN_ACT_GELU_TANH:
+        return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+    case XN_ACT_RELU:
+        return x > 0 ? x : 0;
+    case XN_ACT_RELU2:
+        return x > 0 ? x * x : 0;
+    case XN_ACTIVATIONS:
+        break;
+    }
+    return x;
+}
+
+void xn_ref_norm(const struct xn_norm *norm, const float *x, float *out, uint32_t n) {
+    if (norm->kind == XN_NORM_NONE) {
+        if (out != x) memcpy(out, x, n * sizeof *x);
+        return;
+    }
+    double mean = 0, squares = 0;
+    if (norm->kind == XN_NORM_LAYER) {
+        for (uint32_t i = 0; i < n; i++)
+            mean += x[i];
+        mean /= n;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        squares += (x[i] - mean) * (x[i] - mean);
+    float scale = (float)(1.0 / sqrt(squares / n + norm->epsilon));
+    for (uint32_t i = 0; i < n; i++) {
+        float y = (x[i] - (float)mean) * scale;
+        if (norm->weight) y *= norm->weight[i];
+        if (norm->bias) y += norm->bias[i];
+        out[i] = y;
+    }
+}
+
+void xn_ref_rope(const struct xn_rope *rope, float *head, uint32_t head_size, int32_t position, bool is_query) {
+    uint32_t half = rope->dims / 2;
+    if (rope->kind != XN_ROPE_NONE) {
+        for (uint32_t i = 0; i < half; i++) {
+            float angle = (float)position * rope->frequency[i];
+            float c = cosf(angle) * rope->magnitude, s = sinf(angle) * rope->magnitude;
+            float *a = rope->kind == XN_ROPE_HALVES ? &head[i] : &head[2 * i];
+            float *b = rope->kind == XN_ROPE_HALVES ? &head[i + half] : &head[2 * i + 1];
+            float x = *a, y = *b;
+            *a = x * c - y * s;
+            *b = x * s + y * c;
+        }
+    }
+    if (is_query && rope->query_beta != 0) {
+        float t = 1.0f + rope->query_beta * logf(1.0f + floorf((float)position / (float)rope->query_period));
+        for (uint32_t i = 0; i < head_size; i++)
+            head[i] *= t;
+    }
+}
+
+void xn_ref_product(const struct xn_weights *w, uint32_t index, const float *x, const float *bias, float *out,
+                    float *scratch) {
+    uint32_t k = w->matrix.cols;
+    for (uint32_t i = 0; i < w->matrix.rows; i++) {
+        w->format->decode(xn_weights_row(w, index, i), scratch, k);
+        double sum = bias ? bias[i] : 0;
+        for (uint32_t j = 0; j < k; j++)
+            sum += (double)scratch[j] * x[j];
+        out[i] = (float)sum;
+    }
+}
+
+float xn_ref_cache_load(uint32_t cache_type, const void *cache, size_t i) {
+    return cache_type == XN_F16 ? xn_f16_to_f32(((const uint16_t *)cache)[i]) : ((const float *)cache)[i];
+}
+
+void xn_ref_cache_store(uint32_t cache_type, void *cache, size_t i, float value) {
+    if (cache_type == XN_F16)
+        ((uint16_t *)cache)[i] = xn_f32_to_f16(value);
+    else
+        ((float *)cache)[i] = value;
+}
