@@ -1,0 +1,115 @@
+#include "engine/model.h"
+
+#include "engine/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// What the packing of a model's matrices needs: the model, and how far it is.
+struct packing {
+    struct xn_model *model;
+    const struct xn_progress *progress;
+    uint64_t done, total;
+    // Matrices packed so far, to give the same weights to the same data (a tied head).
+    const void **first_data;
+    size_t first_capacity;
+};
+
+static uint64_t matrix_bytes(const struct xn_matrix *m) {
+    const struct xn_format *f = xn_format_of(m->type);
+    size_t bytes = 0;
+    if (!f || !xn_format_bytes(f, (uint64_t)m->rows * m->cols, &bytes)) return 0;
+    return (uint64_t)bytes * m->count;
+}
+
+// Touches the mapped pages, so that reading the disk is part of loading and shows as such.
+static int touch(struct packing *p, const struct xn_matrix *m, struct xn_error *err) {
+    uint64_t bytes = matrix_bytes(m) / m->count;
+    enum { STEP = 4096, REPORT = 16 << 20 };
+    volatile unsigned char sink = 0;
+    for (uint32_t i = 0; i < m->count; i++) {
+        const unsigned char *data = m->data[i];
+        for (uint64_t at = 0; at < bytes; at += REPORT) {
+            uint64_t end = bytes - at < REPORT ? bytes : at + REPORT;
+            for (uint64_t o = at; o < end; o += STEP)
+                sink ^= data[o];
+            p->done += end - at;
+            if (xn_progress_report(p->progress, "loading", p->done, p->total))
+                return xn_fail(err, XN_ERR_CANCELLED, "loading was cancelled");
+        }
+    }
+    (void)sink;
+    return XN_OK;
+}
+
+static int pack_matrix(void *user, const struct xn_matrix *matrix, struct xn_weights **out, struct xn_error *err) {
+    struct packing *p = user;
+    struct xn_model *model = p->model;
+    for (size_t i = 0; i < model->n_weights; i++)
+        if (p->first_data[i] == matrix->data[0] && matrix->count == 1) {
+            *out = model->weights[i];
+            return XN_OK;
+        }
+    if (XN_GROW(model->weights, model->weights_capacity, model->n_weights + 1) != 0 ||
+        XN_GROW(p->first_data, p->first_capacity, model->n_weights + 1) != 0)
+        return xn_fail(err, XN_ERR_NOMEM, "no memory for the list of weights");
+    XN_TRY(touch(p, matrix, err));
+    XN_TRY(model->device->table->pack(model->device, matrix, out, err));
+    p->first_data[model->n_weights] = matrix->data[0];
+    model->weights[model->n_weights++] = *out;
+    return XN_OK;
+}
+
+static int build_plan(struct xn_model *model, const struct xn_progress *progress, struct xn_error *err) {
+    struct packing p = {.model = model, .progress = progress, .total = xn_recipe_sizes(&model->recipe).bytes};
+    int status = xn_plan_build(&model->recipe, pack_matrix, &p, &model->arena, &model->plan, err);
+    free(p.first_data);
+    return status;
+}
+
+// A model without a usable tokenizer or template still runs on token ids.
+static void open_text(struct xn_model *model) {
+    struct xn_error err;
+    if (xn_tokenizer_from_source(model->source, &model->tokenizer, &err) != XN_OK) {
+        model->tokenizer = NULL;
+        xn_log(XN_LOG_WARNING, "no tokenizer: %s", err.message);
+    }
+    const char *chat = model->source->chat_template;
+    if (chat && xn_template_parse(chat, strlen(chat), "chat template", &model->chat, &err) != XN_OK) {
+        model->chat = NULL;
+        xn_log(XN_LOG_WARNING, "no chat template: %s", err.message);
+    }
+}
+
+int xn_model_open(const char *path, struct xn_device *device, const struct xn_progress *progress, struct xn_model **out,
+                  struct xn_error *err) {
+    struct xn_model *model = xn_alloc_zero(1, sizeof *model);
+    if (!model) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", path);
+    model->device = device;
+    int status = xn_source_open(path, &model->source, err);
+    if (status == XN_OK) status = xn_recipe_read(model->source, &model->recipe, err);
+    if (status == XN_OK) {
+        status = build_plan(model, progress, err);
+        if (status != XN_OK) status = xn_error_context(err, status, "%s", path);
+    }
+    if (status != XN_OK) {
+        xn_model_close(model);
+        return status;
+    }
+    open_text(model);
+    *out = model;
+    return XN_OK;
+}
+
+void xn_model_close(struct xn_model *model) {
+    if (!model) return;
+    for (size_t i = 0; i < model->n_weights; i++)
+        model->device->table->unpack(model->device, model->weights[i]);
+    free(model->weights);
+    xn_arena_free(&model->arena);
+    xn_template_free(model->chat);
+    xn_tokenizer_free(model->tokenizer);
+    xn_recipe_free(&model->recipe);
+    xn_source_close(model->source);
+    free(model);
+}
