@@ -1,5 +1,5 @@
-// GGUF v2 and v3 (the container of llama.cpp): metadata and tensors of one file or a split set, read by mapping; written too.
-// Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+// GGUF v2 and v3 (the container of llama.cpp): metadata and tensors of one file or a split set, read by mapping;
+// written too. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 #pragma once
 
 #include "base/error.h"
@@ -8,8 +8,20 @@
 #include <stdbool.h>
 
 enum xn_gguf_kind {
-    XN_GGUF_U8, XN_GGUF_I8, XN_GGUF_U16, XN_GGUF_I16, XN_GGUF_U32, XN_GGUF_I32, XN_GGUF_F32, XN_GGUF_BOOL,
-    XN_GGUF_STRING, XN_GGUF_ARRAY, XN_GGUF_U64, XN_GGUF_I64, XN_GGUF_F64, XN_GGUF_KINDS,
+    XN_GGUF_U8,
+    XN_GGUF_I8,
+    XN_GGUF_U16,
+    XN_GGUF_I16,
+    XN_GGUF_U32,
+    XN_GGUF_I32,
+    XN_GGUF_F32,
+    XN_GGUF_BOOL,
+    XN_GGUF_STRING,
+    XN_GGUF_ARRAY,
+    XN_GGUF_U64,
+    XN_GGUF_I64,
+    XN_GGUF_F64,
+    XN_GGUF_KINDS,
 };
 
 // A view of a string in the mapping: not NUL-terminated.
@@ -18,7 +30,9 @@ struct xn_str {
     size_t size;
 };
 
-// One metadata entry. Scalars: n = 1. Arrays: `kind` is that of the elements, `is_array` is set.
+// One metadata entry. Scalars: n = 1. Arrays: `kind` is that of the elements, `is_array` is set. An array of arrays has
+// kind ARRAY and n inner arrays, which are checked and lie at `raw` as in the file (u32 kind, u64 count, elements; each
+// after the other).
 struct xn_gguf_value {
     const char *key; // NUL-terminated copy
     enum xn_gguf_kind kind;
@@ -26,15 +40,19 @@ struct xn_gguf_value {
     uint64_t n;
     const void *raw;              // numbers: n packed little-endian elements in the mapping, any alignment
     const struct xn_str *strings; // kind STRING: n views
+    size_t raw_bytes;             // of the value in the file (of an array: of its elements, in any kind), from raw
 };
 
 struct xn_gguf; // opaque: mappings, values, tensors
 
-// Opens a file; of a split set ("NAME-00001-of-0000N.gguf") any part may be named and all are opened. Every count, size, offset
-// and dimension is checked against the file before it is used.
+// Opens a file; of a split set ("NAME-00001-of-0000N.gguf") any part may be named and all are opened. Every count,
+// size, offset and dimension is checked against the file before it is used.
 int xn_gguf_open(const char *path, struct xn_gguf **out, struct xn_error *err);
-void xn_gguf_close(struct xn_gguf *gguf); // accepts NULL
-const char *xn_gguf_path(const struct xn_gguf *gguf);
+// The same from `size` bytes in memory, which must outlive *out; `name` stands for the file in messages. A part of a
+// split set is refused, since its other parts can't be found.
+int xn_gguf_open_memory(const void *data, size_t size, const char *name, struct xn_gguf **out, struct xn_error *err);
+void xn_gguf_close(struct xn_gguf *gguf);             // accepts NULL
+const char *xn_gguf_path(const struct xn_gguf *gguf); // of a split set: of its first part
 
 size_t xn_gguf_n_values(const struct xn_gguf *gguf);
 const struct xn_gguf_value *xn_gguf_value_at(const struct xn_gguf *gguf, size_t i);
@@ -43,13 +61,13 @@ size_t xn_gguf_n_tensors(const struct xn_gguf *gguf);
 const struct xn_tensor *xn_gguf_tensor_at(const struct xn_gguf *gguf, size_t i);
 const struct xn_tensor *xn_gguf_tensor(const struct xn_gguf *gguf, const char *name); // NULL if absent; hashed
 
-// Element i of a value as a number; integers of any width convert, and so does bool. False where the value is no number, i is out
-// of range, or it does not fit.
+// Element i of a value as a number; integers of any width convert, and so does bool. False where the value is no
+// number, i is out of range, or it does not fit.
 bool xn_gguf_int(const struct xn_gguf_value *value, uint64_t i, int64_t *out);
 bool xn_gguf_float(const struct xn_gguf_value *value, uint64_t i, double *out);
 
-// Writing: add metadata and tensors, then write everything. Tensor data is pulled row by row from the callback, so that a file
-// larger than memory can be written. All names, strings and arrays are copied when added.
+// Writing: add metadata and tensors, then write everything. Tensor data is pulled row by row from the callback, so that
+// a file larger than memory can be written. All names, strings and arrays are copied when added.
 struct xn_gguf_writer;
 int xn_gguf_writer_new(struct xn_gguf_writer **out, struct xn_error *err);
 void xn_gguf_writer_free(struct xn_gguf_writer *writer);
@@ -72,3 +90,7 @@ int xn_gguf_add_tensor(struct xn_gguf_writer *w, const char *name, uint32_t type
                        xn_gguf_produce *produce, void *user, struct xn_error *err);
 struct xn_progress;
 int xn_gguf_write(struct xn_gguf_writer *w, const char *path, const struct xn_progress *progress, struct xn_error *err);
+// The same as a split set: `path` is "NAME.gguf", the parts become NAME-00001-of-0000N.gguf and so on, each with at
+// most `part_bytes` of tensor data (a larger tensor has a part of its own). The metadata is in the first.
+int xn_gguf_write_split(struct xn_gguf_writer *w, const char *path, uint64_t part_bytes,
+                        const struct xn_progress *progress, struct xn_error *err);
