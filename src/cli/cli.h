@@ -1,0 +1,82 @@
+// What the subcommands share: how they end, how they complain, and how they open a device and a model.
+//
+// A new subcommand is a file NAME.c with `int xn_command_NAME(int argc, char **argv)` (argv[0] is its name; returns an
+// exit status) and one row in XN_COMMANDS.
+#pragma once
+
+#include "base/error.h"
+#include "cli/options.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+// In the order in which `xenon --help` lists them.
+#define XN_COMMANDS(X) X(verify, "hold a model against golden outputs of its reference implementation")
+
+#define X(name, help) int xn_command_##name(int argc, char **argv);
+XN_COMMANDS(X)
+#undef X
+
+enum xn_exit {
+    XN_EXIT_OK = 0,
+    XN_EXIT_FAILED = 1,      // the job failed, or what was checked is not so
+    XN_EXIT_USAGE = 2,       // the command line is wrong
+    XN_EXIT_INTERRUPT = 130, // stopped by Ctrl-C, as shells report it
+};
+
+// Prints "xenon: ..." as one line on stderr (over a progress line, if one stands there).
+void xn_cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void xn_cli_note(const char *format, ...) __attribute__((format(printf, 1, 2))); // without "xenon: "
+// Prints an error of the library and returns the exit status that belongs to it.
+int xn_cli_fail(const struct xn_error *err);
+json_t *xn_json_number(double value); // null where it is not finite
+// Prints a JSON value on one line of stdout, and releases it. NULL (no memory) is an empty line and an error.
+void xn_cli_print_json(json_t *value);
+// Flushes stdout: exit statuses 0 become 1, with a message, where not everything could be written.
+int xn_cli_finish(int status);
+
+// Options of every command that runs a model.
+struct xn_model_options {
+    const char *device;     // see api/select.h; NULL: chosen
+    int64_t threads;        // 0: chosen
+    const char *cache_type; // "f32", "f16", or NULL: the device's choice
+    bool verbose;
+};
+#define XN_MODEL_OPTIONS(m)                                                                                            \
+    {'t', "threads", XN_OPTION_INT, &(m).threads, "N", "threads; 0: one a core (0)", 0, 1024, NULL},                   \
+        {0,           "device", XN_OPTION_STRING,                                                                      \
+         &(m).device, "NAME",   "cpu, cpu:LEVEL (c, avx2, avx512, avx512vnni), reference (cpu, or $XENON_CPU)",        \
+         0,           0,        NULL},                                                                                 \
+        {0,                                                                                                            \
+         "cache-type",                                                                                                 \
+         XN_OPTION_CHOICE,                                                                                             \
+         &(m).cache_type,                                                                                              \
+         "TYPE",                                                                                                       \
+         "of keys and values: f32 or f16 (the device's choice)",                                                       \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         "f32 f16"},                                                                                                   \
+    {                                                                                                                  \
+        'v', "verbose", XN_OPTION_FLAG, &(m).verbose, NULL, "say more on stderr", 0, 0, NULL                           \
+    }
+#define XN_JSON_OPTION(flag)                                                                                           \
+    { 0, "json", XN_OPTION_FLAG, &(flag), NULL, "print JSON, for a program", 0, 0, NULL }
+#define XN_OPTIONS_END                                                                                                 \
+    { 0, NULL, XN_OPTION_FLAG, NULL, NULL, NULL, 0, 0, NULL }
+
+// A device and a model on it.
+struct xn_loaded {
+    struct xn_device *device;
+    struct xn_model *model;
+};
+// Selects the device and opens the model, with a progress line on a terminal. On failure *loaded is empty.
+int xn_loaded_open(const char *path, const struct xn_model_options *options, struct xn_loaded *loaded,
+                   struct xn_error *err);
+void xn_loaded_close(struct xn_loaded *loaded); // also of an empty one
+// The engine's number of --cache-type.
+uint32_t xn_cache_type(const struct xn_model_options *options);
+
+// The path of the default model (free()), or NULL where there is none: $XENON_DEFAULT_MODEL;
+// models/xenon-default-q8_0.gguf in the folders above the program's; share/xenon/models beside the program's folder.
+char *xn_default_model(void);

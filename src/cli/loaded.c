@@ -1,0 +1,67 @@
+// Device and model of a command, and the search for the default model.
+#include "api/select.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "cli/progress.h"
+#include "engine/model.h"
+
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+// $XENON_DEFAULT_MODEL, then relative to the folder of the program: a build folder in the source tree, or PREFIX/bin.
+static const char *const default_places[] = {
+    "../models/xenon-default-q8_0.gguf",
+    "models/xenon-default-q8_0.gguf",
+    "../share/xenon/models/xenon-default-q8_0.gguf",
+};
+
+static void print_log(void *user, enum xn_log_level level, const char *text) {
+    const bool *verbose = user;
+    if (level == XN_LOG_ERROR || level == XN_LOG_WARNING)
+        xn_cli_error("%s%s", level == XN_LOG_WARNING ? "warning: " : "", text);
+    else if (*verbose)
+        xn_cli_note("%s", text);
+}
+
+int xn_loaded_open(const char *path, const struct xn_model_options *options, struct xn_loaded *loaded,
+                   struct xn_error *err) {
+    static bool verbose; // outlives the call: the sink is process-wide
+    verbose = options->verbose;
+    *loaded = (struct xn_loaded){0};
+    xn_log_set_sink(print_log, &verbose);
+    XN_TRY(xn_device_select(options->device, (int)options->threads, &loaded->device, err));
+    int status = xn_model_open(path, loaded->device, xn_progress_line(), &loaded->model, err);
+    xn_progress_clear();
+    if (status != XN_OK) xn_loaded_close(loaded);
+    return status;
+}
+
+void xn_loaded_close(struct xn_loaded *loaded) {
+    xn_model_close(loaded->model);
+    if (loaded->device) loaded->device->table->free(loaded->device);
+    *loaded = (struct xn_loaded){0};
+}
+
+uint32_t xn_cache_type(const struct xn_model_options *options) {
+    if (!options->cache_type) return XN_TYPE_COUNT;
+    return strcmp(options->cache_type, "f16") == 0 ? XN_F16 : XN_F32;
+}
+
+char *xn_default_model(void) {
+    const char *named = getenv("XENON_DEFAULT_MODEL");
+    if (named && *named) return xn_strdup(named);
+    char program[4096];
+    ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (n <= 0) return NULL;
+    program[n] = 0;
+    const char *folder = dirname(program);
+    for (size_t i = 0; i < sizeof default_places / sizeof *default_places; i++) {
+        char *path = xn_path_join(folder, default_places[i]);
+        if (path && xn_file_exists(path)) return path;
+        free(path);
+    }
+    return NULL;
+}
