@@ -1,8 +1,8 @@
-// Block formats: how a row of weights is stored in few bits. One table of all of them; a format is one row of it, and no code
-// outside this folder switches on a format's number to learn its sizes or to decode it.
+// Block formats: how a row of weights is stored in few bits. One table of all of them; a format is one row of it, and
+// no code outside this folder switches on a format's number to learn its sizes or to decode it.
 //
-// A row of k values is k / block_values blocks of block_bytes bytes each; k must be a multiple of block_values. Layouts are
-// those of GGUF (ggml), to the byte.
+// A row of k values is k / block_values blocks of block_bytes bytes each; k must be a multiple of block_values. Layouts
+// are those of GGUF (ggml), to the byte.
 #pragma once
 
 #include <stdbool.h>
@@ -49,9 +49,11 @@ struct xn_format {
     const char *name; // as GGUF tools write it: "Q4_K", "BF16"
     uint16_t block_values;
     uint16_t block_bytes;
-    // Decodes n values (a multiple of block_values) from blocks to float32. NULL where the type only stores numbers (I32, ...).
+    // Decodes n values (a multiple of block_values) from blocks to float32. NULL where the type only stores numbers
+    // (I32, ...).
     void (*decode)(const void *blocks, float *out, size_t n);
-    // Encodes n float32 values; importance (n weights >= 0, or NULL) says whose error counts. NULL: can't be written yet.
+    // Encodes n float32 values; importance (n weights >= 0, or NULL) says whose error counts. NULL: can't be written
+    // yet.
     void (*encode)(const float *values, void *blocks, size_t n, const float *importance);
 };
 
