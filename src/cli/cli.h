@@ -12,7 +12,11 @@
 #include <stdint.h>
 
 // In the order in which `xenon --help` lists them.
-#define XN_COMMANDS(X) X(verify, "hold a model against golden outputs of its reference implementation")
+#define XN_COMMANDS(X)                                                                                                 \
+    X(run, "generate text, or chat")                                                                                   \
+    X(info, "what a model is made of, and the memory that it needs")                                                   \
+    X(tokenize, "text to token ids, and back")                                                                         \
+    X(verify, "hold a model against golden outputs of its reference implementation")
 
 #define X(name, help) int xn_command_##name(int argc, char **argv);
 XN_COMMANDS(X)

@@ -1,0 +1,164 @@
+#include "api/session.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int xn_session_open(struct xn_session *s, struct xn_context *context, struct xn_error *err) {
+    *s = (struct xn_session){.context = context};
+    XN_TRY(xn_sequence_new(context, &s->sequence, err));
+    s->open = true;
+    return XN_OK;
+}
+
+void xn_session_close(struct xn_session *s) {
+    if (s->open) xn_sequence_free(s->context, s->sequence);
+    free(s->ids.data);
+    *s = (struct xn_session){0};
+}
+
+bool xn_session_full(const struct xn_session *s) {
+    return s->ids.n >= xn_context_options(s->context)->context;
+}
+
+static int reserve(struct xn_session *s, size_t n, struct xn_error *err) {
+    if (XN_GROW(s->ids.data, s->ids.capacity, n)) return xn_fail(err, XN_ERR_NOMEM, "out of memory for %zu tokens", n);
+    return XN_OK;
+}
+
+// Keeps the first `keep` tokens, or none where the model can't go back so far.
+static int keep_prefix(struct xn_session *s, size_t keep, struct xn_error *err) {
+    struct xn_error ignored;
+    if (keep < s->ids.n && xn_sequence_cut(s->context, s->sequence, (uint32_t)keep, &ignored) != XN_OK) {
+        keep = 0;
+        XN_TRY(xn_sequence_cut(s->context, s->sequence, 0, err));
+    }
+    if (keep < s->ids.n) {
+        s->ids.n = keep;
+        s->logits = NULL;
+    }
+    return XN_OK;
+}
+
+int xn_session_prompt(struct xn_session *s, const int32_t *ids, size_t n, const struct xn_progress *progress,
+                      size_t *reused, struct xn_error *err) {
+    if (reused) *reused = 0;
+    uint32_t room = xn_context_options(s->context)->context;
+    if (n == 0) return xn_fail(err, XN_ERR_ARGUMENT, "the prompt has no tokens");
+    if (n > room) return xn_fail(err, XN_ERR_LIMIT, "the prompt has %zu tokens, the context room for %u", n, room);
+    XN_TRY(reserve(s, n, err));
+    size_t same = 0;
+    while (same < n && same < s->ids.n && ids[same] == s->ids.data[same])
+        same++;
+    // The last token is always computed, for its logits.
+    XN_TRY(keep_prefix(s, same < n ? same : n - 1, err));
+    same = s->ids.n;
+    int status = xn_eval_prompt(s->context, s->sequence, ids + same, (uint32_t)(n - same), progress, err);
+    s->ids.n = xn_sequence_length(s->context, s->sequence);
+    memcpy(s->ids.data + same, ids + same, (s->ids.n - same) * sizeof *ids);
+    s->logits = status == XN_OK ? xn_eval_logits(s->context, UINT32_MAX) : NULL;
+    if (reused) *reused = same;
+    return status;
+}
+
+int xn_session_append(struct xn_session *s, int32_t id, struct xn_error *err) {
+    if (xn_session_full(s))
+        return xn_fail(err, XN_ERR_LIMIT, "the context of %u positions is full",
+                       xn_context_options(s->context)->context);
+    XN_TRY(reserve(s, s->ids.n + 1, err));
+    struct xn_feed feed = {s->sequence, id, true};
+    s->logits = NULL;
+    XN_TRY(xn_eval(s->context, &feed, 1, err));
+    s->ids.data[s->ids.n++] = id;
+    s->logits = xn_eval_logits(s->context, 0);
+    return XN_OK;
+}
+
+const char *xn_finish_name(enum xn_finish finish) {
+    static const char *const names[] = {
+        [XN_FINISH_END] = "end",         [XN_FINISH_STOP] = "stop",     [XN_FINISH_LENGTH] = "length",
+        [XN_FINISH_CONTEXT] = "context", [XN_FINISH_CALLER] = "caller",
+    };
+    return names[finish];
+}
+
+// What a generation holds besides the session.
+struct stream {
+    struct xn_sampler *sampler;
+    struct xn_detokenizer detokenizer;
+    struct xn_stops stops;
+    struct xn_text piece, shown; // of the current token: decoded; past the stop strings
+};
+
+// Passes decoded text through the stop strings to the caller. *ended: a stop string, or the caller's wish.
+static int show(struct stream *t, struct xn_generation *g, bool *ended, struct xn_error *err) {
+    bool found;
+    XN_TRY(xn_stops_feed(&t->stops, t->piece.data ? t->piece.data : "", t->piece.size, &t->shown, &found, err));
+    t->piece.size = 0;
+    bool unwanted = g->emit && g->emit(g->user, t->shown.data ? t->shown.data : "", t->shown.size) != 0;
+    t->shown.size = 0;
+    *ended = found || unwanted;
+    if (found)
+        g->finish = XN_FINISH_STOP;
+    else if (unwanted)
+        g->finish = XN_FINISH_CALLER;
+    return XN_OK;
+}
+
+static int generate(struct xn_session *s, struct stream *t, struct xn_generation *g, struct xn_error *err) {
+    const struct xn_tokenizer *tokenizer = xn_context_model(s->context)->tokenizer;
+    bool ended = false;
+    while (!ended) {
+        if (g->most >= 0 && g->generated >= (uint64_t)g->most) {
+            g->finish = XN_FINISH_LENGTH;
+            break;
+        }
+        int32_t id = xn_sampler_choose(t->sampler, s->logits);
+        g->generated++;
+        if (xn_token_ends(tokenizer, id)) {
+            g->finish = XN_FINISH_END;
+            break;
+        }
+        xn_sampler_accept(t->sampler, id);
+        XN_TRY(xn_detokenize(&t->detokenizer, id, &t->piece, err));
+        XN_TRY(show(t, g, &ended, err));
+        if (ended || g->generated == (uint64_t)g->most) continue;
+        if (xn_session_full(s)) {
+            g->finish = XN_FINISH_CONTEXT;
+            break;
+        }
+        XN_TRY(xn_session_append(s, id, err));
+    }
+    if (g->finish == XN_FINISH_STOP || g->finish == XN_FINISH_CALLER) return XN_OK;
+    // What was held back for a character or a stop string that did not come.
+    enum xn_finish finish = g->finish;
+    XN_TRY(xn_detokenize_end(&t->detokenizer, &t->piece, err));
+    XN_TRY(show(t, g, &ended, err));
+    if (ended && g->finish == XN_FINISH_STOP) return XN_OK;
+    g->finish = finish;
+    XN_TRY(xn_stops_end(&t->stops, &t->shown, err));
+    if (g->emit && t->shown.size) g->emit(g->user, t->shown.data, t->shown.size);
+    return XN_OK;
+}
+
+int xn_session_generate(struct xn_session *s, struct xn_generation *g, struct xn_error *err) {
+    const struct xn_model *model = xn_context_model(s->context);
+    g->generated = 0;
+    g->finish = XN_FINISH_LENGTH;
+    if (!model->tokenizer) return xn_fail(err, XN_ERR_UNSUPPORTED, "the model has no tokenizer to write text with");
+    if (!s->logits) return xn_fail(err, XN_ERR_ARGUMENT, "nothing to generate from: no prompt was evaluated");
+    struct stream t = {.stops = {.strings = g->stops, .n = g->n_stops}};
+    xn_detokenizer_init(&t.detokenizer, model->tokenizer, g->show_special);
+    int status = xn_sampler_new(g->sampling, (int32_t)model->recipe.vocab, &t.sampler, err);
+    if (status == XN_OK) {
+        for (size_t i = 0; i < s->ids.n; i++)
+            xn_sampler_accept(t.sampler, s->ids.data[i]);
+        status = generate(s, &t, g, err);
+    }
+    xn_sampler_free(t.sampler);
+    xn_stops_free(&t.stops);
+    free(t.piece.data);
+    free(t.shown.data);
+    return status;
+}
