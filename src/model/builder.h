@@ -1,0 +1,269 @@
+// The builder: what a family file reads its recipe with. It answers from config.json or from GGUF metadata under one
+// name for each hyper-parameter and each tensor, checks every value and every shape, and remembers the first failure:
+// after one, every call does nothing and returns a harmless value, so that a family file reads top to bottom and only
+// the end asks for `status`.
+//
+// Loops over layers should end when status is set. Everything that is read goes into the recipe's arena.
+#pragma once
+
+#include "model/recipe.h"
+
+#include <stdarg.h>
+
+// Hyper-parameters: name here, key(s) of config.json ("a|b": the first that is there; "": none), key of GGUF behind
+// "ARCH." ("": none), kind, smallest and largest value of an integer, a real number or a flag.
+#define XN_PARAM_LIST(X)                                                                                               \
+    X(LAYERS, "num_hidden_layers", "block_count", INT, 1, 1024)                                                        \
+    X(HIDDEN, "hidden_size", "embedding_length", INT, 1, 1 << 20)                                                      \
+    X(VOCAB, "vocab_size", "vocab_size", INT, 1, 1 << 26)                                                              \
+    X(CONTEXT, "max_position_embeddings", "context_length", INT, 1, INT32_MAX)                                         \
+    X(HEADS, "num_attention_heads", "attention.head_count", INT, 1, 1024)                                              \
+    X(KV_HEADS, "num_key_value_heads", "attention.head_count_kv", INT, 1, 1024)                                        \
+    X(HEAD_SIZE, "head_dim", "attention.key_length", INT, 1, 1 << 16)                                                  \
+    X(VALUE_SIZE, "", "attention.value_length", INT, 1, 1 << 16)                                                       \
+    X(INNER, "intermediate_size", "feed_forward_length", INT, 1, 1 << 20)                                              \
+    X(EPSILON, "rms_norm_eps", "attention.layer_norm_rms_epsilon", REAL, 0, 1)                                         \
+    X(WINDOW, "sliding_window", "attention.sliding_window", INT, 0, INT32_MAX)                                         \
+    X(USE_WINDOW, "use_sliding_window", "", FLAG, 0, 1)                                                                \
+    X(BIDIRECTIONAL, "use_bidirectional_attention", "", FLAG, 0, 1)                                                    \
+    X(WINDOW_PATTERN, "sliding_window_pattern", "attention.sliding_window_pattern", INT, 0, 1024)                      \
+    X(WINDOW_LAYERS, "max_window_layers", "", INT, 0, INT32_MAX)                                                       \
+    X(FULL_INTERVAL, "full_attention_interval", "full_attention_interval", INT, 1, 1024)                               \
+    X(NO_ROPE_INTERVAL, "no_rope_layer_interval", "", INT, 1, 1024)                                                    \
+    X(EXTRA_LAYERS, "", "nextn_predict_layers", INT, 0, 1023)                                                          \
+    X(ATTENTION_BIAS, "attention_bias", "", FLAG, 0, 1)                                                                \
+    X(QKV_BIAS, "qkv_bias", "", FLAG, 0, 1)                                                                            \
+    X(OUT_BIAS, "attention_out_bias", "", FLAG, 0, 1)                                                                  \
+    X(MLP_BIAS, "mlp_bias", "", FLAG, 0, 1)                                                                            \
+    X(QUERY_SCALAR, "query_pre_attn_scalar", "", REAL, 1e-6, 1 << 20)                                                  \
+    X(SOFT_CAP, "attn_logit_softcapping", "attn_logit_softcapping", REAL, 0, 1e6)                                      \
+    X(FINAL_SOFT_CAP, "final_logit_softcapping", "final_logit_softcapping", REAL, 0, 1e6)                              \
+    X(ATTENTION_SCALE, "attention_multiplier", "attention.scale", REAL, 1e-9, 1e6)                                     \
+    X(EMBEDDING_SCALE, "embedding_multiplier", "embedding_scale", REAL, 1e-9, 1e6)                                     \
+    X(RESIDUAL_SCALE, "residual_multiplier", "residual_scale", REAL, 1e-9, 1e6)                                        \
+    X(LOGIT_SCALE, "logits_scaling", "logit_scale", REAL, 1e-9, 1e6)                                                   \
+    X(EXPERTS, "num_experts|num_local_experts", "expert_count", INT, 0, 4096)                                          \
+    X(EXPERTS_USED, "num_experts_per_tok", "expert_used_count", INT, 1, 4096)                                          \
+    X(EXPERT_INNER, "moe_intermediate_size", "expert_feed_forward_length", INT, 1, 1 << 20)                            \
+    X(SHARED_INNER, "shared_expert_intermediate_size", "expert_shared_feed_forward_length", INT, 0, 1 << 20)           \
+    X(NORMALIZE, "norm_topk_prob", "expert_weights_norm", FLAG, 0, 1)                                                  \
+    X(SPARSE_STEP, "decoder_sparse_step", "", INT, 1, 1024)                                                            \
+    X(DELTA_KERNEL, "linear_conv_kernel_dim", "ssm.conv_kernel", INT, 1, 64)                                           \
+    X(DELTA_KEY_SIZE, "linear_key_head_dim", "ssm.state_size", INT, 1, 4096)                                           \
+    X(DELTA_VALUE_SIZE, "linear_value_head_dim", "", INT, 1, 4096)                                                     \
+    X(DELTA_INNER, "", "ssm.inner_size", INT, 1, 1 << 20)                                                              \
+    X(DELTA_KEY_HEADS, "linear_num_key_heads", "ssm.group_count", INT, 1, 1024)                                        \
+    X(DELTA_VALUE_HEADS, "linear_num_value_heads", "ssm.time_step_rank", INT, 1, 1024)                                 \
+    X(ROPE_THETA, "rope_theta", "rope.freq_base", REAL, 1.0001, 1e15)                                                  \
+    X(ROPE_LOCAL_THETA, "rope_local_base_freq", "rope.freq_base_swa", REAL, 1.0001, 1e15)                              \
+    X(ROPE_DIMS, "", "rope.dimension_count", INT, 2, 1 << 16)                                                          \
+    X(ROPE_PARTIAL, "partial_rotary_factor", "", REAL, 1e-6, 1)                                                        \
+    X(ROPE_FACTOR, "factor", "rope.scaling.factor", REAL, 0, 1e6)                                                      \
+    X(ROPE_SCALE_LINEAR, "", "rope.scale_linear", REAL, 0, 1e6)                                                        \
+    X(ROPE_LOW, "low_freq_factor", "", REAL, 1e-6, 1e6)                                                                \
+    X(ROPE_HIGH, "high_freq_factor", "", REAL, 1e-6, 1e6)                                                              \
+    X(ROPE_ORIGINAL, "original_max_position_embeddings", "rope.scaling.original_context_length", INT, 1, INT32_MAX)    \
+    X(ROPE_FAST, "beta_fast", "rope.scaling.yarn_beta_fast", REAL, 0, 1e6)                                             \
+    X(ROPE_SLOW, "beta_slow", "rope.scaling.yarn_beta_slow", REAL, 0, 1e6)                                             \
+    X(ROPE_MSCALE, "mscale", "", REAL, 0, 1e3)                                                                         \
+    X(ROPE_MSCALE_ALL, "mscale_all_dim", "rope.scaling.yarn_log_multiplier", REAL, 0, 1e3)                             \
+    X(ROPE_ATTENTION, "attention_factor", "rope.scaling.yarn_attn_factor", REAL, 0, 1e3)                               \
+    X(ROPE_MAGNITUDE, "", "rope.scaling.attn_factor", REAL, 0, 1e3)                                                    \
+    X(ROPE_TRUNCATE, "truncate", "", FLAG, 0, 1)                                                                       \
+    X(ROPE_BETA, "llama_4_scaling_beta", "attention.temperature_scale", REAL, 0, 1e3)
+
+enum xn_param {
+#define X(name, hf, gguf, kind, low, high) XN_P_##name,
+    XN_PARAM_LIST(X)
+#undef X
+        XN_PARAMS,
+};
+
+// Tensors: name here, then the name in a Hugging Face folder and in GGUF, behind "layers.N." and "blk.N." where it
+// belongs to a layer. "a|b": the first that is there. The bias of "x.weight" is "x.bias". A family's row replaces what
+// it calls differently.
+#define XN_TENSOR_LIST(X)                                                                                              \
+    X(EMBEDDING, "embed_tokens.weight", "token_embd.weight")                                                           \
+    X(FINAL_NORM, "norm.weight", "output_norm.weight")                                                                 \
+    X(HEAD, "/lm_head.weight|/language_model.lm_head.weight", "output.weight")                                         \
+    X(ROPE_FREQS, "", "rope_freqs.weight")                                                                             \
+    X(ROPE_LONG, "", "rope_factors_long.weight")                                                                       \
+    X(ROPE_SHORT, "", "rope_factors_short.weight")                                                                     \
+    X(MIXER_NORM, "input_layernorm.weight", "attn_norm.weight")                                                        \
+    X(MIXER_POST_NORM, "", "post_attention_norm.weight")                                                               \
+    X(FFN_NORM, "post_attention_layernorm.weight", "ffn_norm.weight")                                                  \
+    X(FFN_POST_NORM, "", "post_ffw_norm.weight")                                                                       \
+    X(QKV, "self_attn.qkv_proj.weight", "attn_qkv.weight")                                                             \
+    X(Q, "self_attn.q_proj.weight", "attn_q.weight")                                                                   \
+    X(K, "self_attn.k_proj.weight", "attn_k.weight")                                                                   \
+    X(V, "self_attn.v_proj.weight", "attn_v.weight")                                                                   \
+    X(O, "self_attn.o_proj.weight", "attn_output.weight")                                                              \
+    X(Q_NORM, "self_attn.q_norm.weight", "attn_q_norm.weight")                                                         \
+    X(K_NORM, "self_attn.k_norm.weight", "attn_k_norm.weight")                                                         \
+    X(GATE_UP, "mlp.gate_up_proj.weight", "ffn_up.weight")                                                             \
+    X(GATE, "mlp.gate_proj.weight", "ffn_gate.weight")                                                                 \
+    X(UP, "mlp.up_proj.weight", "ffn_up.weight")                                                                       \
+    X(DOWN, "mlp.down_proj.weight", "ffn_down.weight")                                                                 \
+    X(ROUTER, "mlp.gate.weight", "ffn_gate_inp.weight")                                                                \
+    X(EXPERTS_GATE_UP, "mlp.experts.gate_up_proj", "ffn_gate_up_exps.weight")                                          \
+    X(EXPERTS_GATE, "", "ffn_gate_exps.weight")                                                                        \
+    X(EXPERTS_UP, "", "ffn_up_exps.weight")                                                                            \
+    X(EXPERTS_DOWN, "mlp.experts.down_proj", "ffn_down_exps.weight")                                                   \
+    X(EXPERT_GATE, "mlp.experts.%u.gate_proj.weight", "ffn_gate.%u.weight")                                            \
+    X(EXPERT_UP, "mlp.experts.%u.up_proj.weight", "ffn_up.%u.weight")                                                  \
+    X(EXPERT_DOWN, "mlp.experts.%u.down_proj.weight", "ffn_down.%u.weight")                                            \
+    X(SHARED_GATE, "mlp.shared_expert.gate_proj.weight", "ffn_gate_shexp.weight")                                      \
+    X(SHARED_UP, "mlp.shared_expert.up_proj.weight", "ffn_up_shexp.weight")                                            \
+    X(SHARED_DOWN, "mlp.shared_expert.down_proj.weight", "ffn_down_shexp.weight")                                      \
+    X(SHARED_ROUTER, "mlp.shared_expert_gate.weight", "ffn_gate_inp_shexp.weight")                                     \
+    X(DELTA_QKV, "linear_attn.in_proj_qkv.weight", "attn_qkv.weight")                                                  \
+    X(DELTA_Z, "linear_attn.in_proj_z.weight", "attn_gate.weight")                                                     \
+    X(DELTA_BETA, "linear_attn.in_proj_b.weight", "ssm_beta.weight")                                                   \
+    X(DELTA_ALPHA, "linear_attn.in_proj_a.weight", "ssm_alpha.weight")                                                 \
+    X(DELTA_CONV, "linear_attn.conv1d.weight", "ssm_conv1d.weight")                                                    \
+    X(DELTA_DECAY, "linear_attn.A_log", "ssm_a")                                                                       \
+    X(DELTA_DT_BIAS, "linear_attn.dt_bias", "ssm_dt.bias")                                                             \
+    X(DELTA_NORM, "linear_attn.norm.weight", "ssm_norm.weight")                                                        \
+    X(DELTA_OUT, "linear_attn.out_proj.weight", "ssm_out.weight")
+
+enum xn_tensor_role {
+#define X(name, hf, gguf) XN_T_##name,
+    XN_TENSOR_LIST(X)
+#undef X
+        XN_TENSOR_ROLES,
+};
+
+// What a key that config.json leaves out means in this family (the defaults of its configuration class). GGUF has none.
+struct xn_param_default {
+    enum xn_param param;
+    double value;
+};
+struct xn_tensor_name {
+    enum xn_tensor_role role;
+    const char *hf, *gguf; // NULL: as the common table says
+};
+
+// Whether q, k, v (or o, or the feed-forward) have biases in a folder: never, always, or as a flag of config.json says.
+// In GGUF a bias is there or it is not.
+enum xn_bias_rule { XN_BIAS_NEVER, XN_BIAS_ALWAYS, XN_BIAS_FLAG };
+struct xn_bias {
+    enum xn_bias_rule rule;
+    enum xn_param flag;
+};
+
+struct xn_builder;
+// A row of the table of families. Lists end with NULL (names) or with param, role = the count (defaults, tensors).
+struct xn_family {
+    const char *name;
+    const char *const *hf;   // model_type and architectures of config.json
+    const char *const *gguf; // general.architecture
+    const struct xn_param_default *defaults;
+    const struct xn_tensor_name *tensors;
+    struct xn_bias qkv_bias, o_bias, ffn_bias;
+    enum xn_rope_kind hf_rope, gguf_rope; // the pairs that a rotation takes, by container
+    enum xn_activation activation;        // where config.json names none; GGUF never does
+    const char *activation_key;           // of config.json; NULL: hidden_act
+    float norm_offset; // what a folder's norm weights lack (1 where w stands for 1 + w); GGUF has it added
+    void (*read)(struct xn_builder *b);
+};
+#define XN_NO_DEFAULT                                                                                                  \
+    { XN_PARAMS, 0 }
+#define XN_NO_TENSOR                                                                                                   \
+    { XN_TENSOR_ROLES, NULL, NULL }
+
+struct xn_builder {
+    const struct xn_source *source;
+    const struct xn_family *family;
+    struct xn_recipe *recipe;
+    const json_t *config; // of the language model (text_config of a wrapper); NULL for GGUF
+    char config_path[512];
+    char arch[64];   // GGUF: what keys begin with
+    char prefix[64]; // folder: what tensor names begin with ("model.", "model.language_model.", ...)
+    struct xn_error *err;
+    int status;
+};
+
+// Records the first failure; later ones are dropped.
+void xn_build_fail(struct xn_builder *b, int status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+// Memory of the recipe's arena, zeroed; NULL (and a failure) without memory.
+void *xn_build_alloc(struct xn_builder *b, size_t n, size_t size);
+
+// --- hyper-parameters (params.c) ---
+
+// True where the source gives a value (an explicit null is none) or the family has a default; *value is within the
+// row's bounds.
+bool xn_param_find(struct xn_builder *b, enum xn_param param, double *value);
+// As xn_param_find, from another object of the configuration than its top level (rope_parameters), without defaults.
+bool xn_param_find_in(struct xn_builder *b, const json_t *object, enum xn_param param, double *value);
+double xn_param_real(struct xn_builder *b, enum xn_param param, double fallback);
+uint32_t xn_param_u32(struct xn_builder *b, enum xn_param param);                       // fails where there is none
+uint32_t xn_param_u32_or(struct xn_builder *b, enum xn_param param, uint32_t fallback); // integers alone
+bool xn_param_flag(struct xn_builder *b, enum xn_param param, bool fallback);
+// A GGUF string, or a string of config.json; NULL where absent. Lives as long as the builder's recipe.
+const char *xn_param_string(struct xn_builder *b, const char *hf_key, const char *gguf_key);
+// Element i of an array of integers or booleans under either key; false where absent or null. GGUF: also of a lone
+// number's key.
+bool xn_param_element(struct xn_builder *b, const char *hf_key, const char *gguf_key, uint32_t i, int64_t *value);
+// Whether i is listed in the array `hf_key` of config.json.
+bool xn_param_lists(struct xn_builder *b, const char *hf_key, uint32_t i);
+enum xn_activation xn_param_activation(struct xn_builder *b);
+
+enum xn_layer_type { XN_LAYER_FULL, XN_LAYER_SLIDING, XN_LAYER_LINEAR };
+// Layer i by the list layer_types, else `fallback`.
+enum xn_layer_type xn_layer_type(struct xn_builder *b, uint32_t i, enum xn_layer_type fallback);
+
+// --- tensors (tensors.c) ---
+
+enum { XN_NO_LAYER = -1 };
+// The tensor of a role, or NULL where it is absent.
+const struct xn_tensor *xn_tensor_find(struct xn_builder *b, enum xn_tensor_role role, int layer);
+// A matrix of rows x cols; a role that is absent is a failure.
+void xn_read_matrix(struct xn_builder *b, enum xn_tensor_role role, int layer, uint64_t rows, uint64_t cols,
+                    struct xn_matrix *out);
+// Consecutive row slices of one tensor: out[i] has rows[i] rows, and together they are the tensor.
+void xn_read_slices(struct xn_builder *b, enum xn_tensor_role role, int layer, uint32_t n, const uint64_t *rows,
+                    uint64_t cols, struct xn_matrix *const *out);
+// A vector of n values as float32, each with `add` added.
+const float *xn_read_vector(struct xn_builder *b, enum xn_tensor_role role, int layer, uint64_t n, float add);
+// The bias that belongs to a role's weight, by the rule; NULL where there is none.
+const float *xn_read_bias(struct xn_builder *b, const struct xn_bias *bias, enum xn_tensor_role role, int layer,
+                          uint64_t n);
+// A depthwise convolution of `channels` with `taps` each ([C, 1, K] of a folder, [C, K] of GGUF), as [channel][tap].
+const float *xn_read_conv(struct xn_builder *b, enum xn_tensor_role role, int layer, uint32_t channels, uint32_t taps);
+// Experts' matrices, count of rows x cols: from one fused tensor, else from one tensor an expert.
+void xn_read_experts(struct xn_builder *b, enum xn_tensor_role fused, enum xn_tensor_role single, int layer,
+                     uint32_t count, uint64_t rows, uint64_t cols, struct xn_matrix *out);
+// The same of a tensor that stacks gate over up: count of 2 * rows x cols.
+void xn_read_experts_pair(struct xn_builder *b, enum xn_tensor_role fused, int layer, uint32_t count, uint64_t rows,
+                          uint64_t cols, struct xn_matrix *first, struct xn_matrix *second);
+
+// --- parts of a recipe (parts.c) ---
+
+// What the layers of a transformer decoder have in common.
+struct xn_decoder {
+    uint32_t layers, hidden, heads, kv_heads, head_size, value_size;
+    float epsilon;
+    enum xn_activation activation;
+    struct xn_rope rope;
+};
+// Reads sizes, embedding, final norm, head and rope, and allocates the recipe's layers, all scales 1.
+void xn_read_decoder(struct xn_builder *b, struct xn_decoder *d);
+// An RMS norm of n values.
+void xn_read_norm(struct xn_builder *b, enum xn_tensor_role role, int layer, uint64_t n, float epsilon,
+                  struct xn_norm *out);
+// Norms before mixer and feed-forward, of hidden size.
+void xn_read_layer_norms(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_layer *out);
+// q, k, v (separate or fused), o, and their biases; scale 1/sqrt(head_size), the decoder's rope. gated: q has a gate a
+// head.
+void xn_read_attention(struct xn_builder *b, const struct xn_decoder *d, int layer, bool gated, struct xn_layer *out);
+// Norms over each head of q and k.
+void xn_read_head_norms(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_attention *out);
+// A gated feed-forward of intermediate_size (gate and up separate or fused).
+void xn_read_dense(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_layer *out);
+// Softmax router, `inner` values an expert, and the shared expert where `shared_inner` is not 0.
+void xn_read_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner, uint32_t shared_inner,
+                 bool normalize, struct xn_layer *out);
+// The rope of `head_size` values that the source describes; layer_type: the entry of a rope_parameters with one entry a
+// kind of layer ("full_attention"), also used where there is only one.
+// (The rope's code is rope_read.c.)
+void xn_read_rope(struct xn_builder *b, uint32_t head_size, const char *layer_type, struct xn_rope *out);

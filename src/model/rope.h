@@ -1,0 +1,35 @@
+// Rotary position embedding: the frequencies of every published scaling, as functions of its parameters.
+#pragma once
+
+#include "base/error.h"
+#include "base/memory.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum xn_rope_scaling {
+    XN_SCALING_DEFAULT,  // https://arxiv.org/abs/2104.09864
+    XN_SCALING_LINEAR,   // https://arxiv.org/abs/2306.15595
+    XN_SCALING_LLAMA3,   // Llama 3.1: low frequencies divided, high ones kept, between them a ramp over the wavelength
+    XN_SCALING_YARN,     // https://arxiv.org/abs/2309.00071
+    XN_SCALING_LONGROPE, // https://arxiv.org/abs/2402.13753
+    XN_SCALINGS,
+};
+
+struct xn_rope_params {
+    enum xn_rope_scaling scaling;
+    uint32_t dims;                 // values of a head that rotate; even
+    double theta;                  // base of the frequencies, > 1
+    double factor;                 // by which the context was stretched; of linear, llama3, yarn, longrope
+    double original;               // context before it was stretched; of llama3, yarn, longrope
+    double low, high;              // llama3: its low_freq_factor and high_freq_factor
+    double beta_fast, beta_slow;   // yarn
+    bool truncate;                 // yarn: the ramp's ends are rounded outwards
+    double mscale, mscale_all_dim; // yarn: 0: not given
+    double magnitude;              // the attention factor; 0: the scaling's own rule
+    const float *divisors; // dims / 2 values that divide the frequencies (longrope's factors, rope_freqs); NULL: none
+};
+
+// Fills frequency[dims / 2] and *magnitude (of cos and sin). Fails with XN_ERR_FORMAT where the parameters give no
+// finite, non-negative frequencies.
+int xn_rope_frequencies(const struct xn_rope_params *params, float *frequency, float *magnitude, struct xn_error *err);

@@ -1,0 +1,203 @@
+// The rope that a source describes: rope_parameters (transformers 5), rope_theta with rope_scaling (before), or GGUF's
+// rope.*.
+#include "model/builder.h"
+#include "model/rope.h"
+
+#include <math.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    enum xn_rope_scaling scaling;
+} scalings[] = {
+    {"default", XN_SCALING_DEFAULT}, {"none", XN_SCALING_DEFAULT},
+    {"mrope", XN_SCALING_DEFAULT},   // its three positions of an image are one and the same in text
+    {"dynamic", XN_SCALING_DEFAULT}, // differs only beyond the trained context
+    {"linear", XN_SCALING_LINEAR},   {"llama3", XN_SCALING_LLAMA3},
+    {"yarn", XN_SCALING_YARN},       {"longrope", XN_SCALING_LONGROPE},
+    {"su", XN_SCALING_LONGROPE},
+};
+
+static enum xn_rope_scaling scaling_named(struct xn_builder *b, const char *name) {
+    for (size_t i = 0; i < sizeof scalings / sizeof *scalings; i++)
+        if (strcmp(name, scalings[i].name) == 0) return scalings[i].scaling;
+    xn_build_fail(b, XN_ERR_UNSUPPORTED,
+                  "%s: rope type '%.64s' is not supported; known: default, dynamic, linear, llama3, yarn, longrope",
+                  b->config_path, name);
+    return XN_SCALING_DEFAULT;
+}
+
+static const json_t *object_in(const json_t *object, const char *key) {
+    const json_t *value = json_object_get(object, key);
+    return json_is_object(value) && json_object_size(value) ? value : NULL;
+}
+
+// Where a folder says what: the parameters of this kind of layer, and the older rope_scaling, which wins over them.
+struct places {
+    const json_t *scaling, *params;
+};
+static struct places find_places(const struct xn_builder *b, const char *layer_type) {
+    struct places p = {object_in(b->config, "rope_scaling"), object_in(b->config, "rope_parameters")};
+    const json_t *full = json_object_get(p.params, "full_attention"),
+                 *sliding = json_object_get(p.params, "sliding_attention");
+    if (full || sliding) p.params = object_in(p.params, layer_type ? layer_type : "full_attention");
+    if (layer_type && strcmp(layer_type, "sliding_attention") == 0)
+        p.scaling = NULL; // it stretches full attention alone
+    return p;
+}
+
+static bool find(struct xn_builder *b, const struct places *p, enum xn_param param, double *value) {
+    return xn_param_find_in(b, p->scaling, param, value) || xn_param_find_in(b, p->params, param, value);
+}
+
+static double real(struct xn_builder *b, const struct places *p, enum xn_param param, double fallback) {
+    double value;
+    return find(b, p, param, &value) ? value : fallback;
+}
+
+static const char *type_name(const struct places *p) {
+    static const char *const keys[] = {"rope_type", "type"};
+    const json_t *objects[] = {p->scaling, p->params};
+    for (int o = 0; o < 2; o++)
+        for (int k = 0; k < 2; k++) {
+            const char *name = json_string_value(json_object_get(objects[o], keys[k]));
+            if (name) return name;
+        }
+    return "default";
+}
+
+static const float *json_factors(struct xn_builder *b, const struct places *p, const char *key, uint32_t n) {
+    const json_t *list = json_object_get(p->scaling, key);
+    if (!list) list = json_object_get(p->params, key);
+    if (!json_is_array(list) || json_array_size(list) != n) {
+        xn_build_fail(b, XN_ERR_FORMAT, "%s: the rope's %s has %zu numbers, expected %u", b->config_path, key,
+                      json_is_array(list) ? json_array_size(list) : (size_t)0, n);
+        return NULL;
+    }
+    float *factors = xn_build_alloc(b, n, sizeof *factors);
+    for (uint32_t i = 0; factors && i < n; i++) {
+        factors[i] = (float)json_number_value(json_array_get(list, i));
+        if (!(factors[i] > 0)) {
+            xn_build_fail(b, XN_ERR_FORMAT, "%s: the rope's %s[%u] is not a positive number", b->config_path, key, i);
+            return NULL;
+        }
+    }
+    return factors;
+}
+
+// A frequency set holds for a whole sequence. With two of them (longrope), a model that was stretched beyond its
+// original context gets the long one, which is right at every length up to the trained context; the short one is right
+// up to the original alone.
+static bool is_long(const struct xn_builder *b, const struct xn_rope_params *r) {
+    return b->recipe->context > r->original;
+}
+
+static void read_folder(struct xn_builder *b, uint32_t head_size, const char *layer_type, struct xn_rope_params *r) {
+    struct places p = find_places(b, layer_type);
+    bool local = layer_type && strcmp(layer_type, "sliding_attention") == 0;
+    double top, context = b->recipe->context;
+    r->theta = real(b, &p, XN_P_ROPE_THETA, xn_param_real(b, local ? XN_P_ROPE_LOCAL_THETA : XN_P_ROPE_THETA, 10000));
+    r->dims = (uint32_t)(head_size * real(b, &p, XN_P_ROPE_PARTIAL, xn_param_real(b, XN_P_ROPE_PARTIAL, 1)));
+    r->scaling = scaling_named(b, type_name(&p));
+    bool has_factors = json_object_get(p.scaling, "long_factor") || json_object_get(p.params, "long_factor");
+    if (has_factors && r->scaling == XN_SCALING_YARN) r->scaling = XN_SCALING_LONGROPE; // as early Phi-3 called it
+    r->original = real(b, &p, XN_P_ROPE_ORIGINAL, context);
+    if (xn_param_find(b, XN_P_ROPE_ORIGINAL, &top)) r->original = top; // Phi-3 has it outside
+    r->magnitude = real(b, &p, XN_P_ROPE_ATTENTION, 0);
+    switch (r->scaling) {
+    case XN_SCALING_LINEAR:
+    case XN_SCALING_LLAMA3:
+        r->factor = real(b, &p, XN_P_ROPE_FACTOR, 0);
+        r->low = real(b, &p, XN_P_ROPE_LOW, 1);
+        r->high = real(b, &p, XN_P_ROPE_HIGH, 4);
+        if (r->factor <= 0) xn_build_fail(b, XN_ERR_FORMAT, "%s: the rope's factor is missing", b->config_path);
+        r->magnitude = 0;
+        break;
+    case XN_SCALING_YARN:
+        r->beta_fast = real(b, &p, XN_P_ROPE_FAST, 0);
+        r->beta_slow = real(b, &p, XN_P_ROPE_SLOW, 0);
+        r->mscale = real(b, &p, XN_P_ROPE_MSCALE, 0);
+        r->mscale_all_dim = real(b, &p, XN_P_ROPE_MSCALE_ALL, 0);
+        r->truncate = real(b, &p, XN_P_ROPE_TRUNCATE, 1) != 0;
+        r->factor = real(b, &p, XN_P_ROPE_FACTOR, context / r->original);
+        break;
+    case XN_SCALING_LONGROPE:
+        r->factor = real(b, &p, XN_P_ROPE_FACTOR, context / r->original);
+        r->divisors = json_factors(b, &p, is_long(b, r) ? "long_factor" : "short_factor", r->dims / 2);
+        break;
+    default:
+        r->magnitude = 0;
+    }
+}
+
+static void read_gguf(struct xn_builder *b, uint32_t head_size, const char *layer_type, struct xn_rope_params *r,
+                      double *extra) {
+    bool local = layer_type && strcmp(layer_type, "sliding_attention") == 0;
+    r->dims = xn_param_u32_or(b, XN_P_ROPE_DIMS, head_size);
+    r->theta = xn_param_real(b, local ? XN_P_ROPE_LOCAL_THETA : XN_P_ROPE_THETA, 10000);
+    if (local) return;
+    const char *type = xn_param_string(b, NULL, "rope.scaling.type");
+    r->scaling = scaling_named(b, type ? type : "linear");
+    r->original = xn_param_real(b, XN_P_ROPE_ORIGINAL, b->recipe->context);
+    r->factor = xn_param_real(b, XN_P_ROPE_FACTOR, xn_param_real(b, XN_P_ROPE_SCALE_LINEAR, 1));
+    if (r->factor == 0) r->factor = 1; // how old files say that there is none
+    *extra = xn_param_real(b, XN_P_ROPE_MAGNITUDE, 1);
+    if (r->scaling == XN_SCALING_YARN) {
+        r->beta_fast = xn_param_real(b, XN_P_ROPE_FAST, 0);
+        r->beta_slow = xn_param_real(b, XN_P_ROPE_SLOW, 0);
+        r->magnitude = xn_param_real(b, XN_P_ROPE_ATTENTION, 0);
+        r->truncate = true;
+        r->mscale_all_dim = xn_param_real(b, XN_P_ROPE_MSCALE_ALL, 0);
+        r->mscale = r->mscale_all_dim > 0 ? 1 : 0; // the file has no room for another
+    } else if (r->scaling == XN_SCALING_LONGROPE) {
+        r->magnitude = 1; // *extra holds it
+    }
+    static const enum xn_tensor_role roles[] = {XN_T_ROPE_FREQS, XN_T_ROPE_LONG, XN_T_ROPE_SHORT};
+    enum xn_tensor_role factors = roles[xn_tensor_find(b, XN_T_ROPE_FREQS, XN_NO_LAYER) ? 0 : is_long(b, r) ? 1 : 2];
+    if (!xn_tensor_find(b, factors, XN_NO_LAYER)) return;
+    const float *divisors = xn_read_vector(b, factors, XN_NO_LAYER, r->dims / 2, 0);
+    for (uint32_t i = 0; divisors && i < r->dims / 2; i++)
+        if (!(divisors[i] > 0)) {
+            xn_build_fail(b, XN_ERR_FORMAT, "%s: a rope factor at %u is %g, expected a positive number", b->config_path,
+                          i, divisors[i]);
+            return;
+        }
+    r->divisors = divisors;
+}
+
+void xn_read_rope(struct xn_builder *b, uint32_t head_size, const char *layer_type, struct xn_rope *out) {
+    if (b->status) return;
+    struct xn_rope_params r = {.scaling = XN_SCALING_DEFAULT, .factor = 1, .original = 1, .low = 1, .high = 4};
+    double extra = 1, beta = 0;
+    if (b->config) {
+        struct places p = find_places(b, layer_type);
+        read_folder(b, head_size, layer_type, &r);
+        beta = real(b, &p, XN_P_ROPE_BETA, 0);
+    } else {
+        read_gguf(b, head_size, layer_type, &r, &extra);
+        beta = xn_param_real(b, XN_P_ROPE_BETA, 0);
+    }
+    if (r.beta_fast == 0) r.beta_fast = 32;
+    if (r.beta_slow == 0) r.beta_slow = 1;
+    if (r.dims < 2 || r.dims % 2 || r.dims > head_size)
+        xn_build_fail(b, XN_ERR_FORMAT,
+                      "%s: the rope rotates %u values of a head, expected an even number from 2 to %u", b->config_path,
+                      r.dims, head_size);
+    if (b->status) return;
+    float *frequency = xn_build_alloc(b, r.dims / 2, sizeof *frequency);
+    if (!frequency) return;
+    float magnitude;
+    struct xn_error error;
+    if (xn_rope_frequencies(&r, frequency, &magnitude, &error)) {
+        xn_build_fail(b, error.status, "%s: %s", b->config_path, error.message);
+        return;
+    }
+    *out = (struct xn_rope){
+        .kind = b->config ? b->family->hf_rope : b->family->gguf_rope,
+        .dims = r.dims,
+        .frequency = frequency,
+        .magnitude = magnitude * (float)extra,
+        .query_beta = (float)beta,
+        .query_period = beta > 0 ? (uint32_t)r.original : 0,
+    };
+}
