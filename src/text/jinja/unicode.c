@@ -1,0 +1,293 @@
+#include "text/jinja/unicode.h"
+
+#include <utf8proc.h>
+
+size_t xn_jinja_encode(uint32_t c, char out[4]) {
+    if (c < 0x80) {
+        out[0] = (char)c;
+        return 1;
+    }
+    if (c < 0x800) {
+        out[0] = (char)(0xc0 | c >> 6);
+        out[1] = (char)(0x80 | (c & 0x3f));
+        return 2;
+    }
+    if (c < 0x10000) {
+        out[0] = (char)(0xe0 | c >> 12);
+        out[1] = (char)(0x80 | (c >> 6 & 0x3f));
+        out[2] = (char)(0x80 | (c & 0x3f));
+        return 3;
+    }
+    out[0] = (char)(0xf0 | c >> 18);
+    out[1] = (char)(0x80 | (c >> 12 & 0x3f));
+    out[2] = (char)(0x80 | (c >> 6 & 0x3f));
+    out[3] = (char)(0x80 | (c & 0x3f));
+    return 4;
+}
+
+bool xn_jinja_is_utf8(const char *p, size_t n) {
+    while (n) {
+        utf8proc_int32_t c;
+        utf8proc_ssize_t used = utf8proc_iterate((const utf8proc_uint8_t *)p, n > 8 ? 8 : (utf8proc_ssize_t)n, &c);
+        if (used <= 0) return false;
+        p += used;
+        n -= (size_t)used;
+    }
+    return true;
+}
+
+bool xn_jinja_is_space(uint32_t c) {
+    return (c >= 9 && c <= 13) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 ||
+           (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+bool xn_jinja_is_line_end(uint32_t c) {
+    return (c >= 10 && c <= 13) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 || c == 0x2029;
+}
+
+static utf8proc_category_t category(uint32_t c) {
+    return utf8proc_category((utf8proc_int32_t)c);
+}
+
+bool xn_jinja_is_printable(uint32_t c) {
+    if (c == ' ') return true;
+    utf8proc_category_t k = category(c);
+    return !(k == UTF8PROC_CATEGORY_CC || k == UTF8PROC_CATEGORY_CF || k == UTF8PROC_CATEGORY_CS ||
+             k == UTF8PROC_CATEGORY_CO || k == UTF8PROC_CATEGORY_CN || k == UTF8PROC_CATEGORY_ZL ||
+             k == UTF8PROC_CATEGORY_ZP || k == UTF8PROC_CATEGORY_ZS);
+}
+
+bool xn_jinja_is_alpha(uint32_t c) {
+    utf8proc_category_t k = category(c);
+    return k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO;
+}
+
+bool xn_jinja_is_decimal(uint32_t c) {
+    return category(c) == UTF8PROC_CATEGORY_ND;
+}
+
+// Digits that are not decimal: superscripts and what is enclosed. From UnicodeData.txt, Numeric_Type=Digit.
+bool xn_jinja_is_digit(uint32_t c) {
+    static const uint32_t ranges[][2] = {
+        {0xb2, 0xb3},     {0xb9, 0xb9},       {0x1369, 0x1371},   {0x19da, 0x19da},   {0x2070, 0x2070},
+        {0x2074, 0x2079}, {0x2080, 0x2089},   {0x2460, 0x2468},   {0x2474, 0x247c},   {0x2488, 0x2490},
+        {0x24ea, 0x24ea}, {0x24f5, 0x24fd},   {0x24ff, 0x24ff},   {0x2776, 0x277e},   {0x2780, 0x2788},
+        {0x278a, 0x2792}, {0x10a40, 0x10a43}, {0x10e60, 0x10e68}, {0x11052, 0x1105a}, {0x1f100, 0x1f10a},
+    };
+    if (xn_jinja_is_decimal(c)) return true;
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (c >= ranges[i][0] && c <= ranges[i][1]) return true;
+    return false;
+}
+
+bool xn_jinja_is_numeric(uint32_t c) {
+    utf8proc_category_t k = category(c);
+    return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO || xn_jinja_is_digit(c);
+}
+
+bool xn_jinja_is_word(uint32_t c) {
+    return c == '_' || xn_jinja_is_alpha(c) || xn_jinja_is_numeric(c);
+}
+
+bool xn_jinja_is_title(uint32_t c) {
+    return category(c) == UTF8PROC_CATEGORY_LT;
+}
+
+bool xn_jinja_is_upper(uint32_t c) {
+    return category(c) == UTF8PROC_CATEGORY_LU || (c >= 0x2160 && c <= 0x216f) || (c >= 0x24b6 && c <= 0x24cf) ||
+           (c >= 0x1f130 && c <= 0x1f149) || (c >= 0x1f150 && c <= 0x1f169) || (c >= 0x1f170 && c <= 0x1f189);
+}
+
+// Other_Lowercase beyond category Ll: ordinal indicators, modifier letters, Roman numerals, circled letters.
+bool xn_jinja_is_lower(uint32_t c) {
+    static const uint32_t ranges[][2] = {
+        {0xaa, 0xaa},     {0xba, 0xba},     {0x2b0, 0x2b8},   {0x2c0, 0x2c1},   {0x2e0, 0x2e4},
+        {0x345, 0x345},   {0x37a, 0x37a},   {0x1d2c, 0x1d6a}, {0x1d78, 0x1d78}, {0x1d9b, 0x1dbf},
+        {0x2071, 0x2071}, {0x207f, 0x207f}, {0x2090, 0x209c}, {0x2170, 0x217f}, {0x24d0, 0x24e9},
+        {0x2c7c, 0x2c7d}, {0xa69c, 0xa69d}, {0xa770, 0xa770}, {0xa7f8, 0xa7f9}, {0xab5c, 0xab5f},
+    };
+    if (category(c) == UTF8PROC_CATEGORY_LL) return true;
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (c >= ranges[i][0] && c <= ranges[i][1]) return true;
+    return false;
+}
+
+bool xn_jinja_is_cased(uint32_t c) {
+    return xn_jinja_is_upper(c) || xn_jinja_is_lower(c) || xn_jinja_is_title(c);
+}
+
+bool xn_jinja_is_case_ignorable(uint32_t c) {
+    utf8proc_category_t k = category(c);
+    return k == UTF8PROC_CATEGORY_MN || k == UTF8PROC_CATEGORY_ME || k == UTF8PROC_CATEGORY_CF ||
+           k == UTF8PROC_CATEGORY_LM || k == UTF8PROC_CATEGORY_SK || c == '\'' || c == '.' || c == ':' || c == 0xb7 ||
+           c == 0x387 || c == 0x55f || c == 0x5f4 || c == 0x2018 || c == 0x2019 || c == 0x2024 || c == 0x2027 ||
+           c == 0xfe13 || c == 0xfe52 || c == 0xfe55 || c == 0xff07 || c == 0xff0e || c == 0xff1a;
+}
+
+int xn_jinja_decimal(uint32_t c) {
+    if (c < 0x80) return c >= '0' && c <= '9' ? (int)c - '0' : -1;
+    if (!xn_jinja_is_decimal(c)) return -1;
+    if (c >= 0x1d7ce && c <= 0x1d7ff) return (int)((c - 0x1d7ce) % 10); // five sets of mathematical digits in a row
+    // Decimal digits come in runs of ten; the run starts where the digits start.
+    uint32_t zero = c;
+    while (zero && c - zero < 9 && xn_jinja_is_decimal(zero - 1))
+        zero--;
+    return (int)(c - zero);
+}
+
+// Unconditional mappings to several code points (SpecialCasing.txt): code point, upper case, title case.
+static const struct special {
+    uint32_t c;
+    uint16_t upper[3], title[3];
+} specials[] = {
+    {0x00df, {0x53, 0x53, 0}, {0x53, 0x73, 0}},
+    {0x0149, {0x2bc, 0x4e, 0}, {0x2bc, 0x4e, 0}},
+    {0x01f0, {0x4a, 0x30c, 0}, {0x4a, 0x30c, 0}},
+    {0x0390, {0x399, 0x308, 0x301}, {0x399, 0x308, 0x301}},
+    {0x03b0, {0x3a5, 0x308, 0x301}, {0x3a5, 0x308, 0x301}},
+    {0x0587, {0x535, 0x552, 0}, {0x535, 0x582, 0}},
+    {0x1e96, {0x48, 0x331, 0}, {0x48, 0x331, 0}},
+    {0x1e97, {0x54, 0x308, 0}, {0x54, 0x308, 0}},
+    {0x1e98, {0x57, 0x30a, 0}, {0x57, 0x30a, 0}},
+    {0x1e99, {0x59, 0x30a, 0}, {0x59, 0x30a, 0}},
+    {0x1e9a, {0x41, 0x2be, 0}, {0x41, 0x2be, 0}},
+    {0x1f50, {0x3a5, 0x313, 0}, {0x3a5, 0x313, 0}},
+    {0x1f52, {0x3a5, 0x313, 0x300}, {0x3a5, 0x313, 0x300}},
+    {0x1f54, {0x3a5, 0x313, 0x301}, {0x3a5, 0x313, 0x301}},
+    {0x1f56, {0x3a5, 0x313, 0x342}, {0x3a5, 0x313, 0x342}},
+    {0x1f80, {0x1f08, 0x399, 0}, {0x1f88, 0, 0}},
+    {0x1f81, {0x1f09, 0x399, 0}, {0x1f89, 0, 0}},
+    {0x1f82, {0x1f0a, 0x399, 0}, {0x1f8a, 0, 0}},
+    {0x1f83, {0x1f0b, 0x399, 0}, {0x1f8b, 0, 0}},
+    {0x1f84, {0x1f0c, 0x399, 0}, {0x1f8c, 0, 0}},
+    {0x1f85, {0x1f0d, 0x399, 0}, {0x1f8d, 0, 0}},
+    {0x1f86, {0x1f0e, 0x399, 0}, {0x1f8e, 0, 0}},
+    {0x1f87, {0x1f0f, 0x399, 0}, {0x1f8f, 0, 0}},
+    {0x1f88, {0x1f08, 0x399, 0}, {0x1f88, 0, 0}},
+    {0x1f89, {0x1f09, 0x399, 0}, {0x1f89, 0, 0}},
+    {0x1f8a, {0x1f0a, 0x399, 0}, {0x1f8a, 0, 0}},
+    {0x1f8b, {0x1f0b, 0x399, 0}, {0x1f8b, 0, 0}},
+    {0x1f8c, {0x1f0c, 0x399, 0}, {0x1f8c, 0, 0}},
+    {0x1f8d, {0x1f0d, 0x399, 0}, {0x1f8d, 0, 0}},
+    {0x1f8e, {0x1f0e, 0x399, 0}, {0x1f8e, 0, 0}},
+    {0x1f8f, {0x1f0f, 0x399, 0}, {0x1f8f, 0, 0}},
+    {0x1f90, {0x1f28, 0x399, 0}, {0x1f98, 0, 0}},
+    {0x1f91, {0x1f29, 0x399, 0}, {0x1f99, 0, 0}},
+    {0x1f92, {0x1f2a, 0x399, 0}, {0x1f9a, 0, 0}},
+    {0x1f93, {0x1f2b, 0x399, 0}, {0x1f9b, 0, 0}},
+    {0x1f94, {0x1f2c, 0x399, 0}, {0x1f9c, 0, 0}},
+    {0x1f95, {0x1f2d, 0x399, 0}, {0x1f9d, 0, 0}},
+    {0x1f96, {0x1f2e, 0x399, 0}, {0x1f9e, 0, 0}},
+    {0x1f97, {0x1f2f, 0x399, 0}, {0x1f9f, 0, 0}},
+    {0x1f98, {0x1f28, 0x399, 0}, {0x1f98, 0, 0}},
+    {0x1f99, {0x1f29, 0x399, 0}, {0x1f99, 0, 0}},
+    {0x1f9a, {0x1f2a, 0x399, 0}, {0x1f9a, 0, 0}},
+    {0x1f9b, {0x1f2b, 0x399, 0}, {0x1f9b, 0, 0}},
+    {0x1f9c, {0x1f2c, 0x399, 0}, {0x1f9c, 0, 0}},
+    {0x1f9d, {0x1f2d, 0x399, 0}, {0x1f9d, 0, 0}},
+    {0x1f9e, {0x1f2e, 0x399, 0}, {0x1f9e, 0, 0}},
+    {0x1f9f, {0x1f2f, 0x399, 0}, {0x1f9f, 0, 0}},
+    {0x1fa0, {0x1f68, 0x399, 0}, {0x1fa8, 0, 0}},
+    {0x1fa1, {0x1f69, 0x399, 0}, {0x1fa9, 0, 0}},
+    {0x1fa2, {0x1f6a, 0x399, 0}, {0x1faa, 0, 0}},
+    {0x1fa3, {0x1f6b, 0x399, 0}, {0x1fab, 0, 0}},
+    {0x1fa4, {0x1f6c, 0x399, 0}, {0x1fac, 0, 0}},
+    {0x1fa5, {0x1f6d, 0x399, 0}, {0x1fad, 0, 0}},
+    {0x1fa6, {0x1f6e, 0x399, 0}, {0x1fae, 0, 0}},
+    {0x1fa7, {0x1f6f, 0x399, 0}, {0x1faf, 0, 0}},
+    {0x1fa8, {0x1f68, 0x399, 0}, {0x1fa8, 0, 0}},
+    {0x1fa9, {0x1f69, 0x399, 0}, {0x1fa9, 0, 0}},
+    {0x1faa, {0x1f6a, 0x399, 0}, {0x1faa, 0, 0}},
+    {0x1fab, {0x1f6b, 0x399, 0}, {0x1fab, 0, 0}},
+    {0x1fac, {0x1f6c, 0x399, 0}, {0x1fac, 0, 0}},
+    {0x1fad, {0x1f6d, 0x399, 0}, {0x1fad, 0, 0}},
+    {0x1fae, {0x1f6e, 0x399, 0}, {0x1fae, 0, 0}},
+    {0x1faf, {0x1f6f, 0x399, 0}, {0x1faf, 0, 0}},
+    {0x1fb2, {0x1fba, 0x399, 0}, {0x1fba, 0x345, 0}},
+    {0x1fb3, {0x391, 0x399, 0}, {0x1fbc, 0, 0}},
+    {0x1fb4, {0x386, 0x399, 0}, {0x386, 0x345, 0}},
+    {0x1fb6, {0x391, 0x342, 0}, {0x391, 0x342, 0}},
+    {0x1fb7, {0x391, 0x342, 0x399}, {0x391, 0x342, 0x345}},
+    {0x1fbc, {0x391, 0x399, 0}, {0x1fbc, 0, 0}},
+    {0x1fc2, {0x1fca, 0x399, 0}, {0x1fca, 0x345, 0}},
+    {0x1fc3, {0x397, 0x399, 0}, {0x1fcc, 0, 0}},
+    {0x1fc4, {0x389, 0x399, 0}, {0x389, 0x345, 0}},
+    {0x1fc6, {0x397, 0x342, 0}, {0x397, 0x342, 0}},
+    {0x1fc7, {0x397, 0x342, 0x399}, {0x397, 0x342, 0x345}},
+    {0x1fcc, {0x397, 0x399, 0}, {0x1fcc, 0, 0}},
+    {0x1fd2, {0x399, 0x308, 0x300}, {0x399, 0x308, 0x300}},
+    {0x1fd3, {0x399, 0x308, 0x301}, {0x399, 0x308, 0x301}},
+    {0x1fd6, {0x399, 0x342, 0}, {0x399, 0x342, 0}},
+    {0x1fd7, {0x399, 0x308, 0x342}, {0x399, 0x308, 0x342}},
+    {0x1fe2, {0x3a5, 0x308, 0x300}, {0x3a5, 0x308, 0x300}},
+    {0x1fe3, {0x3a5, 0x308, 0x301}, {0x3a5, 0x308, 0x301}},
+    {0x1fe4, {0x3a1, 0x313, 0}, {0x3a1, 0x313, 0}},
+    {0x1fe6, {0x3a5, 0x342, 0}, {0x3a5, 0x342, 0}},
+    {0x1fe7, {0x3a5, 0x308, 0x342}, {0x3a5, 0x308, 0x342}},
+    {0x1ff2, {0x1ffa, 0x399, 0}, {0x1ffa, 0x345, 0}},
+    {0x1ff3, {0x3a9, 0x399, 0}, {0x1ffc, 0, 0}},
+    {0x1ff4, {0x38f, 0x399, 0}, {0x38f, 0x345, 0}},
+    {0x1ff6, {0x3a9, 0x342, 0}, {0x3a9, 0x342, 0}},
+    {0x1ff7, {0x3a9, 0x342, 0x399}, {0x3a9, 0x342, 0x345}},
+    {0x1ffc, {0x3a9, 0x399, 0}, {0x1ffc, 0, 0}},
+    {0xfb00, {0x46, 0x46, 0}, {0x46, 0x66, 0}},
+    {0xfb01, {0x46, 0x49, 0}, {0x46, 0x69, 0}},
+    {0xfb02, {0x46, 0x4c, 0}, {0x46, 0x6c, 0}},
+    {0xfb03, {0x46, 0x46, 0x49}, {0x46, 0x66, 0x69}},
+    {0xfb04, {0x46, 0x46, 0x4c}, {0x46, 0x66, 0x6c}},
+    {0xfb05, {0x53, 0x54, 0}, {0x53, 0x74, 0}},
+    {0xfb06, {0x53, 0x54, 0}, {0x53, 0x74, 0}},
+    {0xfb13, {0x544, 0x546, 0}, {0x544, 0x576, 0}},
+    {0xfb14, {0x544, 0x535, 0}, {0x544, 0x565, 0}},
+    {0xfb15, {0x544, 0x53b, 0}, {0x544, 0x56b, 0}},
+    {0xfb16, {0x54e, 0x546, 0}, {0x54e, 0x576, 0}},
+    {0xfb17, {0x544, 0x53d, 0}, {0x544, 0x56d, 0}},
+};
+
+size_t xn_jinja_map_case(uint32_t c, enum jcase to, uint32_t out[4]) {
+    if (c < 0x80) {
+        bool upper = c >= 'A' && c <= 'Z', lower = c >= 'a' && c <= 'z', up = to == J_UPPER || to == J_TITLE;
+        out[0] = up && lower ? c - 32 : !up && upper ? c + 32 : c;
+        return 1;
+    }
+    if (to == J_FOLD) {
+        utf8proc_int32_t folded[4];
+        int boundary = 0;
+        utf8proc_ssize_t n = utf8proc_decompose_char((utf8proc_int32_t)c, folded, 4, UTF8PROC_CASEFOLD, &boundary);
+        if (n < 1 || n > 4) {
+            out[0] = c;
+            return 1;
+        }
+        for (utf8proc_ssize_t i = 0; i < n; i++)
+            out[i] = (uint32_t)folded[i];
+        return (size_t)n;
+    }
+    if (to == J_LOWER) {
+        if (c == 0x130) { // I with a dot above: the only lower case of two code points
+            out[0] = 'i';
+            out[1] = 0x307;
+            return 2;
+        }
+        out[0] = (uint32_t)utf8proc_tolower((utf8proc_int32_t)c);
+        return 1;
+    }
+    size_t lo = 0, hi = sizeof specials / sizeof *specials;
+    while (lo < hi) {
+        size_t mid = (lo + hi) / 2;
+        if (specials[mid].c < c)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo < sizeof specials / sizeof *specials && specials[lo].c == c) {
+        const uint16_t *map = to == J_UPPER ? specials[lo].upper : specials[lo].title;
+        size_t n = 0;
+        while (n < 3 && map[n]) {
+            out[n] = map[n];
+            n++;
+        }
+        return n;
+    }
+    out[0] = (uint32_t)(to == J_UPPER ? utf8proc_toupper((utf8proc_int32_t)c) : utf8proc_totitle((utf8proc_int32_t)c));
+    return 1;
+}
