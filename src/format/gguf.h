@@ -82,7 +82,7 @@ int xn_gguf_add_strings(struct xn_gguf_writer *w, const char *key, const struct 
 // An array of numbers of `kind` (packed, n elements).
 int xn_gguf_add_array(struct xn_gguf_writer *w, const char *key, enum xn_gguf_kind kind, const void *values, uint64_t n,
                       struct xn_error *err);
-// Copies an entry of an open file as it is.
+// Copies an entry of an open file as it is; "split." entries are left out, as the writer makes its own.
 int xn_gguf_add_value(struct xn_gguf_writer *w, const struct xn_gguf_value *value, struct xn_error *err);
 // Produces bytes [offset, offset + size) of a tensor's data into `out`.
 typedef int xn_gguf_produce(void *user, uint64_t offset, void *out, size_t size, struct xn_error *err);
@@ -92,5 +92,6 @@ struct xn_progress;
 int xn_gguf_write(struct xn_gguf_writer *w, const char *path, const struct xn_progress *progress, struct xn_error *err);
 // The same as a split set: `path` is "NAME.gguf", the parts become NAME-00001-of-0000N.gguf and so on, each with at
 // most `part_bytes` of tensor data (a larger tensor has a part of its own). The metadata is in the first.
+// The parts appear one by one: after a failure those that were complete remain.
 int xn_gguf_write_split(struct xn_gguf_writer *w, const char *path, uint64_t part_bytes,
                         const struct xn_progress *progress, struct xn_error *err);
