@@ -1,6 +1,7 @@
 // The IQ formats: values come in small vectors from a grid (IQ1, IQ2, IQ3), or singly from a curved scale (IQ4).
 #include "quant/blocks.h"
 #include "quant/families.h"
+#include "quant/fit.h"
 
 // `count` magnitudes from the bytes of a grid's entry, negated where their sign bit is set.
 static inline void spread(float *out, uint64_t grid, unsigned signs, float scale, int count) {
@@ -127,6 +128,40 @@ XN_DECODER(iq4_xs) {
                 out[at + 32 * g + i] = scale * (float)xn_iq4_values[qs[i] & 15];
                 out[at + 32 * g + 16 + i] = scale * (float)xn_iq4_values[qs[i] >> 4];
             }
+        }
+    }
+}
+
+XN_ENCODER(iq4_nl) {
+    struct xn_iq4_nl *b = blocks;
+    struct xn_codes codes = xn_codes_of(xn_iq4_values);
+    float ones[32];
+    for (size_t at = 0; at < n; at += 32, b++) {
+        const float *w = xn_weights(importance, at, ones, 32);
+        int8_t q[32];
+        uint16_t d = xn_half_of_scale(xn_codes_fit(&codes, values + at, w, 32));
+        xn_codes_quantize(&codes, values + at, w, 32, xn_f16_to_f32(d), q);
+        b->d = d;
+        for (int i = 0; i < 16; i++)
+            b->qs[i] = (uint8_t)(q[i] | q[i + 16] << 4);
+    }
+}
+
+XN_ENCODER(iq4_xs) {
+    struct xn_iq4_xs *b = blocks;
+    struct xn_codes codes = xn_codes_of(xn_iq4_values);
+    float ones[256];
+    for (size_t at = 0; at < n; at += 256, b++) {
+        struct xn_two_level t;
+        xn_two_level_encode(&codes, values + at, xn_weights(importance, at, ones, 256), 8, 32, &t);
+        memset(b, 0, sizeof *b);
+        b->d = t.d;
+        for (int g = 0; g < 8; g++) {
+            unsigned s = (unsigned)(t.scales[g] + 32);
+            b->scales_l[g / 2] |= (uint8_t)((s & 15) << g % 2 * 4);
+            b->scales_h |= (uint16_t)(s >> 4 << 2 * g);
+            for (int i = 0; i < 16; i++)
+                b->qs[16 * g + i] = (uint8_t)(t.q[32 * g + i] | t.q[32 * g + 16 + i] << 4);
         }
     }
 }

@@ -1,6 +1,9 @@
 // TQ1_0 and TQ2_0: 256 values of -1, 0 or 1 under one scale.
 #include "quant/blocks.h"
 #include "quant/families.h"
+#include "quant/fit.h"
+
+#include <stdlib.h>
 
 // Where the digits of TQ1_0 lie: digit k of byte i of a part is value first + k * bytes + i.
 static const struct part {
@@ -38,5 +41,75 @@ XN_DECODER(tq2_0) {
             for (int i = 0; i < 32; i++)
                 out[at + 32 * g + i] = d * (float)((qs[i] >> g % 4 * 2 & 3) - 1);
         }
+    }
+}
+
+struct magnitude {
+    float size, weight;
+};
+
+static int larger_first(const void *a, const void *b) {
+    const struct magnitude *x = a, *y = b;
+    return x->size > y->size ? -1 : x->size < y->size;
+}
+
+// The best scale for three values: those above half of it count as one, and they are the k largest for some k. Their
+// weighted mean is then the scale, and takes (sum of weight * size)^2 / (sum of weights) off the error: the best k of
+// all is tried.
+static uint16_t ternary_scale(const float *x, const float *w) {
+    struct magnitude m[256];
+    for (int i = 0; i < 256; i++)
+        m[i] = (struct magnitude){x[i] < 0 ? -x[i] : x[i], w[i]};
+    qsort(m, 256, sizeof *m, larger_first);
+    float sum = 0, weights = 0, best = 0, best_gain = 0;
+    for (int i = 0; i < 256; i++) {
+        sum += m[i].weight * m[i].size;
+        weights += m[i].weight;
+        float gain = sum * sum / weights;
+        if (weights > 0 && gain > best_gain) {
+            best_gain = gain;
+            best = sum / weights;
+        }
+    }
+    return xn_half_of_scale(best);
+}
+
+// 0, 1 or 2 for -d, 0 and d.
+static inline unsigned ternary_code(float x, float d) {
+    return x > d / 2 ? 2 : x < -d / 2 ? 0 : 1;
+}
+
+XN_ENCODER(tq1_0) {
+    struct xn_tq1_0 *b = blocks;
+    float ones[256];
+    for (size_t at = 0; at < n; at += 256, b++) {
+        uint16_t d16 = ternary_scale(values + at, xn_weights(importance, at, ones, 256));
+        float d = xn_f16_to_f32(d16);
+        uint8_t bytes[52];
+        for (const struct part *p = parts; p < parts + 3; p++) {
+            for (int i = 0; i < p->bytes; i++) {
+                unsigned number = 0; // of five digits, the first the most significant
+                for (int k = 0; k < 5; k++)
+                    number =
+                        number * 3 + (k < p->digits ? ternary_code(values[at + p->first + k * p->bytes + i], d) : 0);
+                bytes[p->byte0 + i] = (uint8_t)((number * 256 + 242) / 243); // rounded up: the digits come out exactly
+            }
+        }
+        memcpy(b->qs, bytes, sizeof b->qs);
+        memcpy(b->qh, bytes + sizeof b->qs, sizeof b->qh);
+        b->d = d16;
+    }
+}
+
+XN_ENCODER(tq2_0) {
+    struct xn_tq2_0 *b = blocks;
+    float ones[256];
+    for (size_t at = 0; at < n; at += 256, b++) {
+        uint16_t d16 = ternary_scale(values + at, xn_weights(importance, at, ones, 256));
+        float d = xn_f16_to_f32(d16);
+        memset(b->qs, 0, sizeof b->qs);
+        for (int i = 0; i < 256; i++)
+            b->qs[i / 128 * 32 + i % 32] |= (uint8_t)(ternary_code(values[at + i], d) << i % 128 / 32 * 2);
+        b->d = d16;
     }
 }
