@@ -16,7 +16,9 @@
     X(run, "generate text, or chat")                                                                                   \
     X(info, "what a model is made of, and the memory that it needs")                                                   \
     X(tokenize, "text to token ids, and back")                                                                         \
-    X(verify, "hold a model against golden outputs of its reference implementation")
+    X(verify, "hold a model against golden outputs of its reference implementation")                                   \
+    X(perplexity, "how well a model predicts a text")                                                                  \
+    X(synth, "write a model of a published shape with random weights")
 
 #define X(name, help) int xn_command_##name(int argc, char **argv);
 XN_COMMANDS(X)

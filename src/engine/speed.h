@@ -1,0 +1,32 @@
+// Speed of a model on its device: tokens a second of prompts and of generation, and what a token costs, so that a speed
+// can be held against what the hardware can do.
+#pragma once
+
+#include "engine/context.h"
+
+// One measurement: either a prompt of `prompt` tokens, or `generate` tokens one by one; behind `depth` tokens already
+// in the cache.
+struct xn_speed_test {
+    uint32_t prompt, generate, depth;
+};
+
+struct xn_speed {
+    double mean, deviation;      // tokens a second, over the repetitions
+    double seconds[XN_OP_KINDS]; // by kind of operation, of one repetition on average, as the device counts them
+};
+// Runs a test `repetitions` times after one that warms up. Tokens are random; the same seed gives the same. cache_type:
+// as of xn_context_options. Progress: the test's name, tokens.
+int xn_speed_measure(struct xn_model *model, const struct xn_speed_test *test, uint32_t repetitions,
+                     uint32_t cache_type, const struct xn_progress *progress, struct xn_speed *out,
+                     struct xn_error *err);
+// "pp512", "tg128", "tg128 @ d4096" into `name`.
+void xn_speed_name(const struct xn_speed_test *test, char name[48]);
+// Mean and standard deviation (of a sample: n - 1) of n values.
+void xn_speed_statistics(const double *values, size_t n, double *mean, double *deviation);
+
+// What a token of the test must cost at the least, on average over its positions.
+struct xn_speed_cost {
+    double bytes; // read from memory: weights of one token, keys and values before it, states (read and written)
+    double flops; // of products and attention; of a prompt without the head, which only its last token needs
+};
+struct xn_speed_cost xn_speed_cost(const struct xn_model *model, const struct xn_speed_test *test, uint32_t cache_type);
