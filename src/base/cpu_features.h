@@ -1,0 +1,13 @@
+// What the processor and the operating system let a program use, by cpuid and xgetbv.
+#pragma once
+
+#include <stdbool.h>
+
+// A flag is set only where the processor has the instructions and the system saves the registers that they need.
+struct xn_cpu_features {
+    char name[64]; // the processor's own, trimmed; "unknown processor" where it has none
+    bool avx2, fma, f16c;
+    bool avx512f, avx512bw, avx512dq, avx512vl, avx512cd;
+    bool avx512vnni, avx512bf16;
+};
+void xn_cpu_features_read(struct xn_cpu_features *features);

@@ -1,0 +1,114 @@
+// The thread pool: every thread runs, barriers order what is written, and neither start, stop nor crowding loses a wake-up.
+#include "base/thread_pool.h"
+
+#include "base/memory.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+struct shared {
+    struct xn_pool *pool;
+    uint32_t rounds;
+    uint32_t cell[64];
+    atomic_uint items, wrong;
+};
+
+// Each round every thread writes its cell; after the barrier it must see all cells of that round.
+static void exchange(void *user, uint32_t thread, uint32_t threads) {
+    struct shared *s = user;
+    for (uint32_t round = 1; round <= s->rounds; round++) {
+        s->cell[thread] = round;
+        xn_pool_barrier(s->pool);
+        for (uint32_t i = 0; i < threads; i++)
+            if (s->cell[i] != round) atomic_fetch_add(&s->wrong, 1);
+        xn_pool_barrier(s->pool);
+        for (uint32_t i; (i = xn_pool_next(s->pool)) < 100;) atomic_fetch_add(&s->items, 1);
+        xn_pool_barrier(s->pool);
+    }
+}
+
+static void try_pool(uint32_t threads, uint32_t runs, uint32_t rounds) {
+    struct xn_error err;
+    struct shared s = {.rounds = rounds};
+    assert_int_equal(xn_pool_create(threads, &s.pool, &err), XN_OK);
+    assert_int_equal(xn_pool_threads(s.pool), threads);
+    for (uint32_t i = 0; i < runs; i++) xn_pool_run(s.pool, exchange, &s);
+    assert_int_equal(atomic_load(&s.wrong), 0);
+    assert_int_equal(atomic_load(&s.items), runs * rounds * 100);
+    xn_pool_free(s.pool);
+}
+
+static void barriers_order_what_threads_write(void **state) {
+    (void)state;
+    for (uint32_t threads = 1; threads <= 4; threads++) try_pool(threads, 50, 20);
+}
+
+static void more_threads_than_cores_still_finish(void **state) {
+    (void)state;
+    try_pool(33, 3, 10);
+}
+
+static void a_pool_starts_and_stops_many_times(void **state) {
+    (void)state;
+    for (int i = 0; i < 50; i++) try_pool(3, (uint32_t)i % 3, 2);
+}
+
+// Sleeping between jobs: the workers have gone to the kernel by then, and must be woken.
+static void a_sleeping_pool_wakes(void **state) {
+    (void)state;
+    struct xn_error err;
+    struct shared s = {.rounds = 2};
+    assert_int_equal(xn_pool_create(3, &s.pool, &err), XN_OK);
+    for (int i = 0; i < 20; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        xn_pool_run(s.pool, exchange, &s);
+    }
+    assert_int_equal(atomic_load(&s.wrong), 0);
+    assert_int_equal(atomic_load(&s.items), 20 * 2 * 100);
+    xn_pool_free(s.pool);
+}
+
+static void caller(void *user, uint32_t thread, uint32_t threads) {
+    (void)threads;
+    if (thread < 2) xn_pool_run(((struct shared *)user)->pool, exchange, user);
+}
+
+static void callers_take_turns(void **state) {
+    (void)state;
+    struct xn_error err;
+    struct shared s = {.rounds = 5};
+    struct xn_pool *callers;
+    assert_int_equal(xn_pool_create(2, &s.pool, &err), XN_OK);
+    assert_int_equal(xn_pool_create(2, &callers, &err), XN_OK);
+    for (int i = 0; i < 20; i++) xn_pool_run(callers, caller, &s);
+    assert_int_equal(atomic_load(&s.wrong), 0);
+    assert_int_equal(atomic_load(&s.items), 20 * 2 * 5 * 100);
+    xn_pool_free(callers);
+    xn_pool_free(s.pool);
+}
+
+static void hostile_counts_are_errors(void **state) {
+    (void)state;
+    struct xn_error err;
+    struct xn_pool *pool;
+    assert_int_equal(xn_pool_create(XN_POOL_MAX_THREADS + 1, &pool, &err), XN_ERR_ARGUMENT);
+    assert_null(pool);
+    assert_true(xn_pool_default_threads() >= 1);
+    assert_true(xn_pool_default_threads() <= (uint32_t)sysconf(_SC_NPROCESSORS_CONF));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(barriers_order_what_threads_write), cmocka_unit_test(more_threads_than_cores_still_finish),
+        cmocka_unit_test(a_pool_starts_and_stops_many_times), cmocka_unit_test(a_sleeping_pool_wakes),
+        cmocka_unit_test(callers_take_turns), cmocka_unit_test(hostile_counts_are_errors),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

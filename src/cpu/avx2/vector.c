@@ -1,0 +1,5 @@
+#include "cpu/avx2/simd.h"
+
+#include <math.h>
+
+#include "cpu/template/vector.h"

@@ -1,0 +1,5 @@
+#include "cpu/avx512/simd.h"
+
+#include <math.h>
+
+#include "cpu/template/vector.h"

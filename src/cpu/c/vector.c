@@ -1,0 +1,5 @@
+#include "cpu/c/simd.h"
+
+#include <math.h>
+
+#include "cpu/template/vector.h"

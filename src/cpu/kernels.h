@@ -1,0 +1,89 @@
+// The processor's kernels: what an operation's driver calls. A table is filled with the C versions, then overwritten level by
+// level up to the one in use; an entry may stay NULL where a comment says so. kernels.inc is the one list of all of them.
+#pragma once
+
+#include "cpu/cpu.h"
+#include "model/recipe.h"
+#include "quant/format.h"
+
+#include <stddef.h>
+
+enum {
+    XN_CPU_PAD = 16,         // widths of panels and scratch rows are multiples of it
+    XN_CPU_SUPER = 256,      // values that an integer kernel takes at once
+    XN_CPU_STREAM_ROWS = 16, // rows of activations up to which products stream the weights
+};
+
+// A row of activations as integers: value i is scale[i / 16] * q[i] (two neighbouring scales are equal: a block is 32 values), sum[j]
+// is scale[j] times the sum of its 16 integers. |q| <= 127. All three are padded with zeros to a multiple of XN_CPU_SUPER values.
+struct xn_cpu_row {
+    int8_t *q;
+    float *scale, *sum;
+};
+
+// Every signature, once: X(slot, result, arguments). The slots of the second list have an entry for each type of weights.
+#define XN_CPU_SLOTS(X)                                                                                                \
+    /* out = norm(x), n values; kind NONE copies. out may be x. */                                                     \
+    X(norm, void, (const struct xn_norm *norm, const float *x, float *out, size_t n))                                  \
+    /* n values (a multiple of 32) as integers. NULL where no integer kernel is. */                                    \
+    X(quantize, void, (const float *x, size_t n, struct xn_cpu_row *out))                                              \
+    /* out = act(gate) * up, or act(gate) where up is NULL. out may be either. */                                      \
+    X(activate, void, (enum xn_activation act, const float *gate, const float *up, float *out, size_t n))             \
+    /* x = x * sigmoid(gate) */                                                                                        \
+    X(sigmoid_gate, void, (float *x, const float *gate, size_t n))                                                     \
+    /* x = cap * tanh(x / cap) */                                                                                      \
+    X(soft_cap, void, (float *x, float cap, size_t n))                                                                 \
+    /* x = exp(x - max); the sum of them */                                                                            \
+    X(exp_sum, float, (float *x, float max, size_t n))                                                                 \
+    X(maximum, float, (const float *x, size_t n))                                                                      \
+    X(widen, void, (const uint16_t *f16, float *out, size_t n))                                                        \
+    X(narrow, void, (const float *x, uint16_t *f16, size_t n))                                                         \
+    /* y = s * y + a * x */                                                                                            \
+    X(blend, void, (float *y, float s, const float *x, float a, size_t n))                                             \
+    /* c[m x n] = (accumulate: c +) a[m x k] b[k x n], rows lda, ldb, ldc apart; n a multiple of XN_CPU_PAD */         \
+    X(gemm, void,                                                                                                      \
+      (uint32_t m, uint32_t n, uint32_t k, const float *a, size_t lda, const float *b, size_t ldb, float *c,           \
+       size_t ldc, bool accumulate))                                                                                   \
+    /* out[j * ld + i] = rows[i][j], i < XN_CPU_PAD (zero for i >= n), j < k */                                        \
+    X(transpose, void, (const float *const *rows, uint32_t n, uint32_t k, float *out, size_t ld))                      \
+    /* out[i * ld] = a_i . x, n values each, i < rows, rows of a lda apart */                                          \
+    X(dots, void, (const float *a, size_t lda, uint32_t rows, const float *x, size_t n, float *out, size_t ld))        \
+    /* One step of the gated delta rule for columns [0, n) of a state with rows ld apart (ops.h):                      \
+       s = g s; d = b (v - s^T k); s = s + k d^T; o = s^T q */                                                         \
+    X(delta_step, void,                                                                                                \
+      (float *s, size_t ld, uint32_t keys, size_t n, const float *q, const float *k, const float *v, float g,          \
+       float b, float *o))                                                                                             \
+    /* out[c] = silu(bias[c] + sum_t w[t * ldw + c] * x[t][c]), c < n; x: `taps` rows; bias may be NULL */             \
+    X(conv, void,                                                                                                      \
+      (const float *const *x, uint32_t taps, const float *w, size_t ldw, const float *bias, float *out, size_t n))
+
+#define XN_CPU_TYPE_SLOTS(X)                                                                                           \
+    /* n values (a multiple of the format's block) to float32; never NULL for a format that decodes */                 \
+    X(decode, void, (const void *blocks, float *out, size_t n))                                                        \
+    /* Products with integer activations: out[i * ld + r] = w_r . x_i for `rows` rows of weights, n rows of x, k       \
+       values each. NULL where the level has none for the type. */                                                     \
+    X(dot, void,                                                                                                       \
+      (const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x, uint32_t n, uint32_t k,             \
+       float *out, size_t ld))                                                                                         \
+    /* The same with float32 activations, for F32, F16 and BF16 weights; NULL for others. */                           \
+    X(stream, void,                                                                                                    \
+      (const void *w, size_t row_bytes, uint32_t rows, const float *const *x, uint32_t n, uint32_t k, float *out,      \
+       size_t ld))
+
+#define X(slot, result, arguments) typedef result xn_cpu_##slot##_fn arguments;
+XN_CPU_SLOTS(X)
+XN_CPU_TYPE_SLOTS(X)
+#undef X
+
+struct xn_cpu_kernels {
+    enum xn_cpu_level level;
+#define X(slot, result, arguments) xn_cpu_##slot##_fn *slot;
+    XN_CPU_SLOTS(X)
+#undef X
+#define X(slot, result, arguments) xn_cpu_##slot##_fn *slot[XN_TYPE_COUNT];
+    XN_CPU_TYPE_SLOTS(X)
+#undef X
+};
+
+// Fills a table for a level (which the machine must have).
+void xn_cpu_kernels_init(struct xn_cpu_kernels *kernels, enum xn_cpu_level level);

@@ -1,0 +1,91 @@
+// Products of rows of float weights (F32, F16, BF16; at any address) with a few rows of float32 activations, after the instruction
+// set's simd.h. One row of weights at a time, so that memory is read in one ascending stream.
+#pragma once
+
+#include "cpu/declare.h"
+
+enum { STREAM_AHEAD = 2048 }; // bytes that the reader asks for in advance
+
+static inline vf load_f32(const char *p) {
+    return v_load((const float *)(const void *)p);
+}
+static inline vf load_f16(const char *p) {
+    return v_load_f16((const uint16_t *)(const void *)p);
+}
+static inline vf load_bf16(const char *p) {
+    return v_load_bf16((const uint16_t *)(const void *)p);
+}
+
+typedef vf stream_load(const char *p);
+
+static inline __attribute__((always_inline)) void stream_row(stream_load *load, const size_t size, const int n,
+                                                             const char *w, const float *const *x, uint32_t k,
+                                                             float *out, size_t ld) {
+    enum { UNROLL = 4 };
+    const int unroll = n == 1 ? 4 : n == 2 ? 2 : 1;
+    vf sum[8][UNROLL];
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int u = 0; u < unroll; u++) sum[i][u] = v_set1(0);
+    uint32_t p = 0;
+    for (; p + (uint32_t)unroll * V <= k; p += (uint32_t)unroll * V) {
+        __builtin_prefetch(w + p * size + STREAM_AHEAD);
+#pragma GCC unroll 4
+        for (int u = 0; u < unroll; u++) {
+            vf weights = load(w + (p + (uint32_t)u * V) * size);
+#pragma GCC unroll 8
+            for (int i = 0; i < n; i++) sum[i][u] = v_fma(weights, v_load(x[i] + p + (uint32_t)u * V), sum[i][u]);
+        }
+    }
+    for (; p < k; p += V) {
+        uint32_t rest = k - p < V ? k - p : V;
+        char padded[V * 4] = {0};
+        memcpy(padded, w + p * size, rest * size);
+        vf weights = load(padded);
+#pragma GCC unroll 8
+        for (int i = 0; i < n; i++)
+            sum[i][0] = v_fma(weights, rest == V ? v_load(x[i] + p) : v_load_n(x[i] + p, rest), sum[i][0]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < n; i++) {
+        vf total = sum[i][0];
+#pragma GCC unroll 4
+        for (int u = 1; u < unroll; u++) total = total + sum[i][u];
+        out[(size_t)i * ld] = v_sum(total);
+    }
+}
+
+#define STREAM(type, size)                                                                                             \
+    void XN_KERNEL(stream_##type)(const void *w, size_t row_bytes, uint32_t rows, const float *const *x, uint32_t n,   \
+                                  uint32_t k, float *out, size_t ld) {                                                 \
+        for (; n >= 8; n -= 8, x += 8, out += 8 * ld)                                                                  \
+            for (uint32_t r = 0; r < rows; r++)                                                                        \
+                stream_row(load_##type, size, 8, (const char *)w + r * row_bytes, x, k, out + r, ld);                  \
+        for (; n >= 4; n -= 4, x += 4, out += 4 * ld)                                                                  \
+            for (uint32_t r = 0; r < rows; r++)                                                                        \
+                stream_row(load_##type, size, 4, (const char *)w + r * row_bytes, x, k, out + r, ld);                  \
+        for (; n >= 2; n -= 2, x += 2, out += 2 * ld)                                                                  \
+            for (uint32_t r = 0; r < rows; r++)                                                                        \
+                stream_row(load_##type, size, 2, (const char *)w + r * row_bytes, x, k, out + r, ld);                  \
+        for (; n >= 1; n -= 1, x += 1, out += ld)                                                                      \
+            for (uint32_t r = 0; r < rows; r++)                                                                        \
+                stream_row(load_##type, size, 1, (const char *)w + r * row_bytes, x, k, out + r, ld);                  \
+    }
+STREAM(f32, 4)
+STREAM(f16, 2)
+STREAM(bf16, 2)
+
+#define DECODE(type, size)                                                                                             \
+    void XN_KERNEL(decode_##type)(const void *blocks, float *out, size_t n) {                                          \
+        const char *p = blocks;                                                                                        \
+        size_t i = 0;                                                                                                  \
+        for (; i + V <= n; i += V) v_store(out + i, load_##type(p + i * size));                                        \
+        if (i < n) {                                                                                                   \
+            char padded[V * size] = {0};                                                                               \
+            memcpy(padded, p + i * size, (n - i) * size);                                                              \
+            v_store_n(out + i, load_##type(padded), n - i);                                                            \
+        }                                                                                                              \
+    }
+DECODE(f16, 2)
+DECODE(bf16, 2)
