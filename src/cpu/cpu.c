@@ -1,0 +1,179 @@
+#include "cpu/cpu.h"
+
+#include "base/cpu_features.h"
+#include "cpu/executor.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const level_names[XN_CPU_LEVELS] = {
+    [XN_CPU_C] = "c",
+    [XN_CPU_AVX2] = "avx2",
+    [XN_CPU_AVX512] = "avx512",
+    [XN_CPU_AVX512VNNI] = "avx512vnni",
+};
+
+const char *xn_cpu_level_name(enum xn_cpu_level level) {
+    return (unsigned)level < XN_CPU_LEVELS ? level_names[level] : "?";
+}
+
+int xn_cpu_level_from_name(const char *name) {
+    for (int i = 0; i < XN_CPU_LEVELS; i++)
+        if (strcmp(name, level_names[i]) == 0) return i;
+    return -1;
+}
+
+static enum xn_cpu_level level_of(const struct xn_cpu_features *f) {
+    if (!f->avx2 || !f->fma || !f->f16c) return XN_CPU_C;
+    if (!f->avx512f || !f->avx512bw || !f->avx512dq || !f->avx512vl || !f->avx512cd) return XN_CPU_AVX2;
+    return f->avx512vnni && f->avx512bf16 ? XN_CPU_AVX512VNNI : XN_CPU_AVX512;
+}
+
+enum xn_cpu_level xn_cpu_level_detect(void) {
+    struct xn_cpu_features features;
+    xn_cpu_features_read(&features);
+    return level_of(&features);
+}
+
+static struct xn_cpu_device *of(struct xn_device *device) {
+    return (struct xn_cpu_device *)device;
+}
+static const struct xn_cpu_device *of_const(const struct xn_device *device) {
+    return (const struct xn_cpu_device *)device;
+}
+
+static void cpu_describe(const struct xn_device *device, struct xn_device_info *info) {
+    const struct xn_cpu_device *d = of_const(device);
+    *info = (struct xn_device_info){.threads = xn_pool_threads(d->pool)};
+    snprintf(info->name, sizeof info->name, "%s", d->name);
+    snprintf(info->backend, sizeof info->backend, "CPU %s", xn_cpu_level_name(d->kernels.level));
+    info->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+static void cpu_free(struct xn_device *device) {
+    if (!device) return;
+    xn_pool_free(of(device)->pool);
+    free(device);
+}
+
+// The kernels read the formats as the file has them, at any address: nothing is copied, and the system may share and drop the pages.
+static int cpu_pack(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out,
+                    struct xn_error *err) {
+    (void)device;
+    *out = NULL;
+    struct xn_weights *w = xn_alloc_zero(1, sizeof *w);
+    if (!w) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", matrix->name ? matrix->name : "matrix");
+    int status = xn_host_weights(matrix, w, err);
+    if (status != XN_OK) free(w);
+    else *out = w;
+    return status;
+}
+
+static void cpu_unpack(struct xn_device *device, struct xn_weights *weights) {
+    (void)device;
+    free(weights);
+}
+
+// The cache is float16, but for the level that has no instructions to convert.
+static struct xn_limits resolved(const struct xn_cpu_device *d, const struct xn_limits *limits) {
+    struct xn_limits r = *limits;
+    if (r.cache_type == XN_TYPE_COUNT) r.cache_type = d->kernels.level == XN_CPU_C ? XN_F32 : XN_F16;
+    return r;
+}
+
+static int cpu_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
+                       struct xn_executor **out, struct xn_error *err) {
+    struct xn_limits r = resolved(of(device), limits);
+    return xn_cpu_executor_create(of(device), plan, &r, out, err);
+}
+
+static void cpu_release(struct xn_device *device, struct xn_executor *e) {
+    (void)device;
+    xn_cpu_executor_free(e);
+}
+
+static void cpu_memory(const struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
+                       uint64_t *cache_bytes, uint64_t *activation_bytes) {
+    struct xn_limits r = resolved(of_const(device), limits);
+    xn_host_memory_size(plan, &r, cache_bytes, activation_bytes);
+    *activation_bytes += xn_cpu_scratch_bytes(of_const(device), plan, &r);
+}
+
+static const float *cpu_logits(struct xn_executor *e) {
+    return e->memory.logits;
+}
+
+static int check_index(const char *what, uint32_t from, uint32_t to, uint32_t n, struct xn_error *err) {
+    if (from < n && to < n) return XN_OK;
+    return xn_fail(err, XN_ERR_ARGUMENT, "%s %u to %u: there are %u", what, from, to, n);
+}
+
+static int cpu_copy_page(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err) {
+    XN_TRY(check_index("copy of cache page", from, to, e->memory.limits.pages, err));
+    if (from != to) xn_host_copy_page(&e->memory, from, to);
+    return XN_OK;
+}
+
+static int cpu_copy_state(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err) {
+    XN_TRY(check_index("copy of state", from, to, e->memory.limits.slots, err));
+    if (from != to) xn_host_copy_state(&e->memory, from, to);
+    return XN_OK;
+}
+
+static int cpu_clear_state(struct xn_executor *e, uint32_t slot, struct xn_error *err) {
+    XN_TRY(check_index("clearing of state", slot, slot, e->memory.limits.slots, err));
+    xn_host_clear_state(&e->memory, slot);
+    return XN_OK;
+}
+
+static void cpu_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
+    memcpy(seconds, e->seconds, sizeof e->seconds);
+    memset(e->seconds, 0, sizeof e->seconds);
+}
+
+static const struct xn_device_table cpu_table = {
+    .describe = cpu_describe,
+    .free = cpu_free,
+    .pack = cpu_pack,
+    .unpack = cpu_unpack,
+    .prepare = cpu_prepare,
+    .release = cpu_release,
+    .memory = cpu_memory,
+    .run = xn_cpu_executor_run,
+    .logits = cpu_logits,
+    .copy_page = cpu_copy_page,
+    .copy_state = cpu_copy_state,
+    .clear_state = cpu_clear_state,
+    .times = cpu_times,
+};
+
+int xn_cpu_device_open(const struct xn_cpu_options *options, struct xn_device **out, struct xn_error *err) {
+    *out = NULL;
+    struct xn_cpu_features features;
+    xn_cpu_features_read(&features);
+    enum xn_cpu_level best = level_of(&features);
+    if ((unsigned)options->level >= XN_CPU_LEVELS)
+        return xn_fail(err, XN_ERR_ARGUMENT, "instruction set %d, below %d expected", (int)options->level,
+                       XN_CPU_LEVELS);
+    if (options->level > best)
+        return xn_fail(err, XN_ERR_UNSUPPORTED, "instruction set %s asked for, %s has no more than %s",
+                       xn_cpu_level_name(options->level), features.name, xn_cpu_level_name(best));
+    if (options->threads < 0)
+        return xn_fail(err, XN_ERR_ARGUMENT, "%d threads, 0 or more expected", options->threads);
+    struct xn_cpu_device *d = xn_alloc_zero(1, sizeof *d);
+    if (!d) return xn_fail(err, XN_ERR_NOMEM, "no memory for a device");
+    d->device.table = &cpu_table;
+    snprintf(d->name, sizeof d->name, "%s", features.name);
+    xn_cpu_kernels_init(&d->kernels, options->level);
+    int status = xn_pool_create((uint32_t)options->threads, &d->pool, err);
+    if (status != XN_OK) {
+        free(d);
+        return status;
+    }
+    xn_log(XN_LOG_INFO, "%s: kernels %s, %u threads", d->name, xn_cpu_level_name(options->level),
+           xn_pool_threads(d->pool));
+    *out = &d->device;
+    return XN_OK;
+}

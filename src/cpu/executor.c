@@ -1,0 +1,259 @@
+#include "cpu/executor.h"
+
+#include "cpu/ops/product.h"
+#include "device/reference/reference.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+// What the plan's operations want of the scratch, in elements.
+struct sizes {
+    size_t values, integers, panel, scratch, decoded, tile, out, work, chosen, ropes;
+};
+
+static void most(size_t *size, size_t want) {
+    if (want > *size) *size = want;
+}
+
+// Inputs of n rows, of which `streamed` at the most go as integers and `side_by_side` into panels.
+static void want_input(struct sizes *s, size_t n, size_t streamed, size_t side_by_side, uint32_t k) {
+    most(&s->values, n * k);
+    most(&s->integers, streamed * xn_cpu_integer_bytes(k));
+    most(&s->panel, side_by_side * k);
+    most(&s->decoded, k);
+}
+
+static void want_dense(struct sizes *s, size_t n, uint32_t k) {
+    bool streams = n <= XN_CPU_STREAM_ROWS;
+    size_t panel = (n + XN_CPU_PANEL - 1) / XN_CPU_PANEL * XN_CPU_PANEL;
+    want_input(s, n, streams ? n : XN_CPU_STREAM_ROWS, streams ? 0 : panel, k);
+}
+
+static void want_experts(struct sizes *s, size_t input_rows, size_t chosen, uint32_t k) {
+    // Only groups beyond XN_CPU_STREAM_ROWS have panels, each padded to whole ones.
+    size_t groups = chosen / (XN_CPU_STREAM_ROWS + 1);
+    want_input(s, input_rows, input_rows, groups ? chosen + groups * (XN_CPU_PANEL - 1) : 0, k);
+    most(&s->chosen, chosen);
+}
+
+static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_limits *limits, const struct xn_op *op) {
+    size_t rows = limits->rows;
+    switch (op->kind) {
+    case XN_OP_PROJECT: {
+        want_dense(s, rows, plan->hidden);
+        size_t cached = 0;
+        for (uint32_t i = 0; i < op->project.n_parts; i++)
+            if (op->project.part[i].target != XN_TO_BUFFER) cached += op->project.part[i].weights->matrix.rows;
+        most(&s->scratch, rows * cached);
+        break;
+    }
+    case XN_OP_PROJECT_ADD:
+        want_dense(s, rows, op->project_add.weights->matrix.cols);
+        if (op->project_add.norm.kind != XN_NORM_NONE) most(&s->scratch, rows * plan->hidden);
+        break;
+    case XN_OP_GATE:
+        want_dense(s, rows, plan->hidden);
+        break;
+    case XN_OP_HEAD:
+        want_dense(s, limits->outputs, plan->hidden);
+        break;
+    case XN_OP_ROUTE:
+        want_dense(s, rows, plan->hidden);
+        most(&s->scratch, rows * op->route.experts);
+        most(&s->decoded, (size_t)op->route.experts + op->route.groups);
+        break;
+    case XN_OP_EXPERT_GATE:
+        want_experts(s, rows, rows * op->expert_gate.used, plan->hidden);
+        break;
+    case XN_OP_EXPERT_ADD:
+        want_experts(s, rows * op->expert_add.used, rows * op->expert_add.used, op->expert_add.size);
+        break;
+    case XN_OP_EMBED:
+    case XN_OP_ATTEND:
+    case XN_OP_DELTA_NET:
+    case XN_OP_KINDS:
+        break;
+    }
+}
+
+static struct sizes sizes_of(const struct xn_plan *plan, const struct xn_limits *limits) {
+    struct sizes s = {0};
+    for (uint32_t i = 0; i < plan->n_ops; i++) want(&s, plan, limits, &plan->ops[i]);
+    size_t rows = limits->rows > limits->outputs ? limits->rows : limits->outputs;
+    size_t padded = (rows + XN_CPU_PAD - 1) / XN_CPU_PAD * XN_CPU_PAD;
+    s.tile = rows > XN_CPU_STREAM_ROWS ? padded * XN_CPU_BLOCK : 0;
+    s.out = padded * XN_CPU_BLOCK;
+    most(&s.decoded, XN_CPU_BLOCK * XN_CPU_DEPTH);
+    return s;
+}
+
+uint64_t xn_cpu_scratch_bytes(const struct xn_cpu_device *device, const struct xn_plan *plan,
+                              const struct xn_limits *limits) {
+    struct sizes s = sizes_of(plan, limits);
+    uint64_t each = (s.decoded + s.tile + 2 * s.out + s.work) * sizeof(float);
+    return (s.values + s.panel + s.scratch) * sizeof(float) + s.integers + s.chosen * 2 * sizeof(uint32_t) +
+           each * xn_pool_threads(device->pool);
+}
+
+// --- ropes ---
+
+static bool same_rope(const struct xn_rope *a, const struct xn_rope *b) {
+    return a->dims == b->dims && a->magnitude == b->magnitude &&
+           (a->frequency == b->frequency ||
+            memcmp(a->frequency, b->frequency, a->dims / 2 * sizeof *a->frequency) == 0);
+}
+
+// Lists the different ropes of the plan: few, though every layer names one.
+static int find_ropes(struct xn_executor *e) {
+    const struct xn_plan *plan = e->memory.plan;
+    e->part_rope = xn_arena_alloc(&e->arena, (size_t)plan->n_ops * XN_MAX_PARTS, sizeof *e->part_rope);
+    size_t capacity = 0;
+    for (uint32_t i = 0; i < plan->n_ops; i++)
+        if (plan->ops[i].kind == XN_OP_PROJECT) capacity += XN_MAX_PARTS;
+    e->ropes = xn_arena_alloc(&e->arena, capacity, sizeof *e->ropes);
+    if (!e->part_rope || !e->ropes) return -1;
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        const struct xn_op_project *p = &plan->ops[i].project;
+        for (uint32_t j = 0; plan->ops[i].kind == XN_OP_PROJECT && j < p->n_parts; j++) {
+            const struct xn_rope *rope = &p->part[j].rope;
+            if (rope->kind == XN_ROPE_NONE) continue;
+            uint32_t known = 0;
+            while (known < e->n_ropes && !same_rope(e->ropes[known].rope, rope)) known++;
+            e->part_rope[(size_t)i * XN_MAX_PARTS + j] = known;
+            if (known < e->n_ropes) continue;
+            e->ropes[known].rope = rope;
+            e->ropes[known].table = xn_arena_alloc(&e->arena, e->memory.limits.rows, rope->dims * sizeof(float));
+            if (!e->ropes[known].table) return -1;
+            e->n_ropes++;
+        }
+    }
+    return 0;
+}
+
+static void fill_rope_tables(struct xn_executor *e, uint32_t thread) {
+    uint32_t begin, end;
+    xn_cpu_share(e->batch->n_rows, thread, e->threads, &begin, &end);
+    for (uint32_t i = 0; i < e->n_ropes; i++) {
+        const struct xn_rope *rope = e->ropes[i].rope;
+        uint32_t half = rope->dims / 2;
+        for (uint32_t r = begin; r < end; r++) {
+            float *c = e->ropes[i].table + (size_t)r * rope->dims, *s = c + half;
+            for (uint32_t d = 0; d < half; d++) {
+                float angle = (float)e->batch->positions[r] * rope->frequency[d];
+                c[d] = cosf(angle) * rope->magnitude;
+                s[d] = sinf(angle) * rope->magnitude;
+            }
+        }
+    }
+}
+
+// --- life ---
+
+static int allocate(struct xn_executor *e) {
+    const struct xn_plan *plan = e->memory.plan;
+    const struct xn_limits *limits = &e->memory.limits;
+    struct sizes s = sizes_of(plan, limits);
+    struct xn_arena *a = &e->arena;
+    bool ok = (e->row_span = xn_arena_alloc(a, limits->rows, sizeof *e->row_span)) != NULL;
+    ok = ok && (e->values = xn_arena_alloc(a, s.values, sizeof(float)));
+    ok = ok && (e->integers = xn_arena_alloc(a, s.integers, 1));
+    ok = ok && (e->panel = xn_arena_alloc(a, s.panel, sizeof(float)));
+    ok = ok && (e->scratch = xn_arena_alloc(a, s.scratch, sizeof(float)));
+    ok = ok && (e->groups = xn_arena_alloc(a, plan->n_experts, sizeof *e->groups));
+    ok = ok && (e->expert_first = xn_arena_alloc(a, (size_t)plan->n_experts + 1, sizeof *e->expert_first));
+    ok = ok && (e->chosen = xn_arena_alloc(a, s.chosen, sizeof *e->chosen));
+    ok = ok && (e->chosen_row = xn_arena_alloc(a, s.chosen, sizeof *e->chosen_row));
+    ok = ok && (e->thread = xn_arena_alloc(a, e->threads, sizeof *e->thread));
+    for (uint32_t i = 0; ok && i < e->threads; i++) {
+        struct xn_cpu_thread *t = &e->thread[i];
+        ok = (t->decoded = xn_arena_alloc(a, s.decoded, sizeof(float))) &&
+             (t->tile = xn_arena_alloc(a, s.tile, sizeof(float))) &&
+             (t->out[0] = xn_arena_alloc(a, s.out, sizeof(float))) &&
+             (t->out[1] = xn_arena_alloc(a, s.out, sizeof(float))) &&
+             (t->work = xn_arena_alloc(a, s.work, sizeof(float)));
+    }
+    return ok && find_ropes(e) == 0 ? 0 : -1;
+}
+
+int xn_cpu_executor_create(struct xn_cpu_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
+                           struct xn_executor **out, struct xn_error *err) {
+    *out = NULL;
+    struct xn_executor *e = xn_alloc_zero(1, sizeof *e);
+    if (!e) return xn_fail(err, XN_ERR_NOMEM, "no memory for an executor");
+    e->device = device;
+    e->kernels = &device->kernels;
+    e->pool = device->pool;
+    e->threads = xn_pool_threads(device->pool);
+    int status = xn_host_memory_init(&e->memory, plan, limits, err);
+    if (status != XN_OK) {
+        free(e);
+        return status;
+    }
+    if (allocate(e) != 0) {
+        xn_cpu_executor_free(e);
+        return xn_fail(err, XN_ERR_NOMEM, "no memory for %.1f MB of scratch",
+                       (double)xn_cpu_scratch_bytes(device, plan, limits) / 1e6);
+    }
+    *out = e;
+    return XN_OK;
+}
+
+void xn_cpu_executor_free(struct xn_executor *e) {
+    if (!e) return;
+    xn_host_memory_free(&e->memory);
+    xn_arena_free(&e->arena);
+    free(e);
+}
+
+// --- a step ---
+
+xn_cpu_op *const xn_cpu_ops[XN_OP_KINDS] = {
+    [XN_OP_EMBED] = xn_cpu_op_embed,
+    [XN_OP_PROJECT] = xn_cpu_op_project,
+    [XN_OP_PROJECT_ADD] = xn_cpu_op_project_add,
+    [XN_OP_GATE] = xn_cpu_op_gate,
+    [XN_OP_ROUTE] = xn_cpu_op_route,
+    [XN_OP_EXPERT_GATE] = xn_cpu_op_expert_gate,
+    [XN_OP_EXPERT_ADD] = xn_cpu_op_expert_add,
+    [XN_OP_HEAD] = xn_cpu_op_head,
+};
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void step(void *user, uint32_t thread, uint32_t threads) {
+    (void)threads;
+    struct xn_executor *e = user;
+    const struct xn_plan *plan = e->memory.plan;
+    fill_rope_tables(e, thread);
+    xn_pool_barrier(e->pool);
+    double start = thread == 0 ? now() : 0;
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        const struct xn_op *op = &plan->ops[i];
+        if (xn_cpu_ops[op->kind]) xn_cpu_ops[op->kind](e, thread, op);
+        else if (thread == 0) e->status = xn_reference_ops[op->kind](&e->memory, e->batch, op, e->error);
+        xn_pool_barrier(e->pool);
+        if (e->status != XN_OK) return;
+        if (thread == 0) {
+            double end = now();
+            e->seconds[op->kind] += end - start;
+            start = end;
+        }
+    }
+}
+
+int xn_cpu_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
+    XN_TRY(xn_host_check_batch(&e->memory, batch, err));
+    for (uint32_t s = 0; s < batch->n_spans; s++)
+        for (uint32_t r = 0; r < batch->spans[s].n_rows; r++) e->row_span[batch->spans[s].first_row + r] = s;
+    e->batch = batch;
+    e->status = XN_OK;
+    e->error = err;
+    xn_pool_run(e->pool, step, e);
+    return e->status;
+}

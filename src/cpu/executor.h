@@ -1,0 +1,116 @@
+// A plan on the processor: its memory, scratch and team, and what the drivers of operations (ops/*.c) share. A driver is called by
+// every thread of the team at once; between two operations stands a barrier.
+#pragma once
+
+#include "base/memory.h"
+#include "base/thread_pool.h"
+#include "cpu/kernels.h"
+#include "device/host.h"
+
+struct xn_cpu_device {
+    struct xn_device device;
+    struct xn_cpu_kernels kernels;
+    struct xn_pool *pool;
+    char name[64];
+};
+
+enum {
+    XN_CPU_BLOCK = 96,  // the most rows of weights in a block of work; a multiple of every gemm's rows
+    XN_CPU_DEPTH = 256, // columns of a decoded tile: a multiple of every format's block
+    XN_CPU_PANEL = 32,  // rows of activations side by side in a panel: a multiple of XN_CPU_PAD
+    XN_CPU_CHUNK = 64,  // positions that attention and the delta net take at once: a multiple of XN_CPU_PAD
+    XN_CPU_QUERIES = 64 // query heads (times rows) that attention takes at once
+};
+
+// What belongs to one thread.
+struct xn_cpu_thread {
+    float *decoded; // a row of weights, or a tile: XN_CPU_BLOCK x XN_CPU_DEPTH
+    float *tile;    // result of a tiled product: XN_CPU_BLOCK x rows
+    float *out[2];  // results of products: rows x XN_CPU_BLOCK
+    float *work;    // of attention and the delta net
+};
+
+// cos and sin (times magnitude) of each row of the batch, for one rope that the plan uses: dims / 2 of each a row.
+struct xn_cpu_rope {
+    const struct xn_rope *rope;
+    float *table; // limits.rows x dims
+};
+
+// Rows that chose the same expert: entries [first, first + n) of `chosen`.
+struct xn_cpu_group {
+    uint32_t expert, first, n;
+    uint32_t panel; // first row of its panels, where n > XN_CPU_STREAM_ROWS
+};
+
+struct xn_executor {
+    struct xn_cpu_device *device;
+    const struct xn_cpu_kernels *kernels;
+    struct xn_pool *pool;
+    uint32_t threads;
+    struct xn_host_memory memory;
+    const struct xn_batch *batch; // of the step
+    int status;                   // of the step: what thread 0 met
+    struct xn_error *error;
+
+    uint32_t *row_span; // [limits.rows]: span of each row
+    struct xn_cpu_rope *ropes;
+    uint32_t n_ropes;
+    uint32_t *part_rope; // [n_ops x XN_MAX_PARTS]: index into ropes
+    float **conv;        // [n_ops]: taps of a delta net as [tap][channel]
+
+    float *values;             // normalised inputs
+    int8_t *integers;          // inputs as integers: xn_cpu_integer_row
+    float *panel;              // inputs side by side
+    float *scratch;            // results that wait for a norm or for the cache
+    float *partial;            // of attention split over positions
+    size_t partial_size;       // floats
+    struct xn_cpu_group *groups;
+    uint32_t n_groups;
+    uint32_t *chosen;       // [rows x used]: row * used + j, by expert
+    uint32_t *chosen_row;   // the same divided by `used`
+    uint32_t *expert_first; // [n_experts + 1]
+
+    struct xn_cpu_thread *thread;
+    struct xn_arena arena; // owns all of it but the host memory
+    double seconds[XN_OP_KINDS];
+};
+
+// Bytes of the scratch that an executor allocates.
+uint64_t xn_cpu_scratch_bytes(const struct xn_cpu_device *device, const struct xn_plan *plan,
+                              const struct xn_limits *limits);
+int xn_cpu_executor_create(struct xn_cpu_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
+                           struct xn_executor **out, struct xn_error *err);
+void xn_cpu_executor_free(struct xn_executor *e);
+int xn_cpu_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);
+
+// Drivers.
+typedef void xn_cpu_op(struct xn_executor *e, uint32_t thread, const struct xn_op *op);
+extern xn_cpu_op *const xn_cpu_ops[XN_OP_KINDS]; // NULL: the plain-C operation
+xn_cpu_op xn_cpu_op_embed, xn_cpu_op_project, xn_cpu_op_attend, xn_cpu_op_delta_net, xn_cpu_op_project_add,
+    xn_cpu_op_gate, xn_cpu_op_route, xn_cpu_op_expert_gate, xn_cpu_op_expert_add, xn_cpu_op_head;
+
+// Floats of `work` that an operation wants of each thread.
+size_t xn_cpu_attend_work(const struct xn_op_attend *attend);
+size_t xn_cpu_delta_net_work(const struct xn_op_delta_net *delta);
+
+// The share [*begin, *end) of n things that falls to a thread.
+static inline void xn_cpu_share(uint32_t n, uint32_t thread, uint32_t threads, uint32_t *begin, uint32_t *end) {
+    *begin = (uint32_t)((uint64_t)n * thread / threads);
+    *end = (uint32_t)((uint64_t)n * (thread + 1) / threads);
+}
+
+// Row i of the inputs as integers, rows of k values: its integers, then scales, then sums.
+static inline size_t xn_cpu_integer_bytes(uint32_t k) {
+    size_t padded = ((size_t)k + XN_CPU_SUPER - 1) / XN_CPU_SUPER * XN_CPU_SUPER;
+    return padded + padded / 16 * 2 * sizeof(float);
+}
+static inline struct xn_cpu_row xn_cpu_integer_row(const struct xn_executor *e, uint32_t k, uint32_t i) {
+    size_t padded = ((size_t)k + XN_CPU_SUPER - 1) / XN_CPU_SUPER * XN_CPU_SUPER;
+    int8_t *q = e->integers + i * xn_cpu_integer_bytes(k);
+    float *scale = (float *)(void *)(q + padded);
+    return (struct xn_cpu_row){q, scale, scale + padded / 16};
+}
+
+static inline uint32_t xn_cpu_round_up(uint32_t n, uint32_t to) {
+    return (n + to - 1) / to * to;
+}

@@ -1,0 +1,250 @@
+// embed, project, project_add, gate and head.
+#include "cpu/ops/product.h"
+
+#include <math.h>
+#include <string.h>
+
+static struct xn_cpu_source source_of(const struct xn_executor *e, enum xn_buffer buffer, uint32_t k) {
+    const struct xn_host_memory *m = &e->memory;
+    return (struct xn_cpu_source){m->buffer[buffer], m->plan->width[buffer], e->batch->n_rows, k, NULL};
+}
+
+// y = x + bias (where not NULL)
+static void copy_add(float *y, const float *x, const float *bias, uint32_t n) {
+    if (bias)
+        for (uint32_t i = 0; i < n; i++) y[i] = x[i] + bias[i];
+    else if (y != x)
+        memcpy(y, x, n * sizeof *y);
+}
+
+void xn_cpu_op_embed(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
+    const struct xn_op_embed *embed = &op->embed;
+    uint32_t hidden = e->memory.plan->hidden, begin, end;
+    xn_cpu_share(e->batch->n_rows, thread, e->threads, &begin, &end);
+    for (uint32_t r = begin; r < end; r++) {
+        float *x = xn_host_row(&e->memory, XN_BUF_X, r);
+        const void *row = xn_weights_row(embed->table, 0, (uint32_t)e->batch->tokens[r]);
+        e->kernels->decode[embed->table->matrix.type](row, x, hidden);
+        if (embed->scale != 1)
+            for (uint32_t i = 0; i < hidden; i++) x[i] *= embed->scale;
+    }
+}
+
+// --- project ---
+
+// Where a part's product goes before norm and rotation: its buffer, or its share of the scratch.
+struct place {
+    float *rows;
+    size_t ld;
+};
+
+static struct place place_of(const struct xn_executor *e, const struct xn_op_project *p, uint32_t part) {
+    const struct xn_host_memory *m = &e->memory;
+    if (p->part[part].target == XN_TO_BUFFER)
+        return (struct place){m->buffer[p->part[part].buffer], m->plan->width[p->part[part].buffer]};
+    size_t ld = 0, offset = 0;
+    for (uint32_t i = 0; i < p->n_parts; i++) {
+        if (p->part[i].target == XN_TO_BUFFER) continue;
+        if (i == part) offset = ld;
+        ld += p->part[i].weights->matrix.rows;
+    }
+    return (struct place){e->scratch + offset, ld};
+}
+
+static void rotate(const struct xn_rope *rope, const float *table, float *head) {
+    uint32_t half = rope->dims / 2;
+    const float *c = table, *s = table + half;
+    if (rope->kind == XN_ROPE_HALVES) {
+        for (uint32_t i = 0; i < half; i++) {
+            float x = head[i], y = head[i + half];
+            head[i] = x * c[i] - y * s[i];
+            head[i + half] = x * s[i] + y * c[i];
+        }
+    } else {
+        for (uint32_t i = 0; i < half; i++) {
+            float x = head[2 * i], y = head[2 * i + 1];
+            head[2 * i] = x * c[i] - y * s[i];
+            head[2 * i + 1] = x * s[i] + y * c[i];
+        }
+    }
+}
+
+static void finish_head(const struct xn_executor *e, const struct xn_part *part, uint32_t rope_index, uint32_t row,
+                        float *head) {
+    const struct xn_rope *rope = &part->rope;
+    if (part->norm.kind != XN_NORM_NONE && !part->norm_whole)
+        e->kernels->norm(&part->norm, head, head, part->head_size);
+    if (rope->kind != XN_ROPE_NONE)
+        rotate(rope, e->ropes[rope_index].table + (size_t)row * rope->dims, head);
+    if (part->is_query && rope->query_beta != 0) {
+        float steps = floorf((float)e->batch->positions[row] / (float)rope->query_period);
+        float t = 1.0f + rope->query_beta * logf(1.0f + steps);
+        for (uint32_t i = 0; i < part->head_size; i++) head[i] *= t;
+    }
+}
+
+static void store_head(const struct xn_executor *e, const struct xn_op_project *p, const struct xn_part *part,
+                       uint32_t row, uint32_t head, const float *values) {
+    const struct xn_host_memory *m = &e->memory;
+    const struct xn_span *span = &e->batch->spans[e->row_span[row]];
+    void *cache = part->target == XN_TO_KEYS ? m->cache[p->cache].keys : m->cache[p->cache].values;
+    size_t at = xn_host_cache_index(m, part->heads, part->head_size, span->pages, head,
+                                    (uint32_t)e->batch->positions[row]);
+    if (m->limits.cache_type == XN_F16) e->kernels->narrow(values, (uint16_t *)cache + at, part->head_size);
+    else memcpy((float *)cache + at, values, part->head_size * sizeof *values);
+}
+
+static bool has_finish(const struct xn_part *part) {
+    return part->norm.kind != XN_NORM_NONE || part->rope.kind != XN_ROPE_NONE ||
+           (part->is_query && part->rope.query_beta != 0) || part->target != XN_TO_BUFFER;
+}
+
+// A part whose norm runs over all heads is finished by one thread, others head by head.
+static uint32_t finish_units(const struct xn_part *part) {
+    return !has_finish(part) ? 0 : part->norm_whole && part->norm.kind != XN_NORM_NONE ? 1 : part->heads;
+}
+
+static void finish_unit(const struct xn_executor *e, const struct xn_op *op, uint32_t index, uint32_t row,
+                        uint32_t unit) {
+    const struct xn_op_project *p = &op->project;
+    const struct xn_part *part = &p->part[index];
+    struct place place = place_of(e, p, index);
+    float *y = place.rows + (size_t)row * place.ld;
+    uint32_t rope = e->part_rope[(size_t)(op - e->memory.plan->ops) * XN_MAX_PARTS + index];
+    uint32_t first = unit, last = unit + 1;
+    if (finish_units(part) != part->heads) {
+        e->kernels->norm(&part->norm, y, y, part->heads * part->head_size);
+        first = 0;
+        last = part->heads;
+    }
+    for (uint32_t h = first; h < last; h++) {
+        float *head = y + (size_t)h * part->head_stride;
+        finish_head(e, part, rope, row, head);
+        if (part->target != XN_TO_BUFFER) store_head(e, p, part, row, h, head);
+    }
+}
+
+void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
+    const struct xn_op_project *p = &op->project;
+    struct xn_cpu_thread *t = &e->thread[thread];
+    struct xn_cpu_source source = source_of(e, XN_BUF_X, e->memory.plan->hidden);
+    struct xn_cpu_operand x;
+    bool integers = false;
+    for (uint32_t i = 0; i < p->n_parts; i++) integers |= xn_cpu_takes_integers(e, p->part[i].weights);
+    xn_cpu_operand_prepare(e, &source, &p->norm, integers, &x);
+
+    uint32_t rows[XN_MAX_PARTS], blocks[XN_MAX_PARTS + 1] = {0}, units = 0;
+    for (uint32_t i = 0; i < p->n_parts; i++) {
+        const struct xn_weights *w = p->part[i].weights;
+        rows[i] = xn_cpu_block_rows(e, &x, w);
+        blocks[i + 1] = blocks[i] + (w->matrix.rows + rows[i] - 1) / rows[i];
+        units += finish_units(&p->part[i]);
+    }
+    for (uint32_t b, i; (b = xn_pool_next(e->pool)) < blocks[p->n_parts];) {
+        for (i = 0; b >= blocks[i + 1];) i++;
+        const struct xn_part *part = &p->part[i];
+        uint32_t first = (b - blocks[i]) * rows[i], count = part->weights->matrix.rows - first;
+        if (count > rows[i]) count = rows[i];
+        xn_cpu_product(e, t, &x, part->weights, 0, first, count, t->out[0]);
+        struct place place = place_of(e, p, i);
+        for (uint32_t r = 0; r < x.n; r++)
+            copy_add(place.rows + r * place.ld + first, t->out[0] + (size_t)r * XN_CPU_BLOCK,
+                     part->bias ? part->bias + first : NULL, count);
+    }
+    if (!units) return;
+    xn_pool_barrier(e->pool);
+    uint32_t begin, end;
+    xn_cpu_share(x.n * units, thread, e->threads, &begin, &end);
+    for (uint32_t u = begin; u < end; u++) {
+        uint32_t part = 0, unit = u % units;
+        while (unit >= finish_units(&p->part[part])) unit -= finish_units(&p->part[part++]);
+        finish_unit(e, op, part, u / units, unit);
+    }
+}
+
+// --- project_add ---
+
+void xn_cpu_op_project_add(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
+    const struct xn_op_project_add *p = &op->project_add;
+    const struct xn_host_memory *m = &e->memory;
+    struct xn_cpu_thread *t = &e->thread[thread];
+    uint32_t hidden = m->plan->hidden;
+    static const struct xn_norm none = {.kind = XN_NORM_NONE};
+    struct xn_cpu_source source = source_of(e, p->in, p->weights->matrix.cols);
+    struct xn_cpu_operand x;
+    xn_cpu_operand_prepare(e, &source, &none, xn_cpu_takes_integers(e, p->weights), &x);
+    bool normed = p->norm.kind != XN_NORM_NONE;
+    uint32_t rows = xn_cpu_block_rows(e, &x, p->weights), total = p->weights->matrix.rows;
+    for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
+        uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
+        xn_cpu_product(e, t, &x, p->weights, 0, first, count, t->out[0]);
+        for (uint32_t r = 0; r < x.n; r++) {
+            float *y = t->out[0] + (size_t)r * XN_CPU_BLOCK;
+            float s = p->row_scale == XN_BUF_NONE ? 1 : *xn_host_row(m, p->row_scale, r);
+            if (p->bias)
+                for (uint32_t i = 0; i < count; i++) y[i] += p->bias[first + i];
+            float *to = normed ? e->scratch + (size_t)r * hidden + first : xn_host_row(m, XN_BUF_X, r) + first;
+            if (normed)
+                for (uint32_t i = 0; i < count; i++) to[i] = s * y[i];
+            else
+                for (uint32_t i = 0; i < count; i++) to[i] += s * p->scale * y[i];
+        }
+    }
+    if (!normed) return;
+    xn_pool_barrier(e->pool);
+    uint32_t begin, end;
+    xn_cpu_share(x.n, thread, e->threads, &begin, &end);
+    for (uint32_t r = begin; r < end; r++) {
+        float *y = e->scratch + (size_t)r * hidden;
+        e->kernels->norm(&p->norm, y, y, hidden);
+        e->kernels->blend(xn_host_row(m, XN_BUF_X, r), 1, y, p->scale, hidden);
+    }
+}
+
+// --- gate ---
+
+void xn_cpu_op_gate(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
+    const struct xn_op_gate *g = &op->gate;
+    struct xn_cpu_thread *t = &e->thread[thread];
+    struct xn_cpu_source source = source_of(e, XN_BUF_X, e->memory.plan->hidden);
+    struct xn_cpu_operand x;
+    bool integers = xn_cpu_takes_integers(e, g->up) || xn_cpu_takes_integers(e, g->gate);
+    xn_cpu_operand_prepare(e, &source, &g->norm, integers, &x);
+    uint32_t rows = xn_cpu_block_rows(e, &x, g->up), total = g->up->matrix.rows;
+    for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
+        uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
+        xn_cpu_product(e, t, &x, g->up, 0, first, count, t->out[1]);
+        if (g->gate) xn_cpu_product(e, t, &x, g->gate, 0, first, count, t->out[0]);
+        for (uint32_t r = 0; r < x.n; r++) {
+            float *up = t->out[1] + (size_t)r * XN_CPU_BLOCK, *gate = t->out[0] + (size_t)r * XN_CPU_BLOCK;
+            copy_add(up, up, g->up_bias ? g->up_bias + first : NULL, count);
+            if (g->gate) copy_add(gate, gate, g->gate_bias ? g->gate_bias + first : NULL, count);
+            e->kernels->activate(g->activation, g->gate ? gate : up, g->gate ? up : NULL,
+                                 xn_host_row(&e->memory, XN_BUF_HIDDEN, r) + first, count);
+        }
+    }
+}
+
+// --- head ---
+
+void xn_cpu_op_head(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
+    const struct xn_op_head *h = &op->head;
+    struct xn_cpu_thread *t = &e->thread[thread];
+    if (e->batch->n_outputs == 0) return;
+    struct xn_cpu_source source = source_of(e, XN_BUF_X, e->memory.plan->hidden);
+    source.n = e->batch->n_outputs;
+    source.list = e->batch->outputs;
+    struct xn_cpu_operand x;
+    xn_cpu_operand_prepare(e, &source, &h->norm, xn_cpu_takes_integers(e, h->weights), &x);
+    uint32_t rows = xn_cpu_block_rows(e, &x, h->weights), total = h->weights->matrix.rows;
+    for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
+        uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
+        xn_cpu_product(e, t, &x, h->weights, 0, first, count, t->out[0]);
+        for (uint32_t o = 0; o < x.n; o++) {
+            const float *y = t->out[0] + (size_t)o * XN_CPU_BLOCK;
+            float *logits = e->memory.logits + (size_t)o * e->memory.plan->vocab + first;
+            for (uint32_t i = 0; i < count; i++) logits[i] = h->scale * y[i];
+            if (h->soft_cap != 0) e->kernels->soft_cap(logits, h->soft_cap, count);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+// route, expert_gate and expert_add. Rows are grouped by the expert that they chose, so that each expert's weights are read once a step.
+#include "cpu/ops/product.h"
+
+#include <math.h>
+#include <string.h>
+
+// --- route ---
+
+static float sigmoid(float x) {
+    return 1.0f / (1.0f + expf(-x));
+}
+
+static void score(const struct xn_op_route *o, float *t) {
+    if (o->score == XN_ROUTER_SIGMOID) {
+        for (uint32_t i = 0; i < o->experts; i++) t[i] = sigmoid(t[i]);
+        return;
+    }
+    float max = -INFINITY;
+    for (uint32_t i = 0; i < o->experts; i++) max = t[i] > max ? t[i] : max;
+    double sum = 0;
+    for (uint32_t i = 0; i < o->experts; i++) sum += t[i] = expf(t[i] - max);
+    for (uint32_t i = 0; i < o->experts; i++) t[i] = (float)(t[i] / sum);
+}
+
+// The sum of a group's two best, or its one.
+static float group_rank(const float *choice, uint32_t size) {
+    float first = -INFINITY, second = -INFINITY;
+    for (uint32_t i = 0; i < size; i++) {
+        if (choice[i] > first) {
+            second = first;
+            first = choice[i];
+        } else if (choice[i] > second) {
+            second = choice[i];
+        }
+    }
+    return size > 1 ? first + second : first;
+}
+
+// Keeps the groups_used best groups in the choice (of equal ones the earlier); `rank` holds a float a group.
+static void limit_groups(const struct xn_op_route *o, float *choice, float *rank) {
+    uint32_t size = o->experts / o->groups;
+    for (uint32_t g = 0; g < o->groups; g++) rank[g] = group_rank(choice + (size_t)g * size, size);
+    for (uint32_t g = 0; g < o->groups; g++) {
+        uint32_t better = 0;
+        for (uint32_t i = 0; i < o->groups; i++) better += rank[i] > rank[g] || (rank[i] == rank[g] && i < g);
+        if (better < o->groups_used) continue;
+        for (uint32_t i = 0; i < size; i++) choice[(size_t)g * size + i] = -INFINITY;
+    }
+}
+
+static void choose(const struct xn_op_route *o, float *t, float *choice, int32_t *ids, float *weights) {
+    score(o, t);
+    for (uint32_t i = 0; i < o->experts; i++) choice[i] = t[i] + (o->selection_bias ? o->selection_bias[i] : 0);
+    if (o->groups > 1) limit_groups(o, choice, choice + o->experts);
+    float sum = 0;
+    for (uint32_t j = 0; j < o->used; j++) {
+        uint32_t best = 0;
+        for (uint32_t i = 1; i < o->experts; i++)
+            if (choice[i] > choice[best]) best = i;
+        ids[j] = (int32_t)best;
+        weights[j] = t[best];
+        sum += t[best];
+        choice[best] = -INFINITY;
+    }
+    if (o->score == XN_ROUTER_SIGMOID) sum += 1e-20f;
+    for (uint32_t j = 0; j < o->used; j++) weights[j] = weights[j] / (o->normalize ? sum : 1.0f) * o->scale;
+}
+
+// The router always takes floats: a rounding there changes which experts run.
+void xn_cpu_op_route(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
+    const struct xn_op_route *o = &op->route;
+    struct xn_host_memory *m = &e->memory;
+    struct xn_cpu_thread *t = &e->thread[thread];
+    uint32_t hidden = m->plan->hidden, n = e->batch->n_rows;
+    struct xn_cpu_source source = {m->buffer[XN_BUF_X], m->plan->width[XN_BUF_X], n, hidden, NULL};
+    struct xn_cpu_operand x;
+    xn_cpu_operand_prepare(e, &source, &o->norm, false, &x);
+    uint32_t rows = xn_cpu_block_rows(e, &x, o->router), blocks = (o->experts + rows - 1) / rows;
+    for (uint32_t b; (b = xn_pool_next(e->pool)) < blocks + (o->shared_router != NULL);) {
+        if (b == blocks) {
+            xn_cpu_product(e, t, &x, o->shared_router, 0, 0, 1, t->out[0]);
+            for (uint32_t r = 0; r < n; r++)
+                *xn_host_row(m, XN_BUF_GATE, r) = sigmoid(t->out[0][(size_t)r * XN_CPU_BLOCK]);
+            continue;
+        }
+        uint32_t first = b * rows, count = o->experts - first < rows ? o->experts - first : rows;
+        xn_cpu_product(e, t, &x, o->router, 0, first, count, t->out[0]);
+        for (uint32_t r = 0; r < n; r++)
+            for (uint32_t i = 0; i < count; i++)
+                e->scratch[(size_t)r * o->experts + first + i] =
+                    t->out[0][(size_t)r * XN_CPU_BLOCK + i] + (o->bias ? o->bias[first + i] : 0);
+    }
+    xn_pool_barrier(e->pool);
+    uint32_t begin, end;
+    xn_cpu_share(n, thread, e->threads, &begin, &end);
+    for (uint32_t r = begin; r < end; r++)
+        choose(o, e->scratch + (size_t)r * o->experts, t->decoded,
+               m->expert_ids + (size_t)r * m->plan->route_width,
+               m->expert_weights + (size_t)r * m->plan->route_width);
+}
+
+// --- groups ---
+
+// Sorts the batch's choices by expert.
+static void group_rows(struct xn_executor *e, uint32_t used, uint32_t experts) {
+    const struct xn_host_memory *m = &e->memory;
+    uint32_t n = e->batch->n_rows, *first = e->expert_first, panel = 0;
+    memset(first, 0, ((size_t)experts + 1) * sizeof *first);
+    for (uint32_t r = 0; r < n; r++)
+        for (uint32_t j = 0; j < used; j++) first[m->expert_ids[(size_t)r * m->plan->route_width + j] + 1]++;
+    e->n_groups = 0;
+    for (uint32_t x = 0; x < experts; x++) {
+        uint32_t count = first[x + 1];
+        if (count) {
+            e->groups[e->n_groups++] = (struct xn_cpu_group){x, first[x], count, panel};
+            if (!xn_cpu_streams(count)) panel += xn_cpu_round_up(count, XN_CPU_PANEL);
+        }
+        first[x + 1] += first[x];
+    }
+    for (uint32_t r = 0; r < n; r++)
+        for (uint32_t j = 0; j < used; j++) {
+            uint32_t at = first[m->expert_ids[(size_t)r * m->plan->route_width + j]]++;
+            e->chosen[at] = r * used + j;
+            e->chosen_row[at] = r;
+        }
+}
+
+// Panels of the groups too large to stream: rows of e->values by `list`. All threads; ends with a barrier if there are any.
+static void fill_panels(struct xn_executor *e, const uint32_t *list, uint32_t k) {
+    uint32_t total = 0;
+    for (uint32_t g = 0; g < e->n_groups; g++)
+        if (!xn_cpu_streams(e->groups[g].n)) total += (e->groups[g].n + XN_CPU_PAD - 1) / XN_CPU_PAD;
+    if (!total) return;
+    for (uint32_t i; (i = xn_pool_next(e->pool)) < total;) {
+        for (uint32_t g = 0;; g++) {
+            const struct xn_cpu_group *group = &e->groups[g];
+            if (xn_cpu_streams(group->n)) continue;
+            uint32_t parts = (group->n + XN_CPU_PAD - 1) / XN_CPU_PAD;
+            if (i < parts) {
+                xn_cpu_panel_fill(e, e->values, k, list + group->first, group->n, k, i,
+                                  e->panel + (size_t)group->panel * k);
+                break;
+            }
+            i -= parts;
+        }
+    }
+    xn_pool_barrier(e->pool);
+}
+
+static struct xn_cpu_operand operand_of(const struct xn_executor *e, const struct xn_cpu_group *g,
+                                        const uint32_t *list, uint32_t k, bool integers) {
+    return (struct xn_cpu_operand){.n = g->n,
+                                   .k = k,
+                                   .list = list + g->first,
+                                   .values = e->values,
+                                   .ld = k,
+                                   .integers = integers,
+                                   .panel = xn_cpu_streams(g->n) ? NULL : e->panel + (size_t)g->panel * k};
+}
+
+// Rows of weights in a block, for groups of any size.
+static uint32_t block_rows(const struct xn_executor *e, const struct xn_weights *w) {
+    struct xn_cpu_operand tiled = {.panel = e->values};
+    return xn_cpu_block_rows(e, &tiled, w);
+}
+
+// --- expert_gate ---
+
+void xn_cpu_op_expert_gate(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
+    const struct xn_op_expert_gate *o = &op->expert_gate;
+    struct xn_host_memory *m = &e->memory;
+    struct xn_cpu_thread *t = &e->thread[thread];
+    uint32_t hidden = m->plan->hidden, n = e->batch->n_rows, experts = o->up->matrix.count;
+    bool integers = xn_cpu_takes_integers(e, o->up) || xn_cpu_takes_integers(e, o->gate);
+    if (thread == 0) group_rows(e, o->used, experts);
+    for (uint32_t r; (r = xn_pool_next(e->pool)) < n;) {
+        float *row = e->values + (size_t)r * hidden;
+        e->kernels->norm(&o->norm, xn_host_row(m, XN_BUF_X, r), row, hidden);
+        if (!integers) continue;
+        struct xn_cpu_row to = xn_cpu_integer_row(e, hidden, r);
+        e->kernels->quantize(row, hidden, &to);
+    }
+    xn_pool_barrier(e->pool);
+    fill_panels(e, e->chosen_row, hidden);
+    uint32_t rows = block_rows(e, o->up), blocks = (o->size + rows - 1) / rows;
+    for (uint32_t i; (i = xn_pool_next(e->pool)) < blocks * e->n_groups;) {
+        const struct xn_cpu_group *g = &e->groups[i / blocks];
+        uint32_t first = i % blocks * rows, count = o->size - first < rows ? o->size - first : rows;
+        struct xn_cpu_operand x = operand_of(e, g, e->chosen_row, hidden, integers);
+        xn_cpu_product(e, t, &x, o->up, g->expert, first, count, t->out[1]);
+        if (o->gate) xn_cpu_product(e, t, &x, o->gate, g->expert, first, count, t->out[0]);
+        for (uint32_t r = 0; r < g->n; r++) {
+            const float *up = t->out[1] + (size_t)r * XN_CPU_BLOCK, *gate = t->out[0] + (size_t)r * XN_CPU_BLOCK;
+            uint32_t row = e->chosen_row[g->first + r], slot = e->chosen[g->first + r] - row * o->used;
+            e->kernels->activate(o->activation, o->gate ? gate : up, o->gate ? up : NULL,
+                                 xn_host_row(m, XN_BUF_EXPERTS, row) + (size_t)slot * o->size + first, count);
+        }
+    }
+}
+
+// --- expert_add ---
+
+// A block of columns of X belongs to one thread, which adds all experts to it in the order of their numbers.
+void xn_cpu_op_expert_add(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
+    const struct xn_op_expert_add *o = &op->expert_add;
+    struct xn_host_memory *m = &e->memory;
+    struct xn_cpu_thread *t = &e->thread[thread];
+    uint32_t n = e->batch->n_rows, experts = o->down->matrix.count, total = o->down->matrix.rows;
+    bool integers = xn_cpu_takes_integers(e, o->down);
+    if (thread == 0) group_rows(e, o->used, experts);
+    for (uint32_t i; (i = xn_pool_next(e->pool)) < n * o->used;) {
+        const float *from = xn_host_row(m, XN_BUF_EXPERTS, i / o->used) + (size_t)(i % o->used) * o->size;
+        memcpy(e->values + (size_t)i * o->size, from, o->size * sizeof *from);
+        if (!integers) continue;
+        struct xn_cpu_row to = xn_cpu_integer_row(e, o->size, i);
+        e->kernels->quantize(from, o->size, &to);
+    }
+    xn_pool_barrier(e->pool);
+    fill_panels(e, e->chosen, o->size);
+    uint32_t rows = block_rows(e, o->down);
+    for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
+        uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
+        for (uint32_t g = 0; g < e->n_groups; g++) {
+            const struct xn_cpu_group *group = &e->groups[g];
+            struct xn_cpu_operand x = operand_of(e, group, e->chosen, o->size, integers);
+            xn_cpu_product(e, t, &x, o->down, group->expert, first, count, t->out[0]);
+            for (uint32_t r = 0; r < group->n; r++) {
+                uint32_t row = e->chosen_row[group->first + r], slot = e->chosen[group->first + r] - row * o->used;
+                float weight = m->expert_weights[(size_t)row * m->plan->route_width + slot];
+                e->kernels->blend(xn_host_row(m, XN_BUF_X, row) + first, 1, t->out[0] + (size_t)r * XN_CPU_BLOCK,
+                                  o->scale * weight, count);
+            }
+        }
+    }
+}

@@ -1,0 +1,49 @@
+// Products of weights with rows of activations: the inputs in the shapes that the kernels want, and blocks of results.
+//
+// Up to XN_CPU_STREAM_ROWS rows the weights stream by: each is read once and decoded in registers, against integers or floats. More
+// rows lie side by side in panels; a block of weights is decoded to a tile, which is multiplied with all panels.
+#pragma once
+
+#include "cpu/executor.h"
+
+struct xn_cpu_operand {
+    uint32_t n, k;          // rows, and values of each
+    const uint32_t *list;   // row i is row list[i] of values and integers; NULL: row i
+    const float *values;    // row i begins at i * ld
+    size_t ld;
+    bool integers;          // e->integers holds them as well
+    const float *panel;     // n > XN_CPU_STREAM_ROWS
+};
+
+// Rows that an operation reads: n of `source` (ld apart), of them list[i] where list is not NULL.
+struct xn_cpu_source {
+    const float *rows;
+    size_t ld;
+    uint32_t n, k;
+    const uint32_t *list;
+};
+
+static inline bool xn_cpu_streams(uint32_t rows) {
+    return rows <= XN_CPU_STREAM_ROWS;
+}
+
+// Whether products of these weights with a few rows take integers.
+static inline bool xn_cpu_takes_integers(const struct xn_executor *e, const struct xn_weights *w) {
+    return w && e->kernels->dot[w->matrix.type];
+}
+
+// Norms the rows (into e->values; without a norm they stay where they are) and brings them into shape. Called by all threads; ends
+// with a barrier where anything was written.
+void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *source, const struct xn_norm *norm,
+                            bool integers, struct xn_cpu_operand *out);
+
+// Rows [16 group, 16 group + 16) of n rows of k values (list as above) into the panels that begin at `panel`.
+void xn_cpu_panel_fill(struct xn_executor *e, const float *values, size_t ld, const uint32_t *list, uint32_t n,
+                       uint32_t k, uint32_t group, float *panel);
+
+// Rows of weights in a block of work.
+uint32_t xn_cpu_block_rows(const struct xn_executor *e, const struct xn_cpu_operand *x, const struct xn_weights *w);
+
+// out[i * XN_CPU_BLOCK + r] = row (first + r) of matrix `index` times row i of x, r < count <= XN_CPU_BLOCK.
+void xn_cpu_product(const struct xn_executor *e, struct xn_cpu_thread *t, const struct xn_cpu_operand *x,
+                    const struct xn_weights *w, uint32_t index, uint32_t first, uint32_t count, float *out);
