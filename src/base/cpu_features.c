@@ -20,9 +20,11 @@ static void read_name(char *name, size_t size) {
         for (uint32_t i = 0; i < 3; i++)
             __get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2], &words[4 * i + 3]);
     const char *text = (const char *)words; // 48 bytes and a terminator
-    while (*text == ' ') text++;
+    while (*text == ' ')
+        text++;
     size_t n = strlen(text);
-    while (n && text[n - 1] == ' ') n--;
+    while (n && text[n - 1] == ' ')
+        n--;
     snprintf(name, size, "%.*s", n ? (int)n : 17, n ? text : "unknown processor");
 }
 

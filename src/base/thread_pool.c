@@ -48,9 +48,11 @@ static void wait_change(struct xn_pool *pool, atomic_uint *word, unsigned old) {
         if (atomic_load_explicit(word, memory_order_acquire) != old) return;
         relax();
     }
-    // The count is raised before the kernel looks at the word, and the writer looks at the count after it wrote: one of both sees the other.
+    // The count is raised before the kernel looks at the word, and the writer looks at the count after it wrote: one of
+    // both sees the other.
     atomic_fetch_add(&pool->sleepers, 1);
-    while (atomic_load(word) == old) futex(word, FUTEX_WAIT, old);
+    while (atomic_load(word) == old)
+        futex(word, FUTEX_WAIT, old);
     atomic_fetch_sub(&pool->sleepers, 1);
 }
 
@@ -201,7 +203,8 @@ static void find_cores(struct cores *cores) {
     if (sched_getaffinity(0, sizeof mask, &mask) != 0) { // more processors than a cpu_set_t holds
         CPU_ZERO(&mask);
         long online = sysconf(_SC_NPROCESSORS_ONLN);
-        for (long i = 0; i < online && i < CPU_SETSIZE; i++) CPU_SET((int)i, &mask);
+        for (long i = 0; i < online && i < CPU_SETSIZE; i++)
+            CPU_SET((int)i, &mask);
     }
     hwloc_topology_t topology;
     if (hwloc_topology_init(&topology) != 0) {
@@ -212,8 +215,7 @@ static void find_cores(struct cores *cores) {
     uint32_t n = 0;
     if (hwloc_topology_load(topology) == 0) {
         hwloc_obj_t core = NULL;
-        while (n < XN_POOL_MAX_THREADS &&
-               (core = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, core)) != NULL) {
+        while (n < XN_POOL_MAX_THREADS && (core = hwloc_get_next_obj_by_type(topology, HWLOC_OBJ_CORE, core)) != NULL) {
             int cpu = -1;
             for (int i = hwloc_bitmap_first(core->cpuset); i >= 0; i = hwloc_bitmap_next(core->cpuset, i))
                 if (i < CPU_SETSIZE && CPU_ISSET(i, &mask)) {
@@ -233,7 +235,8 @@ static void find_cores(struct cores *cores) {
         return;
     }
     qsort(found, n, sizeof *found, compare_cores);
-    for (uint32_t i = 0; i < n; i++) cores->cpu[i] = found[i].cpu;
+    for (uint32_t i = 0; i < n; i++)
+        cores->cpu[i] = found[i].cpu;
     cores->n = n;
 }
 
@@ -255,7 +258,8 @@ static uint32_t measure_spins(void) {
     struct timespec a, b;
     enum { TRIAL = 256 };
     clock_gettime(CLOCK_MONOTONIC, &a);
-    for (int i = 0; i < TRIAL; i++) relax();
+    for (int i = 0; i < TRIAL; i++)
+        relax();
     clock_gettime(CLOCK_MONOTONIC, &b);
     double ns = (double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec);
     double spins = 20e3 * TRIAL / (ns > 1 ? ns : 1);
@@ -312,7 +316,8 @@ void xn_pool_free(struct xn_pool *pool) {
     if (!pool) return;
     pool->job = NULL;
     announce(pool, &pool->epoch);
-    for (uint32_t i = 0; i < pool->n_workers; i++) pthread_join(pool->workers[i], NULL);
+    for (uint32_t i = 0; i < pool->n_workers; i++)
+        pthread_join(pool->workers[i], NULL);
     pthread_mutex_destroy(&pool->running);
     free(pool->workers);
     free(pool);

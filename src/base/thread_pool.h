@@ -1,7 +1,7 @@
 // A team of threads for fork-join work with cheap barriers inside a job.
 //
-// The caller of xn_pool_run is thread 0; the others wait, first spinning (so that the next step starts at once), soon asleep (so that an
-// idle pool costs nothing, and two processes on the same cores give way to each other).
+// The caller of xn_pool_run is thread 0; the others wait, first spinning (so that the next step starts at once), soon
+// asleep (so that an idle pool costs nothing, and two processes on the same cores give way to each other).
 #pragma once
 
 #include "base/error.h"
@@ -13,20 +13,22 @@ typedef void xn_pool_job(void *user, uint32_t thread, uint32_t threads);
 
 enum { XN_POOL_MAX_THREADS = 1024 };
 
-// Physical cores that this process may use: its affinity mask, at most the processor time of its control group (v1 or v2). At
-// least 1.
+// Physical cores that this process may use: its affinity mask, at most the processor time of its control group (v1 or
+// v2). At least 1.
 uint32_t xn_pool_default_threads(void);
 
-// threads = 0: the default. With as many threads as there are cores to use, each is pinned to one, performance cores first; with
-// fewer they float within the affinity mask, so that several programs do not pile up on the first cores.
+// threads = 0: the default. With as many threads as there are cores to use, each is pinned to one, performance cores
+// first; with fewer they float within the affinity mask, so that several programs do not pile up on the first cores.
 int xn_pool_create(uint32_t threads, struct xn_pool **out, struct xn_error *err);
 void xn_pool_free(struct xn_pool *pool); // accepts NULL; no job may be running
 uint32_t xn_pool_threads(const struct xn_pool *pool);
 
-// Runs job(user, thread, threads) on every thread and waits for all. Calls from several threads run one after the other.
+// Runs job(user, thread, threads) on every thread and waits for all. Calls from several threads run one after the
+// other.
 void xn_pool_run(struct xn_pool *pool, xn_pool_job *job, void *user);
 
-// Inside a job: all threads arrive before any goes on, and what they wrote is seen by all. Every thread must call it equally often.
+// Inside a job: all threads arrive before any goes on, and what they wrote is seen by all. Every thread must call it
+// equally often.
 void xn_pool_barrier(struct xn_pool *pool);
 
 // Inside a job: hands out 0, 1, 2, ..., each once; starts again at 0 after every barrier and at the start of a job.

@@ -1,4 +1,5 @@
-// The thread pool: every thread runs, barriers order what is written, and neither start, stop nor crowding loses a wake-up.
+// The thread pool: every thread runs, barriers order what is written, and neither start, stop nor crowding loses a
+// wake-up.
 #include "base/thread_pool.h"
 
 #include "base/memory.h"
@@ -29,7 +30,8 @@ static void exchange(void *user, uint32_t thread, uint32_t threads) {
         for (uint32_t i = 0; i < threads; i++)
             if (s->cell[i] != round) atomic_fetch_add(&s->wrong, 1);
         xn_pool_barrier(s->pool);
-        for (uint32_t i; (i = xn_pool_next(s->pool)) < 100;) atomic_fetch_add(&s->items, 1);
+        for (uint32_t i; (i = xn_pool_next(s->pool)) < 100;)
+            atomic_fetch_add(&s->items, 1);
         xn_pool_barrier(s->pool);
     }
 }
@@ -39,7 +41,8 @@ static void try_pool(uint32_t threads, uint32_t runs, uint32_t rounds) {
     struct shared s = {.rounds = rounds};
     assert_int_equal(xn_pool_create(threads, &s.pool, &err), XN_OK);
     assert_int_equal(xn_pool_threads(s.pool), threads);
-    for (uint32_t i = 0; i < runs; i++) xn_pool_run(s.pool, exchange, &s);
+    for (uint32_t i = 0; i < runs; i++)
+        xn_pool_run(s.pool, exchange, &s);
     assert_int_equal(atomic_load(&s.wrong), 0);
     assert_int_equal(atomic_load(&s.items), runs * rounds * 100);
     xn_pool_free(s.pool);
@@ -47,7 +50,8 @@ static void try_pool(uint32_t threads, uint32_t runs, uint32_t rounds) {
 
 static void barriers_order_what_threads_write(void **state) {
     (void)state;
-    for (uint32_t threads = 1; threads <= 4; threads++) try_pool(threads, 50, 20);
+    for (uint32_t threads = 1; threads <= 4; threads++)
+        try_pool(threads, 50, 20);
 }
 
 static void more_threads_than_cores_still_finish(void **state) {
@@ -57,7 +61,8 @@ static void more_threads_than_cores_still_finish(void **state) {
 
 static void a_pool_starts_and_stops_many_times(void **state) {
     (void)state;
-    for (int i = 0; i < 50; i++) try_pool(3, (uint32_t)i % 3, 2);
+    for (int i = 0; i < 50; i++)
+        try_pool(3, (uint32_t)i % 3, 2);
 }
 
 // Sleeping between jobs: the workers have gone to the kernel by then, and must be woken.
@@ -87,7 +92,8 @@ static void callers_take_turns(void **state) {
     struct xn_pool *callers;
     assert_int_equal(xn_pool_create(2, &s.pool, &err), XN_OK);
     assert_int_equal(xn_pool_create(2, &callers, &err), XN_OK);
-    for (int i = 0; i < 20; i++) xn_pool_run(callers, caller, &s);
+    for (int i = 0; i < 20; i++)
+        xn_pool_run(callers, caller, &s);
     assert_int_equal(atomic_load(&s.wrong), 0);
     assert_int_equal(atomic_load(&s.items), 20 * 2 * 5 * 100);
     xn_pool_free(callers);
@@ -106,9 +112,12 @@ static void hostile_counts_are_errors(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(barriers_order_what_threads_write), cmocka_unit_test(more_threads_than_cores_still_finish),
-        cmocka_unit_test(a_pool_starts_and_stops_many_times), cmocka_unit_test(a_sleeping_pool_wakes),
-        cmocka_unit_test(callers_take_turns), cmocka_unit_test(hostile_counts_are_errors),
+        cmocka_unit_test(barriers_order_what_threads_write),
+        cmocka_unit_test(more_threads_than_cores_still_finish),
+        cmocka_unit_test(a_pool_starts_and_stops_many_times),
+        cmocka_unit_test(a_sleeping_pool_wakes),
+        cmocka_unit_test(callers_take_turns),
+        cmocka_unit_test(hostile_counts_are_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,7 +58,8 @@ static void cpu_free(struct xn_device *device) {
     free(device);
 }
 
-// The kernels read the formats as the file has them, at any address: nothing is copied, and the system may share and drop the pages.
+// The kernels read the formats as the file has them, at any address: nothing is copied, and the system may share and
+// drop the pages.
 static int cpu_pack(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out,
                     struct xn_error *err) {
     (void)device;
@@ -66,8 +67,10 @@ static int cpu_pack(struct xn_device *device, const struct xn_matrix *matrix, st
     struct xn_weights *w = xn_alloc_zero(1, sizeof *w);
     if (!w) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", matrix->name ? matrix->name : "matrix");
     int status = xn_host_weights(matrix, w, err);
-    if (status != XN_OK) free(w);
-    else *out = w;
+    if (status != XN_OK)
+        free(w);
+    else
+        *out = w;
     return status;
 }
 
@@ -160,8 +163,7 @@ int xn_cpu_device_open(const struct xn_cpu_options *options, struct xn_device **
     if (options->level > best)
         return xn_fail(err, XN_ERR_UNSUPPORTED, "instruction set %s asked for, %s has no more than %s",
                        xn_cpu_level_name(options->level), features.name, xn_cpu_level_name(best));
-    if (options->threads < 0)
-        return xn_fail(err, XN_ERR_ARGUMENT, "%d threads, 0 or more expected", options->threads);
+    if (options->threads < 0) return xn_fail(err, XN_ERR_ARGUMENT, "%d threads, 0 or more expected", options->threads);
     struct xn_cpu_device *d = xn_alloc_zero(1, sizeof *d);
     if (!d) return xn_fail(err, XN_ERR_NOMEM, "no memory for a device");
     d->device.table = &cpu_table;

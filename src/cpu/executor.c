@@ -80,7 +80,8 @@ static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_li
 
 static struct sizes sizes_of(const struct xn_plan *plan, const struct xn_limits *limits) {
     struct sizes s = {0};
-    for (uint32_t i = 0; i < plan->n_ops; i++) want(&s, plan, limits, &plan->ops[i]);
+    for (uint32_t i = 0; i < plan->n_ops; i++)
+        want(&s, plan, limits, &plan->ops[i]);
     size_t rows = limits->rows > limits->outputs ? limits->rows : limits->outputs;
     size_t padded = (rows + XN_CPU_PAD - 1) / XN_CPU_PAD * XN_CPU_PAD;
     s.tile = rows > XN_CPU_STREAM_ROWS ? padded * XN_CPU_BLOCK : 0;
@@ -120,7 +121,8 @@ static int find_ropes(struct xn_executor *e) {
             const struct xn_rope *rope = &p->part[j].rope;
             if (rope->kind == XN_ROPE_NONE) continue;
             uint32_t known = 0;
-            while (known < e->n_ropes && !same_rope(e->ropes[known].rope, rope)) known++;
+            while (known < e->n_ropes && !same_rope(e->ropes[known].rope, rope))
+                known++;
             e->part_rope[(size_t)i * XN_MAX_PARTS + j] = known;
             if (known < e->n_ropes) continue;
             e->ropes[known].rope = rope;
@@ -235,8 +237,10 @@ static void step(void *user, uint32_t thread, uint32_t threads) {
     double start = thread == 0 ? now() : 0;
     for (uint32_t i = 0; i < plan->n_ops; i++) {
         const struct xn_op *op = &plan->ops[i];
-        if (xn_cpu_ops[op->kind]) xn_cpu_ops[op->kind](e, thread, op);
-        else if (thread == 0) e->status = xn_reference_ops[op->kind](&e->memory, e->batch, op, e->error);
+        if (xn_cpu_ops[op->kind])
+            xn_cpu_ops[op->kind](e, thread, op);
+        else if (thread == 0)
+            e->status = xn_reference_ops[op->kind](&e->memory, e->batch, op, e->error);
         xn_pool_barrier(e->pool);
         if (e->status != XN_OK) return;
         if (thread == 0) {
@@ -250,7 +254,8 @@ static void step(void *user, uint32_t thread, uint32_t threads) {
 int xn_cpu_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
     XN_TRY(xn_host_check_batch(&e->memory, batch, err));
     for (uint32_t s = 0; s < batch->n_spans; s++)
-        for (uint32_t r = 0; r < batch->spans[s].n_rows; r++) e->row_span[batch->spans[s].first_row + r] = s;
+        for (uint32_t r = 0; r < batch->spans[s].n_rows; r++)
+            e->row_span[batch->spans[s].first_row + r] = s;
     e->batch = batch;
     e->status = XN_OK;
     e->error = err;

@@ -1,5 +1,5 @@
-// A plan on the processor: its memory, scratch and team, and what the drivers of operations (ops/*.c) share. A driver is called by
-// every thread of the team at once; between two operations stands a barrier.
+// A plan on the processor: its memory, scratch and team, and what the drivers of operations (ops/*.c) share. A driver
+// is called by every thread of the team at once; between two operations stands a barrier.
 #pragma once
 
 #include "base/memory.h"
@@ -58,12 +58,12 @@ struct xn_executor {
     uint32_t *part_rope; // [n_ops x XN_MAX_PARTS]: index into ropes
     float **conv;        // [n_ops]: taps of a delta net as [tap][channel]
 
-    float *values;             // normalised inputs
-    int8_t *integers;          // inputs as integers: xn_cpu_integer_row
-    float *panel;              // inputs side by side
-    float *scratch;            // results that wait for a norm or for the cache
-    float *partial;            // of attention split over positions
-    size_t partial_size;       // floats
+    float *values;       // normalised inputs
+    int8_t *integers;    // inputs as integers: xn_cpu_integer_row
+    float *panel;        // inputs side by side
+    float *scratch;      // results that wait for a norm or for the cache
+    float *partial;      // of attention split over positions
+    size_t partial_size; // floats
     struct xn_cpu_group *groups;
     uint32_t n_groups;
     uint32_t *chosen;       // [rows x used]: row * used + j, by expert

@@ -1,5 +1,6 @@
-// The processor's kernels: what an operation's driver calls. A table is filled with the C versions, then overwritten level by
-// level up to the one in use; an entry may stay NULL where a comment says so. kernels.inc is the one list of all of them.
+// The processor's kernels: what an operation's driver calls. A table is filled with the C versions, then overwritten
+// level by level up to the one in use; an entry may stay NULL where a comment says so. kernels.inc is the one list of
+// all of them.
 #pragma once
 
 #include "cpu/cpu.h"
@@ -14,21 +15,23 @@ enum {
     XN_CPU_STREAM_ROWS = 16, // rows of activations up to which products stream the weights
 };
 
-// A row of activations as integers: value i is scale[i / 16] * q[i] (two neighbouring scales are equal: a block is 32 values), sum[j]
-// is scale[j] times the sum of its 16 integers. |q| <= 127. All three are padded with zeros to a multiple of XN_CPU_SUPER values.
+// A row of activations as integers: value i is scale[i / 16] * q[i] (two neighbouring scales are equal: a block is 32
+// values), sum[j] is scale[j] times the sum of its 16 integers. |q| <= 127. All three are padded with zeros to a
+// multiple of XN_CPU_SUPER values.
 struct xn_cpu_row {
     int8_t *q;
     float *scale, *sum;
 };
 
-// Every signature, once: X(slot, result, arguments). The slots of the second list have an entry for each type of weights.
+// Every signature, once: X(slot, result, arguments). The slots of the second list have an entry for each type of
+// weights.
 #define XN_CPU_SLOTS(X)                                                                                                \
     /* out = norm(x), n values; kind NONE copies. out may be x. */                                                     \
     X(norm, void, (const struct xn_norm *norm, const float *x, float *out, size_t n))                                  \
     /* n values (a multiple of 32) as integers. NULL where no integer kernel is. */                                    \
     X(quantize, void, (const float *x, size_t n, struct xn_cpu_row *out))                                              \
     /* out = act(gate) * up, or act(gate) where up is NULL. out may be either. */                                      \
-    X(activate, void, (enum xn_activation act, const float *gate, const float *up, float *out, size_t n))             \
+    X(activate, void, (enum xn_activation act, const float *gate, const float *up, float *out, size_t n))              \
     /* x = x * sigmoid(gate) */                                                                                        \
     X(sigmoid_gate, void, (float *x, const float *gate, size_t n))                                                     \
     /* x = cap * tanh(x / cap) */                                                                                      \
@@ -51,8 +54,8 @@ struct xn_cpu_row {
     /* One step of the gated delta rule for columns [0, n) of a state with rows ld apart (ops.h):                      \
        s = g s; d = b (v - s^T k); s = s + k d^T; o = s^T q */                                                         \
     X(delta_step, void,                                                                                                \
-      (float *s, size_t ld, uint32_t keys, size_t n, const float *q, const float *k, const float *v, float g,          \
-       float b, float *o))                                                                                             \
+      (float *s, size_t ld, uint32_t keys, size_t n, const float *q, const float *k, const float *v, float g, float b, \
+       float *o))                                                                                                      \
     /* out[c] = silu(bias[c] + sum_t w[t * ldw + c] * x[t][c]), c < n; x: `taps` rows; bias may be NULL */             \
     X(conv, void,                                                                                                      \
       (const float *const *x, uint32_t taps, const float *w, size_t ldw, const float *bias, float *out, size_t n))
@@ -63,8 +66,8 @@ struct xn_cpu_row {
     /* Products with integer activations: out[i * ld + r] = w_r . x_i for `rows` rows of weights, n rows of x, k       \
        values each. NULL where the level has none for the type. */                                                     \
     X(dot, void,                                                                                                       \
-      (const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x, uint32_t n, uint32_t k,             \
-       float *out, size_t ld))                                                                                         \
+      (const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x, uint32_t n, uint32_t k, float *out, \
+       size_t ld))                                                                                                     \
     /* The same with float32 activations, for F32, F16 and BF16 weights; NULL for others. */                           \
     X(stream, void,                                                                                                    \
       (const void *w, size_t row_bytes, uint32_t rows, const float *const *x, uint32_t n, uint32_t k, float *out,      \

@@ -4,7 +4,8 @@
 
 enum { AHEAD = 2048 }; // bytes of weights asked for in advance
 
-// Sums of four products of bytes, eight of them. A signed weight lends its sign to the activation; |both| fit 16 bits twice.
+// Sums of four products of bytes, eight of them. A signed weight lends its sign to the activation; |both| fit 16 bits
+// twice.
 INLINE __m256i dot_bytes(__m256i w, __m256i x, const bool is_signed) {
     if (is_signed) {
         x = _mm256_sign_epi8(x, w);
@@ -31,8 +32,7 @@ INLINE void accumulate(const struct unpacked *u, const bool is_signed, const str
             __m256i lanes = _mm256_add_epi32(_mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1), _mm256_set1_epi32(2 * j));
             sum[j & 1] = _mm256_fmadd_ps(_mm256_permutevar8x32_ps(scale, lanes), d, sum[j & 1]);
         }
-        if (!is_signed)
-            sum[h] = _mm256_fnmadd_ps(u->minimum[h], _mm256_loadu_ps(x->sum + at / 16 + 8 * h), sum[h]);
+        if (!is_signed) sum[h] = _mm256_fnmadd_ps(u->minimum[h], _mm256_loadu_ps(x->sum + at / 16 + 8 * h), sum[h]);
     }
 }
 
@@ -41,19 +41,24 @@ INLINE void dot_row(unpack_fn *unpack, const size_t bytes, const size_t values, 
     const size_t super_bytes = bytes * (XN_CPU_SUPER / values);
     __m256 sum[4][2];
     struct unpacked u;
-    for (int i = 0; i < n; i++) sum[i][0] = sum[i][1] = _mm256_setzero_ps();
+    for (int i = 0; i < n; i++)
+        sum[i][0] = sum[i][1] = _mm256_setzero_ps();
     size_t at = 0;
     for (; at + XN_CPU_SUPER <= k; at += XN_CPU_SUPER, w += super_bytes) {
-        for (size_t line = 0; line < super_bytes; line += 64) _mm_prefetch((const char *)w + AHEAD + line, _MM_HINT_T0);
+        for (size_t line = 0; line < super_bytes; line += 64)
+            _mm_prefetch((const char *)w + AHEAD + line, _MM_HINT_T0);
         unpack(w, &u);
-        for (int i = 0; i < n; i++) accumulate(&u, is_signed, &x[i], at, sum[i]);
+        for (int i = 0; i < n; i++)
+            accumulate(&u, is_signed, &x[i], at, sum[i]);
     }
     if (values < XN_CPU_SUPER && at < k) {
         uint8_t padded[TAIL_BYTES];
         unpack(pad_tail(w, (k - at) / values * bytes, padded), &u);
-        for (int i = 0; i < n; i++) accumulate(&u, is_signed, &x[i], at, sum[i]);
+        for (int i = 0; i < n; i++)
+            accumulate(&u, is_signed, &x[i], at, sum[i]);
     }
-    for (int i = 0; i < n; i++) out[(size_t)i * ld] = sum8(_mm256_add_ps(sum[i][0], sum[i][1]));
+    for (int i = 0; i < n; i++)
+        out[(size_t)i * ld] = sum8(_mm256_add_ps(sum[i][0], sum[i][1]));
 }
 
 // 16 values a step, by the scale and the minimum of their group.
@@ -95,9 +100,12 @@ INLINE void decode_blocks(unpack_fn *unpack, const size_t bytes, const size_t va
 #define X(name, type)                                                                                                  \
     void xn_cpu_dot_##name##_avx2(const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x,          \
                                   uint32_t n, uint32_t k, float *out, size_t ld) {                                     \
-        for (; n >= 4; n -= 4, x += 4, out += 4 * ld) ROWS(name, 4)                                                    \
-        for (; n >= 2; n -= 2, x += 2, out += 2 * ld) ROWS(name, 2)                                                    \
-        for (; n >= 1; n -= 1, x += 1, out += ld) ROWS(name, 1)                                                        \
+        for (; n >= 4; n -= 4, x += 4, out += 4 * ld)                                                                  \
+            ROWS(name, 4)                                                                                              \
+        for (; n >= 2; n -= 2, x += 2, out += 2 * ld)                                                                  \
+            ROWS(name, 2)                                                                                              \
+        for (; n >= 1; n -= 1, x += 1, out += ld)                                                                      \
+            ROWS(name, 1)                                                                                              \
     }                                                                                                                  \
     void xn_cpu_decode_##name##_avx2(const void *blocks, float *out, size_t n) {                                       \
         decode_blocks(unpack_##name, BYTES_##name, VALUES_##name, SIGNED_##name, blocks, out, n);                      \

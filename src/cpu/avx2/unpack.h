@@ -1,5 +1,6 @@
-// Unpacking of integer formats, 256 values at a time: the integers in their order, and a scale and a minimum for each 16 of them. Value
-// i is scale[i / 16] * q[i] - minimum[i / 16], or without the minimum where the format's integers are signed. Layouts are GGUF's.
+// Unpacking of integer formats, 256 values at a time: the integers in their order, and a scale and a minimum for each
+// 16 of them. Value i is scale[i / 16] * q[i] - minimum[i / 16], or without the minimum where the format's integers are
+// signed. Layouts are GGUF's.
 #pragma once
 
 #include <immintrin.h>
@@ -8,26 +9,52 @@
 #include <string.h>
 
 struct unpacked {
-    __m256i q[8];       // 32 bytes each: signed, or unsigned and below 128 (so that two products fit 16 bits)
-    __m256 scale[2];    // 16 floats
-    __m256 minimum[2];  // of unsigned formats
+    __m256i q[8];      // 32 bytes each: signed, or unsigned and below 128 (so that two products fit 16 bits)
+    __m256 scale[2];   // 16 floats
+    __m256 minimum[2]; // of unsigned formats
 };
 
 // What a format's kernels need to know of it, by name.
 enum {
-    BYTES_q4_0 = 18, VALUES_q4_0 = 32, SIGNED_q4_0 = 0, // block bytes and values
-    BYTES_q4_1 = 20, VALUES_q4_1 = 32, SIGNED_q4_1 = 0,
-    BYTES_q5_0 = 22, VALUES_q5_0 = 32, SIGNED_q5_0 = 0,
-    BYTES_q5_1 = 24, VALUES_q5_1 = 32, SIGNED_q5_1 = 0,
-    BYTES_q8_0 = 34, VALUES_q8_0 = 32, SIGNED_q8_0 = 1,
-    BYTES_q2_k = 84, VALUES_q2_k = 256, SIGNED_q2_k = 0,
-    BYTES_q3_k = 110, VALUES_q3_k = 256, SIGNED_q3_k = 0,
-    BYTES_q4_k = 144, VALUES_q4_k = 256, SIGNED_q4_k = 0,
-    BYTES_q5_k = 176, VALUES_q5_k = 256, SIGNED_q5_k = 0,
-    BYTES_q6_k = 210, VALUES_q6_k = 256, SIGNED_q6_k = 0,
-    BYTES_iq4_nl = 18, VALUES_iq4_nl = 32, SIGNED_iq4_nl = 1,
-    BYTES_iq4_xs = 136, VALUES_iq4_xs = 256, SIGNED_iq4_xs = 1,
-    BYTES_mxfp4 = 17, VALUES_mxfp4 = 32, SIGNED_mxfp4 = 0,
+    BYTES_q4_0 = 18,
+    VALUES_q4_0 = 32,
+    SIGNED_q4_0 = 0, // block bytes and values
+    BYTES_q4_1 = 20,
+    VALUES_q4_1 = 32,
+    SIGNED_q4_1 = 0,
+    BYTES_q5_0 = 22,
+    VALUES_q5_0 = 32,
+    SIGNED_q5_0 = 0,
+    BYTES_q5_1 = 24,
+    VALUES_q5_1 = 32,
+    SIGNED_q5_1 = 0,
+    BYTES_q8_0 = 34,
+    VALUES_q8_0 = 32,
+    SIGNED_q8_0 = 1,
+    BYTES_q2_k = 84,
+    VALUES_q2_k = 256,
+    SIGNED_q2_k = 0,
+    BYTES_q3_k = 110,
+    VALUES_q3_k = 256,
+    SIGNED_q3_k = 0,
+    BYTES_q4_k = 144,
+    VALUES_q4_k = 256,
+    SIGNED_q4_k = 0,
+    BYTES_q5_k = 176,
+    VALUES_q5_k = 256,
+    SIGNED_q5_k = 0,
+    BYTES_q6_k = 210,
+    VALUES_q6_k = 256,
+    SIGNED_q6_k = 0,
+    BYTES_iq4_nl = 18,
+    VALUES_iq4_nl = 32,
+    SIGNED_iq4_nl = 1,
+    BYTES_iq4_xs = 136,
+    VALUES_iq4_xs = 256,
+    SIGNED_iq4_xs = 1,
+    BYTES_mxfp4 = 17,
+    VALUES_mxfp4 = 32,
+    SIGNED_mxfp4 = 0,
 };
 
 #define INLINE static inline __attribute__((always_inline))
@@ -77,8 +104,8 @@ INLINE __m256i nibbles(const uint8_t *p) {
 // 32 bits, one a byte, as `value` where set.
 INLINE __m256i spread_bits(const uint8_t *p, char value) {
     __m256i word = _mm256_set1_epi32((int)load_u32(p));
-    __m256i bytes = _mm256_shuffle_epi8(word, _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2,
-                                                               2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3));
+    __m256i bytes = _mm256_shuffle_epi8(word, _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2,
+                                                               2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3));
     __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201ull);
     __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit);
     return _mm256_and_si256(set, _mm256_set1_epi8(value));
@@ -95,14 +122,16 @@ INLINE __m256 signed_to_float(__m128i b) {
 }
 
 INLINE void unpack_q4_0(const uint8_t *p, struct unpacked *u) {
-    for (int i = 0; i < 8; i++) u->q[i] = nibbles(p + 18 * i + 2);
+    for (int i = 0; i < 8; i++)
+        u->q[i] = nibbles(p + 18 * i + 2);
     __m256 d = load_halves(p, 18);
     spread(d, u->scale);
     spread(times(d, 8), u->minimum);
 }
 
 INLINE void unpack_q4_1(const uint8_t *p, struct unpacked *u) {
-    for (int i = 0; i < 8; i++) u->q[i] = nibbles(p + 20 * i + 4);
+    for (int i = 0; i < 8; i++)
+        u->q[i] = nibbles(p + 20 * i + 4);
     spread(load_halves(p, 20), u->scale);
     spread(times(load_halves(p + 2, 20), -1), u->minimum);
 }
@@ -123,7 +152,8 @@ INLINE void unpack_q5_1(const uint8_t *p, struct unpacked *u) {
 }
 
 INLINE void unpack_q8_0(const uint8_t *p, struct unpacked *u) {
-    for (int i = 0; i < 8; i++) u->q[i] = load_32(p + 34 * i + 2);
+    for (int i = 0; i < 8; i++)
+        u->q[i] = load_32(p + 34 * i + 2);
     spread(load_halves(p, 34), u->scale);
 }
 
@@ -135,14 +165,16 @@ INLINE __m128i iq4_table(void) {
 }
 
 INLINE void unpack_iq4_nl(const uint8_t *p, struct unpacked *u) {
-    for (int i = 0; i < 8; i++) u->q[i] = codebook(p + 18 * i + 2, iq4_table());
+    for (int i = 0; i < 8; i++)
+        u->q[i] = codebook(p + 18 * i + 2, iq4_table());
     spread(load_halves(p, 18), u->scale);
 }
 
 // Values are twice those of E2M1, and 12 above 0 to be unsigned; scales half of 2^(e - 127).
 INLINE void unpack_mxfp4(const uint8_t *p, struct unpacked *u) {
     __m128i table = _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0);
-    for (int i = 0; i < 8; i++) u->q[i] = codebook(p + 17 * i + 1, table);
+    for (int i = 0; i < 8; i++)
+        u->q[i] = codebook(p + 17 * i + 1, table);
     __m256i e = _mm256_setr_epi32(p[0], p[17], p[34], p[51], p[68], p[85], p[102], p[119]);
     __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
     __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x200000), e); // e < 2: below the normal numbers
@@ -183,7 +215,8 @@ INLINE void unpack_q3_k(const uint8_t *p, struct unpacked *u) {
         u->q[4 * h + 3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(q, 6), three),
                                           _mm256_and_si256(_mm256_srli_epi16(bits, 1), four));
     }
-    // Scales of 6 bits: the low 4 in bytes 0 .. 7 (low nibbles: 0 .. 7, high: 8 .. 15), the high 2 of scale i in byte 8 + i % 4.
+    // Scales of 6 bits: the low 4 in bytes 0 .. 7 (low nibbles: 0 .. 7, high: 8 .. 15), the high 2 of scale i in byte 8
+    // + i % 4.
     uint64_t low;
     memcpy(&low, p + 96, sizeof low);
     uint32_t top = load_u32(p + 104);
@@ -224,8 +257,8 @@ INLINE void unpack_q5_k(const uint8_t *p, struct unpacked *u) {
         __m256i even = i < 2 ? _mm256_slli_epi16(high, 4 - 2 * i) : _mm256_srli_epi16(high, 2 * i - 4);
         __m256i odd = i < 2 ? _mm256_slli_epi16(high, 3 - 2 * i) : _mm256_srli_epi16(high, 2 * i - 3);
         u->q[2 * i] = _mm256_or_si256(_mm256_and_si256(q, fifteen), _mm256_and_si256(even, sixteen));
-        u->q[2 * i + 1] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(q, 4), fifteen),
-                                          _mm256_and_si256(odd, sixteen));
+        u->q[2 * i + 1] =
+            _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(q, 4), fifteen), _mm256_and_si256(odd, sixteen));
     }
     unpack_scales_k(p, u);
 }
@@ -237,8 +270,8 @@ INLINE void unpack_q6_k(const uint8_t *p, struct unpacked *u) {
         u->q[4 * h] = _mm256_or_si256(_mm256_and_si256(a, fifteen), _mm256_and_si256(_mm256_slli_epi16(high, 4), bits));
         u->q[4 * h + 1] =
             _mm256_or_si256(_mm256_and_si256(b, fifteen), _mm256_and_si256(_mm256_slli_epi16(high, 2), bits));
-        u->q[4 * h + 2] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), fifteen),
-                                          _mm256_and_si256(high, bits));
+        u->q[4 * h + 2] =
+            _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(a, 4), fifteen), _mm256_and_si256(high, bits));
         u->q[4 * h + 3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(b, 4), fifteen),
                                           _mm256_and_si256(_mm256_srli_epi16(high, 2), bits));
     }
@@ -251,7 +284,8 @@ INLINE void unpack_q6_k(const uint8_t *p, struct unpacked *u) {
 }
 
 INLINE void unpack_iq4_xs(const uint8_t *p, struct unpacked *u) {
-    for (int i = 0; i < 8; i++) u->q[i] = codebook(p + 8 + 16 * i, iq4_table());
+    for (int i = 0; i < 8; i++)
+        u->q[i] = codebook(p + 8 + 16 * i, iq4_table());
     uint32_t high = load_u16(p + 2), low = load_u32(p + 4);
     __m256i shift = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
     __m256i four_bits = _mm256_and_si256(_mm256_srlv_epi32(_mm256_set1_epi32((int)low), shift), _mm256_set1_epi32(15));
@@ -262,7 +296,8 @@ INLINE void unpack_iq4_xs(const uint8_t *p, struct unpacked *u) {
     spread(times(_mm256_cvtepi32_ps(s), load_half(p)), u->scale);
 }
 
-// The blocks of a row that do not fill 256 values (only formats of 32 values have such), before zeros: a block of zeros is zeros.
+// The blocks of a row that do not fill 256 values (only formats of 32 values have such), before zeros: a block of zeros
+// is zeros.
 #define TAIL_BYTES (8 * 34)
 INLINE const uint8_t *pad_tail(const uint8_t *p, size_t bytes, uint8_t padded[TAIL_BYTES]) {
     memset(padded, 0, TAIL_BYTES);

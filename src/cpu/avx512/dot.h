@@ -1,5 +1,5 @@
-// Products of integer formats with 512-bit vectors; included after `dot_bytes(weights, activations, signed)` and DOT_NAME(name) are
-// defined, once for maddubs and once for VNNI.
+// Products of integer formats with 512-bit vectors; included after `dot_bytes(weights, activations, signed)` and
+// DOT_NAME(name) are defined, once for maddubs and once for VNNI.
 #pragma once
 
 #include "cpu/declare.h"
@@ -43,24 +43,29 @@ INLINE void dot_row(unpack_fn *unpack, const size_t bytes, const size_t values, 
     struct unpacked u;
     struct wide wide;
 #pragma GCC unroll 8
-    for (int i = 0; i < n; i++) sum[i][0] = sum[i][1] = _mm512_setzero_ps();
+    for (int i = 0; i < n; i++)
+        sum[i][0] = sum[i][1] = _mm512_setzero_ps();
     size_t at = 0;
     for (; at + XN_CPU_SUPER <= k; at += XN_CPU_SUPER, w += super_bytes) {
-        for (size_t line = 0; line < super_bytes; line += 64) _mm_prefetch((const char *)w + AHEAD + line, _MM_HINT_T0);
+        for (size_t line = 0; line < super_bytes; line += 64)
+            _mm_prefetch((const char *)w + AHEAD + line, _MM_HINT_T0);
         unpack(w, &u);
         widen(&u, is_signed, &wide);
 #pragma GCC unroll 8
-        for (int i = 0; i < n; i++) accumulate(&wide, is_signed, &x[i], at, sum[i]);
+        for (int i = 0; i < n; i++)
+            accumulate(&wide, is_signed, &x[i], at, sum[i]);
     }
     if (values < XN_CPU_SUPER && at < k) {
         uint8_t padded[TAIL_BYTES];
         unpack(pad_tail(w, (k - at) / values * bytes, padded), &u);
         widen(&u, is_signed, &wide);
 #pragma GCC unroll 8
-        for (int i = 0; i < n; i++) accumulate(&wide, is_signed, &x[i], at, sum[i]);
+        for (int i = 0; i < n; i++)
+            accumulate(&wide, is_signed, &x[i], at, sum[i]);
     }
 #pragma GCC unroll 8
-    for (int i = 0; i < n; i++) out[(size_t)i * ld] = _mm512_reduce_add_ps(_mm512_add_ps(sum[i][0], sum[i][1]));
+    for (int i = 0; i < n; i++)
+        out[(size_t)i * ld] = _mm512_reduce_add_ps(_mm512_add_ps(sum[i][0], sum[i][1]));
 }
 
 #define ROWS(name, n)                                                                                                  \
@@ -70,10 +75,14 @@ INLINE void dot_row(unpack_fn *unpack, const size_t bytes, const size_t values, 
 #define X(name, type)                                                                                                  \
     void DOT_NAME(name)(const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x, uint32_t n,        \
                         uint32_t k, float *out, size_t ld) {                                                           \
-        for (; n >= 8; n -= 8, x += 8, out += 8 * ld) ROWS(name, 8)                                                    \
-        for (; n >= 4; n -= 4, x += 4, out += 4 * ld) ROWS(name, 4)                                                    \
-        for (; n >= 2; n -= 2, x += 2, out += 2 * ld) ROWS(name, 2)                                                    \
-        for (; n >= 1; n -= 1, x += 1, out += ld) ROWS(name, 1)                                                        \
+        for (; n >= 8; n -= 8, x += 8, out += 8 * ld)                                                                  \
+            ROWS(name, 8)                                                                                              \
+        for (; n >= 4; n -= 4, x += 4, out += 4 * ld)                                                                  \
+            ROWS(name, 4)                                                                                              \
+        for (; n >= 2; n -= 2, x += 2, out += 2 * ld)                                                                  \
+            ROWS(name, 2)                                                                                              \
+        for (; n >= 1; n -= 1, x += 1, out += ld)                                                                      \
+            ROWS(name, 1)                                                                                              \
     }
 #include "cpu/int_formats.inc"
 #undef X

@@ -8,7 +8,8 @@
 #define prepare_weights(w, is_signed)                                                                                  \
     do {                                                                                                               \
         if (is_signed) {                                                                                               \
-            for (int j = 0; j < 4; j++) (w)->q[j] = _mm512_xor_si512((w)->q[j], _mm512_set1_epi8((char)0x80));         \
+            for (int j = 0; j < 4; j++)                                                                                \
+                (w)->q[j] = _mm512_xor_si512((w)->q[j], _mm512_set1_epi8((char)0x80));                                 \
             (w)->minimum = _mm512_mul_ps((w)->scale, _mm512_set1_ps(128));                                             \
         }                                                                                                              \
     } while (0)

@@ -1,4 +1,5 @@
-// The vocabulary of the kernel templates in plain C: four floats at a time. avx2/simd.h and avx512/simd.h have the same words.
+// The vocabulary of the kernel templates in plain C: four floats at a time. avx2/simd.h and avx512/simd.h have the same
+// words.
 #pragma once
 
 #include "quant/half.h"
@@ -41,7 +42,8 @@ static inline vf v_load_f16(const uint16_t *p) {
     return (vf){xn_f16_to_f32(h[0]), xn_f16_to_f32(h[1]), xn_f16_to_f32(h[2]), xn_f16_to_f32(h[3])};
 }
 static inline void v_store_f16(uint16_t *p, vf v) {
-    for (int i = 0; i < V; i++) p[i] = xn_f32_to_f16(v[i]);
+    for (int i = 0; i < V; i++)
+        p[i] = xn_f32_to_f16(v[i]);
 }
 static inline vf v_load_bf16(const uint16_t *p) {
     uint16_t h[V];
@@ -83,12 +85,15 @@ static inline float v_sum(vf a) {
 }
 static inline float v_highest(vf a) {
     float m = a[0];
-    for (int i = 1; i < V; i++) m = a[i] > m ? a[i] : m;
+    for (int i = 1; i < V; i++)
+        m = a[i] > m ? a[i] : m;
     return m;
 }
 // Rows of V x V values: row i of the result is column i.
 static inline void v_transpose(vf r[V]) {
     vf t[V];
-    for (int i = 0; i < V; i++) t[i] = (vf){r[0][i], r[1][i], r[2][i], r[3][i]};
-    for (int i = 0; i < V; i++) r[i] = t[i];
+    for (int i = 0; i < V; i++)
+        t[i] = (vf){r[0][i], r[1][i], r[2][i], r[3][i]};
+    for (int i = 0; i < V; i++)
+        r[i] = t[i];
 }

@@ -12,7 +12,8 @@ static struct xn_cpu_source source_of(const struct xn_executor *e, enum xn_buffe
 // y = x + bias (where not NULL)
 static void copy_add(float *y, const float *x, const float *bias, uint32_t n) {
     if (bias)
-        for (uint32_t i = 0; i < n; i++) y[i] = x[i] + bias[i];
+        for (uint32_t i = 0; i < n; i++)
+            y[i] = x[i] + bias[i];
     else if (y != x)
         memcpy(y, x, n * sizeof *y);
 }
@@ -26,7 +27,8 @@ void xn_cpu_op_embed(struct xn_executor *e, uint32_t thread, const struct xn_op 
         const void *row = xn_weights_row(embed->table, 0, (uint32_t)e->batch->tokens[r]);
         e->kernels->decode[embed->table->matrix.type](row, x, hidden);
         if (embed->scale != 1)
-            for (uint32_t i = 0; i < hidden; i++) x[i] *= embed->scale;
+            for (uint32_t i = 0; i < hidden; i++)
+                x[i] *= embed->scale;
     }
 }
 
@@ -74,12 +76,12 @@ static void finish_head(const struct xn_executor *e, const struct xn_part *part,
     const struct xn_rope *rope = &part->rope;
     if (part->norm.kind != XN_NORM_NONE && !part->norm_whole)
         e->kernels->norm(&part->norm, head, head, part->head_size);
-    if (rope->kind != XN_ROPE_NONE)
-        rotate(rope, e->ropes[rope_index].table + (size_t)row * rope->dims, head);
+    if (rope->kind != XN_ROPE_NONE) rotate(rope, e->ropes[rope_index].table + (size_t)row * rope->dims, head);
     if (part->is_query && rope->query_beta != 0) {
         float steps = floorf((float)e->batch->positions[row] / (float)rope->query_period);
         float t = 1.0f + rope->query_beta * logf(1.0f + steps);
-        for (uint32_t i = 0; i < part->head_size; i++) head[i] *= t;
+        for (uint32_t i = 0; i < part->head_size; i++)
+            head[i] *= t;
     }
 }
 
@@ -88,10 +90,12 @@ static void store_head(const struct xn_executor *e, const struct xn_op_project *
     const struct xn_host_memory *m = &e->memory;
     const struct xn_span *span = &e->batch->spans[e->row_span[row]];
     void *cache = part->target == XN_TO_KEYS ? m->cache[p->cache].keys : m->cache[p->cache].values;
-    size_t at = xn_host_cache_index(m, part->heads, part->head_size, span->pages, head,
-                                    (uint32_t)e->batch->positions[row]);
-    if (m->limits.cache_type == XN_F16) e->kernels->narrow(values, (uint16_t *)cache + at, part->head_size);
-    else memcpy((float *)cache + at, values, part->head_size * sizeof *values);
+    size_t at =
+        xn_host_cache_index(m, part->heads, part->head_size, span->pages, head, (uint32_t)e->batch->positions[row]);
+    if (m->limits.cache_type == XN_F16)
+        e->kernels->narrow(values, (uint16_t *)cache + at, part->head_size);
+    else
+        memcpy((float *)cache + at, values, part->head_size * sizeof *values);
 }
 
 static bool has_finish(const struct xn_part *part) {
@@ -99,9 +103,13 @@ static bool has_finish(const struct xn_part *part) {
            (part->is_query && part->rope.query_beta != 0) || part->target != XN_TO_BUFFER;
 }
 
+static bool is_normed_whole(const struct xn_part *part) {
+    return part->norm_whole && part->norm.kind != XN_NORM_NONE;
+}
+
 // A part whose norm runs over all heads is finished by one thread, others head by head.
 static uint32_t finish_units(const struct xn_part *part) {
-    return !has_finish(part) ? 0 : part->norm_whole && part->norm.kind != XN_NORM_NONE ? 1 : part->heads;
+    return !has_finish(part) ? 0 : is_normed_whole(part) ? 1 : part->heads;
 }
 
 static void finish_unit(const struct xn_executor *e, const struct xn_op *op, uint32_t index, uint32_t row,
@@ -112,7 +120,7 @@ static void finish_unit(const struct xn_executor *e, const struct xn_op *op, uin
     float *y = place.rows + (size_t)row * place.ld;
     uint32_t rope = e->part_rope[(size_t)(op - e->memory.plan->ops) * XN_MAX_PARTS + index];
     uint32_t first = unit, last = unit + 1;
-    if (finish_units(part) != part->heads) {
+    if (is_normed_whole(part)) {
         e->kernels->norm(&part->norm, y, y, part->heads * part->head_size);
         first = 0;
         last = part->heads;
@@ -130,7 +138,8 @@ void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_o
     struct xn_cpu_source source = source_of(e, XN_BUF_X, e->memory.plan->hidden);
     struct xn_cpu_operand x;
     bool integers = false;
-    for (uint32_t i = 0; i < p->n_parts; i++) integers |= xn_cpu_takes_integers(e, p->part[i].weights);
+    for (uint32_t i = 0; i < p->n_parts; i++)
+        integers |= xn_cpu_takes_integers(e, p->part[i].weights);
     xn_cpu_operand_prepare(e, &source, &p->norm, integers, &x);
 
     uint32_t rows[XN_MAX_PARTS], blocks[XN_MAX_PARTS + 1] = {0}, units = 0;
@@ -141,7 +150,8 @@ void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_o
         units += finish_units(&p->part[i]);
     }
     for (uint32_t b, i; (b = xn_pool_next(e->pool)) < blocks[p->n_parts];) {
-        for (i = 0; b >= blocks[i + 1];) i++;
+        for (i = 0; b >= blocks[i + 1];)
+            i++;
         const struct xn_part *part = &p->part[i];
         uint32_t first = (b - blocks[i]) * rows[i], count = part->weights->matrix.rows - first;
         if (count > rows[i]) count = rows[i];
@@ -157,7 +167,8 @@ void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_o
     xn_cpu_share(x.n * units, thread, e->threads, &begin, &end);
     for (uint32_t u = begin; u < end; u++) {
         uint32_t part = 0, unit = u % units;
-        while (unit >= finish_units(&p->part[part])) unit -= finish_units(&p->part[part++]);
+        while (unit >= finish_units(&p->part[part]))
+            unit -= finish_units(&p->part[part++]);
         finish_unit(e, op, part, u / units, unit);
     }
 }
@@ -182,12 +193,15 @@ void xn_cpu_op_project_add(struct xn_executor *e, uint32_t thread, const struct 
             float *y = t->out[0] + (size_t)r * XN_CPU_BLOCK;
             float s = p->row_scale == XN_BUF_NONE ? 1 : *xn_host_row(m, p->row_scale, r);
             if (p->bias)
-                for (uint32_t i = 0; i < count; i++) y[i] += p->bias[first + i];
+                for (uint32_t i = 0; i < count; i++)
+                    y[i] += p->bias[first + i];
             float *to = normed ? e->scratch + (size_t)r * hidden + first : xn_host_row(m, XN_BUF_X, r) + first;
             if (normed)
-                for (uint32_t i = 0; i < count; i++) to[i] = s * y[i];
+                for (uint32_t i = 0; i < count; i++)
+                    to[i] = s * y[i];
             else
-                for (uint32_t i = 0; i < count; i++) to[i] += s * p->scale * y[i];
+                for (uint32_t i = 0; i < count; i++)
+                    to[i] += s * p->scale * y[i];
         }
     }
     if (!normed) return;
@@ -243,7 +257,8 @@ void xn_cpu_op_head(struct xn_executor *e, uint32_t thread, const struct xn_op *
         for (uint32_t o = 0; o < x.n; o++) {
             const float *y = t->out[0] + (size_t)o * XN_CPU_BLOCK;
             float *logits = e->memory.logits + (size_t)o * e->memory.plan->vocab + first;
-            for (uint32_t i = 0; i < count; i++) logits[i] = h->scale * y[i];
+            for (uint32_t i = 0; i < count; i++)
+                logits[i] = h->scale * y[i];
             if (h->soft_cap != 0) e->kernels->soft_cap(logits, h->soft_cap, count);
         }
     }

@@ -1,4 +1,5 @@
-// route, expert_gate and expert_add. Rows are grouped by the expert that they chose, so that each expert's weights are read once a step.
+// route, expert_gate and expert_add. Rows are grouped by the expert that they chose, so that each expert's weights are
+// read once a step.
 #include "cpu/ops/product.h"
 
 #include <math.h>
@@ -12,14 +13,18 @@ static float sigmoid(float x) {
 
 static void score(const struct xn_op_route *o, float *t) {
     if (o->score == XN_ROUTER_SIGMOID) {
-        for (uint32_t i = 0; i < o->experts; i++) t[i] = sigmoid(t[i]);
+        for (uint32_t i = 0; i < o->experts; i++)
+            t[i] = sigmoid(t[i]);
         return;
     }
     float max = -INFINITY;
-    for (uint32_t i = 0; i < o->experts; i++) max = t[i] > max ? t[i] : max;
+    for (uint32_t i = 0; i < o->experts; i++)
+        max = t[i] > max ? t[i] : max;
     double sum = 0;
-    for (uint32_t i = 0; i < o->experts; i++) sum += t[i] = expf(t[i] - max);
-    for (uint32_t i = 0; i < o->experts; i++) t[i] = (float)(t[i] / sum);
+    for (uint32_t i = 0; i < o->experts; i++)
+        sum += t[i] = expf(t[i] - max);
+    for (uint32_t i = 0; i < o->experts; i++)
+        t[i] = (float)(t[i] / sum);
 }
 
 // The sum of a group's two best, or its one.
@@ -39,18 +44,22 @@ static float group_rank(const float *choice, uint32_t size) {
 // Keeps the groups_used best groups in the choice (of equal ones the earlier); `rank` holds a float a group.
 static void limit_groups(const struct xn_op_route *o, float *choice, float *rank) {
     uint32_t size = o->experts / o->groups;
-    for (uint32_t g = 0; g < o->groups; g++) rank[g] = group_rank(choice + (size_t)g * size, size);
+    for (uint32_t g = 0; g < o->groups; g++)
+        rank[g] = group_rank(choice + (size_t)g * size, size);
     for (uint32_t g = 0; g < o->groups; g++) {
         uint32_t better = 0;
-        for (uint32_t i = 0; i < o->groups; i++) better += rank[i] > rank[g] || (rank[i] == rank[g] && i < g);
+        for (uint32_t i = 0; i < o->groups; i++)
+            better += rank[i] > rank[g] || (rank[i] == rank[g] && i < g);
         if (better < o->groups_used) continue;
-        for (uint32_t i = 0; i < size; i++) choice[(size_t)g * size + i] = -INFINITY;
+        for (uint32_t i = 0; i < size; i++)
+            choice[(size_t)g * size + i] = -INFINITY;
     }
 }
 
 static void choose(const struct xn_op_route *o, float *t, float *choice, int32_t *ids, float *weights) {
     score(o, t);
-    for (uint32_t i = 0; i < o->experts; i++) choice[i] = t[i] + (o->selection_bias ? o->selection_bias[i] : 0);
+    for (uint32_t i = 0; i < o->experts; i++)
+        choice[i] = t[i] + (o->selection_bias ? o->selection_bias[i] : 0);
     if (o->groups > 1) limit_groups(o, choice, choice + o->experts);
     float sum = 0;
     for (uint32_t j = 0; j < o->used; j++) {
@@ -63,7 +72,8 @@ static void choose(const struct xn_op_route *o, float *t, float *choice, int32_t
         choice[best] = -INFINITY;
     }
     if (o->score == XN_ROUTER_SIGMOID) sum += 1e-20f;
-    for (uint32_t j = 0; j < o->used; j++) weights[j] = weights[j] / (o->normalize ? sum : 1.0f) * o->scale;
+    for (uint32_t j = 0; j < o->used; j++)
+        weights[j] = weights[j] / (o->normalize ? sum : 1.0f) * o->scale;
 }
 
 // The router always takes floats: a rounding there changes which experts run.
@@ -94,8 +104,7 @@ void xn_cpu_op_route(struct xn_executor *e, uint32_t thread, const struct xn_op 
     uint32_t begin, end;
     xn_cpu_share(n, thread, e->threads, &begin, &end);
     for (uint32_t r = begin; r < end; r++)
-        choose(o, e->scratch + (size_t)r * o->experts, t->decoded,
-               m->expert_ids + (size_t)r * m->plan->route_width,
+        choose(o, e->scratch + (size_t)r * o->experts, t->decoded, m->expert_ids + (size_t)r * m->plan->route_width,
                m->expert_weights + (size_t)r * m->plan->route_width);
 }
 
@@ -107,7 +116,8 @@ static void group_rows(struct xn_executor *e, uint32_t used, uint32_t experts) {
     uint32_t n = e->batch->n_rows, *first = e->expert_first, panel = 0;
     memset(first, 0, ((size_t)experts + 1) * sizeof *first);
     for (uint32_t r = 0; r < n; r++)
-        for (uint32_t j = 0; j < used; j++) first[m->expert_ids[(size_t)r * m->plan->route_width + j] + 1]++;
+        for (uint32_t j = 0; j < used; j++)
+            first[m->expert_ids[(size_t)r * m->plan->route_width + j] + 1]++;
     e->n_groups = 0;
     for (uint32_t x = 0; x < experts; x++) {
         uint32_t count = first[x + 1];
@@ -125,7 +135,8 @@ static void group_rows(struct xn_executor *e, uint32_t used, uint32_t experts) {
         }
 }
 
-// Panels of the groups too large to stream: rows of e->values by `list`. All threads; ends with a barrier if there are any.
+// Panels of the groups too large to stream: rows of e->values by `list`. All threads; ends with a barrier if there are
+// any.
 static void fill_panels(struct xn_executor *e, const uint32_t *list, uint32_t k) {
     uint32_t total = 0;
     for (uint32_t g = 0; g < e->n_groups; g++)
@@ -147,8 +158,8 @@ static void fill_panels(struct xn_executor *e, const uint32_t *list, uint32_t k)
     xn_pool_barrier(e->pool);
 }
 
-static struct xn_cpu_operand operand_of(const struct xn_executor *e, const struct xn_cpu_group *g,
-                                        const uint32_t *list, uint32_t k, bool integers) {
+static struct xn_cpu_operand operand_of(const struct xn_executor *e, const struct xn_cpu_group *g, const uint32_t *list,
+                                        uint32_t k, bool integers) {
     return (struct xn_cpu_operand){.n = g->n,
                                    .k = k,
                                    .list = list + g->first,

@@ -10,7 +10,8 @@ void xn_cpu_panel_fill(struct xn_executor *e, const float *values, size_t ld, co
                        uint32_t k, uint32_t group, float *panel) {
     const float *rows[XN_CPU_PAD];
     uint32_t first = group * XN_CPU_PAD, count = min_u32(n - first, XN_CPU_PAD);
-    for (uint32_t i = 0; i < count; i++) rows[i] = values + (list ? list[first + i] : first + i) * ld;
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = values + (list ? list[first + i] : first + i) * ld;
     float *to = panel + (size_t)(first / XN_CPU_PANEL) * XN_CPU_PANEL * k + first % XN_CPU_PANEL;
     e->kernels->transpose(rows, count, k, to, XN_CPU_PANEL);
 }
@@ -38,8 +39,7 @@ void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *s
                 e->kernels->quantize(copies ? to : from, s->k, &row);
             }
         }
-        if (!streams)
-            xn_cpu_panel_fill(e, out->values, out->ld, NULL, s->n, s->k, g, e->panel);
+        if (!streams) xn_cpu_panel_fill(e, out->values, out->ld, NULL, s->n, s->k, g, e->panel);
     }
     xn_pool_barrier(e->pool);
 }
@@ -66,12 +66,14 @@ static void stream(const struct xn_executor *e, struct xn_cpu_thread *t, const s
     const void *weights = xn_weights_row(w, index, first);
     if (x->integers && k->dot[type]) {
         struct xn_cpu_row rows[XN_CPU_STREAM_ROWS];
-        for (uint32_t i = 0; i < x->n; i++) rows[i] = xn_cpu_integer_row(e, x->k, x->list ? x->list[i] : i);
+        for (uint32_t i = 0; i < x->n; i++)
+            rows[i] = xn_cpu_integer_row(e, x->k, x->list ? x->list[i] : i);
         k->dot[type](weights, w->row_bytes, count, rows, x->n, x->k, out, XN_CPU_BLOCK);
         return;
     }
     const float *rows[XN_CPU_STREAM_ROWS];
-    for (uint32_t i = 0; i < x->n; i++) rows[i] = x->values + (x->list ? x->list[i] : i) * x->ld;
+    for (uint32_t i = 0; i < x->n; i++)
+        rows[i] = x->values + (x->list ? x->list[i] : i) * x->ld;
     if (k->stream[type]) {
         k->stream[type](weights, w->row_bytes, count, rows, x->n, x->k, out, XN_CPU_BLOCK);
         return;
@@ -103,13 +105,16 @@ static void tiled(const struct xn_executor *e, struct xn_cpu_thread *t, const st
     const float *rows[XN_CPU_PAD];
     for (uint32_t r = 0; r < count; r += XN_CPU_PAD) {
         uint32_t n = min_u32(XN_CPU_PAD, count - r);
-        for (uint32_t i = 0; i < n; i++) rows[i] = t->tile + (size_t)(r + i) * width;
+        for (uint32_t i = 0; i < n; i++)
+            rows[i] = t->tile + (size_t)(r + i) * width;
         kernels->transpose(rows, n, x->n, out + r, XN_CPU_BLOCK);
     }
 }
 
 void xn_cpu_product(const struct xn_executor *e, struct xn_cpu_thread *t, const struct xn_cpu_operand *x,
                     const struct xn_weights *w, uint32_t index, uint32_t first, uint32_t count, float *out) {
-    if (x->panel) tiled(e, t, x, w, index, first, count, out);
-    else stream(e, t, x, w, index, first, count, out);
+    if (x->panel)
+        tiled(e, t, x, w, index, first, count, out);
+    else
+        stream(e, t, x, w, index, first, count, out);
 }

@@ -1,18 +1,19 @@
 // Products of weights with rows of activations: the inputs in the shapes that the kernels want, and blocks of results.
 //
-// Up to XN_CPU_STREAM_ROWS rows the weights stream by: each is read once and decoded in registers, against integers or floats. More
-// rows lie side by side in panels; a block of weights is decoded to a tile, which is multiplied with all panels.
+// Up to XN_CPU_STREAM_ROWS rows the weights stream by: each is read once and decoded in registers, against integers or
+// floats. More rows lie side by side in panels; a block of weights is decoded to a tile, which is multiplied with all
+// panels.
 #pragma once
 
 #include "cpu/executor.h"
 
 struct xn_cpu_operand {
-    uint32_t n, k;          // rows, and values of each
-    const uint32_t *list;   // row i is row list[i] of values and integers; NULL: row i
-    const float *values;    // row i begins at i * ld
+    uint32_t n, k;        // rows, and values of each
+    const uint32_t *list; // row i is row list[i] of values and integers; NULL: row i
+    const float *values;  // row i begins at i * ld
     size_t ld;
-    bool integers;          // e->integers holds them as well
-    const float *panel;     // n > XN_CPU_STREAM_ROWS
+    bool integers;      // e->integers holds them as well
+    const float *panel; // n > XN_CPU_STREAM_ROWS
 };
 
 // Rows that an operation reads: n of `source` (ld apart), of them list[i] where list is not NULL.
@@ -32,8 +33,8 @@ static inline bool xn_cpu_takes_integers(const struct xn_executor *e, const stru
     return w && e->kernels->dot[w->matrix.type];
 }
 
-// Norms the rows (into e->values; without a norm they stay where they are) and brings them into shape. Called by all threads; ends
-// with a barrier where anything was written.
+// Norms the rows (into e->values; without a norm they stay where they are) and brings them into shape. Called by all
+// threads; ends with a barrier where anything was written.
 void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *source, const struct xn_norm *norm,
                             bool integers, struct xn_cpu_operand *out);
 

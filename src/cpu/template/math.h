@@ -1,8 +1,8 @@
 // Elementary functions of vectors, after the instruction set's simd.h.
 #pragma once
 
-// e^x to 1 unit or two in the last place, by 2^n * e^r, |r| <= ln(2) / 2, and a polynomial of degree 6 (Taylor, trimmed to the interval).
-// Below -87.3 it stays at e^-87.3 (1e-38); a NaN stays one.
+// e^x to 1 unit or two in the last place, by 2^n * e^r, |r| <= ln(2) / 2, and a polynomial of degree 6 (Taylor, trimmed
+// to the interval). Below -87.3 it stays at e^-87.3 (1e-38); a NaN stays one.
 static inline vf v_exp(vf x) {
     x = v_max(v_set1(-87.3f), v_min(v_set1(88.0f), x));
     vf n = v_round(x * v_set1(1.44269504f));

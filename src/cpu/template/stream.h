@@ -1,5 +1,5 @@
-// Products of rows of float weights (F32, F16, BF16; at any address) with a few rows of float32 activations, after the instruction
-// set's simd.h. One row of weights at a time, so that memory is read in one ascending stream.
+// Products of rows of float weights (F32, F16, BF16; at any address) with a few rows of float32 activations, after the
+// instruction set's simd.h. One row of weights at a time, so that memory is read in one ascending stream.
 #pragma once
 
 #include "cpu/declare.h"
@@ -27,7 +27,8 @@ static inline __attribute__((always_inline)) void stream_row(stream_load *load, 
 #pragma GCC unroll 8
     for (int i = 0; i < n; i++)
 #pragma GCC unroll 4
-        for (int u = 0; u < unroll; u++) sum[i][u] = v_set1(0);
+        for (int u = 0; u < unroll; u++)
+            sum[i][u] = v_set1(0);
     uint32_t p = 0;
     for (; p + (uint32_t)unroll * V <= k; p += (uint32_t)unroll * V) {
         __builtin_prefetch(w + p * size + STREAM_AHEAD);
@@ -35,7 +36,8 @@ static inline __attribute__((always_inline)) void stream_row(stream_load *load, 
         for (int u = 0; u < unroll; u++) {
             vf weights = load(w + (p + (uint32_t)u * V) * size);
 #pragma GCC unroll 8
-            for (int i = 0; i < n; i++) sum[i][u] = v_fma(weights, v_load(x[i] + p + (uint32_t)u * V), sum[i][u]);
+            for (int i = 0; i < n; i++)
+                sum[i][u] = v_fma(weights, v_load(x[i] + p + (uint32_t)u * V), sum[i][u]);
         }
     }
     for (; p < k; p += V) {
@@ -51,7 +53,8 @@ static inline __attribute__((always_inline)) void stream_row(stream_load *load, 
     for (int i = 0; i < n; i++) {
         vf total = sum[i][0];
 #pragma GCC unroll 4
-        for (int u = 1; u < unroll; u++) total = total + sum[i][u];
+        for (int u = 1; u < unroll; u++)
+            total = total + sum[i][u];
         out[(size_t)i * ld] = v_sum(total);
     }
 }
@@ -80,7 +83,8 @@ STREAM(bf16, 2)
     void XN_KERNEL(decode_##type)(const void *blocks, float *out, size_t n) {                                          \
         const char *p = blocks;                                                                                        \
         size_t i = 0;                                                                                                  \
-        for (; i + V <= n; i += V) v_store(out + i, load_##type(p + i * size));                                        \
+        for (; i + V <= n; i += V)                                                                                     \
+            v_store(out + i, load_##type(p + i * size));                                                               \
         if (i < n) {                                                                                                   \
             char padded[V * size] = {0};                                                                               \
             memcpy(padded, p + i * size, (n - i) * size);                                                              \

@@ -1,4 +1,5 @@
-// Kernels over single rows, after the instruction set's simd.h: norms, activations, softmax, conversions, steps of the delta net.
+// Kernels over single rows, after the instruction set's simd.h: norms, activations, softmax, conversions, steps of the
+// delta net.
 #pragma once
 
 #include "cpu/declare.h"
@@ -30,7 +31,8 @@ static float sum_squares(const float *x, size_t n, float center) {
             a[j] = v_fma(d, d, a[j]);
         }
     float sum = v_sum((a[0] + a[1]) + (a[2] + a[3]));
-    for (; i < n; i++) sum += (x[i] - center) * (x[i] - center);
+    for (; i < n; i++)
+        sum += (x[i] - center) * (x[i] - center);
     return sum;
 }
 
@@ -42,7 +44,8 @@ static float sum_of(const float *x, size_t n) {
         b = b + v_load(x + i + V);
     }
     float sum = v_sum(a + b);
-    for (; i < n; i++) sum += x[i];
+    for (; i < n; i++)
+        sum += x[i];
     return sum;
 }
 
@@ -62,7 +65,8 @@ void XN_KERNEL(norm)(const struct xn_norm *norm, const float *x, float *out, siz
         if (b) v = v + v_load(b + i);
         v_store(out + i, v);
     }
-    for (; i < n; i++) out[i] = (x[i] - mean) * s[0] * (w ? w[i] : 1) + (b ? b[i] : 0);
+    for (; i < n; i++)
+        out[i] = (x[i] - mean) * s[0] * (w ? w[i] : 1) + (b ? b[i] : 0);
 }
 
 #define ACTIVATE(value)                                                                                                \
@@ -115,7 +119,8 @@ float XN_KERNEL(exp_sum)(float *x, float max, size_t n) {
     float sum = v_sum(total);
     if (i < n) {
         v_store_n(x + i, v_exp(v_load_n(x + i, n - i) - m), n - i);
-        for (; i < n; i++) sum += x[i];
+        for (; i < n; i++)
+            sum += x[i];
     }
     return sum;
 }
@@ -123,15 +128,18 @@ float XN_KERNEL(exp_sum)(float *x, float max, size_t n) {
 float XN_KERNEL(maximum)(const float *x, size_t n) {
     vf m = v_set1(-INFINITY);
     size_t i = 0;
-    for (; i + V <= n; i += V) m = v_max(m, v_load(x + i));
+    for (; i + V <= n; i += V)
+        m = v_max(m, v_load(x + i));
     float highest = v_highest(m);
-    for (; i < n; i++) highest = x[i] > highest ? x[i] : highest;
+    for (; i < n; i++)
+        highest = x[i] > highest ? x[i] : highest;
     return highest;
 }
 
 void XN_KERNEL(widen)(const uint16_t *f16, float *out, size_t n) {
     size_t i = 0;
-    for (; i + V <= n; i += V) v_store(out + i, v_load_f16(f16 + i));
+    for (; i + V <= n; i += V)
+        v_store(out + i, v_load_f16(f16 + i));
     if (i < n) {
         uint16_t rest[V] = {0};
         memcpy(rest, f16 + i, (n - i) * sizeof *f16);
@@ -141,7 +149,8 @@ void XN_KERNEL(widen)(const uint16_t *f16, float *out, size_t n) {
 
 void XN_KERNEL(narrow)(const float *x, uint16_t *f16, size_t n) {
     size_t i = 0;
-    for (; i + V <= n; i += V) v_store_f16(f16 + i, v_load(x + i));
+    for (; i + V <= n; i += V)
+        v_store_f16(f16 + i, v_load(x + i));
     if (i < n) {
         uint16_t rest[V];
         v_store_f16(rest, v_load_n(x + i, n - i));
@@ -151,8 +160,8 @@ void XN_KERNEL(narrow)(const float *x, uint16_t *f16, size_t n) {
 
 void XN_KERNEL(blend)(float *y, float s, const float *x, float a, size_t n) {
     vf vs = v_set1(s), va = v_set1(a);
-    MAP(n, vf v = v_load(y + i); vf w = v_load(x + i), vf v = v_load_n(y + i, rest); vf w = v_load_n(x + i, rest),
-        v_store(y + i, v), v_store_n(y + i, v, rest), v = v_fma(va, w, vs * v));
+    MAP(n, vf v = v_load(y + i); vf w = v_load(x + i), vf v = v_load_n(y + i, rest);
+        vf w = v_load_n(x + i, rest), v_store(y + i, v), v_store_n(y + i, v, rest), v = v_fma(va, w, vs * v));
 }
 
 void XN_KERNEL(dots)(const float *a, size_t lda, uint32_t rows, const float *x, size_t n, float *out, size_t ld) {
@@ -160,8 +169,10 @@ void XN_KERNEL(dots)(const float *a, size_t lda, uint32_t rows, const float *x, 
         vf s[4] = {v_set1(0), v_set1(0), v_set1(0), v_set1(0)};
         size_t i = 0;
         for (; i + 4 * V <= n; i += 4 * V)
-            for (size_t j = 0; j < 4; j++) s[j] = v_fma(v_load(a + i + j * V), v_load(x + i + j * V), s[j]);
-        for (; i + V <= n; i += V) s[0] = v_fma(v_load(a + i), v_load(x + i), s[0]);
+            for (size_t j = 0; j < 4; j++)
+                s[j] = v_fma(v_load(a + i + j * V), v_load(x + i + j * V), s[j]);
+        for (; i + V <= n; i += V)
+            s[0] = v_fma(v_load(a + i), v_load(x + i), s[0]);
         if (i < n) s[1] = v_fma(v_load_n(a + i, n - i), v_load_n(x + i, n - i), s[1]);
         out[r * ld] = v_sum((s[0] + s[1]) + (s[2] + s[3]));
     }
@@ -172,32 +183,41 @@ void XN_KERNEL(transpose)(const float *const *rows, uint32_t n, uint32_t k, floa
         uint32_t j = 0;
         for (; j + V <= k; j += V) {
             vf t[V];
-            for (uint32_t l = 0; l < V; l++) t[l] = i + l < n ? v_load(rows[i + l] + j) : v_set1(0);
+            for (uint32_t l = 0; l < V; l++)
+                t[l] = i + l < n ? v_load(rows[i + l] + j) : v_set1(0);
             v_transpose(t);
-            for (uint32_t l = 0; l < V; l++) v_store(out + (j + l) * ld + i, t[l]);
+            for (uint32_t l = 0; l < V; l++)
+                v_store(out + (j + l) * ld + i, t[l]);
         }
         for (; j < k; j++)
-            for (uint32_t l = 0; l < V; l++) out[j * ld + i + l] = i + l < n ? rows[i + l][j] : 0;
+            for (uint32_t l = 0; l < V; l++)
+                out[j * ld + i + l] = i + l < n ? rows[i + l][j] : 0;
     }
 }
 
-// `vectors` vectors of columns, the last with `last` values: the state is read twice, the second time from the first cache.
+// `vectors` vectors of columns, the last with `last` values: the state is read twice, the second time from the first
+// cache.
 static inline __attribute__((always_inline)) void delta_columns(float *s, size_t ld, uint32_t keys, const int vectors,
                                                                 size_t last, const float *q, const float *k,
                                                                 const float *v, float g, float b, float *o) {
 #define LOAD(p, c) (last == V || (c) + 1 < vectors ? v_load((p) + (c)*V) : v_load_n((p) + (c)*V, last))
 #define STORE(p, c, x)                                                                                                 \
     do {                                                                                                               \
-        if (last == V || (c) + 1 < vectors) v_store((p) + (c)*V, x);                                                   \
-        else v_store_n((p) + (c)*V, x, last);                                                                          \
+        if (last == V || (c) + 1 < vectors)                                                                            \
+            v_store((p) + (c)*V, x);                                                                                   \
+        else                                                                                                           \
+            v_store_n((p) + (c)*V, x, last);                                                                           \
     } while (0)
     vf sum[4], d[4], out[4], vg = v_set1(g), vb = v_set1(b);
-    for (int c = 0; c < vectors; c++) sum[c] = out[c] = v_set1(0);
+    for (int c = 0; c < vectors; c++)
+        sum[c] = out[c] = v_set1(0);
     for (uint32_t i = 0; i < keys; i++) {
         vf vk = v_set1(k[i]);
-        for (int c = 0; c < vectors; c++) sum[c] = v_fma(vk, LOAD(s + i * ld, c), sum[c]);
+        for (int c = 0; c < vectors; c++)
+            sum[c] = v_fma(vk, LOAD(s + i * ld, c), sum[c]);
     }
-    for (int c = 0; c < vectors; c++) d[c] = vb * (LOAD(v, c) - vg * sum[c]);
+    for (int c = 0; c < vectors; c++)
+        d[c] = vb * (LOAD(v, c) - vg * sum[c]);
     for (uint32_t i = 0; i < keys; i++) {
         vf vk = v_set1(k[i]), vq = v_set1(q[i]);
         for (int c = 0; c < vectors; c++) {
@@ -206,16 +226,19 @@ static inline __attribute__((always_inline)) void delta_columns(float *s, size_t
             out[c] = v_fma(vq, x, out[c]);
         }
     }
-    for (int c = 0; c < vectors; c++) STORE(o, c, out[c]);
+    for (int c = 0; c < vectors; c++)
+        STORE(o, c, out[c]);
 #undef LOAD
 #undef STORE
 }
 
-void XN_KERNEL(delta_step)(float *s, size_t ld, uint32_t keys, size_t n, const float *q, const float *k,
-                           const float *v, float g, float b, float *o) {
+void XN_KERNEL(delta_step)(float *s, size_t ld, uint32_t keys, size_t n, const float *q, const float *k, const float *v,
+                           float g, float b, float *o) {
     size_t c = 0;
-    for (; c + 4 * V <= n; c += 4 * V) delta_columns(s + c, ld, keys, 4, V, q, k, v + c, g, b, o + c);
-    for (; c + V <= n; c += V) delta_columns(s + c, ld, keys, 1, V, q, k, v + c, g, b, o + c);
+    for (; c + 4 * V <= n; c += 4 * V)
+        delta_columns(s + c, ld, keys, 4, V, q, k, v + c, g, b, o + c);
+    for (; c + V <= n; c += V)
+        delta_columns(s + c, ld, keys, 1, V, q, k, v + c, g, b, o + c);
     if (c < n) delta_columns(s + c, ld, keys, 1, n - c, q, k, v + c, g, b, o + c);
 }
 
@@ -224,13 +247,15 @@ void XN_KERNEL(conv)(const float *const *x, uint32_t taps, const float *w, size_
     size_t c = 0;
     for (; c + V <= n; c += V) {
         vf sum = bias ? v_load(bias + c) : v_set1(0);
-        for (uint32_t t = 0; t < taps; t++) sum = v_fma(v_load(w + t * ldw + c), v_load(x[t] + c), sum);
+        for (uint32_t t = 0; t < taps; t++)
+            sum = v_fma(v_load(w + t * ldw + c), v_load(x[t] + c), sum);
         v_store(out + c, sum * v_sigmoid(sum));
     }
     if (c < n) {
         size_t rest = n - c;
         vf sum = bias ? v_load_n(bias + c, rest) : v_set1(0);
-        for (uint32_t t = 0; t < taps; t++) sum = v_fma(v_load_n(w + t * ldw + c, rest), v_load_n(x[t] + c, rest), sum);
+        for (uint32_t t = 0; t < taps; t++)
+            sum = v_fma(v_load_n(w + t * ldw + c, rest), v_load_n(x[t] + c, rest), sum);
         v_store_n(out + c, sum * v_sigmoid(sum), rest);
     }
 }

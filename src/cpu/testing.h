@@ -1,0 +1,64 @@
+// What the processor's tests share: a random generator with a seed to repeat a failure, and random weights of any
+// format.
+#pragma once
+
+#include "base/memory.h"
+#include "quant/format.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static uint64_t seed;
+
+static inline uint64_t rng(uint64_t *s) { // xorshift64*
+    *s ^= *s >> 12;
+    *s ^= *s << 25;
+    *s ^= *s >> 27;
+    return *s * 2685821657736338717ull;
+}
+static inline float uniform(uint64_t *s) {
+    return (float)((double)(rng(s) >> 11) * 0x1p-52 - 1.0);
+}
+
+// Of XENON_TEST_SEED, else of the time.
+static inline void choose_seed(void) {
+    const char *given = getenv("XENON_TEST_SEED");
+    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 1000003 + 1;
+}
+
+// Random blocks of a format: any bits, but scales that are finite and of ordinary size.
+static inline void fill_blocks(uint64_t *s, uint32_t type, uint8_t *p, size_t n) {
+    const struct xn_format *f = xn_format_of(type);
+    size_t blocks = n / f->block_values;
+    float *decoded = xn_alloc(f->block_values, sizeof *decoded);
+    for (size_t b = 0; b < blocks; b++, p += f->block_bytes) {
+        for (;;) { // drawn again until every value is finite and small
+            for (size_t i = 0; i < f->block_bytes; i++)
+                p[i] = (uint8_t)(rng(s) >> 32);
+            if (type == XN_F32) {
+                float x = uniform(s);
+                memcpy(p, &x, 4);
+            }
+            if (type == XN_MXFP4) p[0] = (uint8_t)(120 + p[0] % 12);
+            f->decode(p, decoded, f->block_values);
+            bool fine = true;
+            for (size_t i = 0; i < f->block_values; i++)
+                fine &= isfinite(decoded[i]) && fabsf(decoded[i]) < 4;
+            if (fine) break;
+        }
+    }
+    free(decoded);
+}
+
+#define CHECK(condition, ...)                                                                                          \
+    do {                                                                                                               \
+        if (!(condition)) {                                                                                            \
+            printf("seed %llu: ", (unsigned long long)seed);                                                           \
+            printf(__VA_ARGS__);                                                                                       \
+            printf("\n");                                                                                              \
+            fail_msg(#condition);                                                                                      \
+        }                                                                                                              \
+    } while (0)
