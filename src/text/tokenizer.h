@@ -52,6 +52,7 @@ struct xn_detokenizer {
     const struct xn_tokenizer *tokenizer;
     bool show_special;
     bool started;           // past the first token (whose leading space SentencePiece drops)
+    bool blank;             // a blank is due before the next token (vocabularies that mark the ends of words)
     uint8_t held[8];        // bytes of an incomplete character
     uint8_t n_held;
 };

@@ -1,0 +1,67 @@
+// Tokens whose purpose is known by their spelling, since files often leave it out: what ends a generation, and for GGUF what
+// llama.cpp knows about wrong token types.
+#include "text/tokenizer_internal.h"
+
+#include <string.h>
+
+static const char *const ends[] = {
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>",
+    "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>",
+    "<|tool_response>", "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", "[e~[",
+};
+// Fill-in-the-middle tokens: control tokens whatever the file says; those of the second list end a generation too.
+static const char *const fim[] = {
+    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<\xef\xbd\x9c" "fim\xe2\x96\x81" "begin\xef\xbd\x9c>", "<PRE>", "\xe2\x96\x81<PRE>",
+    "<|code_prefix|>", "<|prefix|>",
+    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<\xef\xbd\x9c" "fim\xe2\x96\x81hole\xef\xbd\x9c>", "<SUF>", "\xe2\x96\x81<SUF>",
+    "<|code_suffix|>", "<|suffix|>",
+    "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<\xef\xbd\x9c" "fim\xe2\x96\x81" "end\xef\xbd\x9c>", "<MID>", "\xe2\x96\x81<MID>",
+    "<|code_middle|>", "<|middle|>",
+};
+static const char *const fim_ends[] = {
+    "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]",
+    "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
+};
+// gpt-oss: its channels are text to be shown.
+static const char *const shown[] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"};
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+bool xn_spelling_ends(const char *text, size_t size) {
+    for (size_t i = 0; i < COUNT(ends); i++)
+        if (strlen(ends[i]) == size && memcmp(ends[i], text, size) == 0) return true;
+    return false;
+}
+
+static struct xn_token *spelled(struct xn_tokenizer *t, const char *text) {
+    int32_t id = xn_vocabulary_find(&t->vocabulary, text, strlen(text));
+    return id < 0 ? NULL : &t->vocabulary.tokens[id];
+}
+
+static void mark(struct xn_tokenizer *t, const char *const *list, size_t n, unsigned flags) {
+    for (size_t i = 0; i < n; i++) {
+        struct xn_token *token = spelled(t, list[i]);
+        if (token) token->flags |= (uint16_t)flags;
+    }
+}
+
+// Where the vocabulary has all of `with`, `name` does not end a generation and gets these flags.
+static void unmark(struct xn_tokenizer *t, const char *name, const char *with, const char *and_with, unsigned flags) {
+    struct xn_token *token = spelled(t, name);
+    if (!token || !spelled(t, with) || (and_with && !spelled(t, and_with))) return;
+    token->flags = (uint16_t)flags;
+}
+
+void xn_gguf_special_tokens(struct xn_tokenizer *t) {
+    mark(t, ends, COUNT(ends), XN_TOKEN_CONTROL | XN_TOKEN_ENDS);
+    mark(t, fim, COUNT(fim), XN_TOKEN_CONTROL);
+    mark(t, fim_ends, COUNT(fim_ends), XN_TOKEN_CONTROL | XN_TOKEN_ENDS);
+    for (size_t i = 0; i < COUNT(shown); i++) {
+        struct xn_token *token = spelled(t, shown[i]);
+        if (token) token->flags = XN_TOKEN_USER | (token->flags & XN_TOKEN_ENDS);
+    }
+    // Harmony (gpt-oss) and Solar end a message, not the answer, with <|end|>; in Gemma 4 </s> is text.
+    unmark(t, "<|end|>", "<|return|>", "<|call|>", XN_TOKEN_USER);
+    unmark(t, "<|end|>", "<|calls|>", "<|flush|>", XN_TOKEN_USER);
+    unmark(t, "</s>", "<|tool_response>", NULL, 0);
+}
