@@ -1,4 +1,5 @@
-// Added tokens: found in the text before the model sees it, leftmost first and there the longest (as Hugging Face tokenizers does).
+// Added tokens: found in the text before the model sees it, leftmost first and there the longest (as Hugging Face
+// tokenizers does).
 #include "text/tokenizer_internal.h"
 
 #include "base/memory.h"
@@ -6,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int normalized_spelling(const struct xn_tokenizer *t, const struct xn_token *token, struct xn_regex_scratch *scratch,
-                               struct xn_text *text) {
+static int normalized_spelling(const struct xn_tokenizer *t, const struct xn_token *token,
+                               struct xn_regex_scratch *scratch, struct xn_text *text) {
     struct xn_text next = {0};
     text->size = 0;
     int status = xn_text_append(text, token->text, token->size);
@@ -112,8 +113,8 @@ static bool stands_alone(const char *text, size_t size, size_t start, size_t end
     return end == size || !xn_utf8_decode(text + end, size - end, &c) || !xn_is_word(c);
 }
 
-bool xn_added_tokens_find(const struct xn_tokenizer *t, const struct xn_added_tokens *added, bool special, const char *text,
-                          size_t size, size_t from, struct xn_added_match *match) {
+bool xn_added_tokens_find(const struct xn_tokenizer *t, const struct xn_added_tokens *added, bool special,
+                          const char *text, size_t size, size_t from, struct xn_added_match *match) {
     if (!added->index.n) return false;
     const struct xn_prefix_index *index = &added->index;
     for (size_t i = from; i < size; i++) {

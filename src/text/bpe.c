@@ -1,10 +1,12 @@
-// Byte-pair encoding: the pair of neighbours with the lowest rank is merged until none is left; of equal ranks the leftmost.
+// Byte-pair encoding: the pair of neighbours with the lowest rank is merged until none is left; of equal ranks the
+// leftmost.
 //
-// Two kinds share the machinery. BPE proper (Sennrich et al., 2016) looks a pair of ids up in the list of merges. SentencePiece's
-// (Kudo and Richardson, 2018) has scores instead: two neighbours merge where their text is a token, the best score first.
+// Two kinds share the machinery. BPE proper (Sennrich et al., 2016) looks a pair of ids up in the list of merges.
+// SentencePiece's (Kudo and Richardson, 2018) has scores instead: two neighbours merge where their text is a token, the
+// best score first.
 //
-// Short pieces are merged by scanning, long ones with a heap (a megabyte of one letter is n log n). Pieces seen before come from a
-// small cache that lives as long as one encoding.
+// Short pieces are merged by scanning, long ones with a heap (a megabyte of one letter is n log n). Pieces seen before
+// come from a small cache that lives as long as one encoding.
 #include "text/tokenizer_internal.h"
 
 #include "base/memory.h"
@@ -37,8 +39,8 @@ static struct xn_merge *merge_slot(const struct xn_model *m, int32_t left, int32
     return &m->merges[slot];
 }
 
-bool xn_model_add_merge(struct xn_model *m, const struct xn_vocabulary *v, uint32_t rank, const char *left, size_t left_size,
-                        const char *right, size_t right_size) {
+bool xn_model_add_merge(struct xn_model *m, const struct xn_vocabulary *v, uint32_t rank, const char *left,
+                        size_t left_size, const char *right, size_t right_size) {
     int32_t a = xn_vocabulary_find(v, left, left_size), b = xn_vocabulary_find(v, right, right_size);
     size_t prefix = m->subword_prefix ? strlen(m->subword_prefix) : 0;
     if (a < 0 || b < 0 || right_size < prefix) return false;
@@ -62,7 +64,8 @@ static unsigned joined_bit(const char *character, size_t size) {
     return (unsigned)(xn_hash_bytes(character, size) & 0xffff);
 }
 
-// Notes after which characters some token has a U+2581; a piece can be cut before every other one, since no merge crosses there.
+// Notes after which characters some token has a U+2581; a piece can be cut before every other one, since no merge
+// crosses there.
 static void note_blocks(struct xn_model *m, const struct xn_vocabulary *v) {
     for (size_t id = 0; id < v->n; id++) {
         const struct xn_token *token = &v->tokens[id];
@@ -237,6 +240,13 @@ static int merge_by_heap(struct xn_encoder *e, const char *piece, size_t n) {
 
 // ---- pieces
 
+// The length of SentencePiece's symbol at the start of n > 0 bytes: what its first byte announces, also where the text
+// is no UTF-8.
+static size_t announced_length(const char *s, size_t n) {
+    size_t length = (uint8_t)*s < 0xc0 ? 1 : (uint8_t)*s < 0xe0 ? 2 : (uint8_t)*s < 0xf0 ? 3 : 4;
+    return length < n ? length : n;
+}
+
 // Cuts a piece into its first symbols: bytes, or characters with the fallbacks of those that have no token.
 static int first_symbols(struct xn_encoder *e, const char *piece, size_t size, size_t *n_symbols) {
     const struct xn_model *m = &e->t->model;
@@ -253,19 +263,22 @@ static int first_symbols(struct xn_encoder *e, const char *piece, size_t size, s
                 s[n++] = (struct xn_symbol){.start = (uint32_t)i, .size = 1, .id = id >= 0 ? id : m->unk};
             continue;
         }
-        length = xn_utf8_step(piece + i, size - i);
+        length = m->kind == XN_MODEL_SENTENCEPIECE ? announced_length(piece + i, size - i)
+                                                   : xn_utf8_step(piece + i, size - i);
         struct xn_symbol symbol = {.start = (uint32_t)i, .size = (uint32_t)length};
         bool first = i == 0, last = i + length == size;
         if ((m->subword_prefix && !first) || (m->word_suffix && last)) {
             e->word.size = 0;
-            if (m->subword_prefix && !first) XN_TRY(xn_text_append(&e->word, m->subword_prefix, strlen(m->subword_prefix)));
+            if (m->subword_prefix && !first)
+                XN_TRY(xn_text_append(&e->word, m->subword_prefix, strlen(m->subword_prefix)));
             XN_TRY(xn_text_append(&e->word, piece + i, length));
             if (m->word_suffix && last) XN_TRY(xn_text_append(&e->word, m->word_suffix, strlen(m->word_suffix)));
             symbol.id = xn_vocabulary_find(v, e->word.data, e->word.size);
         } else {
             symbol.id = xn_vocabulary_find(v, piece + i, length);
         }
-        if (symbol.id >= 0 || m->kind == XN_MODEL_SENTENCEPIECE) { // SentencePiece looks at what is left when all is merged
+        if (symbol.id >= 0 ||
+            m->kind == XN_MODEL_SENTENCEPIECE) { // SentencePiece looks at what is left when all is merged
             s[n++] = symbol;
             fusing = false;
             continue;
@@ -380,7 +393,7 @@ static int encode_cached(struct xn_encoder *e, const char *piece, size_t size) {
 
 int xn_encode_bpe(struct xn_encoder *e, const char *piece, size_t size) {
     const struct xn_model *m = &e->t->model;
-    if (!m->cut_at_blocks) return encode_cached(e, piece, size);
+    if (!m->cut_at_blocks || e->ragged) return encode_cached(e, piece, size);
     size_t done = 0;
     for (size_t at = 0; at < size;) {
         const char *hit = memmem(piece + at, size - at, XN_LOWER_BLOCK, 3);

@@ -1,5 +1,5 @@
-// SentencePiece's precompiled_charsmap: a length, a Darts double array of that many bytes (from UTF-8 strings to offsets), and the
-// NUL-terminated replacements that the offsets point at. The longest key at each place is replaced.
+// SentencePiece's precompiled_charsmap: a length, a Darts double array of that many bytes (from UTF-8 strings to
+// offsets), and the NUL-terminated replacements that the offsets point at. The longest key at each place is replaced.
 #include "text/tokenizer_internal.h"
 
 #include "base/memory.h"

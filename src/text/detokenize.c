@@ -7,13 +7,16 @@ void xn_detokenizer_init(struct xn_detokenizer *d, const struct xn_tokenizer *t,
     *d = (struct xn_detokenizer){.tokenizer = t, .show_special = show_special};
 }
 
-// What the start of n > 0 bytes is: a whole character (its length), the beginning of one (0), or a maximal part of none, which one
-// U+FFFD replaces (minus its length; Unicode 3.9, "substitution of maximal subparts").
+// What the start of n > 0 bytes is: a whole character (its length), the beginning of one (0), or a maximal part of
+// none, which one U+FFFD replaces (minus its length; Unicode 3.9, "substitution of maximal subparts").
 static int classify(const uint8_t *s, size_t n) {
     uint32_t c;
     size_t whole = xn_utf8_decode((const char *)s, n, &c);
     if (whole) return (int)whole;
-    size_t want = s[0] >= 0xf0 && s[0] <= 0xf4 ? 4 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : 1;
+    size_t want = s[0] >= 0xf0 && s[0] <= 0xf4  ? 4
+                  : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+                  : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+                                                : 1;
     uint8_t low = s[0] == 0xe0 ? 0xa0 : s[0] == 0xf0 ? 0x90 : 0x80; // bounds of the second byte
     uint8_t high = s[0] == 0xed ? 0x9f : s[0] == 0xf4 ? 0x8f : 0xbf;
     size_t i = 1;
@@ -102,19 +105,21 @@ static int gpt2_bytes(struct xn_text *text, struct xn_text *work) {
 // BERT's decoder takes the blanks back that its pre-tokenizer put around punctuation and contractions.
 static int wordpiece_cleanup(struct xn_text *text, struct xn_text *work) {
     static const char *const rules[][2] = {
-        {" .", "."},     {" ?", "?"},     {" !", "!"},           {" ,", ","},     {" ' ", "'"},   {" n't", "n't"},
-        {" 'm", "'m"},   {" do not", " don't"}, {" 's", "'s"},   {" 've", "'ve"}, {" 're", "'re"},
+        {" .", "."},   {" ?", "?"},           {" !", "!"},   {" ,", ","},     {" ' ", "'"},    {" n't", "n't"},
+        {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
     };
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         XN_TRY(replace_all(text, rules[i][0], rules[i][1], work));
     return XN_OK;
 }
 
-static int wordpiece(struct xn_detokenizer *d, const struct xn_decoder *step, struct xn_text *text, struct xn_text *work) {
+static int wordpiece(struct xn_detokenizer *d, const struct xn_decoder *step, struct xn_text *text,
+                     struct xn_text *work) {
     size_t n = strlen(step->pattern);
     // "##" marks what continues a word; with the other spelling (U+2581 marks what starts one) `content` is that mark.
-    bool continues = step->content ? text->size < strlen(step->content) || memcmp(text->data, step->content, strlen(step->content))
-                                   : n && text->size >= n && memcmp(text->data, step->pattern, n) == 0;
+    bool continues =
+        step->content ? text->size < strlen(step->content) || memcmp(text->data, step->content, strlen(step->content))
+                      : n && text->size >= n && memcmp(text->data, step->pattern, n) == 0;
     size_t skip = step->content ? (continues ? 0 : strlen(step->content)) : continues && d->started ? n : 0;
     work->size = 0;
     if (!continues && d->started) XN_TRY(xn_text_append(work, " ", 1));
@@ -152,7 +157,9 @@ static int decode(struct xn_detokenizer *d, const struct xn_token *token, struct
             XN_TRY(replace_all(text, step->pattern, step->content, work));
             break;
         case XN_DECODE_BYTES:
-            XN_TRY(gpt2_bytes(text, work));
+            // An added token was found in the text as it is spelled: DeepSeek's u with grave is that letter, not byte
+            // 0xf9.
+            if (!(token->flags & XN_TOKEN_USER)) XN_TRY(gpt2_bytes(text, work));
             break;
         case XN_DECODE_WORDPIECE:
             XN_TRY(wordpiece(d, step, text, work));
@@ -195,7 +202,8 @@ static int detokenize(struct xn_detokenizer *d, int32_t id, const struct xn_toke
 int xn_detokenize(struct xn_detokenizer *d, int32_t id, struct xn_text *out, struct xn_error *err) {
     const struct xn_vocabulary *v = &d->tokenizer->vocabulary;
     size_t before = out->size;
-    if (xn_text_append(out, "", 0) != XN_OK) return xn_fail(err, XN_ERR_NOMEM, "out of memory for the text of token %d", id);
+    if (xn_text_append(out, "", 0) != XN_OK)
+        return xn_fail(err, XN_ERR_NOMEM, "out of memory for the text of token %d", id);
     // A model's head may be wider than its vocabulary: what has no token has no text.
     if (id < 0 || (size_t)id >= v->n || !v->tokens[id].text) return XN_OK;
     struct xn_text text = {0}, work = {0};

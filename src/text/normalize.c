@@ -136,8 +136,8 @@ static int nmt(const char *s, size_t n, struct xn_text *out) {
     return XN_OK;
 }
 
-// As SentencePiece treats blanks: each becomes U+2581, runs become one and those at the ends go (merge_spaces), one is put in
-// front of the first word (left).
+// As SentencePiece treats blanks: each becomes U+2581, runs become one and those at the ends go (merge_spaces), one is
+// put in front of the first word (left).
 static int spaces(const struct xn_normalizer *step, const char *s, size_t n, struct xn_text *out) {
     bool in_word = false, prefixed = false;
     for (size_t i = 0; i < n; i++) {

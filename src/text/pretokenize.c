@@ -1,4 +1,5 @@
-// Pre-tokenizers, depth first: each step cuts a piece and hands the parts to the next, so that nothing but the current piece is held.
+// Pre-tokenizers, depth first: each step cuts a piece and hands the parts to the next, so that nothing but the current
+// piece is held.
 #include "text/tokenizer_internal.h"
 
 #include "base/memory.h"
@@ -6,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Digits in threes from the right, as several families spell it; matched by look-ahead these take quadratic time on long numbers.
+// Digits in threes from the right, as several families spell it; matched by look-ahead these take quadratic time on
+// long numbers.
 static const struct {
     const char *pattern;
     enum xn_digits mode;
@@ -16,8 +18,8 @@ static const struct {
     {"\\p{Nd}{1,3}(?=(?:\\p{Nd}{3})*(?!\\p{Nd}))", XN_DIGITS_ISOLATE},
 };
 
-int xn_pretokenizer_regex(struct xn_pretokenizer *step, const char *pattern, size_t size, enum xn_split_behavior behavior,
-                          bool invert, struct xn_error *err) {
+int xn_pretokenizer_regex(struct xn_pretokenizer *step, const char *pattern, size_t size,
+                          enum xn_split_behavior behavior, bool invert, struct xn_error *err) {
     *step = (struct xn_pretokenizer){.kind = XN_SPLIT_REGEX, .behavior = behavior, .invert = invert};
     if (behavior == XN_SPLIT_ISOLATED)
         for (size_t i = 0; i < sizeof digit_patterns / sizeof *digit_patterns; i++)
@@ -181,7 +183,8 @@ static int split_digits(const struct xn_pretokenizer *p, struct splitting *s, co
 static int metaspace(const struct xn_pretokenizer *p, struct splitting *s, const char *text, size_t size) {
     struct xn_text *buffer = &s->run->buffers[s->step - 1];
     buffer->size = 0;
-    bool starts = (size >= p->pattern_size && memcmp(text, p->pattern, p->pattern_size) == 0) || (size && text[0] == ' ');
+    bool starts =
+        (size >= p->pattern_size && memcmp(text, p->pattern, p->pattern_size) == 0) || (size && text[0] == ' ');
     if (!starts && (p->prepend == XN_PREPEND_ALWAYS || (p->prepend == XN_PREPEND_FIRST && s->first)))
         XN_TRY(xn_text_append(buffer, p->pattern, p->pattern_size));
     for (size_t i = 0; i < size;) {

@@ -19,10 +19,9 @@ struct xn_regex_scratch {
     pcre2_jit_stack *stack; // made when the machine stack was too small
 };
 
-// Leftmost matches of `\s+$` never begin after white space, and saying so keeps long runs of blanks from taking quadratic time.
-static const struct {
-    const char *pattern, *same;
-} faster[] = {{"\\s+$", "(?<!\\s)\\s+$"}};
+// Leftmost matches of `\s+$` never begin after white space, and saying so keeps long runs of blanks from taking
+// quadratic time.
+static const struct { const char *pattern, *same; } faster[] = {{"\\s+$", "(?<!\\s)\\s+$"}};
 
 int xn_regex_compile(const char *pattern, size_t size, struct xn_regex **out, struct xn_error *err) {
     *out = NULL;
@@ -49,7 +48,8 @@ int xn_regex_compile(const char *pattern, size_t size, struct xn_regex **out, st
     if (!regex->code) {
         char text[256] = "";
         pcre2_get_error_message(code, (PCRE2_UCHAR *)text, sizeof text);
-        int status = xn_fail(err, XN_ERR_UNSUPPORTED, "regular expression %.200s: at %zu: %s", translated, (size_t)offset, text);
+        int status =
+            xn_fail(err, XN_ERR_UNSUPPORTED, "regular expression %.200s: at %zu: %s", translated, (size_t)offset, text);
         free(translated);
         free(regex);
         return status;

@@ -1,5 +1,5 @@
-// The regular expressions of pre-tokenizers, on PCRE2. Tokenizer files spell them in Oniguruma's syntax (Ruby's), which is
-// translated where PCRE2 reads it differently: white space and word classes, class set operations, quantifiers.
+// The regular expressions of pre-tokenizers, on PCRE2. Tokenizer files spell them in Oniguruma's syntax (Ruby's), which
+// is translated where PCRE2 reads it differently: white space and word classes, class set operations, quantifiers.
 #pragma once
 
 #include "base/error.h"
@@ -17,8 +17,8 @@ struct xn_regex_scratch;
 struct xn_regex_scratch *xn_regex_scratch_new(void); // NULL without memory
 void xn_regex_scratch_free(struct xn_regex_scratch *scratch);
 
-// Finds the first match at or after `from` in `size` bytes of well-formed UTF-8. False where there is none, and where matching gives
-// up (PCRE2's limits): the rest is then one unmatched piece.
+// Finds the first match at or after `from` in `size` bytes of well-formed UTF-8. False where there is none, and where
+// matching gives up (PCRE2's limits): the rest is then one unmatched piece.
 bool xn_regex_find(const struct xn_regex *regex, struct xn_regex_scratch *scratch, const char *text, size_t size,
                    size_t from, size_t *start, size_t *end);
 

@@ -42,33 +42,45 @@ static void insert(struct translation *t, size_t at, const char *s) {
 // What a backslash and a letter mean as members of a class; NULL where PCRE2 agrees.
 static const char *members_of(char letter) {
     switch (letter) {
-    case 's': return SPACE;
-    case 'w': return WORD;
-    case 'd': return "\\p{Nd}";
-    case 'h': return HEX;
-    default: return NULL;
+    case 's':
+        return SPACE;
+    case 'w':
+        return WORD;
+    case 'd':
+        return "\\p{Nd}";
+    case 'h':
+        return HEX;
+    default:
+        return NULL;
     }
 }
 
 // The same as a negated set, which a class can't hold as members: a class of its own.
 static const char *complement_of(char letter) {
     switch (letter) {
-    case 'S': return "[^" SPACE "]";
-    case 'W': return "[^" WORD "]";
-    case 'D': return "\\P{Nd}";
-    case 'H': return "[^" HEX "]";
-    default: return NULL;
+    case 'S':
+        return "[^" SPACE "]";
+    case 'W':
+        return "[^" WORD "]";
+    case 'D':
+        return "\\P{Nd}";
+    case 'H':
+        return "[^" HEX "]";
+    default:
+        return NULL;
     }
 }
 
 static const struct {
     const char *name, *pcre;
 } properties[] = {
-    {"Letter", "L"}, {"Mark", "M"},  {"Number", "N"}, {"Punctuation", "P"}, {"Punct", "P"}, {"Symbol", "S"}, {"Separator", "Z"},
-    {"Digit", "Nd"}, {"Upper", "Lu"}, {"Lower", "Ll"}, {"Alpha", "L"},       {"Other", "C"}, {"Cntrl", "Cc"},
+    {"Letter", "L"}, {"Mark", "M"},      {"Number", "N"}, {"Punctuation", "P"}, {"Punct", "P"},
+    {"Symbol", "S"}, {"Separator", "Z"}, {"Digit", "Nd"}, {"Upper", "Lu"},      {"Lower", "Ll"},
+    {"Alpha", "L"},  {"Other", "C"},     {"Cntrl", "Cc"},
 };
 
-// Copies \p{...}, \P{...} or \x{...} at i (the backslash) with the name that PCRE2 knows. False where it is no such thing.
+// Copies \p{...}, \P{...} or \x{...} at i (the backslash) with the name that PCRE2 knows. False where it is no such
+// thing.
 static bool braced_escape(struct translation *t) {
     if (t->i + 2 >= t->n || !strchr("pPx", t->s[t->i + 1]) || t->s[t->i + 2] != '{') return false;
     const char *close = memchr(t->s + t->i, '}', t->n - t->i);
@@ -80,7 +92,8 @@ static bool braced_escape(struct translation *t) {
     if (negated) put(t, "^", 1);
     const char *text = NULL;
     for (size_t k = 0; k < sizeof properties / sizeof *properties; k++)
-        if (end - 1 - name == strlen(properties[k].name) && memcmp(t->s + name, properties[k].name, end - 1 - name) == 0)
+        if (end - 1 - name == strlen(properties[k].name) &&
+            memcmp(t->s + name, properties[k].name, end - 1 - name) == 0)
             text = properties[k].pcre;
     if (text && t->s[t->i + 1] != 'x')
         puts_(t, text);
@@ -100,7 +113,8 @@ static void character_class(struct translation *t, int depth) {
         negated = true;
         t->i++;
     }
-    // Each operand of && is an alternation: (?: [flat members] | nested | ... ). The flat members go to `flat`, the others to out.
+    // Each operand of && is an alternation: (?: [flat members] | nested | ... ). The flat members go to `flat`, the
+    // others to out.
     struct translation flat = {.s = t->s, .n = t->n};
     bool simple = true, first = true, closed = false;
     size_t operand = t->out.size;

@@ -1,37 +1,74 @@
-// Tokens whose purpose is known by their spelling, since files often leave it out: what ends a generation, and for GGUF what
-// llama.cpp knows about wrong token types.
+// Tokens whose purpose is known by their spelling, since files often leave it out: what ends a generation, and for GGUF
+// what llama.cpp knows about wrong token types.
 #include "text/tokenizer_internal.h"
 
 #include <string.h>
 
 static const char *const ends[] = {
-    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>", "<|endoftext|>",
-    "</s>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>", "<eos>", "<turn|>",
-    "<|tool_response>", "<\xef\xbd\x9c" "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>", "[e~[",
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|flush|>",
+    "<|calls|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "</s>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<|end_of_text|>",
+    "<end_of_utterance>",
+    "<eos>",
+    "<turn|>",
+    "<|tool_response>",
+    "<\xef\xbd\x9c"
+    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+    "[e~[",
 };
 // Fill-in-the-middle tokens: control tokens whatever the file says; those of the second list end a generation too.
 static const char *const fim[] = {
-    "<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<\xef\xbd\x9c" "fim\xe2\x96\x81" "begin\xef\xbd\x9c>", "<PRE>", "\xe2\x96\x81<PRE>",
-    "<|code_prefix|>", "<|prefix|>",
-    "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<\xef\xbd\x9c" "fim\xe2\x96\x81hole\xef\xbd\x9c>", "<SUF>", "\xe2\x96\x81<SUF>",
-    "<|code_suffix|>", "<|suffix|>",
-    "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<\xef\xbd\x9c" "fim\xe2\x96\x81" "end\xef\xbd\x9c>", "<MID>", "\xe2\x96\x81<MID>",
-    "<|code_middle|>", "<|middle|>",
+    "<|fim_prefix|>",
+    "<fim-prefix>",
+    "<fim_prefix>",
+    "<\xef\xbd\x9c"
+    "fim\xe2\x96\x81"
+    "begin\xef\xbd\x9c>",
+    "<PRE>",
+    "\xe2\x96\x81<PRE>",
+    "<|code_prefix|>",
+    "<|prefix|>",
+    "<|fim_suffix|>",
+    "<fim-suffix>",
+    "<fim_suffix>",
+    "<\xef\xbd\x9c"
+    "fim\xe2\x96\x81hole\xef\xbd\x9c>",
+    "<SUF>",
+    "\xe2\x96\x81<SUF>",
+    "<|code_suffix|>",
+    "<|suffix|>",
+    "<|fim_middle|>",
+    "<fim-middle>",
+    "<fim_middle>",
+    "<\xef\xbd\x9c"
+    "fim\xe2\x96\x81"
+    "end\xef\xbd\x9c>",
+    "<MID>",
+    "\xe2\x96\x81<MID>",
+    "<|code_middle|>",
+    "<|middle|>",
 };
 static const char *const fim_ends[] = {
-    "<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]",
-    "<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<|file_sep|>",
+    "<|fim_pad|>",   "<fim-pad>",  "<fim_pad>", "<PAD>",      "[PAD]",        "<|fim_repo|>",
+    "<|repo_name|>", "<fim-repo>", "<REPO>",    "<reponame>", "<|file_sep|>",
 };
 // gpt-oss: its channels are text to be shown.
 static const char *const shown[] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"};
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
-
-bool xn_spelling_ends(const char *text, size_t size) {
-    for (size_t i = 0; i < COUNT(ends); i++)
-        if (strlen(ends[i]) == size && memcmp(ends[i], text, size) == 0) return true;
-    return false;
-}
 
 static struct xn_token *spelled(struct xn_tokenizer *t, const char *text) {
     int32_t id = xn_vocabulary_find(&t->vocabulary, text, strlen(text));
@@ -64,4 +101,20 @@ void xn_gguf_special_tokens(struct xn_tokenizer *t) {
     unmark(t, "<|end|>", "<|return|>", "<|call|>", XN_TOKEN_USER);
     unmark(t, "<|end|>", "<|calls|>", "<|flush|>", XN_TOKEN_USER);
     unmark(t, "</s>", "<|tool_response>", NULL, 0);
+}
+
+void xn_json_special_tokens(struct xn_tokenizer *t) {
+    const struct {
+        const char *const *list;
+        size_t n;
+    } lists[] = {{ends, COUNT(ends)}, {fim_ends, COUNT(fim_ends)}};
+    for (size_t k = 0; k < COUNT(lists); k++)
+        for (size_t i = 0; i < lists[k].n; i++) {
+            struct xn_token *token = spelled(t, lists[k].list[i]);
+            if (token && token->flags & XN_TOKEN_ADDED) token->flags |= XN_TOKEN_ENDS;
+        }
+    struct xn_token *end = spelled(t, "<|end|>");
+    if (end &&
+        ((spelled(t, "<|return|>") && spelled(t, "<|call|>")) || (spelled(t, "<|calls|>") && spelled(t, "<|flush|>"))))
+        end->flags &= (uint16_t)~XN_TOKEN_ENDS;
 }

@@ -33,7 +33,8 @@ void xn_tokenizer_free(struct xn_tokenizer *t) {
 
 // Bytes that are no UTF-8 may reach the model where it has tokens for them and nothing in front of it needs characters.
 static bool keeps_bytes(const struct xn_tokenizer *t) {
-    if (t->model.bytes || t->model.kind == XN_MODEL_UNIGRAM || t->model.kind == XN_MODEL_WORDPIECE || !t->model.byte_fallback)
+    if (t->model.bytes || t->model.kind == XN_MODEL_UNIGRAM || t->model.kind == XN_MODEL_WORDPIECE ||
+        !t->model.byte_fallback)
         return false;
     for (size_t i = 0; i < t->n_normalizers; i++)
         if (t->normalizers[i].regex) return false;
@@ -154,7 +155,9 @@ int xn_tokenize(const struct xn_tokenizer *t, const char *text, size_t size, int
         e.buffers = xn_alloc_zero(t->n_pretokenizers, sizeof *e.buffers);
         e.cache = xn_piece_cache_new(size);
         status = e.scratch && e.buffers ? XN_OK : XN_ERR_NOMEM;
-        if (status == XN_OK && !t->keep_bytes && xn_utf8_valid_prefix(text, size) < size) {
+        e.ragged = xn_utf8_valid_prefix(text, size) < size;
+        if (status == XN_OK && e.ragged && !t->keep_bytes) {
+            e.ragged = false;
             status = xn_repair_utf8(text, size, &e.repaired);
             text = e.repaired.data;
             size = e.repaired.size;

@@ -21,8 +21,10 @@ int xn_tokenizer_from_json(const char *path, const json_t *tokenizer_config, str
 int xn_tokenizer_from_source(const struct xn_source *source, struct xn_tokenizer **out, struct xn_error *err);
 void xn_tokenizer_free(struct xn_tokenizer *tokenizer);
 
-enum { XN_TOKENIZE_SPECIAL = 1, /* special tokens written in the text become their ids */
-       XN_TOKENIZE_BOS_EOS = 2  /* add BOS/EOS where the model wants them */ };
+enum {
+    XN_TOKENIZE_SPECIAL = 1, /* special tokens written in the text become their ids */
+    XN_TOKENIZE_BOS_EOS = 2  /* add BOS/EOS where the model wants them */
+};
 
 // A growing list of ids; zero-initialise, free(ids.data).
 struct xn_ids {
@@ -46,14 +48,15 @@ bool xn_token_is_special(const struct xn_tokenizer *t, int32_t id);
 // The token as it is spelled in the vocabulary (not decoded), for a person. Valid as long as the tokenizer.
 struct xn_str xn_token_text(const struct xn_tokenizer *t, int32_t id);
 
-// Streaming detokenization: feed ids one by one; whole characters come out, an incomplete one is held back until the ids that
-// complete it (or that show it to be invalid: then U+FFFD) arrive. Whether special tokens are shown is said at the start.
+// Streaming detokenization: feed ids one by one; whole characters come out, an incomplete one is held back until the
+// ids that complete it (or that show it to be invalid: then U+FFFD) arrive. Whether special tokens are shown is said at
+// the start.
 struct xn_detokenizer {
     const struct xn_tokenizer *tokenizer;
     bool show_special;
-    bool started;           // past the first token (whose leading space SentencePiece drops)
-    bool blank;             // a blank is due before the next token (vocabularies that mark the ends of words)
-    uint8_t held[8];        // bytes of an incomplete character
+    bool started;    // past the first token (whose leading space SentencePiece drops)
+    bool blank;      // a blank is due before the next token (vocabularies that mark the ends of words)
+    uint8_t held[8]; // bytes of an incomplete character
     uint8_t n_held;
 };
 void xn_detokenizer_init(struct xn_detokenizer *d, const struct xn_tokenizer *t, bool show_special);

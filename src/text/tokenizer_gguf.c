@@ -58,7 +58,8 @@ static int32_t token_id(const struct reader *r, const char *key, int32_t otherwi
     int64_t n = (int64_t)r->t->vocabulary.n, id = otherwise;
     if (value && !value->is_array && xn_gguf_int(value, 0, &id) && (id < 0 || id >= n)) {
         if (id != UINT32_MAX && id != -1)
-            xn_log(XN_LOG_WARNING, "%s: %s is %lld, but there are %lld tokens: ignored", r->path, key, (long long)id, (long long)n);
+            xn_log(XN_LOG_WARNING, "%s: %s is %lld, but there are %lld tokens: ignored", r->path, key, (long long)id,
+                   (long long)n);
         id = otherwise;
     }
     return id < n ? (int32_t)id : -1;
@@ -84,12 +85,18 @@ static int number_array(const struct reader *r, const char *key, const struct xn
 
 static unsigned flags_of_type(int64_t type) {
     switch (type) { // llama.cpp's token types
-    case 2: return XN_TOKEN_UNKNOWN;
-    case 3: return XN_TOKEN_CONTROL;
-    case 4: return XN_TOKEN_USER;
-    case 5: return XN_TOKEN_UNUSED;
-    case 6: return XN_TOKEN_BYTE;
-    default: return 0;
+    case 2:
+        return XN_TOKEN_UNKNOWN;
+    case 3:
+        return XN_TOKEN_CONTROL;
+    case 4:
+        return XN_TOKEN_USER;
+    case 5:
+        return XN_TOKEN_UNUSED;
+    case 6:
+        return XN_TOKEN_BYTE;
+    default:
+        return 0;
     }
 }
 
@@ -133,10 +140,13 @@ static int read_merges(struct reader *r) {
         // The parts are separated by the first blank that does not begin the line.
         const char *blank = s.size > 1 ? memchr(s.data + 1, ' ', s.size - 1) : NULL;
         size_t left = blank ? (size_t)(blank - s.data) : 0;
-        if (!blank || !xn_model_add_merge(m, &r->t->vocabulary, (uint32_t)i, s.data, left, blank + 1, s.size - left - 1))
+        if (!blank ||
+            !xn_model_add_merge(m, &r->t->vocabulary, (uint32_t)i, s.data, left, blank + 1, s.size - left - 1))
             unknown++;
     }
-    if (unknown) xn_log(XN_LOG_WARNING, "%s: %zu of %llu merges are not of tokens: left out", r->path, unknown, (unsigned long long)merges->n);
+    if (unknown)
+        xn_log(XN_LOG_WARNING, "%s: %zu of %llu merges are not of tokens: left out", r->path, unknown,
+               (unsigned long long)merges->n);
     return XN_OK;
 }
 
@@ -158,8 +168,10 @@ static int blanks_to_blocks(struct reader *r) {
 
 static int add_decoder(struct reader *r, enum xn_decoder_kind kind, const char *pattern, const char *content) {
     struct xn_decoder *step = &r->t->decoders[r->t->n_decoders++];
-    *step = (struct xn_decoder){.kind = kind, .pattern = xn_strdup(pattern), .content = content ? xn_strdup(content) : NULL};
-    if (!step->pattern || (content && !step->content)) return xn_fail(r->err, XN_ERR_NOMEM, "%s: out of memory", r->path);
+    *step = (struct xn_decoder){
+        .kind = kind, .pattern = xn_strdup(pattern), .content = content ? xn_strdup(content) : NULL};
+    if (!step->pattern || (content && !step->content))
+        return xn_fail(r->err, XN_ERR_NOMEM, "%s: out of memory", r->path);
     return XN_OK;
 }
 
@@ -218,16 +230,21 @@ static int read_wordpiece(struct reader *r) {
 static int read_bpe(struct reader *r) {
     struct xn_tokenizer *t = r->t;
     bool named = string_value(r, KEY("pre"), &r->pre_name);
-    if (strcmp(r->model->name, "gpt2") != 0) r->pre_name = (struct xn_str){r->model->name, strlen(r->model->name)}, named = true;
+    if (strcmp(r->model->name, "gpt2") != 0)
+        r->pre_name = (struct xn_str){r->model->name, strlen(r->model->name)}, named = true;
     r->pre = named ? xn_gguf_pretokenizer(r->pre_name.data, r->pre_name.size) : NULL;
     if (!r->pre) {
         r->pre = xn_gguf_pretokenizer_at(0);
         if (named)
-            xn_log(XN_LOG_WARNING, "%s: unknown pre-tokenizer \"%.*s\" (%s): the default one is used, and text may be cut into "
-                   "other tokens than the model knows", r->path, (int)r->pre_name.size, r->pre_name.data, KEY("pre"));
+            xn_log(XN_LOG_WARNING,
+                   "%s: unknown pre-tokenizer \"%.*s\" (%s): the default one is used, and text may be cut into "
+                   "other tokens than the model knows",
+                   r->path, (int)r->pre_name.size, r->pre_name.data, KEY("pre"));
         else
-            xn_log(XN_LOG_WARNING, "%s: no %s: the default pre-tokenizer is used, and text may be cut into other tokens than the "
-                   "model knows", r->path, KEY("pre"));
+            xn_log(XN_LOG_WARNING,
+                   "%s: no %s: the default pre-tokenizer is used, and text may be cut into other tokens than the "
+                   "model knows",
+                   r->path, KEY("pre"));
     }
     unsigned flags = r->pre->flags;
     t->model.bytes = !(flags & XN_PRE_CHARACTERS);
@@ -242,8 +259,8 @@ static int read_bpe(struct reader *r) {
     }
     for (size_t i = 0; i < sizeof r->pre->patterns / sizeof *r->pre->patterns && r->pre->patterns[i]; i++) {
         const char *pattern = r->pre->patterns[i];
-        int status = xn_pretokenizer_regex(&t->pretokenizers[t->n_pretokenizers], pattern, strlen(pattern), XN_SPLIT_ISOLATED,
-                                           false, r->err);
+        int status = xn_pretokenizer_regex(&t->pretokenizers[t->n_pretokenizers], pattern, strlen(pattern),
+                                           XN_SPLIT_ISOLATED, false, r->err);
         if (status != XN_OK) return xn_error_context(r->err, status, "%s: %s", r->path, KEY("pre"));
         t->n_pretokenizers++;
     }
@@ -261,7 +278,8 @@ static int read_special(struct reader *r) {
     t->pad = token_id(r, KEY("padding_token_id"), m->pad);
     t->model.unk = token_id(r, KEY("unknown_token_id"), m->unk);
     int32_t sep = token_id(r, KEY("seperator_token_id"), token_id(r, KEY("separator_token_id"), m->sep));
-    if (flag(r, KEY("add_bos_token"), m->add_bos || pre & XN_PRE_ADD_BOS) && t->bos >= 0) t->before[t->n_before++] = t->bos;
+    if (flag(r, KEY("add_bos_token"), m->add_bos || pre & XN_PRE_ADD_BOS) && t->bos >= 0)
+        t->before[t->n_before++] = t->bos;
     if (flag(r, KEY("add_sep_token"), m->add_sep || pre & XN_PRE_ADD_SEP) && sep >= 0 &&
         (m->kind == XN_MODEL_WORDPIECE || pre & XN_PRE_ADD_SEP))
         t->after[t->n_after++] = sep;
@@ -270,7 +288,8 @@ static int read_special(struct reader *r) {
     xn_tokenizer_mark_end(t, token_id(r, KEY("eot_token_id"), -1));
     xn_tokenizer_mark_end(t, token_id(r, KEY("eom_token_id"), -1));
     const struct xn_gguf_value *ends = find(r, KEY("eos_token_ids"));
-    for (uint64_t i = 0; ends && ends->is_array && ends->kind != XN_GGUF_STRING && i < ends->n && i < t->vocabulary.n; i++) {
+    for (uint64_t i = 0; ends && ends->is_array && ends->kind != XN_GGUF_STRING && i < ends->n && i < t->vocabulary.n;
+         i++) {
         int64_t id;
         if (xn_gguf_int(ends, i, &id)) xn_tokenizer_mark_end(t, id);
     }
@@ -301,12 +320,14 @@ static void read_strips(struct reader *r) {
     struct xn_str name = {"", 0}, architecture = {"", 0};
     string_value(r, "general.name", &name);
     string_value(r, "general.architecture", &architecture);
-    if (contains(r->pre_name, "jina-v2-de") || contains(r->pre_name, "jina-v2-es") || contains(r->pre_name, "jina-v2-code") ||
-        contains(architecture, "nomic-bert-moe") || contains(architecture, "jina-bert-v3")) {
+    if (contains(r->pre_name, "jina-v2-de") || contains(r->pre_name, "jina-v2-es") ||
+        contains(r->pre_name, "jina-v2-code") || contains(architecture, "nomic-bert-moe") ||
+        contains(architecture, "jina-bert-v3")) {
         set_flag(t, "<mask>", XN_TOKEN_LSTRIP, true);
     } else if (contains(name, "phi-3") || contains(name, "phi3")) {
         for (size_t i = 0; i < t->vocabulary.n; i++)
-            if (t->vocabulary.tokens[i].flags & (XN_TOKEN_SPECIAL | XN_TOKEN_USER)) t->vocabulary.tokens[i].flags |= XN_TOKEN_RSTRIP;
+            if (t->vocabulary.tokens[i].flags & (XN_TOKEN_SPECIAL | XN_TOKEN_USER))
+                t->vocabulary.tokens[i].flags |= XN_TOKEN_RSTRIP;
         set_flag(t, "</s>", XN_TOKEN_RSTRIP, true);
         set_flag(t, "<unk>", XN_TOKEN_RSTRIP, false);
         set_flag(t, "<s>", XN_TOKEN_RSTRIP, false);
@@ -318,19 +339,30 @@ static void read_strips(struct reader *r) {
 
 static int read_tokenizer(struct reader *r) {
     struct xn_str name;
-    if (!string_value(r, KEY("model"), &name)) return xn_fail(r->err, XN_ERR_FORMAT, "%s: no string %s", r->path, KEY("model"));
+    if (!string_value(r, KEY("model"), &name))
+        return xn_fail(r->err, XN_ERR_FORMAT, "%s: no string %s", r->path, KEY("model"));
     for (size_t i = 0; i < sizeof models / sizeof *models; i++)
-        if (strlen(models[i].name) == name.size && memcmp(models[i].name, name.data, name.size) == 0) r->model = &models[i];
+        if (strlen(models[i].name) == name.size && memcmp(models[i].name, name.data, name.size) == 0)
+            r->model = &models[i];
     if (!r->model)
-        return xn_fail(r->err, XN_ERR_UNSUPPORTED, "%s: %s is \"%.*s\"; gpt2, llama, gemma4, t5, bert or whitespace expected",
-                       r->path, KEY("model"), (int)(name.size < 64 ? name.size : 64), name.data);
+        return xn_fail(r->err, XN_ERR_UNSUPPORTED,
+                       "%s: %s is \"%.*s\"; gpt2, llama, gemma4, t5, bert or whitespace expected", r->path,
+                       KEY("model"), (int)(name.size < 64 ? name.size : 64), name.data);
     r->t->model.kind = r->model->kind;
     XN_TRY(read_vocabulary(r));
     switch (r->model->kind) {
-    case XN_MODEL_SENTENCEPIECE: XN_TRY(read_sentencepiece(r)); break;
-    case XN_MODEL_BPE: XN_TRY(read_bpe(r)); break;
-    case XN_MODEL_UNIGRAM: XN_TRY(read_unigram(r)); break;
-    case XN_MODEL_WORDPIECE: XN_TRY(read_wordpiece(r)); break;
+    case XN_MODEL_SENTENCEPIECE:
+        XN_TRY(read_sentencepiece(r));
+        break;
+    case XN_MODEL_BPE:
+        XN_TRY(read_bpe(r));
+        break;
+    case XN_MODEL_UNIGRAM:
+        XN_TRY(read_unigram(r));
+        break;
+    case XN_MODEL_WORDPIECE:
+        XN_TRY(read_wordpiece(r));
+        break;
     }
     XN_TRY(read_special(r));
     read_strips(r);
@@ -339,7 +371,8 @@ static int read_tokenizer(struct reader *r) {
 
 int xn_tokenizer_from_gguf(const struct xn_gguf *gguf, struct xn_tokenizer **out, struct xn_error *err) {
     *out = NULL;
-    struct reader r = {.gguf = gguf, .path = xn_gguf_path(gguf), .err = err, .t = xn_tokenizer_new(), .pre_name = {"", 0}};
+    struct reader r = {
+        .gguf = gguf, .path = xn_gguf_path(gguf), .err = err, .t = xn_tokenizer_new(), .pre_name = {"", 0}};
     if (!r.t) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", r.path);
     int status = read_tokenizer(&r);
     if (status != XN_OK) {

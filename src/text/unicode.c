@@ -82,7 +82,8 @@ bool xn_is_space(uint32_t c) {
 }
 
 bool xn_is_punctuation(uint32_t c) {
-    if (c < 0x80) return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
+    if (c < 0x80)
+        return (c >= '!' && c <= '/') || (c >= ':' && c <= '@') || (c >= '[' && c <= '`') || (c >= '{' && c <= '~');
     utf8proc_category_t k = category(c);
     return k >= UTF8PROC_CATEGORY_PC && k <= UTF8PROC_CATEGORY_PO;
 }
@@ -104,7 +105,7 @@ bool xn_is_word(uint32_t c) {
 
 bool xn_is_other(uint32_t c) {
     utf8proc_category_t k = category(c);
-    return k == UTF8PROC_CATEGORY_CN || k >= UTF8PROC_CATEGORY_CC;
+    return k >= UTF8PROC_CATEGORY_CC;
 }
 
 bool xn_is_mark(uint32_t c) {
@@ -118,8 +119,9 @@ bool xn_is_nonspacing(uint32_t c) {
 
 bool xn_is_cjk_ideograph(uint32_t c) {
     // The ranges of BERT's tokenizer, as Hugging Face's implementation spells them (0x2b920 instead of 0x2b820).
-    static const uint32_t ranges[][2] = {{0x4e00, 0x9fff},   {0x3400, 0x4dbf},   {0x20000, 0x2a6df}, {0x2a700, 0x2b73f},
-                                         {0x2b740, 0x2b81f}, {0x2b920, 0x2ceaf}, {0xf900, 0xfaff},   {0x2f800, 0x2fa1f}};
+    static const uint32_t ranges[][2] = {{0x4e00, 0x9fff},   {0x3400, 0x4dbf},   {0x20000, 0x2a6df},
+                                         {0x2a700, 0x2b73f}, {0x2b740, 0x2b81f}, {0x2b920, 0x2ceaf},
+                                         {0xf900, 0xfaff},   {0x2f800, 0x2fa1f}};
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         if (c >= ranges[i][0] && c <= ranges[i][1]) return true;
     return false;
@@ -204,8 +206,8 @@ int xn_normalize_unicode(enum xn_normal_form form, const char *s, size_t n, stru
         [XN_NFKC] = UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_COMPAT,
         [XN_NFKD] = UTF8PROC_STABLE | UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT,
     };
-    // Nothing composes with a following ASCII character, so each run that starts with one stands alone: runs whose characters
-    // all stay what they are (for NFC those below U+0300, which take lead bytes below 0xcc) are copied.
+    // Nothing composes with a following ASCII character, so each run that starts with one stands alone: runs whose
+    // characters all stay what they are (for NFC those below U+0300, which take lead bytes below 0xcc) are copied.
     uint8_t touched = form == XN_NFC ? 0xcc : 0x80;
     size_t done = 0, i = 0;
     while (i < n) {

@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Decodes the character at the start of n > 0 bytes. Returns its length (1 to 4), or 0 where the bytes are no well-formed
-// character (overlong forms, surrogates and what lies beyond U+10FFFF are none).
+// Decodes the character at the start of n > 0 bytes. Returns its length (1 to 4), or 0 where the bytes are no
+// well-formed character (overlong forms, surrogates and what lies beyond U+10FFFF are none).
 size_t xn_utf8_decode(const char *s, size_t n, uint32_t *c);
 size_t xn_utf8_encode(uint32_t c, char out[4]); // returns the length
 // The length of the character at the start of n > 0 bytes; 1 for a byte that belongs to none.
@@ -21,7 +21,7 @@ bool xn_is_punctuation(uint32_t c);   // P*, and the ASCII symbols
 bool xn_is_numeric(uint32_t c);       // Nd, Nl, No
 bool xn_is_digit(uint32_t c);         // Nd
 bool xn_is_word(uint32_t c);          // letters, marks, decimal digits, letter numbers, connectors
-bool xn_is_other(uint32_t c);         // Cc, Cf, Cs, Co, Cn
+bool xn_is_other(uint32_t c);         // Cc, Cf, Cs, Co
 bool xn_is_mark(uint32_t c);          // Mn, Mc, Me
 bool xn_is_nonspacing(uint32_t c);    // Mn
 bool xn_is_cjk_ideograph(uint32_t c); // what BERT sets apart as a word of its own

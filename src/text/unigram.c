@@ -1,5 +1,6 @@
-// Unigram language model (Kudo, 2018): the segmentation with the highest sum of scores, by Viterbi's algorithm over characters.
-// A character without a token of its own may be unknown, at a penalty; neighbouring unknown characters are one unknown token.
+// Unigram language model (Kudo, 2018): the segmentation with the highest sum of scores, by Viterbi's algorithm over
+// characters. A character without a token of its own may be unknown, at a penalty; neighbouring unknown characters are
+// one unknown token.
 #include "text/tokenizer_internal.h"
 
 #include "base/memory.h"
@@ -14,7 +15,8 @@ struct step {
 };
 
 static void reach(struct xn_best *best, size_t from, int32_t id, double score) {
-    if (best->id == -1 || score > best->score) *best = (struct xn_best){.score = score, .from = (uint32_t)from, .id = id};
+    if (best->id == -1 || score > best->score)
+        *best = (struct xn_best){.score = score, .from = (uint32_t)from, .id = id};
 }
 
 static void try_token(void *user, int32_t id, size_t size) {
@@ -51,7 +53,8 @@ int xn_encode_unigram(struct xn_encoder *e, const char *piece, size_t size) {
         if (!step.covered) reach(&e->best[i + length], i, UNKNOWN, step.score + m->unknown_score);
         i += length;
     }
-    // Turn the chain around: best[i].from, the start of the token that ends at i, becomes the end of the one that starts there.
+    // Turn the chain around: best[i].from, the start of the token that ends at i, becomes the end of the one that
+    // starts there.
     for (uint32_t at = (uint32_t)size, next = at; at > 0;) {
         uint32_t from = e->best[at].from;
         e->best[at].from = next;

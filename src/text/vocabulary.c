@@ -8,7 +8,8 @@
 int xn_vocabulary_init(struct xn_vocabulary *v, size_t n, size_t pool, struct xn_error *err) {
     *v = (struct xn_vocabulary){0};
     memset(v->byte, -1, sizeof v->byte);
-    if (n > XN_MAX_TOKENS) return xn_fail(err, XN_ERR_LIMIT, "vocabulary of %zu tokens, at most %d expected", n, XN_MAX_TOKENS);
+    if (n > XN_MAX_TOKENS)
+        return xn_fail(err, XN_ERR_LIMIT, "vocabulary of %zu tokens, at most %d expected", n, XN_MAX_TOKENS);
     v->tokens = xn_alloc_zero(n, sizeof *v->tokens);
     v->pool = xn_alloc(pool + 1, 1);
     if (!v->tokens || !v->pool) {
@@ -127,8 +128,8 @@ void xn_prefix_index_free(struct xn_prefix_index *index) {
     *index = (struct xn_prefix_index){0};
 }
 
-void xn_prefix_index_each(const struct xn_prefix_index *index, const struct xn_vocabulary *v, const char *text, size_t size,
-                          xn_prefix_found *found, void *user) {
+void xn_prefix_index_each(const struct xn_prefix_index *index, const struct xn_vocabulary *v, const char *text,
+                          size_t size, xn_prefix_found *found, void *user) {
     if (!size || !index->n) return;
     // [low, high): the tokens that share the text's first `depth` bytes.
     size_t low = index->first[(uint8_t)text[0]], high = index->first[(uint8_t)text[0] + 1], depth = 1;

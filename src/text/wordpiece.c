@@ -1,11 +1,12 @@
-// WordPiece (BERT): the longest token at the start of a word, then the longest continuation, and so on; a word that can't be covered
-// whole is unknown.
+// WordPiece (BERT): the longest token at the start of a word, then the longest continuation, and so on; a word that
+// can't be covered whole is unknown.
 #include "text/tokenizer_internal.h"
 
 #include <string.h>
 
 // The longest token for piece[start..], whose spelling begins with `prefix`; 0 where there is none.
-static int longest(struct xn_encoder *e, const char *prefix, const char *piece, size_t size, size_t *length, int32_t *id) {
+static int longest(struct xn_encoder *e, const char *prefix, const char *piece, size_t size, size_t *length,
+                   int32_t *id) {
     const struct xn_vocabulary *v = &e->t->vocabulary;
     size_t skip = prefix ? strlen(prefix) : 0;
     e->word.size = 0;
