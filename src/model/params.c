@@ -49,7 +49,7 @@ static void check(struct xn_builder *b, const struct param *p, const char *key, 
     static const char *const kinds[] = {[INT] = "an integer", [REAL] = "a number", [FLAG] = "true or false"};
     bool fits = *value >= p->low && *value <= p->high && (p->kind == REAL || *value == floor(*value));
     if (fits) return;
-    xn_build_fail(b, XN_ERR_FORMAT, "%s: %s%s%s is %g, expected %s from %.10g to %.10g", b->config_path,
+    xn_build_fail(b, XN_ERR_FORMAT, "%s: %s%s%s is %.10g, expected %s from %.10g to %.10g", b->config_path,
                   b->config ? "" : b->arch, b->config ? "" : ".", key, *value, kinds[p->kind], p->low, p->high);
     *value = fmax(p->low, 1);
 }

@@ -127,13 +127,19 @@ void xn_read_head_norms(struct xn_builder *b, const struct xn_decoder *d, int la
     xn_read_norm(b, XN_T_K_NORM, layer, d->head_size, d->epsilon, &out->k_norm);
 }
 
+// Whether gate and up lie in one tensor; in GGUF that is a "ffn_up" of twice the rows.
+static bool gate_up_is_one(struct xn_builder *b, int layer, uint64_t inner) {
+    const struct xn_tensor *both = xn_tensor_find(b, XN_T_GATE_UP, layer);
+    return both && !xn_tensor_find(b, XN_T_GATE, layer) && (b->config || both->dims[1] == 2 * inner);
+}
+
 void xn_read_dense(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_layer *out) {
     struct xn_dense *f = &out->dense;
     uint64_t inner = xn_param_u32(b, XN_P_INNER);
     const struct xn_bias *bias = &b->family->ffn_bias;
     out->ffn_kind = XN_FFN_DENSE;
     *f = (struct xn_dense){.activation = d->activation};
-    if (!xn_tensor_find(b, XN_T_GATE, layer) && xn_tensor_find(b, XN_T_GATE_UP, layer)) {
+    if (gate_up_is_one(b, layer, inner)) {
         xn_read_slices(b, XN_T_GATE_UP, layer, 2, (const uint64_t[]){inner, inner}, d->hidden,
                        (struct xn_matrix *const[]){&f->gate, &f->up});
         f->gate_bias = xn_read_bias(b, bias, XN_T_GATE_UP, layer, 2 * inner);

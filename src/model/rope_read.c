@@ -92,12 +92,19 @@ static bool is_long(const struct xn_builder *b, const struct xn_rope_params *r) 
     return b->recipe->context > r->original;
 }
 
+static void check_dims(struct xn_builder *b, uint32_t dims, uint32_t head_size) {
+    if (dims >= 2 && dims % 2 == 0 && dims <= head_size) return;
+    xn_build_fail(b, XN_ERR_FORMAT, "%s: the rope rotates %u values of a head, expected an even number from 2 to %u",
+                  b->config_path, dims, head_size);
+}
+
 static void read_folder(struct xn_builder *b, uint32_t head_size, const char *layer_type, struct xn_rope_params *r) {
     struct places p = find_places(b, layer_type);
     bool local = layer_type && strcmp(layer_type, "sliding_attention") == 0;
     double top, context = b->recipe->context;
     r->theta = real(b, &p, XN_P_ROPE_THETA, xn_param_real(b, local ? XN_P_ROPE_LOCAL_THETA : XN_P_ROPE_THETA, 10000));
     r->dims = (uint32_t)(head_size * real(b, &p, XN_P_ROPE_PARTIAL, xn_param_real(b, XN_P_ROPE_PARTIAL, 1)));
+    check_dims(b, r->dims, head_size);
     r->scaling = scaling_named(b, type_name(&p));
     bool has_factors = json_object_get(p.scaling, "long_factor") || json_object_get(p.params, "long_factor");
     if (has_factors && r->scaling == XN_SCALING_YARN) r->scaling = XN_SCALING_LONGROPE; // as early Phi-3 called it
@@ -134,6 +141,7 @@ static void read_gguf(struct xn_builder *b, uint32_t head_size, const char *laye
                       double *extra) {
     bool local = layer_type && strcmp(layer_type, "sliding_attention") == 0;
     r->dims = xn_param_u32_or(b, XN_P_ROPE_DIMS, head_size);
+    check_dims(b, r->dims, head_size);
     r->theta = xn_param_real(b, local ? XN_P_ROPE_LOCAL_THETA : XN_P_ROPE_THETA, 10000);
     if (local) return;
     const char *type = xn_param_string(b, NULL, "rope.scaling.type");
@@ -179,10 +187,6 @@ void xn_read_rope(struct xn_builder *b, uint32_t head_size, const char *layer_ty
     }
     if (r.beta_fast == 0) r.beta_fast = 32;
     if (r.beta_slow == 0) r.beta_slow = 1;
-    if (r.dims < 2 || r.dims % 2 || r.dims > head_size)
-        xn_build_fail(b, XN_ERR_FORMAT,
-                      "%s: the rope rotates %u values of a head, expected an even number from 2 to %u", b->config_path,
-                      r.dims, head_size);
     if (b->status) return;
     float *frequency = xn_build_alloc(b, r.dims / 2, sizeof *frequency);
     if (!frequency) return;
