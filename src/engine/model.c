@@ -101,6 +101,24 @@ int xn_model_open(const char *path, struct xn_device *device, const struct xn_pr
     return XN_OK;
 }
 
+int xn_model_from_recipe(struct xn_recipe *recipe, struct xn_device *device, struct xn_model **out,
+                         struct xn_error *err) {
+    struct xn_model *model = xn_alloc_zero(1, sizeof *model);
+    if (!model) {
+        xn_recipe_free(recipe);
+        return xn_fail(err, XN_ERR_NOMEM, "no memory for a model");
+    }
+    model->device = device;
+    model->recipe = *recipe;
+    *recipe = (struct xn_recipe){0};
+    int status = build_plan(model, NULL, err);
+    if (status != XN_OK)
+        xn_model_close(model);
+    else
+        *out = model;
+    return status;
+}
+
 void xn_model_close(struct xn_model *model) {
     if (!model) return;
     for (size_t i = 0; i < model->n_weights; i++)

@@ -7,7 +7,7 @@
 #include "text/tokenizer.h"
 
 struct xn_model {
-    struct xn_source *source;
+    struct xn_source *source; // NULL: made in memory
     struct xn_recipe recipe;
     struct xn_tokenizer *tokenizer; // NULL where the source has none
     struct xn_template *chat;       // NULL where the source has no template
@@ -22,4 +22,7 @@ struct xn_model {
 // model without a usable tokenizer opens; the reason is logged. The device must outlive the model.
 int xn_model_open(const char *path, struct xn_device *device, const struct xn_progress *progress, struct xn_model **out,
                   struct xn_error *err);
+// A model without a source: a recipe made in memory, which the model takes over (also on failure).
+int xn_model_from_recipe(struct xn_recipe *recipe, struct xn_device *device, struct xn_model **out,
+                         struct xn_error *err);
 void xn_model_close(struct xn_model *model); // accepts NULL

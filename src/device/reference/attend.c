@@ -6,8 +6,12 @@
 
 static float score(const struct xn_host_memory *m, const struct xn_op_attend *a, const float *q, size_t key) {
     double sum = 0;
-    for (uint32_t i = 0; i < a->head_size; i++)
-        sum += (double)q[i] * xn_ref_cache_load(m->limits.cache_type, m->cache[a->cache].keys, key + i);
+    const void *keys = m->cache[a->cache].keys;
+    if (m->limits.cache_type == XN_F32)
+        sum = xn_ref_dot(q, (const float *)keys + key, a->head_size);
+    else
+        for (uint32_t i = 0; i < a->head_size; i++)
+            sum += (double)q[i] * xn_ref_cache_load(m->limits.cache_type, keys, key + i);
     float s = (float)sum * a->scale;
     return a->soft_cap != 0 ? a->soft_cap * tanhf(s / a->soft_cap) : s;
 }

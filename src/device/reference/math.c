@@ -1,7 +1,5 @@
 #include "device/reference/math.h"
 
-#include "quant/half.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -74,25 +72,23 @@ void xn_ref_rope(const struct xn_rope *rope, float *head, uint32_t head_size, in
     }
 }
 
-void xn_ref_product(const struct xn_weights *w, uint32_t index, const float *x, const float *bias, float *out,
-                    float *scratch) {
+double xn_ref_dot(const float *a, const float *b, uint32_t n) {
+    double sum[8] = {0}; // independent sums, so that the adds overlap
+    uint32_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        for (int j = 0; j < 8; j++)
+            sum[j] += (double)a[i + j] * b[i + j];
+    for (; i < n; i++)
+        sum[0] += (double)a[i] * b[i];
+    return ((sum[0] + sum[1]) + (sum[2] + sum[3])) + ((sum[4] + sum[5]) + (sum[6] + sum[7]));
+}
+
+void xn_ref_products(const struct xn_weights *w, uint32_t index, const float *x, size_t x_stride, uint32_t n,
+                     const float *bias, float *out, size_t out_stride, float *scratch) {
     uint32_t k = w->matrix.cols;
     for (uint32_t i = 0; i < w->matrix.rows; i++) {
         w->format->decode(xn_weights_row(w, index, i), scratch, k);
-        double sum = bias ? bias[i] : 0;
-        for (uint32_t j = 0; j < k; j++)
-            sum += (double)scratch[j] * x[j];
-        out[i] = (float)sum;
+        for (uint32_t r = 0; r < n; r++)
+            out[r * out_stride + i] = (float)(xn_ref_dot(scratch, x + r * x_stride, k) + (bias ? bias[i] : 0));
     }
-}
-
-float xn_ref_cache_load(uint32_t cache_type, const void *cache, size_t i) {
-    return cache_type == XN_F16 ? xn_f16_to_f32(((const uint16_t *)cache)[i]) : ((const float *)cache)[i];
-}
-
-void xn_ref_cache_store(uint32_t cache_type, void *cache, size_t i, float value) {
-    if (cache_type == XN_F16)
-        ((uint16_t *)cache)[i] = xn_f32_to_f16(value);
-    else
-        ((float *)cache)[i] = value;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "device/reference/reference.h"
+#include "quant/half.h"
 
 // n floats in *out, freed with free().
 int xn_ref_scratch(size_t n, float **out, struct xn_error *err);
@@ -14,8 +15,23 @@ void xn_ref_norm(const struct xn_norm *norm, const float *x, float *out, uint32_
 // Rotates the first rope->dims values of a head at a position; `is_query` applies the query temperature to all
 // head_size values.
 void xn_ref_rope(const struct xn_rope *rope, float *head, uint32_t head_size, int32_t position, bool is_query);
-// out[i] = row i of matrix `index` . x + bias[i]. `scratch` holds cols floats.
-void xn_ref_product(const struct xn_weights *w, uint32_t index, const float *x, const float *bias, float *out,
-                    float *scratch);
-float xn_ref_cache_load(uint32_t cache_type, const void *cache, size_t i);
-void xn_ref_cache_store(uint32_t cache_type, void *cache, size_t i, float value);
+// a . b of n values, summed in float64.
+double xn_ref_dot(const float *a, const float *b, uint32_t n);
+// For each of `n` rows of x (x_stride values apart): out[i] = row i of matrix `index` . x + bias[i], out_stride apart.
+// Each row of weights is decoded once, into `scratch` (cols values).
+void xn_ref_products(const struct xn_weights *w, uint32_t index, const float *x, size_t x_stride, uint32_t n,
+                     const float *bias, float *out, size_t out_stride, float *scratch);
+static inline void xn_ref_product(const struct xn_weights *w, uint32_t index, const float *x, const float *bias,
+                                  float *out, float *scratch) {
+    xn_ref_products(w, index, x, 0, 1, bias, out, 0, scratch);
+}
+
+static inline float xn_ref_cache_load(uint32_t cache_type, const void *cache, size_t i) {
+    return cache_type == XN_F16 ? xn_f16_to_f32(((const uint16_t *)cache)[i]) : ((const float *)cache)[i];
+}
+static inline void xn_ref_cache_store(uint32_t cache_type, void *cache, size_t i, float value) {
+    if (cache_type == XN_F16)
+        ((uint16_t *)cache)[i] = xn_f32_to_f16(value);
+    else
+        ((float *)cache)[i] = value;
+}

@@ -1,0 +1,258 @@
+// The context: however a text is cut into steps, mixed with others, forked or cut back, the logits are the same.
+#include "engine/context.h"
+
+#include "random_recipe.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { LENGTH = 150, SEEDS = 6 };
+
+static struct xn_device *device;
+
+static struct xn_model *random_model(uint64_t seed, bool attention_only) {
+    struct xn_recipe recipe;
+    struct random_recipe_options o = {.seed = seed, .type = XN_BF16, .attention_only = attention_only};
+    assert_int_equal(random_recipe(&o, &recipe), XN_OK);
+    struct xn_model *model;
+    struct xn_error err;
+    if (xn_model_from_recipe(&recipe, device, &model, &err) != XN_OK) fail_msg("%s", err.message);
+    return model;
+}
+
+static struct xn_context *context_of(struct xn_model *model, uint32_t positions, uint32_t sequences) {
+    struct xn_context *c;
+    struct xn_context_options o = {
+        .context = positions, .batch = 200, .sequences = sequences, .cache_type = XN_TYPE_COUNT, .outputs = 8};
+    assert_int_equal(xn_context_create(model, &o, &c, NULL), XN_OK);
+    return c;
+}
+
+static void draw_tokens(int32_t *tokens, int n, uint32_t seed) {
+    for (int i = 0; i < n; i++)
+        tokens[i] = (int32_t)((seed = seed * 1664525 + 1013904223) >> 16) % 97;
+}
+
+static float *copy_logits(const struct xn_context *c, uint32_t i) {
+    const float *logits = xn_eval_logits(c, i);
+    assert_non_null(logits);
+    float *copy = malloc(97 * sizeof *copy);
+    memcpy(copy, logits, 97 * sizeof *copy);
+    return copy;
+}
+
+static void assert_same(const float *a, const float *b) {
+    double difference = 0, norm = 0;
+    for (int i = 0; i < 97; i++) {
+        difference += pow(a[i] - b[i], 2);
+        norm += pow(a[i], 2);
+    }
+    assert_true(norm > 0);
+    if (!(sqrt(difference / norm) < 1e-5)) fail_msg("logits differ by %g of their norm", sqrt(difference / norm));
+}
+
+// The logits after all tokens, evaluated in one go on a context of its own.
+static float *in_one_go(struct xn_model *model, const int32_t *tokens, uint32_t n) {
+    struct xn_context *c = context_of(model, 256, 1);
+    uint32_t s;
+    assert_int_equal(xn_sequence_new(c, &s, NULL), XN_OK);
+    assert_int_equal(xn_eval_prompt(c, s, tokens, n, NULL, NULL), XN_OK);
+    assert_int_equal(xn_sequence_length(c, s), n);
+    float *logits = copy_logits(c, UINT32_MAX);
+    xn_context_free(c);
+    return logits;
+}
+
+static void steps_of_any_size_give_the_same_logits(void **state) {
+    (void)state;
+    static const uint32_t sizes[] = {1, 7, 64, 149};
+    int32_t tokens[LENGTH];
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct xn_model *model = random_model(seed, false);
+        draw_tokens(tokens, LENGTH, (uint32_t)seed);
+        float *whole = in_one_go(model, tokens, LENGTH);
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            struct xn_context *c = context_of(model, 256, 1);
+            uint32_t s;
+            assert_int_equal(xn_sequence_new(c, &s, NULL), XN_OK);
+            for (uint32_t at = 0; at < LENGTH; at += sizes[i]) {
+                uint32_t n = LENGTH - at < sizes[i] ? LENGTH - at : sizes[i];
+                assert_int_equal(xn_eval_prompt(c, s, tokens + at, n, NULL, NULL), XN_OK);
+            }
+            float *pieces = copy_logits(c, UINT32_MAX);
+            assert_same(whole, pieces);
+            free(pieces);
+            xn_context_free(c);
+        }
+        free(whole);
+        xn_model_close(model);
+    }
+}
+
+static void interleaved_sequences_do_not_see_each_other(void **state) {
+    (void)state;
+    int32_t a[LENGTH], b[LENGTH];
+    for (uint64_t seed = 10; seed < 10 + SEEDS; seed++) {
+        struct xn_model *model = random_model(seed, false);
+        draw_tokens(a, LENGTH, 1);
+        draw_tokens(b, LENGTH, 2);
+        struct xn_context *c = context_of(model, 512, 2);
+        uint32_t sa, sb;
+        assert_int_equal(xn_sequence_new(c, &sa, NULL), XN_OK);
+        assert_int_equal(xn_sequence_new(c, &sb, NULL), XN_OK);
+        for (uint32_t at = 0; at < LENGTH; at += 75) {
+            struct xn_feed feeds[150];
+            for (uint32_t i = 0; i < 75; i++) {
+                bool last = at + i + 1 == LENGTH;
+                feeds[2 * i] = (struct xn_feed){sb, b[at + i], last};
+                feeds[2 * i + 1] = (struct xn_feed){sa, a[at + i], last};
+            }
+            assert_int_equal(xn_eval(c, feeds, 150, NULL), XN_OK);
+        }
+        float *la = copy_logits(c, 149), *lb = copy_logits(c, 148);
+        assert_null(xn_eval_logits(c, 147)); // did not ask
+        assert_null(xn_eval_logits(c, 150)); // is not there
+        float *wa = in_one_go(model, a, LENGTH), *wb = in_one_go(model, b, LENGTH);
+        assert_same(wa, la);
+        assert_same(wb, lb);
+        free(la);
+        free(lb);
+        free(wa);
+        free(wb);
+        xn_context_free(c);
+        xn_model_close(model);
+    }
+}
+
+static void a_fork_and_its_origin_go_their_own_ways(void **state) {
+    (void)state;
+    int32_t a[LENGTH], b[LENGTH];
+    for (uint64_t seed = 20; seed < 20 + SEEDS; seed++) {
+        struct xn_model *model = random_model(seed, false);
+        draw_tokens(a, LENGTH, 3);
+        memcpy(b, a, sizeof b);
+        draw_tokens(b + 100, LENGTH - 100, 4);
+        struct xn_context *c = context_of(model, 512, 2);
+        uint32_t sa, sb, none;
+        assert_int_equal(xn_sequence_new(c, &sa, NULL), XN_OK);
+        assert_int_equal(xn_eval_prompt(c, sa, a, 100, NULL, NULL), XN_OK);
+        assert_int_equal(xn_sequence_fork(c, sa, &sb, NULL), XN_OK);
+        assert_int_equal(xn_sequence_fork(c, sa, &none, NULL), XN_ERR_LIMIT);
+        assert_int_equal(xn_eval_prompt(c, sb, b + 100, LENGTH - 100, NULL, NULL), XN_OK);
+        float *lb = copy_logits(c, UINT32_MAX);
+        assert_int_equal(xn_eval_prompt(c, sa, a + 100, LENGTH - 100, NULL, NULL), XN_OK);
+        float *la = copy_logits(c, UINT32_MAX);
+        float *wa = in_one_go(model, a, LENGTH), *wb = in_one_go(model, b, LENGTH);
+        assert_same(wa, la);
+        assert_same(wb, lb);
+        free(la);
+        free(lb);
+        free(wa);
+        free(wb);
+        xn_context_free(c);
+        xn_model_close(model);
+    }
+}
+
+static void a_cut_forgets_what_lies_behind_it(void **state) {
+    (void)state;
+    int32_t a[LENGTH], b[LENGTH];
+    struct xn_model *model = random_model(30, true);
+    draw_tokens(a, LENGTH, 5);
+    memcpy(b, a, sizeof b);
+    draw_tokens(b + 70, LENGTH - 70, 6);
+    struct xn_context *c = context_of(model, 512, 2);
+    uint32_t sa, sb;
+    assert_int_equal(xn_sequence_new(c, &sa, NULL), XN_OK);
+    assert_int_equal(xn_eval_prompt(c, sa, a, LENGTH, NULL, NULL), XN_OK);
+    assert_int_equal(xn_sequence_fork(c, sa, &sb, NULL), XN_OK);
+    assert_int_equal(xn_sequence_cut(c, sb, 70, NULL), XN_OK); // inside a page that both share
+    assert_int_equal(xn_eval_prompt(c, sb, b + 70, LENGTH - 70, NULL, NULL), XN_OK);
+    float *lb = copy_logits(c, UINT32_MAX), *wb = in_one_go(model, b, LENGTH);
+    assert_same(wb, lb);
+    assert_int_equal(xn_sequence_cut(c, sa, LENGTH - 1, NULL), XN_OK); // the origin still has its own
+    assert_int_equal(xn_eval_prompt(c, sa, a + LENGTH - 1, 1, NULL, NULL), XN_OK);
+    float *la = copy_logits(c, UINT32_MAX), *wa = in_one_go(model, a, LENGTH);
+    assert_same(wa, la);
+    free(la);
+    free(lb);
+    free(wa);
+    free(wb);
+    xn_context_free(c);
+    xn_model_close(model);
+}
+
+static void recurrent_states_are_cut_to_nothing_alone(void **state) {
+    (void)state;
+    struct xn_recipe recipe;
+    struct random_recipe_options o = {.seed = 1, .type = XN_F32, .recurrent_only = true};
+    assert_int_equal(random_recipe(&o, &recipe), XN_OK);
+    struct xn_model *model;
+    assert_int_equal(xn_model_from_recipe(&recipe, device, &model, NULL), XN_OK);
+    int32_t a[LENGTH];
+    draw_tokens(a, LENGTH, 7);
+    struct xn_context *c = context_of(model, 256, 1);
+    uint32_t s;
+    assert_int_equal(xn_sequence_new(c, &s, NULL), XN_OK);
+    assert_int_equal(xn_eval_prompt(c, s, a + 9, 40, NULL, NULL), XN_OK);
+    assert_int_equal(xn_sequence_cut(c, s, 20, NULL), XN_ERR_UNSUPPORTED);
+    assert_int_equal(xn_sequence_length(c, s), 40);
+    assert_int_equal(xn_sequence_cut(c, s, 0, NULL), XN_OK);
+    assert_int_equal(xn_eval_prompt(c, s, a, LENGTH, NULL, NULL), XN_OK);
+    float *l = copy_logits(c, UINT32_MAX), *w = in_one_go(model, a, LENGTH);
+    assert_same(w, l);
+    free(l);
+    free(w);
+    xn_context_free(c);
+    xn_model_close(model);
+}
+
+static void what_does_not_fit_is_refused_and_changes_nothing(void **state) {
+    (void)state;
+    struct xn_model *model = random_model(40, true);
+    struct xn_context *c = context_of(model, 128, 2); // three pages
+    struct xn_error err;
+    uint32_t a, b, none;
+    int32_t tokens[200];
+    draw_tokens(tokens, 200, 8);
+    assert_int_equal(xn_sequence_new(c, &a, NULL), XN_OK);
+    assert_int_equal(xn_sequence_new(c, &b, NULL), XN_OK);
+    assert_int_equal(xn_sequence_new(c, &none, &err), XN_ERR_LIMIT);
+    assert_int_equal(xn_eval_prompt(c, a, tokens, 200, NULL, &err), XN_ERR_LIMIT);
+    assert_non_null(strstr(err.message, "200 tokens"));
+    assert_int_equal(xn_sequence_length(c, a), 0);
+    assert_int_equal(xn_eval_prompt(c, a, tokens, 128, NULL, NULL), XN_OK);
+    assert_int_equal(xn_eval_prompt(c, b, tokens, 65, NULL, &err), XN_ERR_LIMIT);
+    assert_int_equal(xn_sequence_length(c, b), 0);
+    assert_int_equal(xn_eval_prompt(c, b, tokens, 64, NULL, NULL), XN_OK);
+    xn_sequence_free(c, a);
+    assert_int_equal(xn_eval_prompt(c, a, tokens, 1, NULL, NULL), XN_ERR_ARGUMENT);
+    assert_int_equal(xn_eval_prompt(c, b, tokens, 64, NULL, NULL), XN_OK); // a's pages are free again
+    tokens[0] = 97;
+    assert_int_equal(xn_eval_prompt(c, b, tokens, 1, NULL, &err), XN_ERR_ARGUMENT);
+    assert_non_null(strstr(err.message, "token 97"));
+    assert_int_equal(xn_eval(c, NULL, 0, NULL), XN_ERR_ARGUMENT);
+    xn_context_free(c);
+    xn_model_close(model);
+}
+
+int main(void) {
+    if (xn_reference_device_open(&device, NULL) != XN_OK) return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(steps_of_any_size_give_the_same_logits),
+        cmocka_unit_test(interleaved_sequences_do_not_see_each_other),
+        cmocka_unit_test(a_fork_and_its_origin_go_their_own_ways),
+        cmocka_unit_test(a_cut_forgets_what_lies_behind_it),
+        cmocka_unit_test(recurrent_states_are_cut_to_nothing_alone),
+        cmocka_unit_test(what_does_not_fit_is_refused_and_changes_nothing),
+    };
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    device->table->free(device);
+    return failed;
+}
