@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-enum { LENGTH = 150, SEEDS = 6 };
+enum { LENGTH = 150, SEEDS = 4 };
 
 static struct xn_device *device;
 
