@@ -201,7 +201,7 @@ int xn_sequence_fork(struct xn_context *c, uint32_t from, uint32_t *sequence, st
     bool partial = a->length % PAGE_SIZE != 0;
     if (partial && c->n_free == 0)
         return xn_fail(err, XN_ERR_LIMIT, "no free cache page of %u to fork a sequence", c->max_pages);
-    uint32_t id;
+    uint32_t id = 0;
     XN_TRY(xn_sequence_new(c, &id, err));
     struct sequence *b = &c->sequences[id];
     for (uint32_t i = 0; i < full; i++) {
