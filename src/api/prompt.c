@@ -1,6 +1,7 @@
 // Prompts: chat templates rendered, and text to ids.
 #include "api/session.h"
 #include "base/memory.h"
+#include "text/chat.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -21,25 +22,28 @@ int xn_prompt_ids(const struct xn_model *model, const char *text, size_t size, b
     return XN_OK;
 }
 
-static json_t *token_json(const struct xn_tokenizer *t, int32_t id) {
-    if (id < 0) return json_string("");
+// The token as text (free()), or NULL: the model has none.
+static char *token_name(const struct xn_tokenizer *t, int32_t id) {
+    if (id < 0) return NULL;
     struct xn_str text = xn_token_text(t, id);
-    return json_stringn(text.data, text.size);
+    return xn_strndup(text.data, text.size);
 }
 
 int xn_prompt_render(const struct xn_model *model, const json_t *messages, const json_t *arguments,
                      bool add_generation_prompt, char **out, size_t *size, struct xn_error *err) {
+    const struct xn_tokenizer *t = model->tokenizer;
     if (!model->chat) return xn_fail(err, XN_ERR_UNSUPPORTED, "the model has no chat template");
-    if (!model->tokenizer) return xn_fail(err, XN_ERR_UNSUPPORTED, "the model has no tokenizer to read text with");
-    json_t *variables =
-        json_pack("{s:O s:n s:n s:b s:o s:o}", "messages", messages, "tools", "documents", "add_generation_prompt",
-                  add_generation_prompt, "bos_token", token_json(model->tokenizer, xn_token_bos(model->tokenizer)),
-                  "eos_token", token_json(model->tokenizer, xn_token_eos(model->tokenizer)));
-    int status = XN_ERR_NOMEM;
-    if (!variables || (arguments && json_object_update(variables, (json_t *)arguments) != 0))
-        xn_fail(err, status, "out of memory for a prompt");
-    else
-        status = xn_template_render(model->chat, variables, (int64_t)time(NULL), NULL, out, size, err);
-    json_decref(variables);
+    if (!t) return xn_fail(err, XN_ERR_UNSUPPORTED, "the model has no tokenizer to read text with");
+    char *bos = token_name(t, xn_token_bos(t)), *eos = token_name(t, xn_token_eos(t));
+    struct xn_chat chat = {
+        .messages = messages,
+        .kwargs = arguments,
+        .bos = bos ? bos : "",
+        .eos = eos ? eos : "",
+        .add_generation_prompt = add_generation_prompt,
+    };
+    int status = xn_chat_render(model->chat, &chat, (int64_t)time(NULL), out, size, err);
+    free(bos);
+    free(eos);
     return status;
 }

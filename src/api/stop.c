@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int xn_text_append(struct xn_text *text, const char *bytes, size_t size, struct xn_error *err) {
+int xn_text_put(struct xn_text *text, const char *bytes, size_t size, struct xn_error *err) {
     size_t want;
     if (xn_add_overflow(text->size, size, &want) || xn_add_overflow(want, 1, &want) ||
         XN_GROW(text->data, text->capacity, want))
@@ -41,7 +41,7 @@ static size_t begun(const struct xn_stops *s) {
 
 // Passes on the first n held bytes.
 static int pass(struct xn_stops *s, size_t n, struct xn_text *out, struct xn_error *err) {
-    XN_TRY(xn_text_append(out, s->held.data, n, err));
+    XN_TRY(xn_text_put(out, s->held.data, n, err));
     memmove(s->held.data, s->held.data + n, s->held.size - n);
     s->held.size -= n;
     return XN_OK;
@@ -50,9 +50,9 @@ static int pass(struct xn_stops *s, size_t n, struct xn_text *out, struct xn_err
 int xn_stops_feed(struct xn_stops *s, const char *text, size_t size, struct xn_text *out, bool *found,
                   struct xn_error *err) {
     *found = false;
-    if (s->n == 0) return xn_text_append(out, text, size, err);
+    if (s->n == 0) return xn_text_put(out, text, size, err);
     for (size_t i = 0; i < size; i++) {
-        XN_TRY(xn_text_append(&s->held, text + i, 1, err));
+        XN_TRY(xn_text_put(&s->held, text + i, 1, err));
         size_t stop = complete(s);
         if (stop) {
             XN_TRY(pass(s, s->held.size - stop, out, err));

@@ -25,4 +25,4 @@ int xn_stops_end(struct xn_stops *stops, struct xn_text *out, struct xn_error *e
 void xn_stops_free(struct xn_stops *stops);
 
 // Appends bytes to a growing text, and a NUL behind it.
-int xn_text_append(struct xn_text *text, const char *bytes, size_t size, struct xn_error *err);
+int xn_text_put(struct xn_text *text, const char *bytes, size_t size, struct xn_error *err);

@@ -70,7 +70,7 @@ static void run_command(struct chat *c, const char *line) {
 static int next_prompt(struct chat *c, const char *line, struct xn_ids *ids, struct xn_error *err) {
     const struct xn_model *model = c->run->loaded.model;
     if (c->run->options->raw || !model->chat) {
-        XN_TRY(xn_text_append(&c->text, line, strlen(line), err));
+        XN_TRY(xn_text_put(&c->text, line, strlen(line), err));
         return xn_prompt_ids(model, c->text.data, c->text.size, true, ids, err);
     }
     json_t *message = json_pack("{s:s s:s}", "role", "user", "content", line);
@@ -89,7 +89,7 @@ static int next_prompt(struct chat *c, const char *line, struct xn_ids *ids, str
 static int keep_answer(struct chat *c, struct xn_error *err) {
     const struct xn_text *answer = &c->run->answer;
     const char *data = answer->data ? answer->data : "";
-    if (c->run->options->raw || !c->run->loaded.model->chat) return xn_text_append(&c->text, data, answer->size, err);
+    if (c->run->options->raw || !c->run->loaded.model->chat) return xn_text_put(&c->text, data, answer->size, err);
     json_t *content = json_stringn(data, answer->size);
     if (!content) return xn_fail(err, XN_ERR_FORMAT, "the answer is no valid UTF-8");
     json_array_append_new(c->messages, json_pack("{s:s s:o}", "role", "assistant", "content", content));
@@ -137,7 +137,9 @@ int xn_chat(struct xn_run *run) {
     } else {
         begin(&c);
         const char *name = run->loaded.model->recipe.name;
-        xn_cli_note("%s%s/help lists the commands, Ctrl-D leaves.%s", name ? name : "", name ? ": " : "",
+        char printable[256];
+        xn_cli_note("%s%s/help lists the commands, Ctrl-D leaves.%s",
+                    name ? xn_printable(name, printable, sizeof printable) : "", name ? ": " : "",
                     run->options->raw || run->loaded.model->chat ? ""
                                                                  : " (no chat template: the text goes on as it is)");
     }

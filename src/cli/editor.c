@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <histedit.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,21 +50,34 @@ static char *show_prompt(EditLine *line) {
     return e->continues ? more : e->prompt;
 }
 
-// libedit's own reader takes an interrupted read up again; this one lets Ctrl-C end the line. Returns 1 and a
-// character, or 0 at the end, or -1.
+// Waits for a byte of input, or for Ctrl-C. As read: 1, 0 at the end, -1.
+static ssize_t next_byte(struct xn_editor *e, char *byte) {
+    struct pollfd wait[] = {{.fd = xn_interrupt_descriptor(), .events = POLLIN},
+                            {.fd = STDIN_FILENO, .events = POLLIN}};
+    for (;;) {
+        if (poll(wait, 2, -1) < 0) {
+            if (errno == EINTR) continue; // a resized window
+            return -1;
+        }
+        if (wait[0].revents) {
+            e->interrupted = true;
+            return -1;
+        }
+        ssize_t n = read(STDIN_FILENO, byte, 1);
+        if (n >= 0 || errno != EINTR) return n;
+    }
+}
+
+// Instead of libedit's own reader, which takes an interrupted read up again: here Ctrl-C ends the line. Returns 1 and a
+// character, 0 at the end, or -1.
 static int read_character(EditLine *line, wchar_t *character) {
     struct xn_editor *e;
     el_get(line, EL_CLIENTDATA, &e);
     mbstate_t state = {0};
     for (;;) {
         char byte;
-        ssize_t n = read(STDIN_FILENO, &byte, 1);
-        if (n < 0 && errno == EINTR) {
-            e->interrupted = xn_interrupted();
-            if (e->interrupted) return -1;
-            continue; // a resized window
-        }
-        if (n <= 0) return n < 0 ? -1 : 0;
+        ssize_t n = next_byte(e, &byte);
+        if (n <= 0) return (int)n;
         size_t used = mbrtowc(character, &byte, 1, &state);
         if (used == (size_t)-2) continue; // more bytes of the character
         if (used == (size_t)-1) *character = L'?';
@@ -123,10 +137,12 @@ enum xn_line xn_editor_read(struct xn_editor *e, char **text) {
     e->continues = e->interrupted = false;
     for (;;) {
         int n = 0;
+        // Before the prompt is shown, or what is typed at once, like Ctrl-D, would still be the line discipline's.
+        el_set(e->line, EL_PREP_TERM, 1);
         const char *part = el_gets(e->line, &n);
-        if (!part || n <= 0) {
+        if (e->interrupted || !part || n <= 0) {
             free(whole);
-            if (!e->interrupted && !xn_interrupted()) return XN_LINE_END;
+            if (!e->interrupted) return XN_LINE_END;
             xn_interrupt_reset();
             el_reset(e->line);
             return XN_LINE_INTERRUPTED;

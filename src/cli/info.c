@@ -156,9 +156,9 @@ static json_t *list_tensors(const struct xn_source *source) {
         json_t *dims = json_array();
         for (uint32_t d = 0; d < t->n_dims; d++)
             json_array_append_new(dims, json_integer((json_int_t)t->dims[d]));
-        json_array_append_new(list, json_pack("{s:s s:s s:o s:I s:s s:I}", "name", t->name, "type", type_name(t->type),
-                                              "dims", dims, "bytes", (json_int_t)t->bytes, "file", t->file, "offset",
-                                              (json_int_t)t->offset));
+        json_array_append_new(list, json_pack("{s:o s:s s:o s:I s:o s:I}", "name", xn_json_text(t->name), "type",
+                                              type_name(t->type), "dims", dims, "bytes", (json_int_t)t->bytes, "file",
+                                              xn_json_text(t->file), "offset", (json_int_t)t->offset));
     }
     return list;
 }
@@ -167,11 +167,12 @@ static void print_tensors(const struct xn_source *source) {
     puts("\ntensors");
     for (size_t i = 0; i < xn_source_n_tensors(source); i++) {
         const struct xn_tensor *t = xn_source_tensor_at(source, i);
-        char dims[96];
+        char dims[96], name[256];
         int n = 0;
         for (uint32_t d = 0; d < t->n_dims && n >= 0 && (size_t)n < sizeof dims; d++)
             n += snprintf(dims + n, sizeof dims - (size_t)n, "%s%" PRIu64, d ? " x " : "", t->dims[d]);
-        printf("  %-8s %14zu  %-24s %s\n", type_name(t->type), t->bytes, t->n_dims ? dims : "scalar", t->name);
+        printf("  %-8s %14zu  %-24s %s\n", type_name(t->type), t->bytes, t->n_dims ? dims : "scalar",
+               xn_printable(t->name, name, sizeof name));
     }
 }
 
@@ -242,10 +243,10 @@ static const char *count_text(char text[32], uint64_t n) {
 
 static void print_text(const struct xn_source *source, const struct xn_recipe *r, const struct xn_recipe_sizes *sizes,
                        const json_t *mixers, const json_t *ffns, const json_t *formats, const json_t *memory) {
-    char a[32], b[32];
+    char a[32], b[32], name[256];
     const char *key;
     json_t *value;
-    printf("model        %s (%s)\n", r->name ? r->name : source->path, r->family);
+    printf("model        %s (%s)\n", xn_printable(r->name ? r->name : source->path, name, sizeof name), r->family);
     printf("file         %s, %.1f MB\n", source->path, (double)file_bytes(source) / 1e6);
     printf("parameters   %s, %s active\n", count_text(a, sizes->parameters), count_text(b, sizes->active_parameters));
     printf("weights      %.1f MB, %.1f MB read for one token\n", (double)sizes->bytes / 1e6,

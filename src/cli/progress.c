@@ -1,5 +1,7 @@
 #include "cli/progress.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,8 +9,13 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t interrupts;
+static int interrupt_pipe[2] = {-1, -1}; // a byte in it: interrupted
 
 static void on_interrupt(int signal_number) {
+    int saved = errno;
+    ssize_t written = write(interrupt_pipe[1], "", 1); // a full pipe says the same
+    (void)written;
+    errno = saved;
     if (interrupts++) {
         // The second one, while the first is not yet obeyed: end as if it had never been caught.
         signal(signal_number, SIG_DFL);
@@ -17,7 +24,8 @@ static void on_interrupt(int signal_number) {
 }
 
 void xn_interrupt_catch(void) {
-    struct sigaction action = {.sa_handler = on_interrupt}; // no SA_RESTART: a read returns
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+    if (interrupt_pipe[0] < 0 && pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) != 0) return; // Ctrl-C ends the program
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
 }
@@ -26,7 +34,14 @@ bool xn_interrupted(void) {
     return interrupts != 0;
 }
 
+int xn_interrupt_descriptor(void) {
+    return interrupt_pipe[0];
+}
+
 void xn_interrupt_reset(void) {
+    char bytes[16];
+    while (read(interrupt_pipe[0], bytes, sizeof bytes) > 0)
+        ;
     interrupts = 0;
 }
 

@@ -20,3 +20,6 @@ void xn_progress_format(char *text, size_t size, const char *what, uint64_t done
 void xn_interrupt_catch(void);
 bool xn_interrupted(void);
 void xn_interrupt_reset(void);
+// Readable while xn_interrupted(): whoever waits for input waits for it too, so that no Ctrl-C falls between a look and
+// a wait, or to another thread. -1 before xn_interrupt_catch.
+int xn_interrupt_descriptor(void);

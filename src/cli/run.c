@@ -33,7 +33,7 @@ static int emit(void *user, const char *text, size_t size) {
         fwrite(text, 1, size, stdout);
         fflush(stdout);
     }
-    o->status = xn_text_append(&o->run->answer, text, size, o->err);
+    o->status = xn_text_put(&o->run->answer, text, size, o->err);
     return o->status != XN_OK || xn_interrupted() || ferror(stdout);
 }
 
@@ -118,7 +118,7 @@ static int read_stream(FILE *f, const char *name, struct xn_text *text, struct x
     while ((n = fread(part, 1, sizeof part, f)) > 0) {
         if (text->size + n > PROMPT_BYTES)
             return xn_fail(err, XN_ERR_LIMIT, "%s: more than %d bytes of prompt", name, PROMPT_BYTES);
-        XN_TRY(xn_text_append(text, part, n, err));
+        XN_TRY(xn_text_put(text, part, n, err));
     }
     return ferror(f) ? xn_fail(err, XN_ERR_IO, "%s: cannot be read", name) : XN_OK;
 }
@@ -131,13 +131,13 @@ static int read_prompt(const struct xn_run_options *o, struct xn_text *text, str
         if (!o->raw && text->size && text->data[text->size - 1] == '\n') text->data[--text->size] = 0;
         return XN_OK;
     }
-    if (o->prompt) XN_TRY(xn_text_append(text, o->prompt, strlen(o->prompt), err));
+    if (o->prompt) XN_TRY(xn_text_put(text, o->prompt, strlen(o->prompt), err));
     if (!o->file) return XN_OK;
-    if (o->prompt) XN_TRY(xn_text_append(text, "\n\n", 2, err));
+    if (o->prompt) XN_TRY(xn_text_put(text, "\n\n", 2, err));
     char *data;
     size_t size;
     XN_TRY(xn_read_file(o->file, PROMPT_BYTES, &data, &size, err));
-    int status = xn_text_append(text, data, size, err);
+    int status = xn_text_put(text, data, size, err);
     free(data);
     return status;
 }

@@ -43,8 +43,7 @@ static int open_tokenizer(const char *path, struct opened *o, struct xn_error *e
         return status;
     }
     XN_TRY(xn_gguf_open(path, &o->gguf, err));
-    int status = xn_tokenizer_from_gguf(o->gguf, &o->tokenizer, err);
-    return status == XN_OK ? XN_OK : xn_error_context(err, status, "%s", path);
+    return xn_tokenizer_from_gguf(o->gguf, &o->tokenizer, err);
 }
 
 static void close_tokenizer(struct opened *o) {
@@ -73,9 +72,9 @@ static int read_all(struct xn_text *text, struct xn_error *err) {
     while ((n = fread(part, 1, sizeof part, stdin)) > 0) {
         if (text->size + n > INPUT_BYTES)
             return xn_fail(err, XN_ERR_LIMIT, "standard input: more than %d bytes", INPUT_BYTES);
-        XN_TRY(xn_text_append(text, part, n, err));
+        XN_TRY(xn_text_put(text, part, n, err));
     }
-    return ferror(stdin) ? xn_fail_errno(err, errno, "standard input") : xn_text_append(text, "", 0, err);
+    return ferror(stdin) ? xn_fail_errno(err, errno, "standard input") : xn_text_put(text, "", 0, err);
 }
 
 static int encode_all(const struct xn_tokenizer *t, int flags, struct xn_error *err) {
@@ -134,7 +133,7 @@ static int unhex(const char *hex, size_t size, struct xn_text *out, struct xn_er
         int high = hex_digit(hex[i]), low = i + 1 < size ? hex_digit(hex[i + 1]) : -1;
         if (high < 0 || low < 0) return xn_fail(err, XN_ERR_FORMAT, "key \"hex\": no pairs of hexadecimal digits");
         char byte = (char)(high << 4 | low);
-        XN_TRY(xn_text_append(out, &byte, 1, err));
+        XN_TRY(xn_text_put(out, &byte, 1, err));
     }
     return XN_OK;
 }
@@ -147,7 +146,7 @@ static int encode_line(const struct xn_tokenizer *t, const json_t *line, int fla
     int status = XN_OK;
     if (special) flags = json_is_true(special) ? flags | XN_TOKENIZE_SPECIAL : flags & ~XN_TOKENIZE_SPECIAL;
     if (json_is_string(text))
-        status = xn_text_append(&bytes, json_string_value(text), json_string_length(text), err);
+        status = xn_text_put(&bytes, json_string_value(text), json_string_length(text), err);
     else if (json_is_string(hex))
         status = unhex(json_string_value(hex), json_string_length(hex), &bytes, err);
     else
