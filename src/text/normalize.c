@@ -70,6 +70,11 @@ static int replace_regex(const struct xn_normalizer *step, struct xn_regex_scrat
                          struct xn_text *out) {
     size_t done = 0, from = 0, start, end;
     while (from <= n && xn_regex_find(step->regex, scratch, s, n, from, &start, &end)) {
+        if (start == end && start == done && done > 0) { // an empty match right behind a match does not count
+            if (from >= n) break;
+            from += xn_utf8_step(s + from, n - from);
+            continue;
+        }
         XN_TRY(xn_text_append(out, s + done, start - done));
         XN_TRY(xn_text_append(out, step->content, step->content_size));
         done = from = end;

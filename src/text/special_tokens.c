@@ -25,8 +25,7 @@ static const char *const ends[] = {
     "<eos>",
     "<turn|>",
     "<|tool_response>",
-    "<\xef\xbd\x9c"
-    "end\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>",
+    "<｜end▁of▁sentence｜>",
     "[e~[",
 };
 // Fill-in-the-middle tokens: control tokens whatever the file says; those of the second list end a generation too.
@@ -34,30 +33,25 @@ static const char *const fim[] = {
     "<|fim_prefix|>",
     "<fim-prefix>",
     "<fim_prefix>",
-    "<\xef\xbd\x9c"
-    "fim\xe2\x96\x81"
-    "begin\xef\xbd\x9c>",
+    "<｜fim▁begin｜>",
     "<PRE>",
-    "\xe2\x96\x81<PRE>",
+    "▁<PRE>",
     "<|code_prefix|>",
     "<|prefix|>",
     "<|fim_suffix|>",
     "<fim-suffix>",
     "<fim_suffix>",
-    "<\xef\xbd\x9c"
-    "fim\xe2\x96\x81hole\xef\xbd\x9c>",
+    "<｜fim▁hole｜>",
     "<SUF>",
-    "\xe2\x96\x81<SUF>",
+    "▁<SUF>",
     "<|code_suffix|>",
     "<|suffix|>",
     "<|fim_middle|>",
     "<fim-middle>",
     "<fim_middle>",
-    "<\xef\xbd\x9c"
-    "fim\xe2\x96\x81"
-    "end\xef\xbd\x9c>",
+    "<｜fim▁end｜>",
     "<MID>",
-    "\xe2\x96\x81<MID>",
+    "▁<MID>",
     "<|code_middle|>",
     "<|middle|>",
 };

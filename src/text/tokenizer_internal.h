@@ -306,6 +306,9 @@ struct xn_tokenizer *xn_tokenizer_new(void); // NULL without memory
 int xn_tokenizer_finish(struct xn_tokenizer *t, struct xn_error *err);
 // Marks a token that ends generation; ids out of range are ignored.
 void xn_tokenizer_mark_end(struct xn_tokenizer *t, int64_t id);
+// xn_tokenizer_from_json of a text in memory; `name` is for messages.
+int xn_tokenizer_from_json_text(const char *name, const char *data, size_t size, const json_t *tokenizer_config,
+                                struct xn_tokenizer **out, struct xn_error *err);
 int xn_added_tokens_build(struct xn_tokenizer *t, struct xn_error *err);
 void xn_added_tokens_free(struct xn_added_tokens *added);
 // Finds the leftmost, there the longest, added token at or after `from`. False where there is none.

@@ -247,10 +247,10 @@ static void read_config(struct xn_tokenizer *t, const json_t *config) {
     if (t->eos < 0 && t->n_after && t->model.kind != XN_MODEL_WORDPIECE) t->eos = t->after[t->n_after - 1];
 }
 
-static int read_tokenizer(struct xn_json_reader *r, const struct xn_map *map, const json_t *config) {
+static int read_tokenizer(struct xn_json_reader *r, const char *data, size_t size, const json_t *config) {
     json_t *root;
     struct xn_json_span vocab, merges;
-    XN_TRY(xn_tokenizer_json_split(r->path, (const char *)map->data, map->size, &root, &vocab, &merges, r->err));
+    XN_TRY(xn_tokenizer_json_split(r->path, data, size, &root, &vocab, &merges, r->err));
     int status = read_model(r, root, vocab, merges);
     if (status == XN_OK) status = xn_json_normalizer(r, json_object_get(root, "normalizer"));
     if (status == XN_OK) status = xn_json_pretokenizer(r, json_object_get(root, "pre_tokenizer"));
@@ -264,21 +264,28 @@ static int read_tokenizer(struct xn_json_reader *r, const struct xn_map *map, co
     return status == XN_OK ? XN_OK : xn_error_context(r->err, status, "%s", r->path);
 }
 
-int xn_tokenizer_from_json(const char *path, const json_t *tokenizer_config, struct xn_tokenizer **out,
-                           struct xn_error *err) {
+int xn_tokenizer_from_json_text(const char *name, const char *data, size_t size, const json_t *tokenizer_config,
+                                struct xn_tokenizer **out, struct xn_error *err) {
     *out = NULL;
-    struct xn_map map;
-    XN_TRY(xn_map_open(path, &map, err));
-    struct xn_json_reader r = {.path = path, .t = xn_tokenizer_new(), .err = err};
-    int status =
-        r.t ? read_tokenizer(&r, &map, tokenizer_config) : xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", path);
-    xn_map_close(&map);
+    struct xn_json_reader r = {.path = name, .t = xn_tokenizer_new(), .err = err};
+    if (!r.t) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", name);
+    int status = read_tokenizer(&r, data, size, tokenizer_config);
     if (status != XN_OK) {
         xn_tokenizer_free(r.t);
         return status;
     }
     *out = r.t;
     return XN_OK;
+}
+
+int xn_tokenizer_from_json(const char *path, const json_t *tokenizer_config, struct xn_tokenizer **out,
+                           struct xn_error *err) {
+    *out = NULL;
+    struct xn_map map;
+    XN_TRY(xn_map_open(path, &map, err));
+    int status = xn_tokenizer_from_json_text(path, (const char *)map.data, map.size, tokenizer_config, out, err);
+    xn_map_close(&map);
+    return status;
 }
 
 static void mark_ends(struct xn_tokenizer *t, const json_t *config) {

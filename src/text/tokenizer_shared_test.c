@@ -168,7 +168,7 @@ static void decodes(const struct vocabulary *v, const struct xn_tokenizer *t, co
 
 static int check_cases(const struct vocabulary *v, const struct xn_tokenizer *t) {
     struct xn_error err;
-    char *path = shared("tokenize/", v->name, ".jsonl"), *data;
+    char *path = shared("tokenize/", v->name, ".jsonl"), *data = NULL;
     size_t size;
     int n = 0, wrong = 0;
     if (xn_read_file(path, 1 << 26, &data, &size, &err) != XN_OK) fail_msg("%s", err.message);

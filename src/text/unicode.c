@@ -184,7 +184,7 @@ static int normalize_run(int options, const char *s, size_t n, struct xn_text *o
 }
 
 // Sorting marks takes utf8proc quadratic time: a run of more than this many (no language has one) is cut.
-enum { MAX_MARKS = 256 };
+enum { MAX_MARKS = 128 };
 
 // How much of n well-formed bytes can be normalized at once.
 static size_t sortable_prefix(const char *s, size_t n) {
