@@ -208,7 +208,7 @@ static int check_vectors(const struct vocabulary *v, const struct xn_tokenizer *
     static const char marker[] = "\n__ggml_vocab_test__\n";
     struct xn_error err;
     char *in_path = shared("vocab/gguf/", v->vectors, ".inp"), *out_path = shared("vocab/gguf/", v->vectors, ".out"),
-         *in, *out;
+         *in = NULL, *out = NULL;
     size_t in_size, out_size;
     int n = 0, wrong = 0;
     if (xn_read_file(in_path, 1 << 20, &in, &in_size, &err) != XN_OK ||
