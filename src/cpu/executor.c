@@ -10,7 +10,7 @@
 
 // What the plan's operations want of the scratch, in elements.
 struct sizes {
-    size_t values, integers, panel, scratch, decoded, tile, out, work, chosen, ropes;
+    size_t values, integers, panel, scratch, decoded, tile, out, work, partial, chosen;
 };
 
 static void most(size_t *size, size_t want) {
@@ -38,7 +38,8 @@ static void want_experts(struct sizes *s, size_t input_rows, size_t chosen, uint
     most(&s->chosen, chosen);
 }
 
-static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_limits *limits, const struct xn_op *op) {
+static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_limits *limits, uint32_t threads,
+                 const struct xn_op *op) {
     size_t rows = limits->rows;
     switch (op->kind) {
     case XN_OP_PROJECT: {
@@ -70,18 +71,21 @@ static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_li
     case XN_OP_EXPERT_ADD:
         want_experts(s, rows * op->expert_add.used, rows * op->expert_add.used, op->expert_add.size);
         break;
-    case XN_OP_EMBED:
     case XN_OP_ATTEND:
+        most(&s->work, xn_cpu_attend_work(&op->attend));
+        most(&s->partial, xn_cpu_attend_partial(&op->attend, limits->rows, threads));
+        break;
+    case XN_OP_EMBED:
     case XN_OP_DELTA_NET:
     case XN_OP_KINDS:
         break;
     }
 }
 
-static struct sizes sizes_of(const struct xn_plan *plan, const struct xn_limits *limits) {
+static struct sizes sizes_of(const struct xn_plan *plan, const struct xn_limits *limits, uint32_t threads) {
     struct sizes s = {0};
     for (uint32_t i = 0; i < plan->n_ops; i++)
-        want(&s, plan, limits, &plan->ops[i]);
+        want(&s, plan, limits, threads, &plan->ops[i]);
     size_t rows = limits->rows > limits->outputs ? limits->rows : limits->outputs;
     size_t padded = (rows + XN_CPU_PAD - 1) / XN_CPU_PAD * XN_CPU_PAD;
     s.tile = rows > XN_CPU_STREAM_ROWS ? padded * XN_CPU_BLOCK : 0;
@@ -92,10 +96,11 @@ static struct sizes sizes_of(const struct xn_plan *plan, const struct xn_limits 
 
 uint64_t xn_cpu_scratch_bytes(const struct xn_cpu_device *device, const struct xn_plan *plan,
                               const struct xn_limits *limits) {
-    struct sizes s = sizes_of(plan, limits);
+    uint32_t threads = xn_pool_threads(device->pool);
+    struct sizes s = sizes_of(plan, limits, threads);
     uint64_t each = (s.decoded + s.tile + 2 * s.out + s.work) * sizeof(float);
-    return (s.values + s.panel + s.scratch) * sizeof(float) + s.integers + s.chosen * 2 * sizeof(uint32_t) +
-           each * xn_pool_threads(device->pool);
+    return (s.values + s.panel + s.scratch + s.partial) * sizeof(float) + s.integers + s.chosen * 2 * sizeof(uint32_t) +
+           each * threads;
 }
 
 // --- ropes ---
@@ -156,13 +161,14 @@ static void fill_rope_tables(struct xn_executor *e, uint32_t thread) {
 static int allocate(struct xn_executor *e) {
     const struct xn_plan *plan = e->memory.plan;
     const struct xn_limits *limits = &e->memory.limits;
-    struct sizes s = sizes_of(plan, limits);
+    struct sizes s = sizes_of(plan, limits, e->threads);
     struct xn_arena *a = &e->arena;
     bool ok = (e->row_span = xn_arena_alloc(a, limits->rows, sizeof *e->row_span)) != NULL;
     ok = ok && (e->values = xn_arena_alloc(a, s.values, sizeof(float)));
     ok = ok && (e->integers = xn_arena_alloc(a, s.integers, 1));
     ok = ok && (e->panel = xn_arena_alloc(a, s.panel, sizeof(float)));
     ok = ok && (e->scratch = xn_arena_alloc(a, s.scratch, sizeof(float)));
+    ok = ok && (e->partial = xn_arena_alloc(a, s.partial, sizeof(float)));
     ok = ok && (e->groups = xn_arena_alloc(a, plan->n_experts, sizeof *e->groups));
     ok = ok && (e->expert_first = xn_arena_alloc(a, (size_t)plan->n_experts + 1, sizeof *e->expert_first));
     ok = ok && (e->chosen = xn_arena_alloc(a, s.chosen, sizeof *e->chosen));
@@ -214,6 +220,7 @@ void xn_cpu_executor_free(struct xn_executor *e) {
 xn_cpu_op *const xn_cpu_ops[XN_OP_KINDS] = {
     [XN_OP_EMBED] = xn_cpu_op_embed,
     [XN_OP_PROJECT] = xn_cpu_op_project,
+    [XN_OP_ATTEND] = xn_cpu_op_attend,
     [XN_OP_PROJECT_ADD] = xn_cpu_op_project_add,
     [XN_OP_GATE] = xn_cpu_op_gate,
     [XN_OP_ROUTE] = xn_cpu_op_route,

@@ -63,7 +63,6 @@ struct xn_executor {
     float *panel;        // inputs side by side
     float *scratch;      // results that wait for a norm or for the cache
     float *partial;      // of attention split over positions
-    size_t partial_size; // floats
     struct xn_cpu_group *groups;
     uint32_t n_groups;
     uint32_t *chosen;       // [rows x used]: row * used + j, by expert
@@ -91,6 +90,8 @@ xn_cpu_op xn_cpu_op_embed, xn_cpu_op_project, xn_cpu_op_attend, xn_cpu_op_delta_
 
 // Floats of `work` that an operation wants of each thread.
 size_t xn_cpu_attend_work(const struct xn_op_attend *attend);
+// Floats of partial results that attention in a batch of at most `rows` rows wants.
+size_t xn_cpu_attend_partial(const struct xn_op_attend *attend, uint32_t rows, uint32_t threads);
 size_t xn_cpu_delta_net_work(const struct xn_op_delta_net *delta);
 
 // The share [*begin, *end) of n things that falls to a thread.

@@ -445,7 +445,7 @@ static void attend_case(struct world *w) {
     w->plan.width[XN_BUF_MIX] = a->heads * a->value_size + below(3);
     w->cache = (struct xn_cache_layer){a->kv_heads, a->head_size, a->value_size};
     w->plan.n_cache = 1;
-    make_batch(w, PICK(1, 1, 9, 100), PICK(0, 30, 300));
+    make_batch(w, PICK(1, 1, 9, 100), PICK(0, 30, 300, 900));
     snprintf(w->what, sizeof w->what,
              "attend heads %u/%u size %u/%u window %u cap %g sinks %d gate %d rows %u spans %u", a->heads, a->kv_heads,
              a->head_size, a->value_size, a->window, (double)a->soft_cap, a->sinks != NULL, a->output_gate,

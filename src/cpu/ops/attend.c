@@ -1,0 +1,281 @@
+// attend: softmax attention over the paged cache in one pass (https://arxiv.org/abs/2205.14135): chunks of positions are widened to
+// float32 once for all query heads of a group and several rows, with a running maximum and sum.
+#include "cpu/executor.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    CHUNK = XN_CPU_CHUNK,
+    FEW = 8,          // queries below which scores are plain dot products
+    SPLIT_ROWS = 8,   // rows of a batch up to which one query's positions are split over threads
+    SPLIT_LEAST = 128 // positions of a split at the least
+};
+
+static uint32_t group_of(const struct xn_op_attend *a) {
+    return a->heads / a->kv_heads;
+}
+// Rows that one piece of work takes.
+static uint32_t rows_of(const struct xn_op_attend *a) {
+    uint32_t rows = XN_CPU_QUERIES / group_of(a);
+    return rows ? rows : 1;
+}
+static uint32_t value_pad(const struct xn_op_attend *a) {
+    return xn_cpu_round_up(a->value_size, XN_CPU_PAD);
+}
+
+// Scratch of a thread: M queries, C positions.
+struct work {
+    float *q;   // M x size, times scale
+    float *k;   // C x size
+    float *kt;  // size x C
+    float *v;   // C x value_pad
+    float *s;   // M x C
+    float *o;   // M x value_pad
+    float *max; // M
+    float *sum; // M
+};
+
+size_t xn_cpu_attend_work(const struct xn_op_attend *a) {
+    size_t m = (size_t)rows_of(a) * group_of(a);
+    return m * a->head_size + 2 * (size_t)CHUNK * a->head_size + (size_t)CHUNK * value_pad(a) + m * CHUNK +
+           m * value_pad(a) + 2 * m + 8 * XN_CPU_PAD;
+}
+
+static float *take(float **p, size_t n) {
+    float *taken = *p;
+    *p += (n + XN_CPU_PAD - 1) / XN_CPU_PAD * XN_CPU_PAD;
+    return taken;
+}
+
+static struct work lay_out(const struct xn_op_attend *a, float *p) {
+    size_t m = (size_t)rows_of(a) * group_of(a);
+    struct work w;
+    w.q = take(&p, m * a->head_size);
+    w.k = take(&p, (size_t)CHUNK * a->head_size);
+    w.kt = take(&p, (size_t)CHUNK * a->head_size);
+    w.v = take(&p, (size_t)CHUNK * value_pad(a));
+    w.s = take(&p, m * CHUNK);
+    w.o = take(&p, m * value_pad(a));
+    w.max = take(&p, m);
+    w.sum = take(&p, m);
+    return w;
+}
+
+// Positions [from, from + n) of a kv head's keys or values as float32 rows, ld apart.
+static void gather(const struct xn_executor *e, const struct xn_op_attend *a, const struct xn_span *span,
+                   const void *cache, uint32_t size, uint32_t head, uint32_t from, uint32_t n, float *out, size_t ld) {
+    const struct xn_host_memory *m = &e->memory;
+    uint32_t page_size = m->limits.page_size;
+    while (n) {
+        uint32_t run = page_size - from % page_size;
+        if (run > n) run = n;
+        size_t at = xn_host_cache_index(m, a->kv_heads, size, span->pages, head, from);
+        size_t rows = ld == size ? 1 : run, values = ld == size ? (size_t)run * size : size;
+        for (size_t i = 0; i < rows; i++) {
+            if (m->limits.cache_type == XN_F16)
+                e->kernels->widen((const uint16_t *)cache + at + i * size, out + i * ld, values);
+            else
+                memcpy(out + i * ld, (const float *)cache + at + i * size, values * sizeof *out);
+        }
+        from += run;
+        n -= run;
+        out += run * ld;
+    }
+}
+
+// Queries of rows [row, row + rows) of a span, all heads of a kv head: query i * group + j is head j of row i.
+struct tile {
+    const struct xn_span *span;
+    uint32_t head, row, rows;
+    uint32_t begin, end; // positions
+};
+
+static uint32_t position_of(const struct tile *t, uint32_t row) {
+    return t->span->past + (t->row - t->span->first_row) + row;
+}
+static uint32_t first_of(const struct xn_op_attend *a, uint32_t position) {
+    return a->window && position + 1 > a->window ? position + 1 - a->window : 0;
+}
+
+// Takes a chunk's scores of one query, of which [low, high) count, into its running softmax.
+static void soften(const struct xn_executor *e, const struct xn_op_attend *a, struct work *w, uint32_t query,
+                   uint32_t low, uint32_t high) {
+    float *s = w->s + (size_t)query * CHUNK;
+    for (uint32_t j = 0; j < low; j++) s[j] = 0;
+    for (uint32_t j = high; j < CHUNK; j++) s[j] = 0;
+    if (low >= high) return;
+    if (a->soft_cap != 0) e->kernels->soft_cap(s + low, a->soft_cap, high - low);
+    float chunk_max = e->kernels->maximum(s + low, high - low);
+    if (chunk_max > w->max[query]) {
+        float factor = expf(w->max[query] - chunk_max);
+        float *o = w->o + (size_t)query * value_pad(a);
+        e->kernels->blend(o, factor, o, 0, value_pad(a));
+        w->sum[query] *= factor;
+        w->max[query] = chunk_max;
+    }
+    w->sum[query] += e->kernels->exp_sum(s + low, w->max[query], high - low);
+}
+
+static void attend_chunk(const struct xn_executor *e, const struct xn_op_attend *a, const struct tile *t,
+                         struct work *w, uint32_t from, uint32_t n) {
+    const struct xn_host_cache *cache = &e->memory.cache[a->cache];
+    uint32_t group = group_of(a), queries = t->rows * group, size = a->head_size, pad = value_pad(a);
+    gather(e, a, t->span, cache->keys, size, t->head, from, n, w->k, size);
+    gather(e, a, t->span, cache->values, a->value_size, t->head, from, n, w->v, pad);
+    if (queries < FEW) {
+        for (uint32_t q = 0; q < queries; q++)
+            e->kernels->dots(w->k, size, n, w->q + (size_t)q * size, size, w->s + (size_t)q * CHUNK, 1);
+    } else {
+        uint32_t wide = xn_cpu_round_up(n, XN_CPU_PAD);
+        for (uint32_t j = 0; j < wide; j += XN_CPU_PAD) {
+            const float *rows[XN_CPU_PAD];
+            uint32_t count = n - j < XN_CPU_PAD ? n - j : XN_CPU_PAD;
+            for (uint32_t i = 0; i < count; i++) rows[i] = w->k + (size_t)(j + i) * size;
+            e->kernels->transpose(rows, count, size, w->kt + j, CHUNK);
+        }
+        e->kernels->gemm(queries, wide, size, w->q, size, w->kt, CHUNK, w->s, CHUNK, false);
+    }
+    for (uint32_t q = 0; q < queries; q++) {
+        uint32_t position = position_of(t, q / group), first = first_of(a, position);
+        uint32_t low = first > from ? first - from : 0, high = position + 1 > from ? position + 1 - from : 0;
+        soften(e, a, w, q, low < n ? low : n, high < n ? high : n);
+    }
+    e->kernels->gemm(queries, pad, n, w->s, CHUNK, w->v, pad, w->o, pad, true);
+}
+
+// The last step of a query: sink, division, gate, store.
+static void finish(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t row, uint32_t head,
+                   const float *o, float max, float sum) {
+    float scale = 1;
+    if (a->sinks) {
+        float all = a->sinks[head] > max ? a->sinks[head] : max;
+        scale = expf(max - all);
+        sum = sum * scale + expf(a->sinks[head] - all);
+    }
+    scale /= sum;
+    float *out = xn_host_row(&e->memory, XN_BUF_MIX, row) + (size_t)head * a->value_size;
+    for (uint32_t i = 0; i < a->value_size; i++) out[i] = o[i] * scale;
+    if (!a->output_gate) return;
+    const float *q = xn_host_row(&e->memory, XN_BUF_Q, row) + (size_t)head * a->head_stride;
+    e->kernels->sigmoid_gate(out, q + a->head_size, a->value_size);
+}
+
+static void attend_tile(const struct xn_executor *e, const struct xn_op_attend *a, const struct tile *t,
+                        struct work *w) {
+    uint32_t group = group_of(a), queries = t->rows * group;
+    for (uint32_t q = 0; q < queries; q++) {
+        const float *from = xn_host_row(&e->memory, XN_BUF_Q, t->row + q / group) +
+                            (size_t)(t->head * group + q % group) * a->head_stride;
+        float *to = w->q + (size_t)q * a->head_size;
+        for (uint32_t i = 0; i < a->head_size; i++) to[i] = a->scale * from[i];
+        w->max[q] = -INFINITY;
+        w->sum[q] = 0;
+    }
+    memset(w->o, 0, (size_t)queries * value_pad(a) * sizeof *w->o);
+    for (uint32_t from = t->begin; from < t->end; from += CHUNK)
+        attend_chunk(e, a, t, w, from, t->end - from < CHUNK ? t->end - from : CHUNK);
+}
+
+static uint32_t tiles_of(const struct xn_op_attend *a, const struct xn_batch *batch) {
+    uint32_t n = 0;
+    for (uint32_t s = 0; s < batch->n_spans; s++) n += (batch->spans[s].n_rows + rows_of(a) - 1) / rows_of(a);
+    return n * a->kv_heads;
+}
+
+// Tile i: heads innermost, later rows first, since they have the most positions.
+static struct tile tile_at(const struct xn_op_attend *a, const struct xn_batch *batch, uint32_t i) {
+    uint32_t head = i % a->kv_heads, part = i / a->kv_heads, step = rows_of(a);
+    const struct xn_span *span = batch->spans;
+    for (;; span++) {
+        uint32_t parts = (span->n_rows + step - 1) / step;
+        if (part < parts) {
+            part = parts - 1 - part;
+            break;
+        }
+        part -= parts;
+    }
+    uint32_t first = part * step, rows = span->n_rows - first < step ? span->n_rows - first : step;
+    struct tile t = {.span = span, .head = head, .row = span->first_row + first, .rows = rows};
+    t.begin = first_of(a, span->past + first);
+    t.end = span->past + first + rows;
+    return t;
+}
+
+// Parts of the positions of each tile, so that every thread has work.
+static uint32_t splits_of(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t tiles) {
+    if (e->threads == 1 || e->batch->n_rows > SPLIT_ROWS || tiles >= 2 * e->threads) return 1;
+    uint32_t longest = 0;
+    for (uint32_t s = 0; s < e->batch->n_spans; s++) {
+        const struct xn_span *span = &e->batch->spans[s];
+        uint32_t end = span->past + span->n_rows, length = end - first_of(a, span->past);
+        if (length > longest) longest = length;
+    }
+    uint32_t splits = (2 * e->threads + tiles - 1) / tiles, most = longest / SPLIT_LEAST;
+    return splits < most ? splits : most ? most : 1;
+}
+
+// Floats of partial results: of each split, row and head its values, maximum and sum.
+size_t xn_cpu_attend_partial(const struct xn_op_attend *a, uint32_t rows, uint32_t threads) {
+    if (threads == 1) return 0;
+    size_t splits = (2 * (size_t)threads + a->kv_heads - 1) / a->kv_heads;
+    return (rows < SPLIT_ROWS ? rows : SPLIT_ROWS) * splits * a->heads * ((size_t)value_pad(a) + 2);
+}
+
+static float *partial_of(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t split, uint32_t row,
+                         uint32_t head) {
+    size_t at = ((size_t)split * e->batch->n_rows + row) * a->heads + head;
+    return e->partial + at * ((size_t)value_pad(a) + 2);
+}
+
+static void merge(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t splits, uint32_t row,
+                  uint32_t head, float *o) {
+    uint32_t pad = value_pad(a);
+    float max = -INFINITY, sum = 0;
+    for (uint32_t s = 0; s < splits; s++) max = fmaxf(max, partial_of(e, a, s, row, head)[pad]);
+    memset(o, 0, pad * sizeof *o);
+    for (uint32_t s = 0; s < splits; s++) {
+        const float *p = partial_of(e, a, s, row, head);
+        if (p[pad + 1] == 0) continue; // no position of the row in this part
+        float factor = expf(p[pad] - max);
+        sum += factor * p[pad + 1];
+        e->kernels->blend(o, 1, p, factor, pad);
+    }
+    finish(e, a, row, head, o, max, sum);
+}
+
+void xn_cpu_op_attend(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
+    const struct xn_op_attend *a = &op->attend;
+    struct work w = lay_out(a, e->thread[thread].work);
+    uint32_t tiles = tiles_of(a, e->batch), splits = splits_of(e, a, tiles), group = group_of(a), pad = value_pad(a);
+    // Padding columns of values stay zero.
+    if (pad != a->value_size) memset(w.v, 0, (size_t)CHUNK * pad * sizeof *w.v);
+    for (uint32_t i; (i = xn_pool_next(e->pool)) < tiles * splits;) {
+        struct tile t = tile_at(a, e->batch, i / splits);
+        if (splits > 1) {
+            uint32_t chunks = (t.end - t.begin + CHUNK - 1) / CHUNK, first, last;
+            xn_cpu_share(chunks, i % splits, splits, &first, &last);
+            uint32_t begin = t.begin + first * CHUNK, end = t.begin + last * CHUNK;
+            t.begin = begin;
+            if (end < t.end) t.end = end;
+        }
+        attend_tile(e, a, &t, &w);
+        for (uint32_t q = 0; q < t.rows * group; q++) {
+            uint32_t row = t.row + q / group, head = t.head * group + q % group;
+            const float *o = w.o + (size_t)q * pad;
+            if (splits == 1) {
+                finish(e, a, row, head, o, w.max[q], w.sum[q]);
+                continue;
+            }
+            float *to = partial_of(e, a, i % splits, row, head);
+            memcpy(to, o, pad * sizeof *to);
+            to[pad] = w.max[q];
+            to[pad + 1] = w.sum[q];
+        }
+    }
+    if (splits == 1) return;
+    xn_pool_barrier(e->pool);
+    uint32_t begin, end;
+    xn_cpu_share(e->batch->n_rows * a->heads, thread, e->threads, &begin, &end);
+    for (uint32_t i = begin; i < end; i++) merge(e, a, splits, i / a->heads, i % a->heads, w.o);
+}
