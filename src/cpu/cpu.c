@@ -152,6 +152,10 @@ static const struct xn_device_table cpu_table = {
     .times = cpu_times,
 };
 
+struct xn_cpu_device *xn_cpu_device_of(struct xn_device *device) {
+    return device->table == &cpu_table ? of(device) : NULL;
+}
+
 int xn_cpu_device_open(const struct xn_cpu_options *options, struct xn_device **out, struct xn_error *err) {
     *out = NULL;
     struct xn_cpu_features features;

@@ -14,6 +14,9 @@ struct xn_cpu_device {
     char name[64];
 };
 
+// The processor behind a device, or NULL if it is another kind.
+struct xn_cpu_device *xn_cpu_device_of(struct xn_device *device);
+
 enum {
     XN_CPU_BLOCK = 96,  // the most rows of weights in a block of work; a multiple of every gemm's rows
     XN_CPU_DEPTH = 256, // columns of a decoded tile: a multiple of every format's block
@@ -58,11 +61,11 @@ struct xn_executor {
     uint32_t *part_rope; // [n_ops x XN_MAX_PARTS]: index into ropes
     float **conv;        // [n_ops]: taps of a delta net as [tap][channel]
 
-    float *values;       // normalised inputs
-    int8_t *integers;    // inputs as integers: xn_cpu_integer_row
-    float *panel;        // inputs side by side
-    float *scratch;      // results that wait for a norm or for the cache
-    float *partial;      // of attention split over positions
+    float *values;    // normalised inputs
+    int8_t *integers; // inputs as integers: xn_cpu_integer_row
+    float *panel;     // inputs side by side
+    float *scratch;   // results that wait for a norm or for the cache
+    float *partial;   // of attention split over positions
     struct xn_cpu_group *groups;
     uint32_t n_groups;
     uint32_t *chosen;       // [rows x used]: row * used + j, by expert

@@ -56,6 +56,10 @@ struct xn_cpu_row {
     X(delta_step, void,                                                                                                \
       (float *s, size_t ld, uint32_t keys, size_t n, const float *q, const float *k, const float *v, float g, float b, \
        float *o))                                                                                                      \
+    /* Measurement: the sum of n floats (n a multiple of 128), read as fast as memory gives them. */                   \
+    X(read, float, (const float *x, size_t n))                                                                         \
+    /* Measurement: independent multiply-adds in registers; how many floating-point operations they were. */           \
+    X(multiply, uint64_t, (uint64_t rounds, float *result))                                                            \
     /* out[c] = silu(bias[c] + sum_t w[t * ldw + c] * x[t][c]), c < n; x: `taps` rows; bias may be NULL */             \
     X(conv, void,                                                                                                      \
       (const float *const *x, uint32_t taps, const float *w, size_t ldw, const float *bias, float *out, size_t n))

@@ -1,5 +1,5 @@
-// attend: softmax attention over the paged cache in one pass (https://arxiv.org/abs/2205.14135): chunks of positions are widened to
-// float32 once for all query heads of a group and several rows, with a running maximum and sum.
+// attend: softmax attention over the paged cache in one pass (https://arxiv.org/abs/2205.14135): chunks of positions
+// are widened to float32 once for all query heads of a group and several rows, with a running maximum and sum.
 #include "cpu/executor.h"
 
 #include <math.h>
@@ -102,8 +102,10 @@ static uint32_t first_of(const struct xn_op_attend *a, uint32_t position) {
 static void soften(const struct xn_executor *e, const struct xn_op_attend *a, struct work *w, uint32_t query,
                    uint32_t low, uint32_t high) {
     float *s = w->s + (size_t)query * CHUNK;
-    for (uint32_t j = 0; j < low; j++) s[j] = 0;
-    for (uint32_t j = high; j < CHUNK; j++) s[j] = 0;
+    for (uint32_t j = 0; j < low; j++)
+        s[j] = 0;
+    for (uint32_t j = high; j < CHUNK; j++)
+        s[j] = 0;
     if (low >= high) return;
     if (a->soft_cap != 0) e->kernels->soft_cap(s + low, a->soft_cap, high - low);
     float chunk_max = e->kernels->maximum(s + low, high - low);
@@ -131,7 +133,8 @@ static void attend_chunk(const struct xn_executor *e, const struct xn_op_attend 
         for (uint32_t j = 0; j < wide; j += XN_CPU_PAD) {
             const float *rows[XN_CPU_PAD];
             uint32_t count = n - j < XN_CPU_PAD ? n - j : XN_CPU_PAD;
-            for (uint32_t i = 0; i < count; i++) rows[i] = w->k + (size_t)(j + i) * size;
+            for (uint32_t i = 0; i < count; i++)
+                rows[i] = w->k + (size_t)(j + i) * size;
             e->kernels->transpose(rows, count, size, w->kt + j, CHUNK);
         }
         e->kernels->gemm(queries, wide, size, w->q, size, w->kt, CHUNK, w->s, CHUNK, false);
@@ -155,7 +158,8 @@ static void finish(const struct xn_executor *e, const struct xn_op_attend *a, ui
     }
     scale /= sum;
     float *out = xn_host_row(&e->memory, XN_BUF_MIX, row) + (size_t)head * a->value_size;
-    for (uint32_t i = 0; i < a->value_size; i++) out[i] = o[i] * scale;
+    for (uint32_t i = 0; i < a->value_size; i++)
+        out[i] = o[i] * scale;
     if (!a->output_gate) return;
     const float *q = xn_host_row(&e->memory, XN_BUF_Q, row) + (size_t)head * a->head_stride;
     e->kernels->sigmoid_gate(out, q + a->head_size, a->value_size);
@@ -168,7 +172,8 @@ static void attend_tile(const struct xn_executor *e, const struct xn_op_attend *
         const float *from = xn_host_row(&e->memory, XN_BUF_Q, t->row + q / group) +
                             (size_t)(t->head * group + q % group) * a->head_stride;
         float *to = w->q + (size_t)q * a->head_size;
-        for (uint32_t i = 0; i < a->head_size; i++) to[i] = a->scale * from[i];
+        for (uint32_t i = 0; i < a->head_size; i++)
+            to[i] = a->scale * from[i];
         w->max[q] = -INFINITY;
         w->sum[q] = 0;
     }
@@ -179,7 +184,8 @@ static void attend_tile(const struct xn_executor *e, const struct xn_op_attend *
 
 static uint32_t tiles_of(const struct xn_op_attend *a, const struct xn_batch *batch) {
     uint32_t n = 0;
-    for (uint32_t s = 0; s < batch->n_spans; s++) n += (batch->spans[s].n_rows + rows_of(a) - 1) / rows_of(a);
+    for (uint32_t s = 0; s < batch->n_spans; s++)
+        n += (batch->spans[s].n_rows + rows_of(a) - 1) / rows_of(a);
     return n * a->kv_heads;
 }
 
@@ -232,7 +238,8 @@ static void merge(const struct xn_executor *e, const struct xn_op_attend *a, uin
                   uint32_t head, float *o) {
     uint32_t pad = value_pad(a);
     float max = -INFINITY, sum = 0;
-    for (uint32_t s = 0; s < splits; s++) max = fmaxf(max, partial_of(e, a, s, row, head)[pad]);
+    for (uint32_t s = 0; s < splits; s++)
+        max = fmaxf(max, partial_of(e, a, s, row, head)[pad]);
     memset(o, 0, pad * sizeof *o);
     for (uint32_t s = 0; s < splits; s++) {
         const float *p = partial_of(e, a, s, row, head);
@@ -277,5 +284,6 @@ void xn_cpu_op_attend(struct xn_executor *e, uint32_t thread, const struct xn_op
     xn_pool_barrier(e->pool);
     uint32_t begin, end;
     xn_cpu_share(e->batch->n_rows * a->heads, thread, e->threads, &begin, &end);
-    for (uint32_t i = begin; i < end; i++) merge(e, a, splits, i / a->heads, i % a->heads, w.o);
+    for (uint32_t i = begin; i < end; i++)
+        merge(e, a, splits, i / a->heads, i % a->heads, w.o);
 }

@@ -1,0 +1,3 @@
+#include "cpu/avx512/simd.h"
+
+#include "cpu/template/measure.h"

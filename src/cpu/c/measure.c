@@ -1,0 +1,3 @@
+#include "cpu/c/simd.h"
+
+#include "cpu/template/measure.h"
