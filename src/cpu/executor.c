@@ -75,8 +75,11 @@ static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_li
         most(&s->work, xn_cpu_attend_work(&op->attend));
         most(&s->partial, xn_cpu_attend_partial(&op->attend, limits->rows, threads));
         break;
-    case XN_OP_EMBED:
     case XN_OP_DELTA_NET:
+        most(&s->work, xn_cpu_delta_net_work(&op->delta_net));
+        most(&s->scratch, rows * xn_cpu_delta_net_channels(&op->delta_net));
+        break;
+    case XN_OP_EMBED:
     case XN_OP_KINDS:
         break;
     }
@@ -139,6 +142,21 @@ static int find_ropes(struct xn_executor *e) {
     return 0;
 }
 
+// Taps of every delta net, in the order that the kernel reads them.
+static int turn_taps(struct xn_executor *e) {
+    const struct xn_plan *plan = e->memory.plan;
+    e->conv = xn_arena_alloc(&e->arena, plan->n_ops, sizeof *e->conv);
+    if (!e->conv) return -1;
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        if (plan->ops[i].kind != XN_OP_DELTA_NET) continue;
+        const struct xn_op_delta_net *d = &plan->ops[i].delta_net;
+        size_t taps = (size_t)xn_cpu_delta_net_channels(d) * d->kernel;
+        if (!(e->conv[i] = xn_arena_alloc(&e->arena, taps, sizeof(float)))) return -1;
+        xn_cpu_delta_net_taps(d, e->conv[i]);
+    }
+    return 0;
+}
+
 static void fill_rope_tables(struct xn_executor *e, uint32_t thread) {
     uint32_t begin, end;
     xn_cpu_share(e->batch->n_rows, thread, e->threads, &begin, &end);
@@ -182,12 +200,17 @@ static int allocate(struct xn_executor *e) {
              (t->out[1] = xn_arena_alloc(a, s.out, sizeof(float))) &&
              (t->work = xn_arena_alloc(a, s.work, sizeof(float)));
     }
-    return ok && find_ropes(e) == 0 ? 0 : -1;
+    return ok && find_ropes(e) == 0 && turn_taps(e) == 0 ? 0 : -1;
 }
 
 int xn_cpu_executor_create(struct xn_cpu_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                            struct xn_executor **out, struct xn_error *err) {
     *out = NULL;
+    for (uint32_t i = 0; i < plan->n_ops; i++)
+        if (plan->ops[i].kind == XN_OP_DELTA_NET &&
+            (plan->ops[i].delta_net.kernel < 1 || plan->ops[i].delta_net.kernel > XN_CPU_MAX_TAPS))
+            return xn_fail(err, XN_ERR_UNSUPPORTED, "delta net with a convolution of %u taps, 1 to %d expected",
+                           plan->ops[i].delta_net.kernel, XN_CPU_MAX_TAPS);
     struct xn_executor *e = xn_alloc_zero(1, sizeof *e);
     if (!e) return xn_fail(err, XN_ERR_NOMEM, "no memory for an executor");
     e->device = device;
@@ -221,6 +244,7 @@ xn_cpu_op *const xn_cpu_ops[XN_OP_KINDS] = {
     [XN_OP_EMBED] = xn_cpu_op_embed,
     [XN_OP_PROJECT] = xn_cpu_op_project,
     [XN_OP_ATTEND] = xn_cpu_op_attend,
+    [XN_OP_DELTA_NET] = xn_cpu_op_delta_net,
     [XN_OP_PROJECT_ADD] = xn_cpu_op_project_add,
     [XN_OP_GATE] = xn_cpu_op_gate,
     [XN_OP_ROUTE] = xn_cpu_op_route,

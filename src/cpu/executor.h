@@ -18,11 +18,12 @@ struct xn_cpu_device {
 struct xn_cpu_device *xn_cpu_device_of(struct xn_device *device);
 
 enum {
-    XN_CPU_BLOCK = 96,  // the most rows of weights in a block of work; a multiple of every gemm's rows
-    XN_CPU_DEPTH = 256, // columns of a decoded tile: a multiple of every format's block
-    XN_CPU_PANEL = 32,  // rows of activations side by side in a panel: a multiple of XN_CPU_PAD
-    XN_CPU_CHUNK = 64,  // positions that attention and the delta net take at once: a multiple of XN_CPU_PAD
-    XN_CPU_QUERIES = 64 // query heads (times rows) that attention takes at once
+    XN_CPU_BLOCK = 96,    // the most rows of weights in a block of work; a multiple of every gemm's rows
+    XN_CPU_DEPTH = 256,   // columns of a decoded tile: a multiple of every format's block
+    XN_CPU_PANEL = 32,    // rows of activations side by side in a panel: a multiple of XN_CPU_PAD
+    XN_CPU_CHUNK = 64,    // positions that attention and the delta net take at once: a multiple of XN_CPU_PAD
+    XN_CPU_MAX_TAPS = 64, // of a delta net's convolution
+    XN_CPU_QUERIES = 64   // query heads (times rows) that attention takes at once
 };
 
 // What belongs to one thread.
@@ -96,6 +97,9 @@ size_t xn_cpu_attend_work(const struct xn_op_attend *attend);
 // Floats of partial results that attention in a batch of at most `rows` rows wants.
 size_t xn_cpu_attend_partial(const struct xn_op_attend *attend, uint32_t rows, uint32_t threads);
 size_t xn_cpu_delta_net_work(const struct xn_op_delta_net *delta);
+uint32_t xn_cpu_delta_net_channels(const struct xn_op_delta_net *delta);
+// The convolution's taps as [tap][channel].
+void xn_cpu_delta_net_taps(const struct xn_op_delta_net *delta, float *taps);
 
 // The share [*begin, *end) of n things that falls to a thread.
 static inline void xn_cpu_share(uint32_t n, uint32_t thread, uint32_t threads, uint32_t *begin, uint32_t *end) {
