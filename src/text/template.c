@@ -11,7 +11,7 @@
 enum { MOST_SOURCE = 8 << 20 };
 
 static const struct xn_template_limits defaults = {
-    .steps = 20u * 1000 * 1000, .depth = 1500, .memory = (size_t)256 << 20, .output = (size_t)64 << 20};
+    .steps = 10u * 1000 * 1000, .depth = 1500, .memory = (size_t)256 << 20, .output = (size_t)64 << 20};
 
 // Numbers are read and written with a decimal point whatever the locale of the process.
 static locale_t use_c_locale(locale_t *before) {

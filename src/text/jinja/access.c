@@ -148,11 +148,13 @@ static struct jv slice_string(struct jinja *j, struct jstr *s, int64_t start, in
 struct jv xn_jinja_slice(struct jinja *j, struct jv v, struct jv start, struct jv stop, struct jv step) {
     if (v.type == J_UNDEFINED) return xn_jinja_undefined_error(j, v);
     struct jv parts[] = {start, stop, step};
-    bool indices = true;
+    if (!is_sequence(v)) {
+        if (v.type == J_DICT) return xn_jinja_fail(j, "unhashable type: 'slice'");
+        return xn_jinja_fail(j, "'%s' object is not subscriptable", xn_jinja_type_name(v));
+    }
     for (int i = 0; i < 3; i++)
-        indices &= parts[i].type == J_NONE || parts[i].type == J_INT || parts[i].type == J_BOOL;
-    if (!is_sequence(v) || !indices)
-        return xn_jinja_undefined_hint(j, "%s object has no element slice(...)", xn_jinja_type_name(v));
+        if (parts[i].type != J_NONE && parts[i].type != J_INT && parts[i].type != J_BOOL)
+            return xn_jinja_fail(j, "slice indices must be integers or None or have an __index__ method");
     int64_t n, by = step.type == J_NONE ? 1 : step.type == J_BOOL ? step.b : step.i;
     if (by == 0) return xn_jinja_fail(j, "slice step cannot be zero");
     if (by == INT64_MIN) by++;

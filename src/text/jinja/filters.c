@@ -188,12 +188,11 @@ FILTER(do_first) {
 }
 
 static bool reversible(struct jv v) {
-    return xn_jinja_is_iterable(v) && v.type != J_GENERATOR && v.type != J_UNDEFINED && v.type != J_LOOP;
+    return xn_jinja_is_iterable(v) && v.type != J_GENERATOR && v.type != J_LOOP;
 }
 
 FILTER(do_last) {
     (void)call;
-    if (v.type == J_UNDEFINED) return xn_jinja_undefined_error(j, v);
     if (!reversible(v)) return xn_jinja_fail(j, "'%s' object is not reversible", xn_jinja_type_name(v));
     struct jlist *items = xn_jinja_iterate(j, v);
     if (!items) return j_error;
@@ -239,9 +238,13 @@ FILTER(do_reverse) {
     if (v.type == J_STRING) return xn_jinja_markup(j, xn_jinja_slice(j, v, j_none, j_none, j_int(-1)), v.s->markup);
     if (!xn_jinja_is_iterable(v)) return xn_jinja_fail(j, "argument must be iterable");
     bool list = !reversible(v);
-    static const char *const names[] = {[J_LIST] = "list_reverseiterator",     [J_TUPLE] = "reversed",
-                                        [J_DICT] = "dict_reversekeyiterator",  [J_RANGE] = "range_iterator",
-                                        [J_KEYS] = "dict_reversekeyiterator",  [J_VALUES] = "dict_reversevalueiterator",
+    static const char *const names[] = {[J_UNDEFINED] = "reversed",
+                                        [J_LIST] = "list_reverseiterator",
+                                        [J_TUPLE] = "reversed",
+                                        [J_DICT] = "dict_reversekeyiterator",
+                                        [J_RANGE] = "range_iterator",
+                                        [J_KEYS] = "dict_reversekeyiterator",
+                                        [J_VALUES] = "dict_reversevalueiterator",
                                         [J_ITEMS] = "dict_reverseitemiterator"};
     struct jlist *items = xn_jinja_iterate(j, v), *out = xn_jinja_list(j, list ? J_LIST : J_GENERATOR);
     for (size_t i = items ? items->n : 0; i-- > 0;)

@@ -40,6 +40,7 @@ static void put_number(struct jinja *j, struct jstr *b, const struct spec *s, bo
         if (s->group && i && i < whole && (whole - i) % 3 == 0) text[o++] = s->group;
         text[o++] = digits[i];
     }
+    text[o] = 0;
     char align = s->align ? s->align : '>';
     bool zeros = s->zero && !s->align;
     if (!zeros && align != '=') {
@@ -51,7 +52,15 @@ static void put_number(struct jinja *j, struct jstr *b, const struct spec *s, bo
         return;
     }
     xn_jinja_puts(j, b, head);
-    xn_jinja_put_fill(j, b, zeros ? '0' : s->fill, s->width - (int64_t)(strlen(head) + o));
+    int64_t room = s->width - (int64_t)(strlen(head) + o);
+    if (zeros && s->group && room > 0) { // the zeros are grouped as the digits are
+        int64_t have = (int64_t)strcspn(text, ".e%"), at = room + have;
+        if (at % 4 == 0) at++; // a separator needs a digit before it
+        for (; at > have && !j->failed; at--)
+            xn_jinja_put(j, b, at % 4 == 0 ? &s->group : "0", 1);
+    } else {
+        xn_jinja_put_fill(j, b, zeros ? '0' : s->fill, room);
+    }
     xn_jinja_put(j, b, text, o);
 }
 
@@ -93,7 +102,10 @@ static void put_float(struct jinja *j, struct jstr *b, const struct spec *s, dou
         if (!strpbrk(digits, ".e")) strcat(digits, ".0");
     } else {
         char format[8];
-        snprintf(format, sizeof format, "%%%s.*%c", s->alternate ? "#" : "", s->type == '%' ? 'f' : s->type);
+        snprintf(format, sizeof format, "%%%s.*%c", s->alternate ? "#" : "",
+                 s->type == '%'   ? 'f'
+                 : s->type == 'n' ? 'g'
+                                  : s->type);
         // The format is one of %.*e %.*f %.*g in either case, with or without '#'.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
@@ -196,6 +208,7 @@ static void percent_number(struct jinja *j, struct jstr *b, struct spec *s, stru
 
 // One directive, from after its '%'; where it ends.
 static const char *percent_one(struct jinja *j, struct jstr *b, struct percent *args, const char *p, const char *end) {
+    const char *start = p;
     struct spec s = {.fill = ' ', .precision = -1};
     struct jv keyed = j_absent;
     if (p < end && *p == '(') {
@@ -242,7 +255,7 @@ static const char *percent_one(struct jinja *j, struct jstr *b, struct percent *
     if (p < end && (*p == 'h' || *p == 'l' || *p == 'L')) p++;
     if (p >= end) return xn_jinja_fail(j, "incomplete format"), end;
     s.type = *p++;
-    if (s.type == '%') return xn_jinja_put(j, b, "%", 1), p;
+    if (s.type == '%' && p == start + 1) return xn_jinja_put(j, b, "%", 1), p;
     if (!s.type || !strchr("diuoxXeEfFgGcrsa", s.type))
         return xn_jinja_fail(j, "unsupported format character U+%04X", (unsigned)(unsigned char)s.type), end;
     struct jv v = keyed.type == J_ABSENT ? next_argument(j, args) : keyed;
@@ -281,11 +294,13 @@ struct jv xn_jinja_percent(struct jinja *j, struct jv format, struct jv args) {
 static bool parse_spec(struct jinja *j, const char *p, const char *end, struct spec *s) {
     *s = (struct spec){.fill = ' ', .precision = -1};
     const char *after = p;
+    bool filled = false;
     if (p < end) xn_jinja_next(&after);
     if (after < end && strchr("<>^=", *after)) {
         const char *fill = p;
         s->fill = xn_jinja_next(&fill);
         s->align = *after;
+        filled = true;
         p = after + 1;
     } else if (p < end && strchr("<>^=", *p)) {
         s->align = *p++;
@@ -297,8 +312,8 @@ static bool parse_spec(struct jinja *j, const char *p, const char *end, struct s
     }
     if (p < end && *p == '0') {
         p++;
-        s->zero = true;
-        if (!s->align) s->fill = '0';
+        s->zero = !s->align;
+        if (!filled) s->fill = '0';
     }
     p = number(j, p, end, &s->width);
     if (p < end && (*p == ',' || *p == '_')) s->group = *p++;
@@ -333,9 +348,12 @@ static void format_value(struct jinja *j, struct jstr *b, struct jv v, const cha
         xn_jinja_fail(j, "unsupported format string passed to %s.__format__", xn_jinja_type_name(v));
     } else if (s.precision > MOST_PRECISION) {
         xn_jinja_fail(j, "precision too large");
-    } else if ((s.type && strchr("eEfFgG%", s.type)) || (v.type == J_FLOAT && !s.type)) {
+    } else if ((s.type && strchr("eEfFgG%", s.type)) || (v.type == J_FLOAT && s.type == 'n') ||
+               (v.type == J_FLOAT && !s.type)) {
         put_float(j, b, &s, v.type == J_FLOAT ? v.f : v.type == J_INT ? (double)v.i : v.b);
-    } else if (v.type != J_FLOAT && (!s.type || strchr("bdoxX", s.type)) && s.precision < 0) {
+    } else if (v.type == J_INT && s.type == 'c' && s.precision < 0 && !s.sign) {
+        percent_char(j, b, &s, v);
+    } else if (v.type != J_FLOAT && (!s.type || strchr("bdnoxX", s.type)) && s.precision < 0) {
         put_int(j, b, &s, v.type == J_INT ? v.i : v.b, s.alternate);
     } else {
         xn_jinja_fail(j, "Invalid format specifier for object of type '%s'", xn_jinja_type_name(v));
@@ -394,7 +412,6 @@ static struct jv field_value(struct jinja *j, struct fields *f, const char *p, c
         } else {
             v = xn_jinja_getattr(j, v, name);
         }
-        if (v.type == J_UNDEFINED) return xn_jinja_undefined_error(j, v);
     }
     return j->failed ? j_error : v;
 }

@@ -139,7 +139,7 @@ struct jv xn_jinja_loop_over(struct jinja *j, const struct jnode *n, struct jv i
     struct jscope *outside = j->scope;
     enum jflow flow = J_NEXT;
     bool any = false;
-    for (size_t i = 0; flow != J_BREAK && !j->failed && item_at(j, loop, i); i++) {
+    for (size_t i = 0; flow != J_BREAK && xn_jinja_step(j, 1) && item_at(j, loop, i); i++) {
         any = true;
         loop->index0 = (int64_t)i;
         j->scope = xn_jinja_scope(j, outside); // a macro may keep it, so each turn has its own

@@ -63,7 +63,7 @@ static bool count_bytes(struct jinja *j, struct jo *o, size_t more) {
 }
 
 void *xn_jinja_new(struct jinja *j, enum jtype type, size_t size) {
-    if (j->failed) return NULL;
+    if (!xn_jinja_step(j, 1)) return NULL;
     struct jo *o = xn_alloc_zero(1, size);
     if (!o) {
         xn_jinja_no_memory(j);
