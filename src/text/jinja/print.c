@@ -1,4 +1,4 @@
-// Values as Python prints them: str, repr, and pprint.
+// Values as Python prints them: str and repr, and text escaped for HTML.
 #include "text/jinja/ast.h"
 #include "text/jinja/unicode.h"
 

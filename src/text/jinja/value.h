@@ -296,8 +296,7 @@ void xn_jinja_put_value(struct jinja *j, struct jstr *b, struct jv v);   // Pyth
 void xn_jinja_put_escaped(struct jinja *j, struct jstr *b, struct jv v); // for HTML, unless it is markup
 struct jv xn_jinja_str(struct jinja *j, struct jv v);                    // soft_str: a string stays what it is
 struct jv xn_jinja_repr(struct jinja *j, struct jv v);
-struct jv xn_jinja_escape(struct jinja *j, struct jv v); // markup
-struct jv xn_jinja_pprint(struct jinja *j, struct jv v);
+struct jv xn_jinja_escape(struct jinja *j, struct jv v);                          // markup
 struct jv xn_jinja_percent(struct jinja *j, struct jv format, struct jv args);    // format % args
 struct jv xn_jinja_format(struct jinja *j, struct jv format, struct jcall *call); // str.format
 jfunction xn_jinja_tojson;                                                        // a row of the filters
