@@ -240,8 +240,8 @@ static int merge_by_heap(struct xn_encoder *e, const char *piece, size_t n) {
 
 // ---- pieces
 
-// The length of SentencePiece's symbol at the start of n > 0 bytes: what its first byte announces, also where the text
-// is no UTF-8.
+// The length of a SentencePiece vocabulary's symbol at the start of n > 0 bytes: what its first byte announces, also
+// where the text is no UTF-8.
 static size_t announced_length(const char *s, size_t n) {
     size_t length = (uint8_t)*s < 0xc0 ? 1 : (uint8_t)*s < 0xe0 ? 2 : (uint8_t)*s < 0xf0 ? 3 : 4;
     return length < n ? length : n;
@@ -263,8 +263,7 @@ static int first_symbols(struct xn_encoder *e, const char *piece, size_t size, s
                 s[n++] = (struct xn_symbol){.start = (uint32_t)i, .size = 1, .id = id >= 0 ? id : m->unk};
             continue;
         }
-        length = m->kind == XN_MODEL_SENTENCEPIECE ? announced_length(piece + i, size - i)
-                                                   : xn_utf8_step(piece + i, size - i);
+        length = m->byte_fallback ? announced_length(piece + i, size - i) : xn_utf8_step(piece + i, size - i);
         struct xn_symbol symbol = {.start = (uint32_t)i, .size = (uint32_t)length};
         bool first = i == 0, last = i + length == size;
         if ((m->subword_prefix && !first) || (m->word_suffix && last)) {

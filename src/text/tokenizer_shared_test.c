@@ -17,27 +17,69 @@
 
 static char folder[] = "/tmp/xenon-tokenizer-test-XXXXXX";
 
+#define BYTE_LEVEL(regex)                                                                                              \
+    "{\"type\":\"ByteLevel\",\"add_prefix_space\":false,\"trim_offsets\":true,\"use_regex\":" regex "}"
+#define SPLIT(regex)                                                                                                   \
+    "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" regex "\"},\"behavior\":\"Isolated\",\"invert\":false}"
+#define DIGITS(individual) "{\"type\":\"Digits\",\"individual_digits\":" individual "}"
+#define BYTE_BPE(steps)                                                                                                \
+    "{\"pre_tokenizer\":{\"type\":\"Sequence\",\"pretokenizers\":[" steps "]},\"decoder\":{\"type\":\"ByteLevel\"},"   \
+    "\"model\":{\"type\":\"BPE\"}}"
+#define LLAMA                                                                                                          \
+    "{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Prepend\",\"prepend\":\"\xe2\x96\x81\"},"     \
+    "{\"type\":\"Replace\",\"pattern\":{\"String\":\" "                                                                \
+    "\"},\"content\":\"\xe2\x96\x81\"}]},\"decoder\":{\"type\":\"Sequence\","                                          \
+    "\"decoders\":[{\"type\":\"Replace\",\"pattern\":{\"String\":\"\xe2\x96\x81\"},\"content\":\" "                    \
+    "\"},{\"type\":\"ByteFallback\"},"                                                                                 \
+    "{\"type\":\"Fuse\"},{\"type\":\"Strip\",\"content\":\" \",\"start\":1,\"stop\":0}]},"                             \
+    "\"model\":{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"fuse_unk\":true,\"byte_fallback\":true}}"
+
 static const struct vocabulary {
     const char *name;    // of tokenize/NAME.jsonl
     const char *file;    // below vocab/; NULL: made from Llama 3.2's parts; .xz: unpacked
     const char *vectors; // vocab/gguf/NAME.inp and .out; NULL: none
     bool lossless;       // decoding gives the text back
+    // Converted first: to a tokenizer.json with these stages (the original model's), or to a GGUF of this model and
+    // pre-tokenizer.
+    const char *stages, *model, *pre;
 } vocabularies[] = {
-    {"qwen2_5", "qwen2_5/tokenizer.json", "ggml-vocab-qwen2.gguf", false}, // NFC
-    {"gemma3", "gemma3/tokenizer.json.xz", NULL, false},                   // U+2581 becomes a blank
-    {"llama3.2", NULL, "ggml-vocab-llama-bpe.gguf", true},
-    {"baichuan", "gguf/ggml-vocab-baichuan.gguf", NULL, false},
-    {"bert-bge", "gguf/ggml-vocab-bert-bge.gguf", "ggml-vocab-bert-bge.gguf", false},
-    {"deepseek-coder", "gguf/ggml-vocab-deepseek-coder.gguf", "ggml-vocab-deepseek-coder.gguf", true},
-    {"deepseek-llm", "gguf/ggml-vocab-deepseek-llm.gguf", "ggml-vocab-deepseek-llm.gguf", true},
-    {"falcon", "gguf/ggml-vocab-falcon.gguf", "ggml-vocab-falcon.gguf", false}, // has no tokens for some bytes
-    {"gpt-2", "gguf/ggml-vocab-gpt-2.gguf", "ggml-vocab-gpt-2.gguf", true},
-    {"gpt-neox", "gguf/ggml-vocab-gpt-neox.gguf", NULL, true},
-    {"llama-spm", "gguf/ggml-vocab-llama-spm.gguf", "ggml-vocab-llama-spm.gguf", false},
-    {"mpt", "gguf/ggml-vocab-mpt.gguf", "ggml-vocab-mpt.gguf", true},
-    {"phi-3", "gguf/ggml-vocab-phi-3.gguf", "ggml-vocab-phi-3.gguf", false},
-    {"refact", "gguf/ggml-vocab-refact.gguf", "ggml-vocab-refact.gguf", true},
-    {"starcoder", "gguf/ggml-vocab-starcoder.gguf", "ggml-vocab-starcoder.gguf", true},
+    {"qwen2_5", "qwen2_5/tokenizer.json", "ggml-vocab-qwen2.gguf", false, NULL, NULL, NULL}, // NFC
+    {"gemma3", "gemma3/tokenizer.json.xz", NULL, false, NULL, NULL, NULL},                   // U+2581 becomes a blank
+    {"llama3.2", NULL, "ggml-vocab-llama-bpe.gguf", true, NULL, NULL, NULL},
+    {"baichuan", "gguf/ggml-vocab-baichuan.gguf", NULL, false, NULL, NULL, NULL},
+    {"bert-bge", "gguf/ggml-vocab-bert-bge.gguf", "ggml-vocab-bert-bge.gguf", false, NULL, NULL, NULL},
+    {"deepseek-coder", "gguf/ggml-vocab-deepseek-coder.gguf", "ggml-vocab-deepseek-coder.gguf", true, NULL, NULL, NULL},
+    {"deepseek-llm", "gguf/ggml-vocab-deepseek-llm.gguf", "ggml-vocab-deepseek-llm.gguf", true, NULL, NULL, NULL},
+    {"falcon", "gguf/ggml-vocab-falcon.gguf", "ggml-vocab-falcon.gguf", false, NULL, NULL,
+     NULL}, // has no tokens for some bytes
+    {"gpt-2", "gguf/ggml-vocab-gpt-2.gguf", "ggml-vocab-gpt-2.gguf", true, NULL, NULL, NULL},
+    {"gpt-neox", "gguf/ggml-vocab-gpt-neox.gguf", NULL, true, NULL, NULL, NULL},
+    {"llama-spm", "gguf/ggml-vocab-llama-spm.gguf", "ggml-vocab-llama-spm.gguf", false, NULL, NULL, NULL},
+    {"mpt", "gguf/ggml-vocab-mpt.gguf", "ggml-vocab-mpt.gguf", true, NULL, NULL, NULL},
+    {"phi-3", "gguf/ggml-vocab-phi-3.gguf", "ggml-vocab-phi-3.gguf", false, NULL, NULL, NULL},
+    {"refact", "gguf/ggml-vocab-refact.gguf", "ggml-vocab-refact.gguf", true, NULL, NULL, NULL},
+    {"starcoder", "gguf/ggml-vocab-starcoder.gguf", "ggml-vocab-starcoder.gguf", true, NULL, NULL, NULL},
+    {.name = "qwen2_5", .file = "qwen2_5/tokenizer.json", .model = "gpt2", .pre = "qwen2"},
+    {.name = "llama3.2", .model = "gpt2", .pre = "llama-bpe", .lossless = true},
+    {.name = "gemma3", .file = "gemma3/tokenizer.json.xz", .model = "llama", .pre = "default"},
+    {.name = "gpt-2", .file = "gguf/ggml-vocab-gpt-2.gguf", .stages = BYTE_BPE(BYTE_LEVEL("true"))},
+    {.name = "mpt", .file = "gguf/ggml-vocab-mpt.gguf", .stages = BYTE_BPE(BYTE_LEVEL("true"))},
+    {.name = "starcoder",
+     .file = "gguf/ggml-vocab-starcoder.gguf",
+     .stages = BYTE_BPE(DIGITS("true") "," BYTE_LEVEL("true"))},
+    {.name = "refact",
+     .file = "gguf/ggml-vocab-refact.gguf",
+     .stages = BYTE_BPE(DIGITS("true") "," BYTE_LEVEL("true"))},
+    {.name = "falcon",
+     .file = "gguf/ggml-vocab-falcon.gguf",
+     .stages = BYTE_BPE("{\"type\":\"Punctuation\",\"behavior\":\"Contiguous\"}," BYTE_LEVEL("true") "," DIGITS(
+         "false") "," SPLIT("[0-9][0-9][0-9]"))},
+    {.name = "deepseek-coder",
+     .file = "gguf/ggml-vocab-deepseek-coder.gguf",
+     .stages = BYTE_BPE(SPLIT("[\\r\\n]") "," SPLIT("\\\\s?\\\\p{L}+") "," SPLIT("\\\\s?\\\\p{P}+") "," SPLIT(
+         "[\\u4e00-\\u9fa5\\u0800-\\u4e00\\uac00-\\ud7ff]+") "," DIGITS("true") "," BYTE_LEVEL("false"))},
+    {.name = "llama-spm", .file = "gguf/ggml-vocab-llama-spm.gguf", .stages = LLAMA},
+    {.name = "baichuan", .file = "gguf/ggml-vocab-baichuan.gguf", .stages = LLAMA},
 };
 enum { N_VOCABULARIES = sizeof vocabularies / sizeof *vocabularies };
 
@@ -103,11 +145,170 @@ static char *locate(const struct vocabulary *v) {
     return unpacked;
 }
 
+// ---- the same vocabularies in the other container
+
+static const char *type_names[] = {"normal", "unknown", "control", "user", "unused", "byte"}; // GGUF's types 1 to 6
+
+static json_t *added_token(size_t id, const char *content, bool special) {
+    return json_pack("{s:I,s:s,s:b,s:b,s:b,s:b,s:b}", "id", (json_int_t)id, "content", content, "special", special,
+                     "lstrip", 0, "rstrip", 0, "single_word", 0, "normalized", 0);
+}
+
+struct merge {
+    struct xn_str left, right;
+    double score;
+    int64_t ids[2];
+};
+
+static int by_score(const void *a, const void *b) {
+    const struct merge *x = a, *y = b;
+    if (x->score != y->score) return x->score > y->score ? -1 : 1;
+    for (int i = 0; i < 2; i++)
+        if (x->ids[i] != y->ids[i]) return x->ids[i] < y->ids[i] ? -1 : 1;
+    return 0;
+}
+
+// The merges that a SentencePiece vocabulary implies: every way to join two tokens to one, the best score first.
+static json_t *implied_merges(const struct xn_gguf_value *tokens, const struct xn_gguf_value *scores,
+                              const json_t *vocab) {
+    struct merge *list = NULL;
+    size_t n = 0, capacity = 0;
+    for (uint64_t id = 0; id < tokens->n; id++)
+        for (size_t cut = 1; cut < tokens->strings[id].size; cut++) {
+            struct xn_str whole = tokens->strings[id];
+            struct merge m = {{whole.data, cut}, {whole.data + cut, whole.size - cut}, 0, {0, 0}};
+            const json_t *l = json_object_getn(vocab, m.left.data, cut),
+                         *r = json_object_getn(vocab, m.right.data, m.right.size);
+            if (!l || !r) continue;
+            xn_gguf_float(scores, id, &m.score);
+            m.ids[0] = json_integer_value(l);
+            m.ids[1] = json_integer_value(r);
+            assert_int_equal(XN_GROW(list, capacity, n + 1), 0);
+            list[n++] = m;
+        }
+    qsort(list, n, sizeof *list, by_score);
+    json_t *merges = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(
+            merges, json_pack("[s%,s%]", list[i].left.data, list[i].left.size, list[i].right.data, list[i].right.size));
+    free(list);
+    return merges;
+}
+
+// A GGUF's vocabulary as a tokenizer.json with the given stages.
+static char *to_json(const char *gguf_path, const char *stages) {
+    struct xn_error err;
+    struct xn_gguf *gguf;
+    if (xn_gguf_open(gguf_path, &gguf, &err) != XN_OK) fail_msg("%s", err.message);
+    const struct xn_gguf_value *tokens = xn_gguf_find(gguf, "tokenizer.ggml.tokens"),
+                               *types = xn_gguf_find(gguf, "tokenizer.ggml.token_type"),
+                               *merges = xn_gguf_find(gguf, "tokenizer.ggml.merges"),
+                               *scores = xn_gguf_find(gguf, "tokenizer.ggml.scores");
+    json_t *root = json_loads(stages, 0, NULL), *added = json_array(), *vocab = json_object(), *list;
+    assert_non_null(root);
+    for (uint64_t id = 0; id < tokens->n; id++) {
+        int64_t type = 1;
+        char *text = xn_strndup(tokens->strings[id].data, tokens->strings[id].size);
+        xn_gguf_int(types, id, &type);
+        const char *name = type_names[type - 1];
+        json_object_set_new(vocab, text, json_integer((json_int_t)id));
+        if (strcmp(name, "control") == 0 || strcmp(name, "unknown") == 0)
+            json_array_append_new(added, added_token(id, text, true));
+        if (strcmp(name, "user") == 0) json_array_append_new(added, added_token(id, text, false));
+        free(text);
+    }
+    if (merges) {
+        list = json_array();
+        for (uint64_t i = 0; i < merges->n; i++)
+            json_array_append_new(list, json_stringn(merges->strings[i].data, merges->strings[i].size));
+    } else {
+        list = implied_merges(tokens, scores, vocab);
+    }
+    json_t *model = json_object_get(root, "model");
+    json_object_set_new(model, "vocab", vocab);
+    json_object_set_new(model, "merges", list);
+    json_object_set_new(root, "added_tokens", added);
+    char *path = xn_path_join(folder, "converted.json");
+    assert_int_equal(json_dump_file(root, path, 0), 0);
+    json_decref(root);
+    xn_gguf_close(gguf);
+    return path;
+}
+
+// A tokenizer.json's vocabulary as a GGUF of this model and pre-tokenizer. With model "llama" the scores are the
+// merges' ranks.
+static char *to_gguf(const char *json_path, const char *model_name, const char *pre) {
+    struct xn_error err;
+    struct xn_gguf_writer *w;
+    json_t *root = json_load_file(json_path, JSON_ALLOW_NUL, NULL), *model = json_object_get(root, "model"), *entry;
+    json_t *vocab = json_object_get(model, "vocab"), *merges = json_object_get(model, "merges");
+    size_t n = json_object_size(vocab), n_merges = json_array_size(merges), i;
+    const char *key;
+    json_array_foreach(json_object_get(root, "added_tokens"), i, entry) {
+        size_t id = (size_t)json_integer_value(json_object_get(entry, "id"));
+        if (id + 1 > n) n = id + 1;
+    }
+    struct xn_str *tokens = calloc(n, sizeof *tokens), *joined = calloc(n_merges, sizeof *joined);
+    int32_t *types = calloc(n, sizeof *types);
+    float *scores = calloc(n, sizeof *scores);
+    for (i = 0; i < n; i++)
+        types[i] = 1;
+    for (i = 0; i < n; i++)
+        scores[i] = -1e6f;
+    json_object_foreach(vocab, key, entry) {
+        size_t id = (size_t)json_integer_value(entry);
+        unsigned byte;
+        tokens[id] = (struct xn_str){key, strlen(key)};
+        if (strlen(key) == 6 && sscanf(key, "<0x%2x>", &byte) == 1) types[id] = 6;
+    }
+    json_array_foreach(json_object_get(root, "added_tokens"), i, entry) {
+        size_t id = (size_t)json_integer_value(json_object_get(entry, "id"));
+        const char *content = json_string_value(json_object_get(entry, "content"));
+        tokens[id] = (struct xn_str){content, strlen(content)};
+        types[id] = json_is_true(json_object_get(entry, "special")) ? 3 : 4;
+    }
+    json_array_foreach(merges, i, entry) {
+        const char *l = json_string_value(json_is_array(entry) ? json_array_get(entry, 0) : entry);
+        const char *r = json_is_array(entry) ? json_string_value(json_array_get(entry, 1)) : NULL;
+        char *line = r ? xn_format("%s %s", l, r) : xn_strdup(l), *whole = r ? xn_format("%s%s", l, r) : xn_strdup("");
+        joined[i] = (struct xn_str){line, strlen(line)};
+        const json_t *id = json_object_get(vocab, whole);
+        if (id && scores[json_integer_value(id)] == -1e6f) scores[json_integer_value(id)] = -(float)i;
+        free(whole);
+    }
+    char *path = xn_path_join(folder, "converted.gguf");
+    bool llama = strcmp(model_name, "llama") == 0;
+    assert_int_equal(xn_gguf_writer_new(&w, &err), XN_OK);
+    xn_gguf_add_string(w, "tokenizer.ggml.model", model_name, &err);
+    xn_gguf_add_string(w, "tokenizer.ggml.pre", pre, &err);
+    xn_gguf_add_bool(w, "tokenizer.ggml.add_space_prefix", false, &err);
+    xn_gguf_add_strings(w, "tokenizer.ggml.tokens", tokens, n, &err);
+    xn_gguf_add_array(w, "tokenizer.ggml.token_type", XN_GGUF_I32, types, n, &err);
+    if (llama)
+        xn_gguf_add_array(w, "tokenizer.ggml.scores", XN_GGUF_F32, scores, n, &err);
+    else
+        xn_gguf_add_strings(w, "tokenizer.ggml.merges", joined, n_merges, &err);
+    if (xn_gguf_write(w, path, NULL, &err) != XN_OK) fail_msg("%s", err.message);
+    xn_gguf_writer_free(w);
+    for (i = 0; i < n_merges; i++)
+        free((char *)joined[i].data);
+    free(tokens);
+    free(joined);
+    free(types);
+    free(scores);
+    json_decref(root);
+    return path;
+}
+
 static struct xn_tokenizer *open_tokenizer(const struct vocabulary *v) {
     struct xn_error err;
     struct xn_tokenizer *t = NULL;
     char *path = locate(v);
     if (!path) return NULL;
+    char *original = path;
+    if (v->stages) path = to_json(original, v->stages);
+    if (v->model) path = to_gguf(original, v->model, v->pre);
+    if (path != original) free(original);
     if (strstr(path, ".gguf")) {
         struct xn_gguf *gguf;
         if (xn_gguf_open(path, &gguf, &err) != XN_OK || xn_tokenizer_from_gguf(gguf, &t, &err) != XN_OK)
@@ -166,6 +367,10 @@ static void decodes(const struct vocabulary *v, const struct xn_tokenizer *t, co
     free(out.data);
 }
 
+static const char *container(const struct vocabulary *v) {
+    return v->stages ? " (as tokenizer.json)" : v->model ? " (as GGUF)" : "";
+}
+
 static int check_cases(const struct vocabulary *v, const struct xn_tokenizer *t) {
     struct xn_error err;
     char *path = shared("tokenize/", v->name, ".jsonl"), *data = NULL;
@@ -200,7 +405,7 @@ static int check_cases(const struct vocabulary *v, const struct xn_tokenizer *t)
         json_decref(j);
     }
     free(data);
-    print_message("%s: %d of %d cases\n", v->name, n - wrong, n);
+    print_message("%s%s: %d of %d cases\n", v->name, container(v), n - wrong, n);
     return wrong;
 }
 

@@ -781,6 +781,32 @@ static void wrong_gguf_are_errors(void **state) {
     xn_tokenizer_free(t);
 }
 
+static void a_folder_names_more_ends(void **state) {
+    (void)state;
+    struct xn_error err;
+    struct xn_tokenizer *t;
+    struct xn_source source = {.path = folder};
+    assert_int_equal(xn_tokenizer_from_source(&source, &t, &err), XN_ERR_FORMAT);
+    assert_non_null(strstr(err.message, "tokenizer.json"));
+    source.tokenizer_path = xn_path_join(folder, "tokenizer.json");
+    FILE *f = fopen(source.tokenizer_path, "w");
+    assert_non_null(f);
+    fputs(BPE("", "\"a\":0,\"b\":1,\"c\":2,\"d\":3,\"e\":4", ""), f);
+    fclose(f);
+    source.tokenizer_config = json_pack("{s:s}", "eos_token", "a");
+    source.generation_config = json_pack("{s:[i,i]}", "eos_token_id", 1, 999);
+    source.config = json_pack("{s:i,s:{s:i}}", "eos_token_id", 2, "text_config", "eos_token_id", 3);
+    if (xn_tokenizer_from_source(&source, &t, &err) != XN_OK) fail_msg("%s", err.message);
+    for (int32_t id = 0; id < 5; id++)
+        assert_int_equal(xn_token_ends(t, id), id < 4);
+    xn_tokenizer_free(t);
+    json_decref(source.tokenizer_config);
+    json_decref(source.generation_config);
+    json_decref(source.config);
+    unlink(source.tokenizer_path);
+    free(source.tokenizer_path);
+}
+
 int main(void) {
     if (!mkdtemp(folder)) return 1;
     const struct CMUnitTest tests[] = {
@@ -800,6 +826,7 @@ int main(void) {
         cmocka_unit_test(gguf_byte_level_bpe),
         cmocka_unit_test(gguf_unigram_and_wordpiece),
         cmocka_unit_test(wrong_gguf_are_errors),
+        cmocka_unit_test(a_folder_names_more_ends),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rmdir(folder);
