@@ -41,6 +41,7 @@ static size_t begun(const struct xn_stops *s) {
 
 // Passes on the first n held bytes.
 static int pass(struct xn_stops *s, size_t n, struct xn_text *out, struct xn_error *err) {
+    if (n == 0) return XN_OK; // nothing may ever have been held
     XN_TRY(xn_text_put(out, s->held.data, n, err));
     memmove(s->held.data, s->held.data + n, s->held.size - n);
     s->held.size -= n;
