@@ -175,6 +175,18 @@ def test_interrupt_while_it_is_typed_again(home):
     assert t.exit_status() == 0
 
 
+def test_interrupt_of_a_single_answer(home):
+    for seed in range(10):  # a random model may end its answer before the signal comes
+        t = Terminal(home, "Hello", "--device", "reference", "-c", "4096", "--seed", str(seed))
+        t.expect(rb"[^\r\n]{4}")
+        t.send(CTRL_C)
+        status = t.exit_status()
+        if status == 130:
+            return
+        assert status == 0, f"exit status {status}"
+    raise AssertionError("no answer was stopped by Ctrl-C")
+
+
 def test_context_full(home):
     t = Terminal(home, "-c", "64", "-q", "--temp", "0")
     t.expect(PROMPT)
