@@ -70,10 +70,9 @@ static const struct xn_gguf_pretokenizer table[] = {
     {"falcon", 0, {"[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT2, "[0-9][0-9][0-9]"}},
     {"starcoder refact command-r smollm codeshell exaone minerva-7b mellum2", 0, {"\\p{N}", GPT2}},
     {"gpt-2 phi-2 jina-es jina-de gigachat jina-v2-es jina-v2-de a.x-4.0 mellum modern-bert mpt olmo jais trillion "
-     "granite-docling exaone4",
+     "granite-docling exaone4 jina-v1-en jina-v2-code roberta-bpe",
      0,
      {GPT2}},
-    {"jina-v1-en jina-v2-code roberta-bpe", XN_PRE_ADD_SEP, {GPT2}},
     {"jais-2",
      0,
      {CONTRACTION "|" WORD "|\\p{N}{1,3}|" OTHERS

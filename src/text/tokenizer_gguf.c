@@ -280,8 +280,7 @@ static int read_special(struct reader *r) {
     int32_t sep = token_id(r, KEY("seperator_token_id"), token_id(r, KEY("separator_token_id"), m->sep));
     if (flag(r, KEY("add_bos_token"), m->add_bos || pre & XN_PRE_ADD_BOS) && t->bos >= 0)
         t->before[t->n_before++] = t->bos;
-    if (flag(r, KEY("add_sep_token"), m->add_sep || pre & XN_PRE_ADD_SEP) && sep >= 0 &&
-        (m->kind == XN_MODEL_WORDPIECE || pre & XN_PRE_ADD_SEP))
+    if (m->kind == XN_MODEL_WORDPIECE && flag(r, KEY("add_sep_token"), m->add_sep) && sep >= 0)
         t->after[t->n_after++] = sep;
     if (flag(r, KEY("add_eos_token"), m->add_eos) && t->eos >= 0 && !t->n_after) t->after[t->n_after++] = t->eos;
     xn_gguf_special_tokens(t);

@@ -174,7 +174,6 @@ int xn_pretokenize(const struct xn_pretokenize_run *run, size_t step, const char
 enum {
     XN_PRE_IGNORE_MERGES = 1,
     XN_PRE_ADD_BOS = 2,
-    XN_PRE_ADD_SEP = 4,
     XN_PRE_NO_BOS = 8,
     XN_PRE_SPACES = 16,     // blanks become U+2581 first
     XN_PRE_CHARACTERS = 32, // symbols are characters, not bytes
