@@ -1,7 +1,7 @@
 // What the builder refuses, on models of a few values: every tensor in turn missing and misshapen, and configurations
 // that lie.
 #include "model/recipe.h"
-#include "model/tiny_model.h"
+#include "tiny_model.h"
 
 #include <math.h>
 #include <setjmp.h>

@@ -1,7 +1,7 @@
 // Every family of ../shared/models reads, with the fields that its configuration says; where there is a GGUF file of
 // the same weights, it gives the same recipe. And what a GGUF's metadata may get wrong.
 #include "model/recipe.h"
-#include "model/tiny_model.h"
+#include "tiny_model.h"
 
 #include <math.h>
 #include <setjmp.h>

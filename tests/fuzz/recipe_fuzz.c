@@ -1,7 +1,7 @@
 // Reading a recipe: a configuration of the input's making over a fixed small list of tensors.
 // Nothing may crash, leak, or come back half built.
 #include "model/families/families.h"
-#include "model/tiny_model.h"
+#include "tiny_model.h"
 
 #include <stdlib.h>
 
