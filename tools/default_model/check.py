@@ -117,13 +117,13 @@ class Model:
             k, v = (np.concatenate(pair) for pair in zip(self.cache[layer], (k, v)))
         self.cache[layer] = (k, v)
         shared = self.heads // self.kv_heads
-        keys, values = (np.repeat(x, shared, axis=1) for x in (k, v))
-        scores = np.einsum("qhd,khd->hqk", q, keys) / math.sqrt(self.size)
+        keys, values = (np.repeat(x, shared, axis=1).transpose(1, 0, 2) for x in (k, v))
+        scores = q.transpose(1, 0, 2) @ keys.transpose(0, 2, 1) / np.float32(math.sqrt(self.size))
         late = np.arange(len(k))[None, :] > self.position + np.arange(count)[:, None]
         scores = np.where(late, -np.inf, scores)
         scores = np.exp(scores - scores.max(-1, keepdims=True))
         scores /= scores.sum(-1, keepdims=True)
-        return np.einsum("hqk,khd->qhd", scores, values).reshape(count, -1)
+        return (scores @ values).transpose(1, 0, 2).reshape(count, -1)
 
     def forward(self, ids: list[int]) -> np.ndarray:
         """Logits after each of the given tokens, which continue the text so far."""
