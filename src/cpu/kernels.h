@@ -12,12 +12,17 @@
 enum {
     XN_CPU_PAD = 16,         // widths of panels and scratch rows are multiples of it
     XN_CPU_SUPER = 256,      // values that an integer kernel takes at once
+    XN_CPU_LANES = 16,       // dwords of a vector of integers
     XN_CPU_STREAM_ROWS = 16, // rows of activations up to which products stream the weights
 };
 
-// A row of activations as integers: value i is scale[i / 16] * q[i] (two neighbouring scales are equal: a block is 32
-// values), sum[j] is scale[j] times the sum of its 16 integers. |q| <= 127. All three are padded with zeros to a
-// multiple of XN_CPU_SUPER values.
+// A row of activations as integers: value i is the scale of its group of 16 times its integer; a group's sum is its
+// scale times the sum of its integers (two neighbouring groups have one scale: a block is 32 values). |q| <= 127. All
+// three are padded with zeros to a multiple of XN_CPU_SUPER values.
+//
+// Within 256 values the levels below AVX512 keep the order of the values. From there on the integers stand in the lanes
+// of XN_CPU_LANES dwords: dword j of group 4 b + g is dword 16 j + 4 g + b, and scale and sum of that group are number
+// 4 g + b.
 struct xn_cpu_row {
     int8_t *q;
     float *scale, *sum;

@@ -104,6 +104,18 @@ static void decoders_agree_with_the_formats(void **state) {
 
 // --- products ---
 
+// Where a level keeps the integer, and the scale and sum, of value i of a row (kernels.h).
+static size_t integer_at(const struct xn_cpu_kernels *k, size_t i) {
+    if (k->level < XN_CPU_AVX512) return i;
+    size_t group = i / 16 % 16, dword = i / 4 % 4;
+    return i / XN_CPU_SUPER * XN_CPU_SUPER + 4 * (XN_CPU_LANES * dword + 4 * (group % 4) + group / 4) + i % 4;
+}
+static size_t scale_at(const struct xn_cpu_kernels *k, size_t i) {
+    if (k->level < XN_CPU_AVX512) return i / 16;
+    size_t group = i / 16 % 16;
+    return i / XN_CPU_SUPER * XN_CPU_LANES + 4 * (group % 4) + group / 4;
+}
+
 struct product_case {
     uint32_t type, rows, n, k;
     enum fill fill;
@@ -136,7 +148,8 @@ static void product_case(const struct xn_cpu_kernels *kernels, const struct prod
             double want = 0, size = 0, all = 0;
             float largest = 0;
             for (uint32_t j = 0; j < c->k; j++) {
-                double v = integers ? (double)rows[i].scale[j / 16] * rows[i].q[j] : (double)floats[i][j];
+                double v = integers ? (double)rows[i].scale[scale_at(kernels, j)] * rows[i].q[integer_at(kernels, j)]
+                                    : (double)floats[i][j];
                 want += w[j] * v;
                 size += fabs(w[j] * v);
                 all += fabs(v);
@@ -201,18 +214,18 @@ static void quantize_level(const struct xn_cpu_kernels *k) {
             struct xn_cpu_row row = {q.p, d.p, m.p};
             k->quantize(x, n, &row);
             for (uint32_t i = 0; i < padded; i++) {
-                float largest = 0, sum = 0;
+                float largest = 0, sum = 0, value = i < n ? x[i] : 0, scale = row.scale[scale_at(k, i)];
+                int8_t integer = row.q[integer_at(k, i)];
                 for (uint32_t j = i / 32 * 32; j < i / 32 * 32 + 32 && j < n; j++)
                     largest = fabsf(x[j]) > largest ? fabsf(x[j]) : largest;
                 for (uint32_t j = i / 16 * 16; j < i / 16 * 16 + 16; j++)
-                    sum += row.q[j];
-                float value = i < n ? x[i] : 0;
-                CHECK(fabsf(row.scale[i / 16] * row.q[i] - value) <= largest * (0.5001f / 127),
+                    sum += row.q[integer_at(k, j)];
+                CHECK(fabsf(scale * integer - value) <= largest * (0.5001f / 127),
                       "%s n %u fill %d: value %u is %g, not %g", xn_cpu_level_name(k->level), n, fill, i,
-                      (double)(row.scale[i / 16] * row.q[i]), (double)value);
-                CHECK(row.q[i] >= -127, "%s: -128", xn_cpu_level_name(k->level));
-                CHECK(row.sum[i / 16] == row.scale[i / 16] * sum, "%s n %u fill %d: sum %u",
-                      xn_cpu_level_name(k->level), n, fill, i / 16);
+                      (double)(scale * integer), (double)value);
+                CHECK(integer >= -127, "%s: -128", xn_cpu_level_name(k->level));
+                CHECK(row.sum[scale_at(k, i)] == scale * sum, "%s n %u fill %d: sum %u", xn_cpu_level_name(k->level), n,
+                      fill, i / 16);
             }
             CHECK(intact(&q) && intact(&d) && intact(&m), "%s n %u wrote outside", xn_cpu_level_name(k->level), n);
             free(q.base);

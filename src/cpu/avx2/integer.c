@@ -2,7 +2,7 @@
 #include "cpu/avx2/unpack.h"
 #include "cpu/declare.h"
 
-enum { AHEAD = 2048 }; // bytes of weights asked for in advance
+enum { AHEAD = 8192 }; // bytes of weights asked for in advance
 
 // Sums of four products of bytes, eight of them. A signed weight lends its sign to the activation; |both| fit 16 bits
 // twice.

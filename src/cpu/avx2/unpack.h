@@ -232,10 +232,14 @@ INLINE void unpack_q3_k(const uint8_t *p, struct unpacked *u) {
 }
 
 // The twelve bytes of Q4_K and Q5_K: eight scales and eight minima of 6 bits.
-INLINE void unpack_scales_k(const uint8_t *p, struct unpacked *u) {
+INLINE void scale_bytes_k(const uint8_t *p, uint64_t *scales, uint64_t *minima) {
     uint32_t a = load_u32(p + 4), b = load_u32(p + 8), c = load_u32(p + 12);
-    uint64_t scales = (a & 0x3f3f3f3fu) | (uint64_t)((c & 0x0f0f0f0fu) | (a >> 2 & 0x30303030u)) << 32;
-    uint64_t minima = (b & 0x3f3f3f3fu) | (uint64_t)((c >> 4 & 0x0f0f0f0fu) | (b >> 2 & 0x30303030u)) << 32;
+    *scales = (a & 0x3f3f3f3fu) | (uint64_t)((c & 0x0f0f0f0fu) | (a >> 2 & 0x30303030u)) << 32;
+    *minima = (b & 0x3f3f3f3fu) | (uint64_t)((c >> 4 & 0x0f0f0f0fu) | (b >> 2 & 0x30303030u)) << 32;
+}
+INLINE void unpack_scales_k(const uint8_t *p, struct unpacked *u) {
+    uint64_t scales, minima;
+    scale_bytes_k(p, &scales, &minima);
     spread(times(bytes_to_float(_mm_cvtsi64_si128((long long)scales)), load_half(p)), u->scale);
     spread(times(bytes_to_float(_mm_cvtsi64_si128((long long)minima)), load_half(p + 2)), u->minimum);
 }

@@ -5,13 +5,13 @@
 #define HAS_MINIMUM(is_signed) (!(is_signed))
 #define prepare_weights(w, is_signed) ((void)(w))
 
-// Sums of four products of bytes, sixteen of them. A signed weight lends its sign to the activation.
-INLINE __m512i dot_bytes(__m512i w, __m512i x, const bool is_signed) {
+// Adds sums of four products of bytes, sixteen of them. A signed weight lends its sign to the activation.
+INLINE __m512i dot_bytes(__m512i sum, __m512i w, __m512i x, const bool is_signed) {
     if (is_signed) {
         x = _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
         w = _mm512_abs_epi8(w);
     }
-    return _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), _mm512_set1_epi16(1));
+    return _mm512_add_epi32(sum, _mm512_madd_epi16(_mm512_maddubs_epi16(w, x), _mm512_set1_epi16(1)));
 }
 
 #include "cpu/avx512/dot.h"
@@ -30,7 +30,9 @@ INLINE void store_decoded(const struct unpacked *u, const bool is_signed, float 
     }
 }
 
-INLINE void decode_blocks(unpack_fn *unpack, const size_t bytes, const size_t values, const bool is_signed,
+typedef void decode_unpack_fn(const uint8_t *p, struct unpacked *u);
+
+INLINE void decode_blocks(decode_unpack_fn *unpack, const size_t bytes, const size_t values, const bool is_signed,
                           const uint8_t *p, float *out, size_t n) {
     struct unpacked u;
     size_t at = 0;

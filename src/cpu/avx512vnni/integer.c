@@ -14,9 +14,9 @@
         }                                                                                                              \
     } while (0)
 
-INLINE __m512i dot_bytes(__m512i w, __m512i x, const bool is_signed) {
+INLINE __m512i dot_bytes(__m512i sum, __m512i w, __m512i x, const bool is_signed) {
     (void)is_signed;
-    return _mm512_dpbusd_epi32(_mm512_setzero_si512(), w, x);
+    return _mm512_dpbusd_epi32(sum, w, x);
 }
 
 #include "cpu/avx512/dot.h"

@@ -45,9 +45,9 @@ void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *s
 }
 
 uint32_t xn_cpu_block_rows(const struct xn_executor *e, const struct xn_cpu_operand *x, const struct xn_weights *w) {
-    enum { STREAM_BYTES = 48 * 1024, STEP = 12 };
+    enum { STREAM_BYTES = 48 * 1024, ONE_PASS = 8, STEP = 12 };
     uint32_t rows = XN_CPU_BLOCK;
-    if (!x->panel) { // a block that stays in the caches while further rows of x come by
+    if (!x->panel && x->n > ONE_PASS) { // a block that stays in the caches while further rows of x come by
         size_t fit = STREAM_BYTES / (w->row_bytes ? w->row_bytes : 1);
         if (fit < rows) rows = fit < 4 ? 4 : (uint32_t)fit;
     }

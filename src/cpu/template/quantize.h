@@ -28,4 +28,6 @@ void XN_KERNEL(quantize)(const float *x, size_t n, struct xn_cpu_row *out) {
     memset(out->q + n, 0, padded - n);
     memset(out->scale + n / GROUP, 0, (padded - n) / GROUP * sizeof(float));
     memset(out->sum + n / GROUP, 0, (padded - n) / GROUP * sizeof(float));
+    for (size_t i = 0; i < padded; i += XN_CPU_SUPER)
+        order_lanes(out->q + i, out->scale + i / GROUP, out->sum + i / GROUP);
 }

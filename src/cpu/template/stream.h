@@ -4,7 +4,7 @@
 
 #include "cpu/declare.h"
 
-enum { STREAM_AHEAD = 2048 }; // bytes that the reader asks for in advance
+enum { STREAM_AHEAD = 8192 }; // bytes that the reader asks for in advance
 
 static inline vf load_f32(const char *p) {
     return v_load((const float *)(const void *)p);
@@ -31,7 +31,8 @@ static inline __attribute__((always_inline)) void stream_row(stream_load *load, 
             sum[i][u] = v_set1(0);
     uint32_t p = 0;
     for (; p + (uint32_t)unroll * V <= k; p += (uint32_t)unroll * V) {
-        __builtin_prefetch(w + p * size + STREAM_AHEAD);
+        for (size_t line = 0; line < (size_t)unroll * V * size; line += 64)
+            __builtin_prefetch(w + p * size + STREAM_AHEAD + line);
 #pragma GCC unroll 4
         for (int u = 0; u < unroll; u++) {
             vf weights = load(w + (p + (uint32_t)u * V) * size);
