@@ -538,7 +538,7 @@ static void long_runs_take_linear_time(void **state) {
         sprintf(b.token[i], "%c", 'a' + i);
     for (int i = LETTERS; i < LETTERS + 4; i++, b.n++) { // aa, aaaa, ...
         b.left[i] = b.right[i] = i == LETTERS ? 0 : i - 1;
-        sprintf(b.token[i], "%s%s", b.token[b.left[i]], b.token[b.right[i]]);
+        memset(b.token[i], 'a', (size_t)2 << (i - LETTERS));
     }
     char *json = bpe_json(&b), *text = malloc(SIZE);
     struct xn_tokenizer *t = from_text(json, NULL);
