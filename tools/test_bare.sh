@@ -22,7 +22,7 @@ source=$(cd "$(dirname "$0")/.." && pwd)
 [ "$(id -u)" = 0 ] || { echo "test_bare: must be root (debootstrap and chroot)" >&2; exit 1; }
 
 leave() {
-    for mount in dev/shm dev proc; do
+    for mount in dev/shm dev/pts dev sys proc; do
         mountpoint -q "$folder/$mount" && umount "$folder/$mount"
     done
     [ -n "$keep" ] || rm -rf --one-file-system "$folder"
@@ -33,9 +33,11 @@ inside() { chroot "$folder" /usr/bin/env -i HOME=/root PATH=/usr/sbin:/usr/bin:/
 if [ ! -x "$folder/usr/bin/env" ]; then
     debootstrap --variant=minbase --components="$components" "$suite" "$folder" "$mirror"
 fi
-mkdir -p "$folder/proc" "$folder/dev"
+mkdir -p "$folder/proc" "$folder/sys" "$folder/dev"
 mount -t proc proc "$folder/proc"
+mount -t sysfs -o ro sysfs "$folder/sys"
 mount --bind /dev "$folder/dev"
+[ ! -d /dev/pts ] || mount --bind /dev/pts "$folder/dev/pts"
 mountpoint -q "$folder/dev/shm" || { mkdir -p "$folder/dev/shm"; mount -t tmpfs tmpfs "$folder/dev/shm"; }
 cp -L /etc/resolv.conf "$folder/etc/resolv.conf"
 # What a person has who follows the README: git to clone, make to begin.
