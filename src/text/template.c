@@ -44,7 +44,7 @@ int xn_template_parse(const char *source, size_t size, const char *name, struct 
     if (!name) name = "template";
     if (size > MOST_SOURCE)
         return xn_fail(err, XN_ERR_TEMPLATE, "%s: %zu bytes; a template has at most %d", name, size, (int)MOST_SOURCE);
-    if (!xn_jinja_is_utf8(source, size)) return xn_fail(err, XN_ERR_TEMPLATE, "%s: not valid UTF-8", name);
+    if (xn_utf8_valid_prefix(source, size) != size) return xn_fail(err, XN_ERR_TEMPLATE, "%s: not valid UTF-8", name);
     struct xn_template *t = xn_alloc_zero(1, sizeof *t);
     if (!t) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", name);
     t->name = xn_strdup(name);

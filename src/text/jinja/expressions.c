@@ -57,7 +57,7 @@ static bool unescape(struct jparser *p, const char *s, const char *end, char *ou
             uint32_t c = 0;
             for (int i = 0; i < 3 && s < end && *s >= '0' && *s <= '7'; i++)
                 c = c * 8 + (uint32_t)(*s++ - '0');
-            o += xn_jinja_encode(c, o);
+            o += xn_utf8_encode(c, o);
         } else if (*s == 'x' || *s == 'u' || *s == 'U') {
             int digits = *s == 'x' ? 2 : *s == 'u' ? 4 : 8;
             uint32_t c = 0;
@@ -69,7 +69,7 @@ static bool unescape(struct jparser *p, const char *s, const char *end, char *ou
             }
             if (c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
                 return xn_jparse_fail(p, "the escape \\%c of U+%X is no character", kind, (unsigned)c);
-            o += xn_jinja_encode(c, o);
+            o += xn_utf8_encode(c, o);
         } else {
             *o++ = '\\'; // an unknown escape stays as it is
         }

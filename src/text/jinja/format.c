@@ -171,7 +171,7 @@ static void percent_char(struct jinja *j, struct jstr *b, const struct spec *s, 
     if (v.type == J_STRING && xn_jinja_chars(v.s) == 1) {
         put_padded(j, b, s, v.s->p, v.s->n, s->align == '<' ? '<' : '>');
     } else if (v.type == J_INT && v.i >= 0 && v.i <= 0x10ffff && (v.i < 0xd800 || v.i > 0xdfff)) {
-        put_padded(j, b, s, bytes, xn_jinja_encode((uint32_t)v.i, bytes), s->align == '<' ? '<' : '>');
+        put_padded(j, b, s, bytes, xn_utf8_encode((uint32_t)v.i, bytes), s->align == '<' ? '<' : '>');
     } else {
         xn_jinja_fail(j, "%%c requires int or char");
     }

@@ -2,6 +2,8 @@
 // parsed, and jansson checks JSON.
 #pragma once
 
+#include "text/unicode.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,8 +34,6 @@ static inline const char *xn_jinja_back(const char *p) {
     return p;
 }
 
-size_t xn_jinja_encode(uint32_t c, char out[4]); // its bytes in UTF-8; their number
-bool xn_jinja_is_utf8(const char *p, size_t n);
 bool xn_jinja_is_space(uint32_t c);     // str.isspace, and \s of a regular expression
 bool xn_jinja_is_line_end(uint32_t c);  // str.splitlines
 bool xn_jinja_is_printable(uint32_t c); // str.isprintable

@@ -283,7 +283,7 @@ void xn_jinja_puts(struct jinja *j, struct jstr *b, const char *p) {
 
 void xn_jinja_put_char(struct jinja *j, struct jstr *b, uint32_t c) {
     char bytes[4];
-    xn_jinja_put(j, b, bytes, xn_jinja_encode(c, bytes));
+    xn_jinja_put(j, b, bytes, xn_utf8_encode(c, bytes));
 }
 
 void xn_jinja_put_str(struct jinja *j, struct jstr *b, const struct jstr *s) {
@@ -292,7 +292,7 @@ void xn_jinja_put_str(struct jinja *j, struct jstr *b, const struct jstr *s) {
 
 void xn_jinja_put_fill(struct jinja *j, struct jstr *b, uint32_t c, int64_t n) {
     char run[256];
-    size_t one = xn_jinja_encode(c, run), filled = one;
+    size_t one = xn_utf8_encode(c, run), filled = one;
     while (filled + one <= sizeof run) {
         memcpy(run + filled, run, one);
         filled += one;
