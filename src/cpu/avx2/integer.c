@@ -76,22 +76,7 @@ INLINE void store_decoded(const struct unpacked *u, const bool is_signed, float 
     }
 }
 
-INLINE void decode_blocks(unpack_fn *unpack, const size_t bytes, const size_t values, const bool is_signed,
-                          const uint8_t *p, float *out, size_t n) {
-    struct unpacked u;
-    size_t at = 0;
-    for (; at + XN_CPU_SUPER <= n; at += XN_CPU_SUPER, p += bytes * (XN_CPU_SUPER / values)) {
-        unpack(p, &u);
-        store_decoded(&u, is_signed, out + at);
-    }
-    if (values < XN_CPU_SUPER && at < n) {
-        uint8_t padded[TAIL_BYTES];
-        float decoded[XN_CPU_SUPER];
-        unpack(pad_tail(p, (n - at) / values * bytes, padded), &u);
-        store_decoded(&u, is_signed, decoded);
-        memcpy(out + at, decoded, (n - at) * sizeof *out);
-    }
-}
+#include "cpu/template/decode_blocks.h"
 
 #define ROWS(name, n)                                                                                                  \
     for (uint32_t r = 0; r < rows; r++)                                                                                \
