@@ -206,8 +206,9 @@ static void find_cores(struct cores *cores) {
         for (long i = 0; i < online && i < CPU_SETSIZE; i++)
             CPU_SET((int)i, &mask);
     }
+    // Without sysfs (a minimal container) hwloc knows no cores, and says so on stderr.
     hwloc_topology_t topology;
-    if (hwloc_topology_init(&topology) != 0) {
+    if (access("/sys/devices/system/cpu", R_OK) != 0 || hwloc_topology_init(&topology) != 0) {
         cores_of_mask(&mask, cores);
         return;
     }
