@@ -22,6 +22,7 @@ import readers
 from sources import SOURCES, WORDNET, Source
 
 HELD_OUT_PER_MILLE = 12     # documents kept out of training
+RUN = 12                    # words; an added document sharing so many is dropped
 LONGEST_DOCUMENT = 12_000   # characters; longer ones are cut at a paragraph
 
 PROSE_END = re.compile(r"[.!?:;\"'”’)]$")
@@ -67,7 +68,7 @@ def documents(job: tuple[Source, Path]) -> list[list[str]]:
     for path in sorted((tree / source.package).glob(source.pattern)):
         if path.is_file() and not path.is_symlink():
             raw = path.read_bytes()
-            for document in read(gzip.decompress(raw) if path.suffix == ".gz" else raw):
+            for document in read(gzip.decompress(raw) if path.suffix in (".gz", ".dz") else raw):
                 tidy = [p.translate(TIDY).strip() for p in document]
                 found.append([p for p in tidy if is_prose(p)])
     return found
@@ -91,10 +92,23 @@ def cleaned(paragraphs: list[str], seen: set[bytes]) -> Iterator[str]:
         yield "\n\n".join(kept)
 
 
+def runs(text: str) -> Iterator[str]:
+    """The runs of RUN words of a text, in lower case and without marks."""
+    words = re.findall(r"[a-z0-9']+", text.lower())
+    for start in range(len(words) - RUN + 1):
+        yield " ".join(words[start:start + RUN])
+
+
+def shares(text: str, held_out: set[str]) -> bool:
+    """True where a text repeats a run of words that was held out."""
+    return any(run in held_out for run in runs(text))
+
+
 def main() -> None:
     work = Path(sys.argv[1])
     versions = fetch(work)
     seen: set[bytes] = set()
+    held_out: set[str] = set()      # word runs of the held-out documents
     totals: dict[str, int] = defaultdict(int)
     jobs = [(source, work / "tree") for source in SOURCES]
     with Pool() as pool, open(work / "prose.jsonl", "w", encoding="utf-8") as out:
@@ -102,7 +116,12 @@ def main() -> None:
             for paragraphs in found:
                 for text in cleaned(paragraphs, seen):
                     digest = int(hashlib.sha256(text[:500].encode()).hexdigest(), 16)
-                    split = "valid" if digest % 1000 < HELD_OUT_PER_MILLE else "train"
+                    valid = source.held_out and digest % 1000 < HELD_OUT_PER_MILLE
+                    if not valid and not source.held_out and shares(text, held_out):
+                        continue
+                    if valid:
+                        held_out.update(runs(text))
+                    split = "valid" if valid else "train"
                     totals[source.package] += len(text.encode())
                     json.dump({"source": source.package, "split": split,
                                "repeat": source.repeat, "text": text}, out,

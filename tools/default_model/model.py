@@ -43,6 +43,14 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(x.dtype)
 
 
+def dropped(x: Tensor, rates: Tensor | None) -> Tensor:
+    """Dropout at a rate of its own for each row of the batch."""
+    if rates is None:
+        return x
+    kept = torch.rand_like(x) >= rates
+    return x * kept / (1 - rates).to(x.dtype)
+
+
 class Layer(nn.Module):
     """Attention with normed queries and keys, then the gated feed-forward part."""
 
@@ -62,7 +70,7 @@ class Layer(nn.Module):
         self.ffn_up = nn.Linear(shape.hidden, shape.feed_forward, bias=False)
         self.ffn_down = nn.Linear(shape.feed_forward, shape.hidden, bias=False)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, drop: Tensor | None = None) -> Tensor:
         batch, length, _ = x.shape
         h = self.attn_norm(x)
         q, k, v = (f(h).view(batch, length, -1, self.shape.head_size)
@@ -71,9 +79,9 @@ class Layer(nn.Module):
         k = rotate(self.attn_k_norm(k), cos, sin).transpose(1, 2)
         y = F.scaled_dot_product_attention(q, k, v.transpose(1, 2),
                                            is_causal=True, enable_gqa=True)
-        x = x + self.attn_output(y.transpose(1, 2).reshape(batch, length, -1))
+        x = x + dropped(self.attn_output(y.transpose(1, 2).reshape(batch, length, -1)), drop)
         h = self.ffn_norm(x)
-        return x + self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h))
+        return x + dropped(self.ffn_down(F.silu(self.ffn_gate(h)) * self.ffn_up(h)), drop)
 
 
 class Model(nn.Module):
@@ -99,9 +107,12 @@ class Model(nn.Module):
             if name.endswith(("attn_output.weight", "ffn_down.weight")):
                 nn.init.zeros_(weight)
 
-    def forward(self, tokens: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, drop: Tensor | None = None) -> Tensor:
+        """Logits; drop holds each row's dropout rate, [rows, 1, 1]."""
         length = tokens.shape[1]
         x = self.token_embd(tokens)
+        if drop is not None:
+            x = dropped(x, drop)
         for layer in self.layers:
-            x = layer(x, self.cos[:length], self.sin[:length])
+            x = layer(x, self.cos[:length], self.sin[:length], drop)
         return F.linear(self.output_norm(x), self.token_embd.weight)

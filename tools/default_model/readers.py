@@ -4,6 +4,7 @@ Every reader takes the file's bytes and yields documents, each a list of raw
 paragraphs. corpus.py then keeps only the paragraphs that read as prose.
 """
 
+import json
 import re
 import struct
 import zlib
@@ -181,3 +182,57 @@ def freeciv(raw: bytes) -> Iterator[Document]:
     strings = re.findall(r'_\("(.*?)"\)', _text(raw), re.DOTALL)
     yield [" ".join(part.split()) for s in strings
            for part in s.replace("\\\n", "").replace("\\n\\n", "\n\n").split("\n\n")]
+
+
+def commentary(raw: bytes) -> Iterator[Document]:
+    """A SWORD commentary: zlib streams of OSIS XML, a paragraph an element."""
+    for data in _zlib_streams(raw):
+        text = re.sub(r"<title\b.*?</title>|<note\b.*?</note>", "\n\n", _text(data), flags=re.DOTALL)
+        text = re.sub(r"<(?:div|p|lb|lg|l|item|list)\b[^>]*>", "\n\n", text)
+        text = re.sub(r"<hi[^>]*>Verses? [^<]*</hi>", "", text)
+        text = re.sub(r"<[^>]+>", "", text)
+        blocks = [" ".join(b.split()).replace("--", "- ") for b in re.split(r"\n\s*\n", text)]
+        for start in range(0, len(blocks), 60):
+            yield blocks[start:start + 60]
+
+
+def json_strings(raw: bytes) -> Iterator[Document]:
+    """Every string among a JSON file's values, in the file's order."""
+    found: Document = []
+
+    def walk(value) -> None:
+        if isinstance(value, str):
+            found.extend(" ".join(part.split()) for part in value.split("\n\n"))
+        elif isinstance(value, list):
+            for item in value:
+                walk(item)
+        elif isinstance(value, dict):
+            for item in value.values():
+                walk(item)
+
+    try:
+        walk(json.loads(_text(raw)))
+    except json.JSONDecodeError:
+        return
+    for start in range(0, len(found), 200):
+        yield found[start:start + 200]
+
+
+def crossfire(raw: bytes) -> Iterator[Document]:
+    """Crossfire's maps: what people, books and signs say."""
+    messages = re.findall(r"^msg\n(.*?)\nendmsg", _text(raw), re.DOTALL | re.MULTILINE)
+    yield [" ".join(part.split()) for m in messages
+           for part in re.split(r"^@.*$|\n\s*\n", m, flags=re.MULTILINE)]
+
+
+def webster(raw: bytes) -> Iterator[Document]:
+    """GCIDE: definitions and quotations, without head words and sources."""
+    blocks = re.split(r"\n\s*\n", _text(raw))
+    kept = []
+    for block in blocks:
+        text = re.sub(r"^[^\n]*\\[^\n]*(?:\n[^\n]*\])?", "", block)
+        text = re.sub(r"\[[^\]]*\]|\([A-Z][a-z]+\.\)|--[A-Z].*", "", text, flags=re.DOTALL)
+        text = re.sub(r"^\s*(?:\d+\.|\([a-z]\))\s*", "", text)
+        kept.append(" ".join(text.replace("{", "").replace("}", "").split()))
+    for start in range(0, len(kept), 200):
+        yield kept[start:start + 200]

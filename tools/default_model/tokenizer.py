@@ -19,6 +19,10 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from sources import SOURCES
+
+PUBLIC_DOMAIN = {s.package for s in SOURCES if s.licence == "public domain"}
+FIRST = {s.package for s in SOURCES if s.held_out}     # what the vocabulary is made from
 VOCABULARY = 6144
 SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 QWEN2_SPLIT = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
@@ -40,7 +44,7 @@ def train(prose: list[dict], chat: list[str]) -> Tokenizer:
     """A new tokenizer, from a sample of both kinds of text."""
     rng = random.Random(0)
     sample: list[str] = []
-    texts = [d["text"] for d in prose if d["split"] == "train"
+    texts = [d["text"] for d in prose if d["split"] == "train" and d["source"] in FIRST
              for _ in range(min(2, d["repeat"]))]
     for kind, source in (("prose", texts), ("chat", chat)):
         rng.shuffle(source)
@@ -107,8 +111,11 @@ def main() -> None:
         texts = [d["text"] for d in prose if d["split"] == "train" and d["repeat"] == repeat]
         random.Random(0).shuffle(texts)
         streams[f"prose-{repeat}"] = encode_prose(tokenizer, texts)
-    held_out = [d["text"] for d in prose if d["split"] == "valid"]
-    streams["valid-prose"] = encode_prose(tokenizer, held_out)
+    held_out = [d for d in prose if d["split"] == "valid"]
+    streams["valid-prose"] = encode_prose(tokenizer, [d["text"] for d in held_out])
+    free = [d["text"] for d in held_out if d["source"] in PUBLIC_DOMAIN]
+    ids = tokenizer.encode("\n\n".join(free) + "\n").ids     # as validation.py writes it
+    streams["valid-public"] = np.array(ids, dtype=np.uint16)
     for name, stream in streams.items():
         stream.tofile(tokens / f"{name}.bin")
         print(f"{name}: {len(stream)} tokens")

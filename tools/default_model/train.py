@@ -1,6 +1,6 @@
 """Trains the model on one GPU for a given number of minutes.
 
-    python3 train.py TOKENS OUT --minutes 7 [--resume FOLDER]
+    python3 train.py TOKENS OUT --minutes 8 [--resume FOLDER]
 
 The learning rate warms up, stays, and decays to zero over the last part of the
 time, while the rows become longer and the share of dialogues shifts a little. Matrices
@@ -23,8 +23,10 @@ from model import Model, Shape
 
 PROMPT_WEIGHT = 0.15
 WARM_UP, DECAY = 0.02, 0.40           # shares of the time
-CHAT_SHARE, CHAT_SHARE_AT_END = 0.80, 0.75
+CHAT_SHARE, CHAT_SHARE_AT_END = 0.76, 0.74
+PROSE_DROPOUT = 0.1                   # rows of dialogues have none
 LONG_FROM = 0.80                      # rows of the full context from here on
+REPORTED_TOKENS = 100_000             # of each held-out stream, during training
 
 
 class Muon(torch.optim.Optimizer):
@@ -34,7 +36,7 @@ class Muon(torch.optim.Optimizer):
     Newton-Schulz iteration in bfloat16.
     """
 
-    def __init__(self, params, lr: float, momentum: float = 0.95, decay: float = 0.05) -> None:
+    def __init__(self, params, lr: float, momentum: float = 0.95, decay: float = 0.1) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()
@@ -116,16 +118,18 @@ def split(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return tokens[:, :-1], tokens[:, 1:], weights
 
 
-def loss_of(model: torch.nn.Module, inputs: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    logits = model(inputs).float()
+def loss_of(model: torch.nn.Module, inputs: Tensor, targets: Tensor, weights: Tensor,
+            drop: Tensor) -> Tensor:
+    logits = model(inputs, drop).float()
     losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
     return (losses * weights.flatten()).sum() / weights.sum()
 
 
 @torch.no_grad()
-def validation(model: torch.nn.Module, path: Path, device: str) -> float:
-    """Mean loss in nats per token on the whole stream, prompts left out."""
-    data = torch.from_numpy(np.fromfile(path, dtype=np.uint16).view(np.int16)).to(device)
+def validation(model: torch.nn.Module, path: Path, device: str, most: int = -1) -> float:
+    """Mean loss in nats per token on the stream or its first tokens, prompts left out."""
+    data = np.fromfile(path, dtype=np.uint16, count=most).view(np.int16)
+    data = torch.from_numpy(data).to(device)
     length = 1024
     data = data[:(len(data) - 1) // length * length + 1]
     rows = torch.stack([data[i:i + length + 1] for i in range(0, len(data) - 1, length)])
@@ -151,7 +155,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("tokens", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--minutes", type=float, required=True)
+    parser.add_argument("--minutes", type=float, required=True, help="compilation included")
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--rows", type=int, default=128, help="rows of 1024 tokens a step")
     parser.add_argument("--length", type=int, default=1024)
@@ -181,10 +185,18 @@ def main() -> None:
     def step(length: int, chat_share: float) -> Tensor:
         count = max(1, args.rows * args.length // length)
         inputs, targets, weights = split(mixture.rows(count, length, chat_share))
+        drop = torch.full((count, 1, 1), PROSE_DROPOUT, device=device)
+        drop[:round(count * chat_share)] = 0.0
         with torch.autocast(device, torch.bfloat16):
-            loss = fast_loss(model, inputs, targets, weights)
+            loss = fast_loss(model, inputs, targets, weights, drop)
         loss.backward()
         return loss.detach()
+
+    def report(most: int = -1) -> None:
+        for path in sorted(args.tokens.glob("valid-*.bin")):
+            with torch.autocast(device, torch.bfloat16):
+                value = validation(model, path, device, most)
+            print(f"{path.stem}: {value:.4f} nats per token", flush=True)
 
     began = time.time()
     for length in (args.length, shape.context):     # compile both lengths first
@@ -193,8 +205,9 @@ def main() -> None:
             p.grad = None
     print(f"compiled in {time.time() - began:.0f} s", flush=True)
 
-    began, steps, tokens = time.time(), 0, 0
-    while (progress := (time.time() - began) / (60 * args.minutes)) < 1.0:
+    seconds = 60 * args.minutes - (time.time() - began)
+    began, steps, tokens, reports = time.time(), 0, 0, 1
+    while (progress := (time.time() - began) / seconds) < 1.0:
         for optimizer, base in zip(optimizers, rates):
             for group in optimizer.param_groups:
                 group["lr"] = base * rate(progress)
@@ -211,12 +224,11 @@ def main() -> None:
             if steps % 200 == 0 or steps == 10:
                 print(f"{progress:.3f} step {steps} loss {value:.4f} "
                       f"{tokens / (time.time() - began) / 1e6:.2f} Mtok/s", flush=True)
+            if progress > reports / 4:
+                report(REPORTED_TOKENS)
+                reports += 1
     checkpoint.save(model.state_dict(), args.out)
-    model.eval()
-    with torch.autocast(device, torch.bfloat16):
-        for name in ("valid-prose", "valid-chat"):
-            path = args.tokens / f"{name}.bin"
-            print(f"{name}: {validation(model, path, device):.4f} nats per token", flush=True)
+    report()
     print(f"{steps} steps, {tokens / 1e6:.0f} million tokens, "
           f"{(time.time() - began) / 60:.1f} minutes")
 
