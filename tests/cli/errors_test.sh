@@ -29,8 +29,7 @@ expect_error 1 "$work/hostile/config.json"
 # Devices.
 run info --device gpu9 "$nowhere"
 expect_status 1
-need_shared
-model=$XENON_SHARED/models/qwen3
+model=$XENON_SOURCE/models/xenon-default-q8_0.gguf
 run info "$model" --device gpu9
 expect_error 1 '"gpu9"' "cpu:LEVEL"
 run info "$model" --device cpu:mmx
@@ -58,7 +57,7 @@ expect_error 1 "golden.json" "greedy_margin"
 golden '{"logits_first": [1, 2], "logits_last": [1, 2], "prompt_ids": [0, 1], "greedy_ids": [], "greedy_margin": []}'
 expect_error 1 "golden.json" "mean_nll"
 golden '{"logits_first": [1, 2], "logits_last": [1, 2], "prompt_ids": [0, 1], "greedy_ids": [], "greedy_margin": [], "mean_nll": 1}'
-expect_error 1 "golden.json" "vocabulary of 1024"
+expect_error 1 "golden.json" "vocabulary of 6144"
 
 # Text to tokenize.
 lines() { printf '%s\n' "$1" >"$work/in"; shift; run tokenize "$model" --jsonl "$@"; }
@@ -70,8 +69,8 @@ lines '{"hex": "zz"}'
 expect_error 1 "line 1" '"hex"'
 lines 'nonsense'
 expect_error 1 "line 1"
-lines '{"ids": [1024]}' --decode
-expect_error 1 "line 1" "1024"
+lines '{"ids": [6144]}' --decode
+expect_error 1 "line 1" "6144"
 lines '{"ids": ["a"]}' --decode
 expect_error 1 "line 1" "element 0"
 echo "1 2 x" >"$work/in"

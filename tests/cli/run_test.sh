@@ -1,10 +1,10 @@
 #!/bin/sh
-# Generation: what stands where, repeatable by seed, stop strings, limits. The reference models say nonsense, but always the same.
+# Generation: what stands where, repeatable by seed, stop strings, limits.
 . "${0%/*}/lib.sh"
-need_shared
-model=$XENON_SHARED/models/qwen3
+model=$XENON_SOURCE/models/xenon-default-q8_0.gguf
+ask="Tell me a story about a dragon." # more than 40 tokens of answer
 
-run run "$model" "Hello" -n 12 --temp 0
+run run "$model" "$ask" -n 12 --temp 0
 expect_status 0
 expect_err "prompt: "
 expect_err "generated: 12 tokens"
@@ -13,63 +13,66 @@ cp "$work/out" "$work/greedy"
 [ -s "$work/greedy" ] || fail "$line: no text"
 
 # The same in every spelling, and quiet.
-run run -m "$model" -p Hello -n12 --temp=0 -q
+run run -m "$model" -p "$ask" -n12 --temp=0 -q
 expect_status 0
 expect_no_err
 cmp -s "$work/out" "$work/greedy" || fail "$line: another text"
-printf 'Hello\n' >"$work/in"
+printf '%s\n' "$ask" >"$work/in"
 run run "$model" -n 12 --temp 0 -q
 cmp -s "$work/out" "$work/greedy" || fail "$line: another text from standard input"
-printf 'Hello' >"$work/prompt"
+printf '%s' "$ask" >"$work/prompt"
 run run "$model" --file "$work/prompt" -n 12 --temp 0 -q
 cmp -s "$work/out" "$work/greedy" || fail "$line: another text from a file"
 : >"$work/in"
 checks=$((checks + 1))
-XENON_DEFAULT_MODEL=$model "$XENON" run Hello -n 12 --temp 0 -q >"$work/out" 2>"$work/err" || fail "no default model"
+XENON_DEFAULT_MODEL=$model "$XENON" run "$ask" -n 12 --temp 0 -q >"$work/out" 2>"$work/err" || fail "no default model"
 cmp -s "$work/out" "$work/greedy" || fail "another text by the default model"
-run run "$model" Hello -n 12 --temp 0 -q --raw
+run run "$model" "$ask" -n 12 --temp 0 -q --raw
 cmp -s "$work/out" "$work/greedy" && fail "$line: --raw makes no difference"
-run run "$model" Hello -n 12 --temp 0 -q --system "Be brief."
-cmp -s "$work/out" "$work/greedy" && fail "$line: --system makes no difference"
-run run "$model" Hello -n 12 --temp 0 -q -b 3
+prompt_tokens() { sed 's/.*"prompt_tokens":\([0-9]*\).*/\1/' "$work/out"; }
+run run "$model" "$ask" -n 1 --json
+plain=$(prompt_tokens)
+run run "$model" "$ask" -n 1 --json --system "Be brief."
+[ "$(prompt_tokens)" -gt "$plain" ] || fail "$line: --system adds nothing to the prompt"
+run run "$model" "$ask" -n 12 --temp 0 -q -b 3
 cmp -s "$work/out" "$work/greedy" || fail "$line: another text in batches of 3"
 
 # By seed.
-run run "$model" Hello -n 40 -q --seed 7
+run run "$model" "$ask" -n 40 -q --seed 7
 cp "$work/out" "$work/seven"
-run run "$model" Hello -n 40 -q --seed 7
+run run "$model" "$ask" -n 40 -q --seed 7
 cmp -s "$work/out" "$work/seven" || fail "$line: another text by the same seed"
-run run "$model" Hello -n 40 -q --seed 8
+run run "$model" "$ask" -n 40 -q --seed 8
 cmp -s "$work/out" "$work/seven" && fail "$line: the same text by another seed"
 
 # A stop string cut out of the known text ends it there, with nothing of itself.
-run run "$model" Hello -n 40 -q --temp 0
+run run "$model" "$ask" -n 40 -q --temp 0
 text=$(cat "$work/out")
 stop=$(printf '%s' "$text" | LC_ALL=C tr -cd 'a-zA-Z \n' | head -c 1)
 before=${text%%"$stop"*}
-run run "$model" Hello -n 40 -q --temp 0 --stop "$stop"
+run run "$model" "$ask" -n 40 -q --temp 0 --stop "$stop"
 expect_status 0
 [ "$(cat "$work/out")" = "$before" ] || fail "$line: the text does not end before '$stop'"
 
 # JSON.
-run run "$model" Hello -n 12 --temp 0 --json
+run run "$model" "$ask" -n 12 --temp 0 --json
 expect_status 0
 expect_no_err
 expect_out '"finish":"length"'
 expect_out '"generated_tokens":12'
-run run "$model" Hello -n 40 --temp 0 --stop "$stop" --json
+run run "$model" "$ask" -n 40 --temp 0 --stop "$stop" --json
 expect_out '"finish":"stop"'
 
 # The context: the text stops there, and a prompt that does not fit is an error.
-run run "$model" Hello -n 500 --temp 0 -c 64 --json
+run run "$model" "$ask" -n 500 --temp 0 -c 64 --json
 expect_status 0
 grep -qE '"finish":"(context|end)"' "$work/out" || fail "$line: does not stop at the context"
-run run "$model" Hello -n 500 --temp 0 -c 64 -q
+run run "$model" "$ask" -n 500 --temp 0 -c 64 -q
 expect_status 0
 yes "many words" | head -n 200 >"$work/in"
 run run "$model" -c 64 -n 4
 expect_error 1 "64"
 : >"$work/in"
-run run "$model" "Hello" -n 0 -q
+run run "$model" "$ask" -n 0 -q
 expect_status 0
 finish
