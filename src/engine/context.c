@@ -224,6 +224,30 @@ int xn_sequence_fork(struct xn_context *c, uint32_t from, uint32_t *sequence, st
     return XN_OK;
 }
 
+// Others share page keep - 1, which is written to behind the cut: gives the sequence a copy of its own. Where no page
+// is free, one behind the cut that nobody shares becomes the copy. On an error nothing has changed.
+static int own_last_page(struct xn_context *c, struct sequence *s, uint32_t keep, struct xn_error *err) {
+    int32_t shared = s->pages[keep - 1], own = -1;
+    uint32_t from = 0; // the own page's place in the table, if it has one
+    for (uint32_t i = keep; i < s->n_pages && own < 0; i++)
+        if (c->references[s->pages[i]] == 1) own = s->pages[from = i];
+    if (own < 0 && c->n_free == 0)
+        return xn_fail(err, XN_ERR_LIMIT, "no free cache page of %u to cut a sequence", c->max_pages);
+    if (own < 0) own = take_page(c);
+    int status = device_of(c)->copy_page(c->executor, (uint32_t)shared, (uint32_t)own, err);
+    if (status == XN_OK) {
+        s->pages[keep - 1] = own;
+        if (from)
+            s->pages[from] = shared; // leaves with the pages behind the cut
+        else
+            c->references[shared]--;
+    } else if (!from) {
+        c->references[own] = 0;
+        c->free_pages[c->n_free++] = own;
+    }
+    return status;
+}
+
 int xn_sequence_cut(struct xn_context *c, uint32_t id, uint32_t length, struct xn_error *err) {
     struct sequence *s = find_sequence(c, id);
     if (!s) return no_sequence(c, id, err);
@@ -234,17 +258,9 @@ int xn_sequence_cut(struct xn_context *c, uint32_t id, uint32_t length, struct x
         return xn_fail(err, XN_ERR_UNSUPPORTED,
                        "a model with recurrent states can't be cut from %u positions back to %u, only to 0", s->length,
                        length);
-    // A page that others share is written to only behind the cut: give this sequence its own copy of it.
     uint32_t keep = pages_for(length);
+    if (length % PAGE_SIZE != 0 && c->references[s->pages[keep - 1]] > 1) XN_TRY(own_last_page(c, s, keep, err));
     drop_pages(c, s, keep);
-    if (length % PAGE_SIZE != 0 && c->references[s->pages[keep - 1]] > 1) {
-        if (c->n_free == 0)
-            return xn_fail(err, XN_ERR_LIMIT, "no free cache page of %u to cut a sequence", c->max_pages);
-        int32_t page = take_page(c);
-        XN_TRY(device_of(c)->copy_page(c->executor, (uint32_t)s->pages[keep - 1], (uint32_t)page, err));
-        c->references[s->pages[keep - 1]]--;
-        s->pages[keep - 1] = page;
-    }
     s->length = length;
     return XN_OK;
 }

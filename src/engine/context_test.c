@@ -188,6 +188,38 @@ static void a_cut_forgets_what_lies_behind_it(void **state) {
     xn_model_close(model);
 }
 
+static void a_cut_that_fails_changes_nothing(void **state) {
+    (void)state;
+    enum { FULL = 192 };
+    int32_t a[FULL + 1];
+    struct xn_model *model = random_model(50, true);
+    draw_tokens(a, FULL + 1, 9);
+    struct xn_context *c = context_of(model, FULL, 2); // four pages: three shared, and the fork's next
+    struct xn_error err;
+    uint32_t sa, sb;
+    assert_int_equal(xn_sequence_new(c, &sa, NULL), XN_OK);
+    assert_int_equal(xn_eval_prompt(c, sa, a, FULL, NULL, NULL), XN_OK);
+    assert_int_equal(xn_sequence_fork(c, sa, &sb, NULL), XN_OK);
+    assert_int_equal(xn_eval_prompt(c, sb, a, 1, NULL, NULL), XN_OK);
+    assert_int_equal(xn_sequence_cut(c, sa, 70, &err), XN_ERR_LIMIT); // no page for a copy of the second
+    assert_int_equal(xn_sequence_length(c, sa), FULL);
+    assert_int_equal(xn_sequence_cut(c, sb, 70, NULL), XN_OK); // its own page becomes the copy
+    assert_int_equal(xn_eval_prompt(c, sb, a + 70, 50, NULL, NULL), XN_OK);
+    float *l = copy_logits(c, UINT32_MAX), *w = in_one_go(model, a, 120);
+    assert_same(w, l);
+    free(l);
+    free(w);
+    xn_sequence_free(c, sb);
+    assert_int_equal(xn_eval_prompt(c, sa, a + FULL, 1, NULL, NULL), XN_OK);
+    l = copy_logits(c, UINT32_MAX);
+    w = in_one_go(model, a, FULL + 1);
+    assert_same(w, l);
+    free(l);
+    free(w);
+    xn_context_free(c);
+    xn_model_close(model);
+}
+
 static void recurrent_states_are_cut_to_nothing_alone(void **state) {
     (void)state;
     struct xn_recipe recipe;
@@ -249,6 +281,7 @@ int main(void) {
         cmocka_unit_test(interleaved_sequences_do_not_see_each_other),
         cmocka_unit_test(a_fork_and_its_origin_go_their_own_ways),
         cmocka_unit_test(a_cut_forgets_what_lies_behind_it),
+        cmocka_unit_test(a_cut_that_fails_changes_nothing),
         cmocka_unit_test(recurrent_states_are_cut_to_nothing_alone),
         cmocka_unit_test(what_does_not_fit_is_refused_and_changes_nothing),
     };
