@@ -11,10 +11,11 @@
 #include <sys/stat.h>
 
 // ORDER as in the enums of model/recipe.h.
-static const char *const mixer_names[] = {"none", "attention", "gated delta net"};
+static const char *const mixer_names[] = {"none",    "attention",        "latent attention", "gated delta net",
+                                          "Mamba-2", "short convolution"};
 static const char *const ffn_names[] = {"none", "dense", "experts"};
 static const char *const rope_names[] = {"none", "halves", "pairs"};
-static const char *const activation_names[] = {"silu", "gelu", "gelu_tanh", "relu", "relu2"};
+static const char *const activation_names[] = {"silu", "gelu", "gelu_tanh", "gelu_quick", "relu", "relu2"};
 static const char *const router_names[] = {"softmax", "sigmoid"};
 #define NAME(names, i) ((size_t)(i) < sizeof(names) / sizeof *(names) ? (names)[i] : "other")
 
@@ -40,6 +41,7 @@ static void describe_attention(json_t *o, const struct xn_attention *a) {
     put_yes(o, "bias", a->q_bias != NULL);
     put_yes(o, "sinks", a->sinks != NULL);
     put_yes(o, "output_gate", a->output_gate);
+    put_yes(o, "shares_cache", a->shares_cache);
     if (a->soft_cap > 0) json_object_set_new(o, "soft_cap", xn_json_number(a->soft_cap));
 }
 
@@ -51,28 +53,74 @@ static void describe_delta_net(json_t *o, const struct xn_delta_net *d) {
     put_int(o, "kernel", d->kernel);
 }
 
+static void describe_latent(json_t *o, const struct xn_latent_attention *a) {
+    put_int(o, "heads", a->heads);
+    put_int(o, "rank", a->rank);
+    put_int(o, "query_rank", a->q_rank);
+    put_int(o, "nope_size", a->nope_size);
+    put_int(o, "rope_dims", a->rope_size);
+    put_int(o, "value_size", a->value_size);
+}
+
+static void describe_state_space(json_t *o, const struct xn_state_space *s) {
+    put_int(o, "heads", s->heads);
+    put_int(o, "head_size", s->head_size);
+    put_int(o, "groups", s->groups);
+    put_int(o, "state_size", s->state_size);
+    put_int(o, "kernel", s->kernel);
+}
+
+static void describe_short_conv(json_t *o, const struct xn_short_conv *s) {
+    put_int(o, "channels", s->channels);
+    put_int(o, "kernel", s->kernel);
+}
+
+static json_t *describe_one_mixer(const struct xn_mixer *mixer) {
+    json_t *o = json_pack("{s:s}", "kind", NAME(mixer_names, mixer->kind));
+    switch (mixer->kind) {
+    case XN_MIXER_ATTENTION:
+        describe_attention(o, &mixer->attention);
+        break;
+    case XN_MIXER_LATENT:
+        describe_latent(o, &mixer->latent);
+        break;
+    case XN_MIXER_DELTA_NET:
+        describe_delta_net(o, &mixer->delta_net);
+        break;
+    case XN_MIXER_STATE_SPACE:
+        describe_state_space(o, &mixer->state_space);
+        break;
+    case XN_MIXER_SHORT_CONV:
+        describe_short_conv(o, &mixer->short_conv);
+        break;
+    case XN_MIXER_NONE:
+        break;
+    }
+    return o;
+}
+
 static json_t *describe_mixer(const struct xn_layer *layer) {
-    json_t *o = json_pack("{s:s}", "kind", NAME(mixer_names, layer->mixer_kind));
-    if (layer->mixer_kind == XN_MIXER_ATTENTION) describe_attention(o, &layer->attention);
-    if (layer->mixer_kind == XN_MIXER_DELTA_NET) describe_delta_net(o, &layer->delta_net);
+    json_t *o = describe_one_mixer(&layer->mixer);
+    if (layer->beside) json_object_set_new(o, "beside", describe_one_mixer(layer->beside));
     return o;
 }
 
 static json_t *describe_ffn(const struct xn_layer *layer) {
-    json_t *o = json_pack("{s:s}", "kind", NAME(ffn_names, layer->ffn_kind));
-    if (layer->ffn_kind == XN_FFN_DENSE) {
-        put_int(o, "size", layer->dense.up.rows);
-        put_yes(o, "gated", layer->dense.gate.rows != 0);
-        json_object_set_new(o, "activation", json_string(NAME(activation_names, layer->dense.activation)));
+    json_t *o = json_pack("{s:s}", "kind", NAME(ffn_names, layer->ffn.kind));
+    if (layer->ffn.kind == XN_FFN_DENSE) {
+        put_int(o, "size", layer->ffn.dense.up.rows);
+        put_yes(o, "gated", layer->ffn.dense.gate.rows != 0);
+        json_object_set_new(o, "activation", json_string(NAME(activation_names, layer->ffn.dense.glu.activation)));
     }
-    if (layer->ffn_kind == XN_FFN_EXPERTS) {
-        const struct xn_experts *e = &layer->experts;
+    if (layer->ffn.kind == XN_FFN_EXPERTS) {
+        const struct xn_experts *e = &layer->ffn.experts;
         put_int(o, "experts", e->up.count);
         put_int(o, "used", e->used);
         put_int(o, "size", e->up.rows);
         put_int(o, "shared_size", e->shared.up.rows);
+        put_int(o, "latent_size", e->latent_in.rows);
         json_object_set_new(o, "router", json_string(NAME(router_names, e->score)));
-        json_object_set_new(o, "activation", json_string(NAME(activation_names, e->activation)));
+        json_object_set_new(o, "activation", json_string(NAME(activation_names, e->glu.activation)));
     }
     return o;
 }
@@ -96,21 +144,29 @@ static json_t *group_layers(const struct xn_recipe *recipe, json_t *describe(con
     return groups;
 }
 
+static void print_values(const json_t *is) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)is, key, value) {
+        if (strcmp(key, "kind") == 0) continue;
+        printf(", %s", key);
+        if (json_is_integer(value)) printf(" %" JSON_INTEGER_FORMAT, json_integer_value(value));
+        if (json_is_real(value)) printf(" %g", json_real_value(value));
+        if (json_is_string(value)) printf(" %s", json_string_value(value));
+        if (!json_is_object(value)) continue;
+        printf(" %s", json_string_value(json_object_get(value, "kind"))); // a mixer beside the first
+        print_values(value);
+    }
+}
+
 static void print_groups(const char *title, const json_t *groups) {
     size_t i;
     json_t *group;
     json_array_foreach(groups, i, group) {
-        json_t *is = json_object_get(group, "is"), *value;
-        const char *key;
+        const json_t *is = json_object_get(group, "is");
         printf("%-12s %" JSON_INTEGER_FORMAT " x %s", i ? "" : title,
                json_integer_value(json_object_get(group, "layers")), json_string_value(json_object_get(is, "kind")));
-        json_object_foreach(is, key, value) {
-            if (strcmp(key, "kind") == 0) continue;
-            printf(", %s", key);
-            if (json_is_integer(value)) printf(" %" JSON_INTEGER_FORMAT, json_integer_value(value));
-            if (json_is_real(value)) printf(" %g", json_real_value(value));
-            if (json_is_string(value)) printf(" %s", json_string_value(value));
-        }
+        print_values(is);
         putchar('\n');
     }
 }

@@ -76,6 +76,8 @@ static int cpu_pack(struct xn_device *device, const struct xn_matrix *matrix, st
 
 static void cpu_unpack(struct xn_device *device, struct xn_weights *weights) {
     (void)device;
+    if (!weights) return;
+    xn_host_weights_free(weights);
     free(weights);
 }
 

@@ -43,7 +43,7 @@ static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_li
     size_t rows = limits->rows;
     switch (op->kind) {
     case XN_OP_PROJECT: {
-        want_dense(s, rows, plan->hidden);
+        want_dense(s, rows, op->project.part[0].weights->matrix.cols);
         size_t cached = 0;
         for (uint32_t i = 0; i < op->project.n_parts; i++)
             if (op->project.part[i].target != XN_TO_BUFFER) cached += op->project.part[i].weights->matrix.rows;
@@ -52,7 +52,9 @@ static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_li
     }
     case XN_OP_PROJECT_ADD:
         want_dense(s, rows, op->project_add.weights->matrix.cols);
-        if (op->project_add.norm.kind != XN_NORM_NONE) most(&s->scratch, rows * plan->hidden);
+        most(&s->decoded, plan->hidden);
+        if (op->project_add.sum.norm.kind != XN_NORM_NONE)
+            most(&s->scratch, rows * op->project_add.weights->matrix.rows);
         break;
     case XN_OP_GATE:
         want_dense(s, rows, plan->hidden);
@@ -66,10 +68,12 @@ static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_li
         most(&s->decoded, (size_t)op->route.experts + op->route.groups);
         break;
     case XN_OP_EXPERT_GATE:
-        want_experts(s, rows, rows * op->expert_gate.used, plan->hidden);
+        want_experts(s, rows, rows * op->expert_gate.used, op->expert_gate.up->matrix.cols);
         break;
     case XN_OP_EXPERT_ADD:
         want_experts(s, rows * op->expert_add.used, rows * op->expert_add.used, op->expert_add.size);
+        most(&s->decoded, plan->hidden);
+        if (op->expert_add.sum.norm.kind != XN_NORM_NONE) most(&s->scratch, rows * op->expert_add.down->matrix.rows);
         break;
     case XN_OP_ATTEND:
         most(&s->work, xn_cpu_attend_work(&op->attend));
@@ -79,7 +83,15 @@ static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_li
         most(&s->work, xn_cpu_delta_net_work(&op->delta_net));
         most(&s->scratch, rows * xn_cpu_delta_net_channels(&op->delta_net));
         break;
+    case XN_OP_ADD:
+        most(&s->decoded, plan->hidden);
+        break;
     case XN_OP_EMBED:
+        most(&s->decoded, op->embed.table->matrix.cols);
+        break;
+    case XN_OP_STATE_SPACE:
+    case XN_OP_SHORT_CONV:
+    case XN_OP_HEADS:
     case XN_OP_KINDS:
         break;
     }
@@ -246,6 +258,7 @@ xn_cpu_op *const xn_cpu_ops[XN_OP_KINDS] = {
     [XN_OP_ATTEND] = xn_cpu_op_attend,
     [XN_OP_DELTA_NET] = xn_cpu_op_delta_net,
     [XN_OP_PROJECT_ADD] = xn_cpu_op_project_add,
+    [XN_OP_ADD] = xn_cpu_op_add,
     [XN_OP_GATE] = xn_cpu_op_gate,
     [XN_OP_ROUTE] = xn_cpu_op_route,
     [XN_OP_EXPERT_GATE] = xn_cpu_op_expert_gate,

@@ -90,7 +90,7 @@ int xn_cpu_executor_run(struct xn_executor *e, const struct xn_batch *batch, str
 typedef void xn_cpu_op(struct xn_executor *e, uint32_t thread, const struct xn_op *op);
 extern xn_cpu_op *const xn_cpu_ops[XN_OP_KINDS]; // NULL: the plain-C operation
 xn_cpu_op xn_cpu_op_embed, xn_cpu_op_project, xn_cpu_op_attend, xn_cpu_op_delta_net, xn_cpu_op_project_add,
-    xn_cpu_op_gate, xn_cpu_op_route, xn_cpu_op_expert_gate, xn_cpu_op_expert_add, xn_cpu_op_head;
+    xn_cpu_op_add, xn_cpu_op_gate, xn_cpu_op_route, xn_cpu_op_expert_gate, xn_cpu_op_expert_add, xn_cpu_op_head;
 
 // Floats of `work` that an operation wants of each thread.
 size_t xn_cpu_attend_work(const struct xn_op_attend *attend);

@@ -326,6 +326,8 @@ static double activation(enum xn_activation act, double x) {
         return 0.5 * x * (1 + erf(x * sqrt(0.5)));
     case XN_ACT_GELU_TANH:
         return 0.5 * x * (1 + tanh(0.79788456080286536 * (x + 0.044715 * x * x * x)));
+    case XN_ACT_GELU_QUICK:
+        return x / (1 + exp(-1.702 * x));
     case XN_ACT_RELU:
         return x > 0 ? x : 0;
     case XN_ACT_RELU2:

@@ -80,7 +80,7 @@ static struct xn_weights *weights(struct world *w, uint32_t type, uint32_t rows,
             fill_blocks(&state, type, p, (size_t)rows * cols);
         }
     }
-    struct xn_matrix matrix = {"test", type, rows, cols, count, data};
+    struct xn_matrix matrix = {.name = "test", .type = type, .rows = rows, .cols = cols, .count = count, .data = data};
     struct xn_weights *packed = take(w, 1, sizeof *packed);
     assert_int_equal(xn_host_weights(&matrix, packed, NULL), XN_OK);
     if (type != XN_F32 && type != XN_F16 && type != XN_BF16) w->tolerance = 0.03;
@@ -271,10 +271,13 @@ static void compare_memory(const struct world *w, const char *device, const stru
 
 static void embed_case(struct world *w) {
     uint32_t type = any_type();
-    w->plan.hidden = w->plan.width[XN_BUF_X] = width_of(type);
+    w->plan.hidden = w->plan.width[XN_BUF_X] = w->plan.width[XN_BUF_INPUTS] = width_of(type);
     make_batch(w, 40, 10);
     w->op.kind = XN_OP_EMBED;
-    w->op.embed = (struct xn_op_embed){weights(w, type, w->plan.vocab, w->plan.hidden, 1), below(2) ? 1 : 1.5f};
+    w->op.embed = (struct xn_op_embed){.table = weights(w, type, w->plan.vocab, w->plan.hidden, 1),
+                                       .to = below(2) ? XN_BUF_X : XN_BUF_INPUTS,
+                                       .scale = below(2) ? 1 : 1.5f,
+                                       .keep = below(2) ? 0 : 0.6f};
     w->tolerance = 1e-5;
     snprintf(w->what, sizeof w->what, "embed type %u hidden %u", type, w->plan.hidden);
 }
@@ -283,18 +286,22 @@ static void project_case(struct world *w) {
     uint32_t type = any_type(), hidden = width_of(type), size = PICK(1, 3, 32, 64, 80, 96, 128);
     uint32_t heads = 1 + below(6), kv_heads = 1 + below(3), value_size = below(2) ? size : PICK(16, 40);
     uint32_t gated = below(2);
+    enum xn_buffer in = below(2) ? XN_BUF_X : XN_BUF_Z;
     w->plan.hidden = w->plan.width[XN_BUF_X] = hidden;
+    w->plan.width[XN_BUF_Z] = hidden + below(5);
     w->plan.width[XN_BUF_Q] = heads * size * (1 + gated);
-    w->cache = (struct xn_cache_layer){kv_heads, size, value_size};
+    uint32_t key_at = below(2) ? 0 : PICK(1, 16, 30); // the part is the end of a wider key
+    w->cache = (struct xn_cache_layer){kv_heads, size + key_at, value_size};
     w->plan.n_cache = 1;
     make_batch(w, PICK(1, 5, 30), 20);
     struct xn_op_project *p = &w->op.project;
     w->op.kind = XN_OP_PROJECT;
-    *p = (struct xn_op_project){.norm = any_norm(w, hidden), .n_parts = 3};
+    *p = (struct xn_op_project){.in = in, .norm = any_norm(w, hidden), .n_parts = 3};
     for (int i = 0; i < 3; i++) {
         struct xn_part *part = &p->part[i];
         part->heads = i == 0 ? heads : kv_heads;
         part->head_size = i == 2 ? value_size : size;
+        part->scale = below(2) ? 1 : 0.7f;
         part->head_stride = i == 0 ? size * (1 + gated) : part->head_size;
         uint32_t rows = part->heads * part->head_stride;
         part->weights = weights(w, type, rows, hidden, 1);
@@ -302,15 +309,47 @@ static void project_case(struct world *w) {
         part->is_query = i == 0;
         part->target = i == 0 ? XN_TO_BUFFER : i == 1 ? XN_TO_KEYS : XN_TO_VALUES;
         part->buffer = i == 0 ? XN_BUF_Q : XN_BUF_NONE;
+        part->cache_at = i == 1 ? key_at : 0;
         part->rope.magnitude = 1;
         if (i == 2) continue;
         part->norm_whole = part->head_stride == size && below(2);
         part->norm = any_norm(w, part->norm_whole ? part->heads * size : size);
         if (part->norm.kind == XN_NORM_LAYER && size < 3) part->norm.kind = XN_NORM_NONE; // nothing varies there
         part->rope = any_rope(w, size, i == 0);
+        if (part->rope.kind != XN_ROPE_NONE) part->rope_at = below(size - part->rope.dims + 1);
     }
     snprintf(w->what, sizeof w->what, "project type %u hidden %u heads %u/%u size %u rows %u", type, hidden, heads,
              kv_heads, size, w->batch.n_rows);
+}
+
+static struct xn_sum any_sum(struct world *w, uint32_t hidden) {
+    struct xn_sum sum = {.to = below(2) ? XN_BUF_X : XN_BUF_SUM,
+                         .set = below(2),
+                         .norm = any_norm(w, hidden),
+                         .scale = 0.7f,
+                         .after = below(2) ? 1 : 0.9f};
+    if (hidden < 3) sum.norm.kind = XN_NORM_NONE;
+    w->plan.width[XN_BUF_SUM] = hidden;
+    return sum;
+}
+
+static struct xn_glu any_glu(void) {
+    return (struct xn_glu){.activation = (enum xn_activation)below(XN_ACTIVATIONS),
+                           .gate_scale = below(3) ? 0 : 0.8f,
+                           .limit = below(3) ? 0 : 1.5f,
+                           .up_offset = below(3) ? 0 : 1};
+}
+
+static void add_case(struct world *w) {
+    uint32_t hidden = 1 + below(200);
+    w->plan.hidden = w->plan.width[XN_BUF_X] = hidden;
+    w->plan.width[XN_BUF_LATENT] = hidden + below(5);
+    struct xn_sum sum = any_sum(w, hidden);
+    make_batch(w, PICK(1, 9, 40), 10);
+    w->op.kind = XN_OP_ADD;
+    w->op.add = (struct xn_op_add){.in = XN_BUF_LATENT, .sum = sum};
+    snprintf(w->what, sizeof w->what, "add hidden %u rows %u norm %d", hidden, w->batch.n_rows,
+             w->op.add.sum.norm.kind);
 }
 
 static void project_add_case(struct world *w) {
@@ -318,23 +357,23 @@ static void project_add_case(struct world *w) {
     w->plan.hidden = w->plan.width[XN_BUF_X] = hidden;
     w->plan.width[XN_BUF_MIX] = cols + below(5);
     w->plan.width[XN_BUF_GATE] = 1;
+    struct xn_sum sum = any_sum(w, hidden);
     make_batch(w, PICK(1, 9, 40), 10);
     w->op.kind = XN_OP_PROJECT_ADD;
     w->op.project_add = (struct xn_op_project_add){.in = XN_BUF_MIX,
                                                    .weights = weights(w, type, hidden, cols, 1),
                                                    .bias = maybe_vector(w, hidden, 0, 1),
                                                    .row_scale = below(2) ? XN_BUF_GATE : XN_BUF_NONE,
-                                                   .norm = any_norm(w, hidden),
-                                                   .scale = 0.7f};
-    if (hidden < 3) w->op.project_add.norm.kind = XN_NORM_NONE;
+                                                   .sum = sum};
     snprintf(w->what, sizeof w->what, "project_add type %u hidden %u cols %u rows %u norm %d", type, hidden, cols,
-             w->batch.n_rows, w->op.project_add.norm.kind);
+             w->batch.n_rows, w->op.project_add.sum.norm.kind);
 }
 
 static void gate_case(struct world *w) {
     uint32_t type = any_type(), hidden = width_of(type), size = 1 + below(300);
     w->plan.hidden = w->plan.width[XN_BUF_X] = hidden;
     w->plan.width[XN_BUF_HIDDEN] = size + below(3);
+    w->plan.width[XN_BUF_INPUTS] = size + 7;
     make_batch(w, PICK(1, 9, 40), 10);
     w->op.kind = XN_OP_GATE;
     w->op.gate = (struct xn_op_gate){.norm = any_norm(w, hidden),
@@ -342,10 +381,12 @@ static void gate_case(struct world *w) {
                                      .up = weights(w, type, size, hidden, 1),
                                      .gate_bias = maybe_vector(w, size, 0, 1),
                                      .up_bias = maybe_vector(w, size, 0, 1),
-                                     .activation = (enum xn_activation)below(XN_ACTIVATIONS)};
+                                     .glu = any_glu(),
+                                     .times = below(2) ? XN_BUF_NONE : XN_BUF_INPUTS,
+                                     .times_at = below(8)};
     w->tolerance *= 2; // a product of two products
     snprintf(w->what, sizeof w->what, "gate type %u hidden %u size %u rows %u act %d", type, hidden, size,
-             w->batch.n_rows, w->op.gate.activation);
+             w->batch.n_rows, w->op.gate.glu.activation);
 }
 
 static void head_case(struct world *w) {
@@ -383,6 +424,8 @@ static void route_case(struct world *w) {
                                        .used = used,
                                        .groups = groups,
                                        .groups_used = groups_used,
+                                       .group_best = 1 + below(2),
+                                       .expert_scale = maybe_vector(w, experts, 1, 0.2f),
                                        .normalize = below(2),
                                        .scale = 2.5f,
                                        .shared_router = below(2) ? weights(w, type, 1, hidden, 1) : NULL};
@@ -401,13 +444,17 @@ static void expert_gate_case(struct world *w) {
     uint32_t type = any_type(), hidden = width_of(type), size = 1 + below(200), experts, used;
     experts_of(w, &experts, &used);
     w->plan.hidden = w->plan.width[XN_BUF_X] = hidden;
+    w->plan.width[XN_BUF_LATENT] = hidden + below(5);
     w->plan.width[XN_BUF_EXPERTS] = used * size + below(5);
     make_batch(w, PICK(1, 9, 60), 10);
     w->op.kind = XN_OP_EXPERT_GATE;
-    w->op.expert_gate = (struct xn_op_expert_gate){.norm = any_norm(w, hidden),
+    w->op.expert_gate = (struct xn_op_expert_gate){.in = below(2) ? XN_BUF_X : XN_BUF_LATENT,
+                                                   .norm = any_norm(w, hidden),
                                                    .gate = below(3) ? weights(w, type, size, hidden, experts) : NULL,
                                                    .up = weights(w, type, size, hidden, experts),
-                                                   .activation = (enum xn_activation)below(XN_ACTIVATIONS),
+                                                   .gate_bias = maybe_vector(w, size * experts, 0, 1),
+                                                   .up_bias = maybe_vector(w, size * experts, 0, 1),
+                                                   .glu = any_glu(),
                                                    .used = used,
                                                    .size = size};
     w->tolerance *= 2;
@@ -420,9 +467,14 @@ static void expert_add_case(struct world *w) {
     experts_of(w, &experts, &used);
     w->plan.hidden = w->plan.width[XN_BUF_X] = hidden;
     w->plan.width[XN_BUF_EXPERTS] = used * size + below(5);
+    struct xn_sum sum = any_sum(w, hidden);
     make_batch(w, PICK(1, 9, 60), 10);
     w->op.kind = XN_OP_EXPERT_ADD;
-    w->op.expert_add = (struct xn_op_expert_add){.down = weights(w, type, hidden, size, experts), used, size, 0.8f};
+    w->op.expert_add = (struct xn_op_expert_add){.down = weights(w, type, hidden, size, experts),
+                                                 .bias = maybe_vector(w, hidden * experts, 0, 1),
+                                                 .used = used,
+                                                 .size = size,
+                                                 .sum = sum};
     snprintf(w->what, sizeof w->what, "expert_add type %u hidden %u size %u experts %u/%u rows %u", type, hidden, size,
              used, experts, w->batch.n_rows);
 }
@@ -430,6 +482,8 @@ static void expert_add_case(struct world *w) {
 static void attend_case(struct world *w) {
     struct xn_op_attend *a = &w->op.attend;
     w->op.kind = XN_OP_ATTEND;
+    a->in = below(2) ? XN_BUF_Q : XN_BUF_ABSORBED;
+    a->out = below(2) ? XN_BUF_MIX : XN_BUF_LATENT;
     a->kv_heads = 1 + below(3);
     a->heads = a->kv_heads * PICK(1, 2, 3, 4, 8);
     a->head_size = PICK(32, 64, 80, 96, 128, 256, 7);
@@ -441,9 +495,10 @@ static void attend_case(struct world *w) {
     a->window = below(2) ? 0 : PICK(1, 5, 40, 100);
     a->sinks = maybe_vector(w, a->heads, 0, 2);
     w->plan.hidden = w->plan.width[XN_BUF_X] = 8;
-    w->plan.width[XN_BUF_Q] = a->heads * a->head_stride + below(3);
-    w->plan.width[XN_BUF_MIX] = a->heads * a->value_size + below(3);
-    w->cache = (struct xn_cache_layer){a->kv_heads, a->head_size, a->value_size};
+    w->plan.width[a->in] = a->heads * a->head_stride + below(3);
+    w->plan.width[a->out] = a->heads * a->value_size + below(3);
+    a->values_in_keys = a->value_size <= a->head_size && below(3) == 0;
+    w->cache = (struct xn_cache_layer){a->kv_heads, a->head_size, a->values_in_keys ? 0 : a->value_size};
     w->plan.n_cache = 1;
     make_batch(w, PICK(1, 1, 9, 100), PICK(0, 30, 300, 900));
     snprintf(w->what, sizeof w->what,
@@ -455,6 +510,7 @@ static void attend_case(struct world *w) {
 static void delta_net_case(struct world *w) {
     struct xn_op_delta_net *d = &w->op.delta_net;
     w->op.kind = XN_OP_DELTA_NET;
+    d->out = below(2) ? XN_BUF_MIX : XN_BUF_BESIDE;
     d->key_heads = 1 + below(3);
     d->value_heads = d->key_heads * (1 + below(3));
     d->key_size = PICK(8, 16, 30, 64, 128);
@@ -469,7 +525,7 @@ static void delta_net_case(struct world *w) {
     d->heads_tiled = below(2);
     w->plan.hidden = w->plan.width[XN_BUF_X] = 8;
     w->plan.width[XN_BUF_Q] = channels;
-    w->plan.width[XN_BUF_Z] = w->plan.width[XN_BUF_MIX] = values;
+    w->plan.width[XN_BUF_Z] = w->plan.width[d->out] = values;
     w->plan.width[XN_BUF_BETA] = w->plan.width[XN_BUF_ALPHA] = d->value_heads;
     w->plan.n_states = 1;
     w->states = (struct xn_state_layer){(d->kernel - 1) * channels, d->value_heads * d->key_size * d->value_size};
@@ -531,6 +587,7 @@ static void run_cases(void (*make)(struct world *w), int trials) {
 TEST(embed, 5)
 TEST(project, 20)
 TEST(project_add, 20)
+TEST(add, 10)
 TEST(gate, 15)
 TEST(head, 10)
 TEST(route, 15)
@@ -561,17 +618,12 @@ static void what_a_machine_lacks_is_an_error(void **unused) {
 int main(void) {
     choose_seed();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(embed_agrees),
-        cmocka_unit_test(project_agrees),
-        cmocka_unit_test(project_add_agrees),
-        cmocka_unit_test(gate_agrees),
-        cmocka_unit_test(head_agrees),
-        cmocka_unit_test(route_agrees),
-        cmocka_unit_test(expert_gate_agrees),
-        cmocka_unit_test(expert_add_agrees),
-        cmocka_unit_test(attend_agrees),
-        cmocka_unit_test(delta_net_agrees),
-        cmocka_unit_test(what_a_machine_lacks_is_an_error),
+        cmocka_unit_test(embed_agrees),       cmocka_unit_test(project_agrees),
+        cmocka_unit_test(project_add_agrees), cmocka_unit_test(add_agrees),
+        cmocka_unit_test(gate_agrees),        cmocka_unit_test(head_agrees),
+        cmocka_unit_test(route_agrees),       cmocka_unit_test(expert_gate_agrees),
+        cmocka_unit_test(expert_add_agrees),  cmocka_unit_test(attend_agrees),
+        cmocka_unit_test(delta_net_agrees),   cmocka_unit_test(what_a_machine_lacks_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

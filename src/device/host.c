@@ -1,15 +1,26 @@
 #include "device/host.h"
 
 #include "base/memory.h"
+#include "model/matrix.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 const char *xn_op_name(enum xn_op_kind kind) {
     static const char *const names[XN_OP_KINDS] = {
-        [XN_OP_EMBED] = "embed",         [XN_OP_PROJECT] = "project",         [XN_OP_ATTEND] = "attend",
-        [XN_OP_DELTA_NET] = "delta_net", [XN_OP_PROJECT_ADD] = "project_add", [XN_OP_GATE] = "gate",
-        [XN_OP_ROUTE] = "route",         [XN_OP_EXPERT_GATE] = "expert_gate", [XN_OP_EXPERT_ADD] = "expert_add",
+        [XN_OP_EMBED] = "embed",
+        [XN_OP_PROJECT] = "project",
+        [XN_OP_ATTEND] = "attend",
+        [XN_OP_DELTA_NET] = "delta_net",
+        [XN_OP_STATE_SPACE] = "state_space",
+        [XN_OP_SHORT_CONV] = "short_conv",
+        [XN_OP_HEADS] = "heads",
+        [XN_OP_ADD] = "add",
+        [XN_OP_PROJECT_ADD] = "project_add",
+        [XN_OP_GATE] = "gate",
+        [XN_OP_ROUTE] = "route",
+        [XN_OP_EXPERT_GATE] = "expert_gate",
+        [XN_OP_EXPERT_ADD] = "expert_add",
         [XN_OP_HEAD] = "head",
     };
     return (unsigned)kind < XN_OP_KINDS ? names[kind] : "?";
@@ -47,8 +58,10 @@ int xn_host_memory_init(struct xn_host_memory *memory, const struct xn_plan *pla
         const struct xn_cache_layer *c = &plan->cache[i];
         size_t heads = positions(limits) * c->kv_heads;
         memory->cache[i].keys = xn_alloc_aligned(heads, c->key_size * cache_value_bytes(limits));
-        memory->cache[i].values = xn_alloc_aligned(heads, c->value_size * cache_value_bytes(limits));
-        if (!memory->cache[i].keys || !memory->cache[i].values) goto no_memory;
+        if (!memory->cache[i].keys) goto no_memory;
+        if (c->value_size &&
+            !(memory->cache[i].values = xn_alloc_aligned(heads, c->value_size * cache_value_bytes(limits))))
+            goto no_memory;
     }
     for (uint32_t i = 0; i < plan->n_states; i++) {
         size_t size = (size_t)plan->states[i].conv_size + plan->states[i].recurrent_size;
@@ -152,7 +165,8 @@ void xn_host_copy_page(struct xn_host_memory *memory, uint32_t from, uint32_t to
         size_t values = (size_t)memory->limits.page_size * c->kv_heads * cache_value_bytes(&memory->limits);
         char *keys = memory->cache[i].keys, *vals = memory->cache[i].values;
         memcpy(keys + to * values * c->key_size, keys + from * values * c->key_size, values * c->key_size);
-        memcpy(vals + to * values * c->value_size, vals + from * values * c->value_size, values * c->value_size);
+        if (vals)
+            memcpy(vals + to * values * c->value_size, vals + from * values * c->value_size, values * c->value_size);
     }
 }
 
@@ -170,8 +184,32 @@ void xn_host_clear_state(struct xn_host_memory *memory, uint32_t slot) {
     }
 }
 
+// A copy of the matrix with its rows in order.
+static int put_in_order(const struct xn_matrix *matrix, struct xn_weights *w, struct xn_error *err) {
+    size_t bytes, total;
+    const void **data = NULL;
+    if (xn_mul_overflow(w->row_bytes, matrix->rows, &bytes) || xn_mul_overflow(bytes, matrix->count, &total) ||
+        xn_add_overflow(total, (size_t)matrix->count * sizeof *data, &total) ||
+        !(w->owned = xn_alloc_aligned(total, 1)))
+        return xn_fail(err, XN_ERR_NOMEM, "%s: no memory for %u matrices of %u x %u in order", matrix->name,
+                       matrix->count, matrix->rows, matrix->cols);
+    data = (const void **)w->owned;
+    char *ordered = (char *)(data + matrix->count);
+    for (uint32_t i = 0; i < matrix->count; i++, ordered += bytes) {
+        data[i] = ordered;
+        XN_TRY(xn_matrix_order(matrix, i, ordered, err));
+    }
+    w->matrix.type = xn_matrix_ordered_type(matrix);
+    w->matrix.data = data;
+    w->matrix.layout = XN_LAYOUT_ROWS;
+    w->matrix.gather = NULL;
+    w->matrix.stored_rows = 0;
+    w->matrix.scales = NULL;
+    return XN_OK;
+}
+
 int xn_host_weights(const struct xn_matrix *matrix, struct xn_weights *weights, struct xn_error *err) {
-    const struct xn_format *format = xn_format_of(matrix->type);
+    const struct xn_format *format = xn_format_of(xn_matrix_ordered_type(matrix));
     const char *name = matrix->name ? matrix->name : "matrix";
     if (!format || !format->decode)
         return xn_fail(err, XN_ERR_UNSUPPORTED, "%s: type %u holds no weights", name, matrix->type);
@@ -180,5 +218,13 @@ int xn_host_weights(const struct xn_matrix *matrix, struct xn_weights *weights, 
         return xn_fail(err, XN_ERR_FORMAT, "%s: rows of %u values, a multiple of %u expected for %s", name,
                        matrix->cols, format->block_values, format->name);
     *weights = (struct xn_weights){.matrix = *matrix, .format = format, .row_bytes = row_bytes};
-    return XN_OK;
+    if (xn_matrix_plain(matrix)) return XN_OK;
+    int status = put_in_order(matrix, weights, err);
+    if (status != XN_OK) xn_host_weights_free(weights);
+    return status;
+}
+
+void xn_host_weights_free(struct xn_weights *weights) {
+    free(weights->owned);
+    weights->owned = NULL;
 }

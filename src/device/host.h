@@ -7,7 +7,7 @@
 // Keys and values of one cache layer: element of page p, kv head g, slot i, value d at ((p * kv_heads + g) * page_size
 // + i) * size + d, in the executor's cache type (XN_F32 or XN_F16).
 struct xn_host_cache {
-    void *keys, *values;
+    void *keys, *values; // values NULL where the layer has none
 };
 
 struct xn_host_memory {
@@ -53,9 +53,11 @@ struct xn_weights {
     struct xn_matrix matrix;
     const struct xn_format *format;
     size_t row_bytes;
+    void *owned; // the matrix put in order, where the file has another one; NULL: its data are the file's
 };
-// Checks a matrix (known format that decodes, whole blocks) and fills *weights.
+// Checks a matrix (known format that decodes, whole blocks) and fills *weights, in order.
 int xn_host_weights(const struct xn_matrix *matrix, struct xn_weights *weights, struct xn_error *err);
+void xn_host_weights_free(struct xn_weights *weights); // what *weights owns, not itself
 // Pointer to a row of one of the matrices.
 static inline const void *xn_weights_row(const struct xn_weights *w, uint32_t index, uint32_t row) {
     return (const char *)w->matrix.data[index] + (size_t)row * w->row_bytes;

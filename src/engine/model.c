@@ -11,9 +11,14 @@ struct packing {
     const struct xn_progress *progress;
     uint64_t done, total;
     // Matrices packed so far, to give the same weights to the same data (a tied head).
-    const void **first_data;
-    size_t first_capacity;
+    struct xn_matrix *packed;
+    size_t packed_capacity;
 };
+
+static bool same_matrix(const struct xn_matrix *a, const struct xn_matrix *b) {
+    return a->data[0] == b->data[0] && a->count == b->count && a->rows == b->rows && a->cols == b->cols &&
+           a->layout == b->layout && a->gather == b->gather && a->scales == b->scales;
+}
 
 static uint64_t matrix_bytes(const struct xn_matrix *m) {
     const struct xn_format *f = xn_format_of(m->type);
@@ -46,16 +51,16 @@ static int pack_matrix(void *user, const struct xn_matrix *matrix, struct xn_wei
     struct packing *p = user;
     struct xn_model *model = p->model;
     for (size_t i = 0; i < model->n_weights; i++)
-        if (p->first_data[i] == matrix->data[0] && matrix->count == 1) {
+        if (same_matrix(&p->packed[i], matrix)) {
             *out = model->weights[i];
             return XN_OK;
         }
     if (XN_GROW(model->weights, model->weights_capacity, model->n_weights + 1) != 0 ||
-        XN_GROW(p->first_data, p->first_capacity, model->n_weights + 1) != 0)
+        XN_GROW(p->packed, p->packed_capacity, model->n_weights + 1) != 0)
         return xn_fail(err, XN_ERR_NOMEM, "no memory for the list of weights");
     XN_TRY(touch(p, matrix, err));
     XN_TRY(model->device->table->pack(model->device, matrix, out, err));
-    p->first_data[model->n_weights] = matrix->data[0];
+    p->packed[model->n_weights] = *matrix;
     model->weights[model->n_weights++] = *out;
     return XN_OK;
 }
@@ -63,7 +68,7 @@ static int pack_matrix(void *user, const struct xn_matrix *matrix, struct xn_wei
 static int build_plan(struct xn_model *model, const struct xn_progress *progress, struct xn_error *err) {
     struct packing p = {.model = model, .progress = progress, .total = xn_recipe_sizes(&model->recipe).bytes};
     int status = xn_plan_build(&model->recipe, pack_matrix, &p, &model->arena, &model->plan, err);
-    free(p.first_data);
+    free(p.packed);
     return status;
 }
 

@@ -82,8 +82,8 @@ static void test_llama(void **state) {
         assert_true(m->final_norm.weight[i] == 3 + (float)i / 64);
     for (int l = 0; l < 2; l++) {
         const struct xn_layer *layer = &m->layers[l];
-        assert_int_equal(layer->mixer_kind, XN_MIXER_ATTENTION);
-        const struct xn_attention *a = &layer->attention;
+        assert_int_equal(layer->mixer.kind, XN_MIXER_ATTENTION);
+        const struct xn_attention *a = &layer->mixer.attention;
         assert_int_equal(a->heads, 2);
         assert_int_equal(a->kv_heads, 1);
         assert_int_equal(a->head_size, 4);
@@ -94,10 +94,10 @@ static void test_llama(void **state) {
         assert_int_equal(a->rope.kind, XN_ROPE_HALVES);
         assert_int_equal(a->rope.dims, 4);
         assert_true(a->rope.frequency[0] == 1 && fabsf(a->rope.frequency[1] - 0.01f) < 1e-8f);
-        assert_true(layer->mixer_norm.epsilon == 0.001f && layer->ffn_norm.weight[1] == 2 + 1.0f / 64);
-        assert_int_equal(layer->mixer_post_norm.kind, XN_NORM_NONE);
-        assert_int_equal(layer->ffn_kind, XN_FFN_DENSE);
-        assert_int_equal(layer->dense.down.cols, 12);
+        assert_true(layer->mixer.norm.epsilon == 0.001f && layer->ffn.norm.weight[1] == 2 + 1.0f / 64);
+        assert_int_equal(layer->mixer.post_norm.kind, XN_NORM_NONE);
+        assert_int_equal(layer->ffn.kind, XN_FFN_DENSE);
+        assert_int_equal(layer->ffn.dense.down.cols, 12);
         assert_true(layer->residual_scale == 1);
     }
     // 10 x 8 twice; a layer 8 x 8 twice, 4 x 8 twice, 12 x 8 three times
@@ -237,9 +237,9 @@ static void test_layer_types(void **state) {
     json_object_set_new(config, "sliding_window", json_integer(7));
     read_tiny(&r, config, tensors, n);
     if (r.status) fail_msg("%s", r.err.message);
-    assert_int_equal(r.recipe.layers[0].attention.window, 7);
-    assert_int_equal(r.recipe.layers[1].attention.window, 0);
-    assert_true(r.recipe.layers[1].attention.k_bias[2] == 4 + 2.0f / 64);
+    assert_int_equal(r.recipe.layers[0].mixer.attention.window, 7);
+    assert_int_equal(r.recipe.layers[1].mixer.attention.window, 0);
+    assert_true(r.recipe.layers[1].mixer.attention.k_bias[2] == 4 + 2.0f / 64);
     end_reading(&r);
 }
 
@@ -262,8 +262,8 @@ static void test_slices(void **state) {
     json_object_set_new(config, "sliding_window", json_integer(5));
     read_tiny(&r, config, phi3, sizeof phi3 / sizeof *phi3);
     if (r.status) fail_msg("%s", r.err.message);
-    const struct xn_attention *a = &r.recipe.layers[0].attention;
-    const struct xn_dense *f = &r.recipe.layers[0].dense;
+    const struct xn_attention *a = &r.recipe.layers[0].mixer.attention;
+    const struct xn_dense *f = &r.recipe.layers[0].ffn.dense;
     const char *qkv = a->q.data[0], *gate_up = f->gate.data[0];
     assert_int_equal(a->q.rows, 8);
     assert_int_equal(a->v.rows, 4);
@@ -296,8 +296,8 @@ static void test_experts(void **state) {
     json_object_set_new(config, "num_local_experts", json_integer(3));
     read_tiny(&r, json_deep_copy(config), mixtral, N);
     if (r.status) fail_msg("%s", r.err.message);
-    const struct xn_experts *e = &r.recipe.layers[0].experts;
-    assert_int_equal(r.recipe.layers[0].ffn_kind, XN_FFN_EXPERTS);
+    const struct xn_experts *e = &r.recipe.layers[0].ffn.experts;
+    assert_int_equal(r.recipe.layers[0].ffn.kind, XN_FFN_EXPERTS);
     assert_int_equal(e->gate.count, 3);
     assert_int_equal(e->used, 2);
     assert_true(e->normalize && e->scale == 1);

@@ -80,8 +80,8 @@ void xn_read_norm(struct xn_builder *b, enum xn_tensor_role role, int layer, uin
 }
 
 void xn_read_layer_norms(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_layer *out) {
-    xn_read_norm(b, XN_T_MIXER_NORM, layer, d->hidden, d->epsilon, &out->mixer_norm);
-    xn_read_norm(b, XN_T_FFN_NORM, layer, d->hidden, d->epsilon, &out->ffn_norm);
+    xn_read_norm(b, XN_T_MIXER_NORM, layer, d->hidden, d->epsilon, &out->mixer.norm);
+    xn_read_norm(b, XN_T_FFN_NORM, layer, d->hidden, d->epsilon, &out->ffn.norm);
 }
 
 static void read_qkv(struct xn_builder *b, const struct xn_decoder *d, int layer, const uint64_t rows[3],
@@ -104,8 +104,8 @@ static void read_qkv(struct xn_builder *b, const struct xn_decoder *d, int layer
 }
 
 void xn_read_attention(struct xn_builder *b, const struct xn_decoder *d, int layer, bool gated, struct xn_layer *out) {
-    struct xn_attention *a = &out->attention;
-    out->mixer_kind = XN_MIXER_ATTENTION;
+    struct xn_attention *a = &out->mixer.attention;
+    out->mixer.kind = XN_MIXER_ATTENTION;
     *a = (struct xn_attention){
         .heads = d->heads,
         .kv_heads = d->kv_heads,
@@ -134,11 +134,11 @@ static bool gate_up_is_one(struct xn_builder *b, int layer, uint64_t inner) {
 }
 
 void xn_read_dense(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_layer *out) {
-    struct xn_dense *f = &out->dense;
+    struct xn_dense *f = &out->ffn.dense;
     uint64_t inner = xn_param_u32(b, XN_P_INNER);
     const struct xn_bias *bias = &b->family->ffn_bias;
-    out->ffn_kind = XN_FFN_DENSE;
-    *f = (struct xn_dense){.activation = d->activation};
+    out->ffn.kind = XN_FFN_DENSE;
+    *f = (struct xn_dense){.glu.activation = d->activation};
     if (gate_up_is_one(b, layer, inner)) {
         xn_read_slices(b, XN_T_GATE_UP, layer, 2, (const uint64_t[]){inner, inner}, d->hidden,
                        (struct xn_matrix *const[]){&f->gate, &f->up});
@@ -156,15 +156,16 @@ void xn_read_dense(struct xn_builder *b, const struct xn_decoder *d, int layer, 
 
 void xn_read_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner, uint32_t shared_inner,
                  bool normalize, struct xn_layer *out) {
-    struct xn_experts *e = &out->experts;
+    struct xn_experts *e = &out->ffn.experts;
     uint32_t count = xn_param_u32(b, XN_P_EXPERTS);
-    out->ffn_kind = XN_FFN_EXPERTS;
+    out->ffn.kind = XN_FFN_EXPERTS;
     *e = (struct xn_experts){
         .score = XN_ROUTER_SOFTMAX,
         .used = xn_param_u32(b, XN_P_EXPERTS_USED),
         .normalize = normalize,
         .scale = 1,
-        .activation = d->activation,
+        .glu.activation = d->activation,
+        .group_best = 2,
     };
     if (e->used > count)
         xn_build_fail(b, XN_ERR_FORMAT, "%s: %u experts a token, expected at most the %u that there are",
@@ -178,7 +179,7 @@ void xn_read_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, ui
     }
     xn_read_experts(b, XN_T_EXPERTS_DOWN, XN_T_EXPERT_DOWN, layer, count, d->hidden, inner, &e->down);
     if (shared_inner == 0) return;
-    e->shared.activation = d->activation;
+    e->shared.glu.activation = d->activation;
     xn_read_matrix(b, XN_T_SHARED_GATE, layer, shared_inner, d->hidden, &e->shared.gate);
     xn_read_matrix(b, XN_T_SHARED_UP, layer, shared_inner, d->hidden, &e->shared.up);
     xn_read_matrix(b, XN_T_SHARED_DOWN, layer, d->hidden, shared_inner, &e->shared.down);

@@ -92,7 +92,7 @@ static void near(const char *family, const char *what, float found, float wanted
 }
 
 static void check_attention(const struct expected *e, const struct xn_layer *layer, bool window) {
-    const struct xn_attention *a = &layer->attention;
+    const struct xn_attention *a = &layer->mixer.attention;
     assert_int_equal(a->heads, e->heads);
     assert_int_equal(a->kv_heads, e->kv_heads);
     assert_int_equal(a->head_size, e->head_size);
@@ -119,17 +119,17 @@ static void check_recipe(const struct expected *e, const struct xn_recipe *m, en
     near(e->family, "final soft cap", m->logit_soft_cap, e->final_soft_cap);
     for (uint32_t i = 0; i < m->n_layers; i++) {
         const struct xn_layer *layer = &m->layers[i];
-        assert_int_equal(layer->mixer_kind, e->linear >> i & 1 ? XN_MIXER_DELTA_NET : XN_MIXER_ATTENTION);
-        if (layer->mixer_kind == XN_MIXER_ATTENTION) check_attention(e, layer, e->windows >> i & 1);
-        assert_int_equal(layer->mixer_norm.kind, e->pre_norms ? XN_NORM_RMS : XN_NORM_NONE);
-        assert_int_equal(layer->ffn_post_norm.kind, e->post_norms ? XN_NORM_RMS : XN_NORM_NONE);
+        assert_int_equal(layer->mixer.kind, e->linear >> i & 1 ? XN_MIXER_DELTA_NET : XN_MIXER_ATTENTION);
+        if (layer->mixer.kind == XN_MIXER_ATTENTION) check_attention(e, layer, e->windows >> i & 1);
+        assert_int_equal(layer->mixer.norm.kind, e->pre_norms ? XN_NORM_RMS : XN_NORM_NONE);
+        assert_int_equal(layer->ffn.post_norm.kind, e->post_norms ? XN_NORM_RMS : XN_NORM_NONE);
         near(e->family, "residual scale", layer->residual_scale, e->residual_scale);
-        assert_int_equal(layer->ffn_kind, e->experts ? XN_FFN_EXPERTS : XN_FFN_DENSE);
+        assert_int_equal(layer->ffn.kind, e->experts ? XN_FFN_EXPERTS : XN_FFN_DENSE);
         if (!e->experts) continue;
-        assert_int_equal(layer->experts.gate.count, e->experts);
-        assert_int_equal(layer->experts.used, e->used);
+        assert_int_equal(layer->ffn.experts.gate.count, e->experts);
+        assert_int_equal(layer->ffn.experts.used, e->used);
     }
-    const struct xn_rope *last = &m->layers[m->n_layers - 1].attention.rope;
+    const struct xn_rope *last = &m->layers[m->n_layers - 1].mixer.attention.rope;
     assert_int_equal(last->kind, rope);
     assert_int_equal(last->dims, e->rope_dims);
 }
@@ -163,21 +163,21 @@ static void same_recipe(const char *family, const struct xn_recipe *a, const str
     same_vector(family, "final norm", a->final_norm.weight, b->final_norm.weight, a->hidden);
     for (uint32_t i = 0; i < a->n_layers; i++) {
         const struct xn_layer *x = &a->layers[i], *y = &b->layers[i];
-        same_vector(family, "mixer norm", x->mixer_norm.weight, y->mixer_norm.weight, a->hidden);
-        same_vector(family, "mixer post norm", x->mixer_post_norm.weight, y->mixer_post_norm.weight, a->hidden);
-        same_vector(family, "ffn norm", x->ffn_norm.weight, y->ffn_norm.weight, a->hidden);
-        same_vector(family, "ffn post norm", x->ffn_post_norm.weight, y->ffn_post_norm.weight, a->hidden);
-        near(family, "epsilon", x->ffn_norm.epsilon, y->ffn_norm.epsilon);
-        if (x->ffn_kind == XN_FFN_EXPERTS) {
-            assert_int_equal(x->experts.normalize, y->experts.normalize);
-            assert_int_equal(x->experts.shared.up.rows, y->experts.shared.up.rows);
-            assert_int_equal(x->experts.shared_router.rows, y->experts.shared_router.rows);
+        same_vector(family, "mixer norm", x->mixer.norm.weight, y->mixer.norm.weight, a->hidden);
+        same_vector(family, "mixer post norm", x->mixer.post_norm.weight, y->mixer.post_norm.weight, a->hidden);
+        same_vector(family, "ffn norm", x->ffn.norm.weight, y->ffn.norm.weight, a->hidden);
+        same_vector(family, "ffn post norm", x->ffn.post_norm.weight, y->ffn.post_norm.weight, a->hidden);
+        near(family, "epsilon", x->ffn.norm.epsilon, y->ffn.norm.epsilon);
+        if (x->ffn.kind == XN_FFN_EXPERTS) {
+            assert_int_equal(x->ffn.experts.normalize, y->ffn.experts.normalize);
+            assert_int_equal(x->ffn.experts.shared.up.rows, y->ffn.experts.shared.up.rows);
+            assert_int_equal(x->ffn.experts.shared_router.rows, y->ffn.experts.shared_router.rows);
         }
-        if (x->mixer_kind == XN_MIXER_DELTA_NET) {
-            same_delta_net(family, &x->delta_net, &y->delta_net);
+        if (x->mixer.kind == XN_MIXER_DELTA_NET) {
+            same_delta_net(family, &x->mixer.delta_net, &y->mixer.delta_net);
             continue;
         }
-        const struct xn_attention *p = &x->attention, *q = &y->attention;
+        const struct xn_attention *p = &x->mixer.attention, *q = &y->mixer.attention;
         same_vector(family, "v bias", p->v_bias, q->v_bias, p->v.rows);
         same_vector(family, "rope", p->rope.frequency, q->rope.frequency, p->rope.dims / 2);
         near(family, "rope magnitude", p->rope.magnitude, q->rope.magnitude);
@@ -223,14 +223,14 @@ static void test_ropes(void **state) {
     char path[640];
     snprintf(path, sizeof path, "%s/gemma3", models);
     read_model(&r, path);
-    near("gemma3", "local frequency", r.recipe.layers[0].attention.rope.frequency[8], 0.01f);
-    near("gemma3", "global frequency", r.recipe.layers[3].attention.rope.frequency[8], 0.001f);
+    near("gemma3", "local frequency", r.recipe.layers[0].mixer.attention.rope.frequency[8], 0.01f);
+    near("gemma3", "global frequency", r.recipe.layers[3].mixer.attention.rope.frequency[8], 0.001f);
     end_reading(&r);
     snprintf(path, sizeof path, "%s/ministral3", models);
     read_model(&r, path);
-    near("ministral3", "temperature", r.recipe.layers[1].attention.rope.query_beta, 0.1f);
-    assert_int_equal(r.recipe.layers[1].attention.rope.query_period, 64);
-    near("ministral3", "magnitude", r.recipe.layers[1].attention.rope.magnitude, 1);
+    near("ministral3", "temperature", r.recipe.layers[1].mixer.attention.rope.query_beta, 0.1f);
+    assert_int_equal(r.recipe.layers[1].mixer.attention.rope.query_period, 64);
+    near("ministral3", "magnitude", r.recipe.layers[1].mixer.attention.rope.magnitude, 1);
     end_reading(&r);
 }
 
@@ -350,7 +350,7 @@ static void test_gguf(void **state) {
     if (read_gguf(NULL, gguf_llama, GGUF_LLAMA, &recipe, &source, &err)) fail_msg("%s", err.message);
     assert_string_equal(recipe.name, "Tiny");
     assert_int_equal(recipe.vocab, 10);
-    assert_int_equal(recipe.layers[0].attention.rope.kind, XN_ROPE_PAIRS);
+    assert_int_equal(recipe.layers[0].mixer.attention.rope.kind, XN_ROPE_PAIRS);
     assert_ptr_equal(recipe.head.data[0], recipe.embedding.data[0]);
     xn_recipe_free(&recipe);
     xn_source_close(source);

@@ -24,36 +24,75 @@ static void add_dense(struct xn_recipe_sizes *s, const struct xn_dense *f) {
     add_whole(s, &f->down);
 }
 
-static void add_layer(struct xn_recipe_sizes *s, const struct xn_layer *layer) {
-    if (layer->mixer_kind == XN_MIXER_ATTENTION) {
-        const struct xn_attention *a = &layer->attention;
-        const struct xn_matrix *all[] = {&a->q, &a->k, &a->v, &a->o};
-        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-            add_whole(s, all[i]);
-    } else if (layer->mixer_kind == XN_MIXER_DELTA_NET) {
-        const struct xn_delta_net *n = &layer->delta_net;
-        const struct xn_matrix *all[] = {&n->qkv, &n->z, &n->beta, &n->alpha, &n->out};
-        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-            add_whole(s, all[i]);
+static void add_all(struct xn_recipe_sizes *s, const struct xn_matrix *const *all, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        add(s, all[i], all[i]->count, all[i]->count);
+}
+#define ADD_ALL(s, ...)                                                                                                \
+    add_all(s, (const struct xn_matrix *const[]){__VA_ARGS__},                                                         \
+            sizeof((const struct xn_matrix *const[]){__VA_ARGS__}) / sizeof(void *))
+
+static void add_mixer(struct xn_recipe_sizes *s, const struct xn_mixer *mixer) {
+    switch (mixer->kind) {
+    case XN_MIXER_ATTENTION: {
+        const struct xn_attention *a = &mixer->attention;
+        ADD_ALL(s, &a->q, &a->k, &a->v, &a->o);
+        break;
     }
-    if (layer->ffn_kind == XN_FFN_DENSE) add_dense(s, &layer->dense);
-    if (layer->ffn_kind != XN_FFN_EXPERTS) return;
-    const struct xn_experts *e = &layer->experts;
+    case XN_MIXER_LATENT: {
+        const struct xn_latent_attention *a = &mixer->latent;
+        ADD_ALL(s, &a->q_a, &a->q, &a->latent, &a->k_rope, &a->k_absorb, &a->v_expand, &a->o);
+        break;
+    }
+    case XN_MIXER_DELTA_NET: {
+        const struct xn_delta_net *n = &mixer->delta_net;
+        ADD_ALL(s, &n->qkv, &n->z, &n->beta, &n->alpha, &n->out);
+        break;
+    }
+    case XN_MIXER_STATE_SPACE: {
+        const struct xn_state_space *m = &mixer->state_space;
+        ADD_ALL(s, &m->z, &m->xbc, &m->dt, &m->out);
+        break;
+    }
+    case XN_MIXER_SHORT_CONV:
+        ADD_ALL(s, &mixer->short_conv.in, &mixer->short_conv.out);
+        break;
+    case XN_MIXER_NONE:
+        break;
+    }
+}
+
+static void add_experts(struct xn_recipe_sizes *s, const struct xn_experts *e) {
     add_whole(s, &e->router);
     add(s, &e->gate, e->gate.count, e->used);
     add(s, &e->up, e->up.count, e->used);
     add(s, &e->down, e->down.count, e->used);
+    ADD_ALL(s, &e->latent_in, &e->latent_out, &e->shared_router);
     add_dense(s, &e->shared);
-    add_whole(s, &e->shared_router);
+}
+
+static void add_layer(struct xn_recipe_sizes *s, const struct xn_layer *layer) {
+    add_mixer(s, &layer->mixer);
+    if (layer->beside) add_mixer(s, layer->beside);
+    if (layer->ffn.kind == XN_FFN_DENSE) add_dense(s, &layer->ffn.dense);
+    if (layer->ffn.kind == XN_FFN_EXPERTS) add_experts(s, &layer->ffn.experts);
+    ADD_ALL(s, &layer->input.gate, &layer->input.projection);
+}
+
+// Of a table a token reads one row.
+static void add_table(struct xn_recipe_sizes *s, const struct xn_matrix *table) {
+    struct xn_matrix row = *table;
+    if (table->rows) row.rows = 1;
+    add(s, &row, 0, 1);
+    add(s, table, 1, 0);
 }
 
 struct xn_recipe_sizes xn_recipe_sizes(const struct xn_recipe *recipe) {
     struct xn_recipe_sizes s = {0};
-    struct xn_matrix row = recipe->embedding;
     bool tied = recipe->head.rows && recipe->embedding.rows && recipe->head.data[0] == recipe->embedding.data[0];
-    if (recipe->embedding.rows) row.rows = 1; // a token reads one row of it
-    add(&s, &row, 0, 1);
-    add(&s, &recipe->embedding, 1, 0);
+    add_table(&s, &recipe->embedding);
+    add_table(&s, &recipe->layer_inputs.table);
+    add_whole(&s, &recipe->layer_inputs.projection);
     add(&s, &recipe->head, tied ? 0 : 1, 1);
     for (uint32_t i = 0; i < recipe->n_layers; i++)
         add_layer(&s, &recipe->layers[i]);

@@ -55,25 +55,25 @@ static void every_kind_reads_back(void **state) {
         for (uint32_t l = 0; l < recipe.n_layers; l++) {
             const struct xn_layer *layer = &recipe.layers[l];
             bool net = (s->flags & XN_SHAPE_HYBRID) && (l + 1) % s->interval != 0;
-            assert_int_equal(layer->mixer_kind, net ? XN_MIXER_DELTA_NET : XN_MIXER_ATTENTION);
+            assert_int_equal(layer->mixer.kind, net ? XN_MIXER_DELTA_NET : XN_MIXER_ATTENTION);
             if (net) {
-                assert_int_equal(layer->delta_net.key_heads, s->key_heads);
-                assert_int_equal(layer->delta_net.value_heads, s->value_heads);
-                assert_int_equal(layer->delta_net.kernel, s->taps);
+                assert_int_equal(layer->mixer.delta_net.key_heads, s->key_heads);
+                assert_int_equal(layer->mixer.delta_net.value_heads, s->value_heads);
+                assert_int_equal(layer->mixer.delta_net.kernel, s->taps);
             } else {
-                check_attention(&layer->attention, s);
-                if (layer->attention.window) window_seen = true;
-                assert_true(layer->attention.window == 0 || layer->attention.window == s->window);
+                check_attention(&layer->mixer.attention, s);
+                if (layer->mixer.attention.window) window_seen = true;
+                assert_true(layer->mixer.attention.window == 0 || layer->mixer.attention.window == s->window);
             }
-            assert_int_equal(layer->ffn_post_norm.kind != XN_NORM_NONE, (s->flags & XN_SHAPE_POST_NORMS) != 0);
-            assert_int_equal(layer->ffn_kind, s->experts ? XN_FFN_EXPERTS : XN_FFN_DENSE);
+            assert_int_equal(layer->ffn.post_norm.kind != XN_NORM_NONE, (s->flags & XN_SHAPE_POST_NORMS) != 0);
+            assert_int_equal(layer->ffn.kind, s->experts ? XN_FFN_EXPERTS : XN_FFN_DENSE);
             if (s->experts) {
-                assert_int_equal(layer->experts.gate.count, s->experts);
-                assert_int_equal(layer->experts.gate.rows, s->expert_ffn);
-                assert_int_equal(layer->experts.used, s->used);
-                assert_int_equal(layer->experts.shared.up.rows, s->shared_ffn);
+                assert_int_equal(layer->ffn.experts.gate.count, s->experts);
+                assert_int_equal(layer->ffn.experts.gate.rows, s->expert_ffn);
+                assert_int_equal(layer->ffn.experts.used, s->used);
+                assert_int_equal(layer->ffn.experts.shared.up.rows, s->shared_ffn);
             } else {
-                assert_int_equal(layer->dense.up.rows, s->ffn);
+                assert_int_equal(layer->ffn.dense.up.rows, s->ffn);
             }
         }
         assert_int_equal(window_seen, s->window != 0);

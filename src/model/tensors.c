@@ -136,7 +136,12 @@ static void view(struct xn_builder *b, const struct xn_tensor *t, uint64_t rows,
     if (!data || b->status) return;
     for (uint32_t i = 0; i < count; i++)
         data[i] = (const uint8_t *)t->data + offset + i * stride;
-    *out = (struct xn_matrix){t->name, t->type, (uint32_t)rows, (uint32_t)t->dims[0], count, data};
+    *out = (struct xn_matrix){.name = t->name,
+                              .type = t->type,
+                              .rows = (uint32_t)rows,
+                              .cols = (uint32_t)t->dims[0],
+                              .count = count,
+                              .data = data};
 }
 
 void xn_read_matrix(struct xn_builder *b, enum xn_tensor_role role, int layer, uint64_t rows, uint64_t cols,
@@ -242,7 +247,13 @@ void xn_read_experts(struct xn_builder *b, enum xn_tensor_role fused, enum xn_te
         }
         data[i] = t->data;
     }
-    if (first) *out = (struct xn_matrix){first->name, first->type, (uint32_t)rows, (uint32_t)cols, count, data};
+    if (first)
+        *out = (struct xn_matrix){.name = first->name,
+                                  .type = first->type,
+                                  .rows = (uint32_t)rows,
+                                  .cols = (uint32_t)cols,
+                                  .count = count,
+                                  .data = data};
 }
 
 void xn_read_experts_pair(struct xn_builder *b, enum xn_tensor_role fused, int layer, uint32_t count, uint64_t rows,

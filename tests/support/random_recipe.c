@@ -146,10 +146,18 @@ static void draw_delta_net(struct draw *d, struct xn_delta_net *n) {
     n->heads_tiled = coin(d);
 }
 
+static struct xn_glu draw_glu(struct draw *d, enum xn_activation activation) {
+    struct xn_glu glu = {.activation = activation};
+    if (draw_below(d, 3) == 0) glu.gate_scale = 0.8f;
+    if (draw_below(d, 3) == 0) glu.limit = 2;
+    if (draw_below(d, 3) == 0) glu.up_offset = 1;
+    return glu;
+}
+
 static void draw_dense(struct draw *d, struct xn_dense *f, uint32_t size) {
     uint32_t hidden = d->recipe->hidden;
-    f->activation = (enum xn_activation)draw_below(d, XN_ACTIVATIONS);
-    bool gated = f->activation != XN_ACT_RELU2;
+    f->glu = draw_glu(d, (enum xn_activation)draw_below(d, XN_ACTIVATIONS));
+    bool gated = f->glu.activation != XN_ACT_RELU2;
     if (gated) f->gate = draw_matrix(d, "gate", size, hidden);
     f->up = draw_matrix(d, "up", size, hidden);
     f->down = draw_matrix(d, "down", hidden, size);
@@ -173,7 +181,8 @@ static void draw_experts(struct draw *d, struct xn_experts *e) {
     }
     e->normalize = coin(d);
     e->scale = coin(d) ? 1.0f : 1.5f;
-    e->activation = XN_ACT_SILU;
+    e->glu = draw_glu(d, XN_ACT_SILU);
+    e->group_best = 1 + draw_below(d, 2);
     e->gate = draw_matrices(d, "expert gate", size, hidden, count);
     e->up = draw_matrices(d, "expert up", size, hidden, count);
     e->down = draw_matrices(d, "expert down", hidden, size, count);
@@ -186,22 +195,22 @@ static void draw_experts(struct draw *d, struct xn_experts *e) {
 static void draw_layer(struct draw *d, struct xn_layer *layer) {
     uint32_t hidden = d->recipe->hidden;
     layer->residual_scale = coin(d) ? 1.0f : 0.5f;
-    layer->mixer_norm = draw_norm(d, hidden);
-    layer->ffn_norm = draw_norm(d, hidden);
-    if (coin(d)) layer->mixer_post_norm = draw_norm(d, hidden);
+    layer->mixer.norm = draw_norm(d, hidden);
+    layer->ffn.norm = draw_norm(d, hidden);
+    if (coin(d)) layer->mixer.post_norm = draw_norm(d, hidden);
     bool recurrent = d->options->recurrent_only || (!d->options->attention_only && coin(d));
-    layer->mixer_kind = recurrent ? XN_MIXER_DELTA_NET : XN_MIXER_ATTENTION;
+    layer->mixer.kind = recurrent ? XN_MIXER_DELTA_NET : XN_MIXER_ATTENTION;
     if (recurrent)
-        draw_delta_net(d, &layer->delta_net);
+        draw_delta_net(d, &layer->mixer.delta_net);
     else
-        draw_attention(d, &layer->attention);
+        draw_attention(d, &layer->mixer.attention);
     bool dense = d->options->dense_only || coin(d);
-    layer->ffn_kind = dense ? XN_FFN_DENSE : XN_FFN_EXPERTS;
+    layer->ffn.kind = dense ? XN_FFN_DENSE : XN_FFN_EXPERTS;
     if (dense) {
-        draw_dense(d, &layer->dense, 256);
-        if (coin(d)) layer->ffn_post_norm = draw_norm(d, hidden);
+        draw_dense(d, &layer->ffn.dense, 256);
+        if (coin(d)) layer->ffn.post_norm = draw_norm(d, hidden);
     } else {
-        draw_experts(d, &layer->experts);
+        draw_experts(d, &layer->ffn.experts);
     }
 }
 

@@ -124,7 +124,17 @@ static void attend_chunk(const struct xn_executor *e, const struct xn_op_attend 
     const struct xn_host_cache *cache = &e->memory.cache[a->cache];
     uint32_t group = group_of(a), queries = t->rows * group, size = a->head_size, pad = value_pad(a);
     gather(e, a, t->span, cache->keys, size, t->head, from, n, w->k, size);
-    gather(e, a, t->span, cache->values, a->value_size, t->head, from, n, w->v, pad);
+    const float *v = w->v;
+    size_t v_ld = pad;
+    if (!a->values_in_keys) {
+        gather(e, a, t->span, cache->values, a->value_size, t->head, from, n, w->v, pad);
+    } else if (pad <= size) { // columns beyond the values give results that nobody reads
+        v = w->k;
+        v_ld = size;
+    } else {
+        for (uint32_t j = 0; j < n; j++)
+            memcpy(w->v + (size_t)j * pad, w->k + (size_t)j * size, a->value_size * sizeof *w->v);
+    }
     if (queries < FEW) {
         for (uint32_t q = 0; q < queries; q++)
             e->kernels->dots(w->k, size, n, w->q + (size_t)q * size, size, w->s + (size_t)q * CHUNK, 1);
@@ -144,7 +154,7 @@ static void attend_chunk(const struct xn_executor *e, const struct xn_op_attend 
         uint32_t low = first > from ? first - from : 0, high = position + 1 > from ? position + 1 - from : 0;
         soften(e, a, w, q, low < n ? low : n, high < n ? high : n);
     }
-    e->kernels->gemm(queries, pad, n, w->s, CHUNK, w->v, pad, w->o, pad, true);
+    e->kernels->gemm(queries, pad, n, w->s, CHUNK, v, v_ld, w->o, pad, true);
 }
 
 // The last step of a query: sink, division, gate, store.
@@ -157,11 +167,11 @@ static void finish(const struct xn_executor *e, const struct xn_op_attend *a, ui
         sum = sum * scale + expf(a->sinks[head] - all);
     }
     scale /= sum;
-    float *out = xn_host_row(&e->memory, XN_BUF_MIX, row) + (size_t)head * a->value_size;
+    float *out = xn_host_row(&e->memory, a->out, row) + (size_t)head * a->value_size;
     for (uint32_t i = 0; i < a->value_size; i++)
         out[i] = o[i] * scale;
     if (!a->output_gate) return;
-    const float *q = xn_host_row(&e->memory, XN_BUF_Q, row) + (size_t)head * a->head_stride;
+    const float *q = xn_host_row(&e->memory, a->in, row) + (size_t)head * a->head_stride;
     e->kernels->sigmoid_gate(out, q + a->head_size, a->value_size);
 }
 
@@ -169,8 +179,8 @@ static void attend_tile(const struct xn_executor *e, const struct xn_op_attend *
                         struct work *w) {
     uint32_t group = group_of(a), queries = t->rows * group;
     for (uint32_t q = 0; q < queries; q++) {
-        const float *from = xn_host_row(&e->memory, XN_BUF_Q, t->row + q / group) +
-                            (size_t)(t->head * group + q % group) * a->head_stride;
+        const float *from =
+            xn_host_row(&e->memory, a->in, t->row + q / group) + (size_t)(t->head * group + q % group) * a->head_stride;
         float *to = w->q + (size_t)q * a->head_size;
         for (uint32_t i = 0; i < a->head_size; i++)
             to[i] = a->scale * from[i];

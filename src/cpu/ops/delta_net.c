@@ -116,7 +116,7 @@ static float beta_of(const struct xn_executor *e, const struct head *h, uint32_t
 // Norm and gate of a row's result, into MIX.
 static void finish(const struct xn_executor *e, const struct head *h, uint32_t row, const float *o) {
     uint32_t size = h->d->value_size;
-    float *out = xn_host_row(&e->memory, XN_BUF_MIX, row) + (size_t)h->index * size;
+    float *out = xn_host_row(&e->memory, h->d->out, row) + (size_t)h->index * size;
     const float *z = xn_host_row(&e->memory, XN_BUF_Z, row) + (size_t)h->index * size;
     e->kernels->norm(&h->d->norm, o, out, size);
     e->kernels->activate(XN_ACT_SILU, z, out, out, size);

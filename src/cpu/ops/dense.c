@@ -1,4 +1,4 @@
-// embed, project, project_add, gate and head.
+// embed, project, project_add, add, gate and head.
 #include "cpu/ops/product.h"
 
 #include <math.h>
@@ -18,17 +18,27 @@ static void copy_add(float *y, const float *x, const float *bias, uint32_t n) {
         memcpy(y, x, n * sizeof *y);
 }
 
+// y = scale * (x + bias)
+static void scale_add(float *y, const float *x, float scale, const float *bias, uint32_t n) {
+    copy_add(y, x, bias, n);
+    if (scale != 1)
+        for (uint32_t i = 0; i < n; i++)
+            y[i] *= scale;
+}
+
 void xn_cpu_op_embed(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
     const struct xn_op_embed *embed = &op->embed;
-    uint32_t hidden = e->memory.plan->hidden, begin, end;
+    uint32_t width = embed->table->matrix.cols, begin, end;
     xn_cpu_share(e->batch->n_rows, thread, e->threads, &begin, &end);
     for (uint32_t r = begin; r < end; r++) {
-        float *x = xn_host_row(&e->memory, XN_BUF_X, r);
+        float *x = xn_host_row(&e->memory, embed->to, r);
+        float *value = embed->keep != 0 ? e->thread[thread].decoded : x;
         const void *row = xn_weights_row(embed->table, 0, (uint32_t)e->batch->tokens[r]);
-        e->kernels->decode[embed->table->matrix.type](row, x, hidden);
-        if (embed->scale != 1)
-            for (uint32_t i = 0; i < hidden; i++)
-                x[i] *= embed->scale;
+        e->kernels->decode[embed->table->matrix.type](row, value, width);
+        if (embed->keep != 0)
+            e->kernels->blend(x, embed->keep, value, embed->scale, width);
+        else if (embed->scale != 1)
+            e->kernels->blend(x, embed->scale, x, 0, width);
     }
 }
 
@@ -76,7 +86,8 @@ static void finish_head(const struct xn_executor *e, const struct xn_part *part,
     const struct xn_rope *rope = &part->rope;
     if (part->norm.kind != XN_NORM_NONE && !part->norm_whole)
         e->kernels->norm(&part->norm, head, head, part->head_size);
-    if (rope->kind != XN_ROPE_NONE) rotate(rope, e->ropes[rope_index].table + (size_t)row * rope->dims, head);
+    if (rope->kind != XN_ROPE_NONE)
+        rotate(rope, e->ropes[rope_index].table + (size_t)row * rope->dims, head + part->rope_at);
     if (part->is_query && rope->query_beta != 0) {
         float steps = floorf((float)e->batch->positions[row] / (float)rope->query_period);
         float t = 1.0f + rope->query_beta * logf(1.0f + steps);
@@ -89,9 +100,12 @@ static void store_head(const struct xn_executor *e, const struct xn_op_project *
                        uint32_t row, uint32_t head, const float *values) {
     const struct xn_host_memory *m = &e->memory;
     const struct xn_span *span = &e->batch->spans[e->row_span[row]];
-    void *cache = part->target == XN_TO_KEYS ? m->cache[p->cache].keys : m->cache[p->cache].values;
-    size_t at =
-        xn_host_cache_index(m, part->heads, part->head_size, span->pages, head, (uint32_t)e->batch->positions[row]);
+    const struct xn_cache_layer *layer = &m->plan->cache[p->cache];
+    bool keys = part->target == XN_TO_KEYS;
+    void *cache = keys ? m->cache[p->cache].keys : m->cache[p->cache].values;
+    size_t at = xn_host_cache_index(m, part->heads, keys ? layer->key_size : layer->value_size, span->pages, head,
+                                    (uint32_t)e->batch->positions[row]) +
+                part->cache_at;
     if (m->limits.cache_type == XN_F16)
         e->kernels->narrow(values, (uint16_t *)cache + at, part->head_size);
     else
@@ -135,7 +149,7 @@ static void finish_unit(const struct xn_executor *e, const struct xn_op *op, uin
 void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
     const struct xn_op_project *p = &op->project;
     struct xn_cpu_thread *t = &e->thread[thread];
-    struct xn_cpu_source source = source_of(e, XN_BUF_X, e->memory.plan->hidden);
+    struct xn_cpu_source source = source_of(e, p->in, p->part[0].weights->matrix.cols);
     struct xn_cpu_operand x;
     bool integers = false;
     for (uint32_t i = 0; i < p->n_parts; i++)
@@ -158,8 +172,8 @@ void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_o
         xn_cpu_product(e, t, &x, part->weights, 0, first, count, t->out[0]);
         struct place place = place_of(e, p, i);
         for (uint32_t r = 0; r < x.n; r++)
-            copy_add(place.rows + r * place.ld + first, t->out[0] + (size_t)r * XN_CPU_BLOCK,
-                     part->bias ? part->bias + first : NULL, count);
+            scale_add(place.rows + r * place.ld + first, t->out[0] + (size_t)r * XN_CPU_BLOCK, part->scale,
+                      part->bias ? part->bias + first : NULL, count);
     }
     if (!units) return;
     xn_pool_barrier(e->pool);
@@ -173,18 +187,41 @@ void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_o
     }
 }
 
-// --- project_add ---
+// --- project_add and add ---
+
+void xn_cpu_add_rows(struct xn_executor *e, uint32_t thread, const struct xn_sum *sum, const float *from, size_t ld,
+                     uint32_t width) {
+    uint32_t begin, end;
+    xn_cpu_share(e->batch->n_rows, thread, e->threads, &begin, &end);
+    for (uint32_t r = begin; r < end; r++) {
+        const float *y = from + r * ld;
+        float *to = xn_host_row(&e->memory, sum->to, r);
+        if (sum->norm.kind != XN_NORM_NONE) {
+            float *normed = e->thread[thread].decoded;
+            e->kernels->norm(&sum->norm, y, normed, width);
+            y = normed;
+        }
+        if (sum->set)
+            xn_cpu_place(to, y, sum->after * sum->scale, width);
+        else
+            e->kernels->blend(to, sum->after, y, sum->after * sum->scale, width);
+    }
+}
+
+void xn_cpu_op_add(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
+    const struct xn_op_add *a = &op->add;
+    xn_cpu_add_rows(e, thread, &a->sum, e->memory.buffer[a->in], e->memory.plan->width[a->in], e->memory.plan->hidden);
+}
 
 void xn_cpu_op_project_add(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
     const struct xn_op_project_add *p = &op->project_add;
     const struct xn_host_memory *m = &e->memory;
     struct xn_cpu_thread *t = &e->thread[thread];
-    uint32_t hidden = m->plan->hidden;
     static const struct xn_norm none = {.kind = XN_NORM_NONE};
     struct xn_cpu_source source = source_of(e, p->in, p->weights->matrix.cols);
     struct xn_cpu_operand x;
     xn_cpu_operand_prepare(e, &source, &none, xn_cpu_takes_integers(e, p->weights), &x);
-    bool normed = p->norm.kind != XN_NORM_NONE;
+    bool normed = p->sum.norm.kind != XN_NORM_NONE;
     uint32_t rows = xn_cpu_block_rows(e, &x, p->weights), total = p->weights->matrix.rows;
     for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
         uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
@@ -195,24 +232,18 @@ void xn_cpu_op_project_add(struct xn_executor *e, uint32_t thread, const struct 
             if (p->bias)
                 for (uint32_t i = 0; i < count; i++)
                     y[i] += p->bias[first + i];
-            float *to = normed ? e->scratch + (size_t)r * hidden + first : xn_host_row(m, XN_BUF_X, r) + first;
+            float *to = xn_host_row(m, p->sum.to, r) + first, scale = p->sum.after * p->sum.scale * s;
             if (normed)
-                for (uint32_t i = 0; i < count; i++)
-                    to[i] = s * y[i];
+                xn_cpu_place(e->scratch + (size_t)r * total + first, y, s, count);
+            else if (p->sum.set)
+                xn_cpu_place(to, y, scale, count);
             else
-                for (uint32_t i = 0; i < count; i++)
-                    to[i] += s * p->scale * y[i];
+                e->kernels->blend(to, p->sum.after, y, scale, count);
         }
     }
     if (!normed) return;
     xn_pool_barrier(e->pool);
-    uint32_t begin, end;
-    xn_cpu_share(x.n, thread, e->threads, &begin, &end);
-    for (uint32_t r = begin; r < end; r++) {
-        float *y = e->scratch + (size_t)r * hidden;
-        e->kernels->norm(&p->norm, y, y, hidden);
-        e->kernels->blend(xn_host_row(m, XN_BUF_X, r), 1, y, p->scale, hidden);
-    }
+    xn_cpu_add_rows(e, thread, &p->sum, e->scratch, total, total);
 }
 
 // --- gate ---
@@ -231,10 +262,14 @@ void xn_cpu_op_gate(struct xn_executor *e, uint32_t thread, const struct xn_op *
         if (g->gate) xn_cpu_product(e, t, &x, g->gate, 0, first, count, t->out[0]);
         for (uint32_t r = 0; r < x.n; r++) {
             float *up = t->out[1] + (size_t)r * XN_CPU_BLOCK, *gate = t->out[0] + (size_t)r * XN_CPU_BLOCK;
+            float *out = xn_host_row(&e->memory, XN_BUF_HIDDEN, r) + first;
             copy_add(up, up, g->up_bias ? g->up_bias + first : NULL, count);
             if (g->gate) copy_add(gate, gate, g->gate_bias ? g->gate_bias + first : NULL, count);
-            e->kernels->activate(g->activation, g->gate ? gate : up, g->gate ? up : NULL,
-                                 xn_host_row(&e->memory, XN_BUF_HIDDEN, r) + first, count);
+            xn_cpu_glu(e, &g->glu, g->gate ? gate : NULL, up, out, count);
+            if (g->times == XN_BUF_NONE) continue;
+            const float *times = xn_host_row(&e->memory, g->times, r) + g->times_at + first;
+            for (uint32_t i = 0; i < count; i++)
+                out[i] *= times[i];
         }
     }
 }

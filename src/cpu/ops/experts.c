@@ -27,8 +27,8 @@ static void score(const struct xn_op_route *o, float *t) {
         t[i] = (float)(t[i] / sum);
 }
 
-// The sum of a group's two best, or its one.
-static float group_rank(const float *choice, uint32_t size) {
+// The sum of a group's two best, or its best one.
+static float group_rank(const float *choice, uint32_t size, uint32_t best) {
     float first = -INFINITY, second = -INFINITY;
     for (uint32_t i = 0; i < size; i++) {
         if (choice[i] > first) {
@@ -38,14 +38,14 @@ static float group_rank(const float *choice, uint32_t size) {
             second = choice[i];
         }
     }
-    return size > 1 ? first + second : first;
+    return size > 1 && best > 1 ? first + second : first;
 }
 
 // Keeps the groups_used best groups in the choice (of equal ones the earlier); `rank` holds a float a group.
 static void limit_groups(const struct xn_op_route *o, float *choice, float *rank) {
     uint32_t size = o->experts / o->groups;
     for (uint32_t g = 0; g < o->groups; g++)
-        rank[g] = group_rank(choice + (size_t)g * size, size);
+        rank[g] = group_rank(choice + (size_t)g * size, size, o->group_best);
     for (uint32_t g = 0; g < o->groups; g++) {
         uint32_t better = 0;
         for (uint32_t i = 0; i < o->groups; i++)
@@ -73,7 +73,8 @@ static void choose(const struct xn_op_route *o, float *t, float *choice, int32_t
     }
     if (o->score == XN_ROUTER_SIGMOID) sum += 1e-20f;
     for (uint32_t j = 0; j < o->used; j++)
-        weights[j] = weights[j] / (o->normalize ? sum : 1.0f) * o->scale;
+        weights[j] =
+            weights[j] / (o->normalize ? sum : 1.0f) * o->scale * (o->expert_scale ? o->expert_scale[ids[j]] : 1.0f);
 }
 
 // The router always takes floats: a rounding there changes which experts run.
@@ -181,37 +182,41 @@ void xn_cpu_op_expert_gate(struct xn_executor *e, uint32_t thread, const struct 
     const struct xn_op_expert_gate *o = &op->expert_gate;
     struct xn_host_memory *m = &e->memory;
     struct xn_cpu_thread *t = &e->thread[thread];
-    uint32_t hidden = m->plan->hidden, n = e->batch->n_rows, experts = o->up->matrix.count;
+    uint32_t k = o->up->matrix.cols, n = e->batch->n_rows, experts = o->up->matrix.count;
     bool integers = xn_cpu_takes_integers(e, o->up) || xn_cpu_takes_integers(e, o->gate);
     if (thread == 0) group_rows(e, o->used, experts);
     for (uint32_t r; (r = xn_pool_next(e->pool)) < n;) {
-        float *row = e->values + (size_t)r * hidden;
-        e->kernels->norm(&o->norm, xn_host_row(m, XN_BUF_X, r), row, hidden);
+        float *row = e->values + (size_t)r * k;
+        e->kernels->norm(&o->norm, xn_host_row(m, o->in, r), row, k);
         if (!integers) continue;
-        struct xn_cpu_row to = xn_cpu_integer_row(e, hidden, r);
-        e->kernels->quantize(row, hidden, &to);
+        struct xn_cpu_row to = xn_cpu_integer_row(e, k, r);
+        e->kernels->quantize(row, k, &to);
     }
     xn_pool_barrier(e->pool);
-    fill_panels(e, e->chosen_row, hidden);
+    fill_panels(e, e->chosen_row, k);
     uint32_t rows = block_rows(e, o->up), blocks = (o->size + rows - 1) / rows;
     for (uint32_t i; (i = xn_pool_next(e->pool)) < blocks * e->n_groups;) {
         const struct xn_cpu_group *g = &e->groups[i / blocks];
         uint32_t first = i % blocks * rows, count = o->size - first < rows ? o->size - first : rows;
-        struct xn_cpu_operand x = operand_of(e, g, e->chosen_row, hidden, integers);
+        struct xn_cpu_operand x = operand_of(e, g, e->chosen_row, k, integers);
         xn_cpu_product(e, t, &x, o->up, g->expert, first, count, t->out[1]);
         if (o->gate) xn_cpu_product(e, t, &x, o->gate, g->expert, first, count, t->out[0]);
         for (uint32_t r = 0; r < g->n; r++) {
-            const float *up = t->out[1] + (size_t)r * XN_CPU_BLOCK, *gate = t->out[0] + (size_t)r * XN_CPU_BLOCK;
+            float *up = t->out[1] + (size_t)r * XN_CPU_BLOCK, *gate = t->out[0] + (size_t)r * XN_CPU_BLOCK;
             uint32_t row = e->chosen_row[g->first + r], slot = e->chosen[g->first + r] - row * o->used;
-            e->kernels->activate(o->activation, o->gate ? gate : up, o->gate ? up : NULL,
-                                 xn_host_row(m, XN_BUF_EXPERTS, row) + (size_t)slot * o->size + first, count);
+            size_t bias = (size_t)g->expert * o->size + first;
+            if (o->up_bias) e->kernels->blend(up, 1, o->up_bias + bias, 1, count);
+            if (o->gate && o->gate_bias) e->kernels->blend(gate, 1, o->gate_bias + bias, 1, count);
+            xn_cpu_glu(e, &o->glu, o->gate ? gate : NULL, up,
+                       xn_host_row(m, XN_BUF_EXPERTS, row) + (size_t)slot * o->size + first, count);
         }
     }
 }
 
 // --- expert_add ---
 
-// A block of columns of X belongs to one thread, which adds all experts to it in the order of their numbers.
+// A block of columns belongs to one thread, which adds all experts to it in the order of their numbers: to the buffer
+// itself, or where a norm follows to the scratch.
 void xn_cpu_op_expert_add(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
     const struct xn_op_expert_add *o = &op->expert_add;
     struct xn_host_memory *m = &e->memory;
@@ -228,9 +233,20 @@ void xn_cpu_op_expert_add(struct xn_executor *e, uint32_t thread, const struct x
     }
     xn_pool_barrier(e->pool);
     fill_panels(e, e->chosen, o->size);
+    bool normed = o->sum.norm.kind != XN_NORM_NONE;
+    float *to = normed ? e->scratch : m->buffer[o->sum.to];
+    size_t ld = normed ? total : m->plan->width[o->sum.to];
+    float keep = normed || o->sum.set ? 0 : o->sum.after, scale = normed ? 1 : o->sum.after * o->sum.scale;
     uint32_t rows = block_rows(e, o->down);
     for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
         uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
+        for (uint32_t r = 0; r < n && keep != 1; r++) {
+            float *y = to + r * ld + first;
+            if (keep == 0)
+                memset(y, 0, count * sizeof *y);
+            else
+                xn_cpu_place(y, y, keep, count);
+        }
         for (uint32_t g = 0; g < e->n_groups; g++) {
             const struct xn_cpu_group *group = &e->groups[g];
             struct xn_cpu_operand x = operand_of(e, group, e->chosen, o->size, integers);
@@ -238,9 +254,13 @@ void xn_cpu_op_expert_add(struct xn_executor *e, uint32_t thread, const struct x
             for (uint32_t r = 0; r < group->n; r++) {
                 uint32_t row = e->chosen_row[group->first + r], slot = e->chosen[group->first + r] - row * o->used;
                 float weight = m->expert_weights[(size_t)row * m->plan->route_width + slot];
-                e->kernels->blend(xn_host_row(m, XN_BUF_X, row) + first, 1, t->out[0] + (size_t)r * XN_CPU_BLOCK,
-                                  o->scale * weight, count);
+                float *y = t->out[0] + (size_t)r * XN_CPU_BLOCK;
+                if (o->bias) e->kernels->blend(y, 1, o->bias + (size_t)group->expert * total + first, 1, count);
+                e->kernels->blend(to + row * ld + first, 1, y, scale * weight, count);
             }
         }
     }
+    if (!normed) return;
+    xn_pool_barrier(e->pool);
+    xn_cpu_add_rows(e, thread, &o->sum, e->scratch, total, total);
 }

@@ -1,9 +1,25 @@
 #include "cpu/ops/product.h"
 
+#include <math.h>
 #include <string.h>
 
 static uint32_t min_u32(uint32_t a, uint32_t b) {
     return a < b ? a : b;
+}
+
+void xn_cpu_glu(const struct xn_executor *e, const struct xn_glu *glu, float *gate, float *up, float *out, uint32_t n) {
+    if (gate && glu->gate_scale != 0 && glu->gate_scale != 1)
+        for (uint32_t i = 0; i < n; i++)
+            gate[i] *= glu->gate_scale;
+    if (gate && glu->limit != 0)
+        for (uint32_t i = 0; i < n; i++) {
+            gate[i] = fminf(gate[i], glu->limit);
+            up[i] = fmaxf(-glu->limit, fminf(up[i], glu->limit));
+        }
+    if (gate && glu->up_offset != 0)
+        for (uint32_t i = 0; i < n; i++)
+            up[i] += glu->up_offset;
+    e->kernels->activate(glu->activation, gate ? gate : up, gate ? up : NULL, out, n);
 }
 
 void xn_cpu_panel_fill(struct xn_executor *e, const float *values, size_t ld, const uint32_t *list, uint32_t n,

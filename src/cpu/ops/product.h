@@ -38,6 +38,19 @@ static inline bool xn_cpu_takes_integers(const struct xn_executor *e, const stru
 void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *source, const struct xn_norm *norm,
                             bool integers, struct xn_cpu_operand *out);
 
+// out = glu(gate, up), or glu(up) where gate is NULL; n values; gate and up are scratch afterwards, out may be either.
+void xn_cpu_glu(const struct xn_executor *e, const struct xn_glu *glu, float *gate, float *up, float *out, uint32_t n);
+
+// Adds `width` values of each row of the batch, rows of `from` ld apart, as the sum says. A thread's share of the rows.
+void xn_cpu_add_rows(struct xn_executor *e, uint32_t thread, const struct xn_sum *sum, const float *from, size_t ld,
+                     uint32_t width);
+
+// y = a * x, whatever y was.
+static inline void xn_cpu_place(float *y, const float *x, float a, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++)
+        y[i] = a * x[i];
+}
+
 // Rows [16 group, 16 group + 16) of n rows of k values (list as above) into the panels that begin at `panel`.
 void xn_cpu_panel_fill(struct xn_executor *e, const float *values, size_t ld, const uint32_t *list, uint32_t n,
                        uint32_t k, uint32_t group, float *panel);

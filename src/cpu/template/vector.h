@@ -86,6 +86,9 @@ void XN_KERNEL(activate)(enum xn_activation act, const float *gate, const float 
     case XN_ACT_GELU_TANH: // half x (1 + tanh(y)) = x sigmoid(2 y)
         ACTIVATE(x * v_sigmoid(v_set1(1.59576912f) * x * v_fma(x * x, v_set1(0.044715f), one)));
         break;
+    case XN_ACT_GELU_QUICK:
+        ACTIVATE(x * v_sigmoid(v_set1(1.702f) * x));
+        break;
     case XN_ACT_RELU:
         ACTIVATE(v_max(zero, x));
         break;

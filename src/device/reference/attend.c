@@ -19,8 +19,10 @@ static float score(const struct xn_host_memory *m, const struct xn_op_attend *a,
 // Attention of head h of row r at position p; `scores` holds p + 1 floats.
 static void attend_head(struct xn_host_memory *m, const struct xn_op_attend *a, const struct xn_span *span, uint32_t r,
                         uint32_t p, uint32_t h, float *scores) {
-    const float *q = xn_host_row(m, XN_BUF_Q, r) + (size_t)h * a->head_stride;
-    float *out = xn_host_row(m, XN_BUF_MIX, r) + (size_t)h * a->value_size;
+    const float *q = xn_host_row(m, a->in, r) + (size_t)h * a->head_stride;
+    float *out = xn_host_row(m, a->out, r) + (size_t)h * a->value_size;
+    const void *values = a->values_in_keys ? m->cache[a->cache].keys : m->cache[a->cache].values;
+    uint32_t value_stride = a->values_in_keys ? a->head_size : a->value_size;
     uint32_t g = h / (a->heads / a->kv_heads);
     uint32_t first = a->window && p + 1 > a->window ? p + 1 - a->window : 0;
     float max = a->sinks ? a->sinks[h] : -INFINITY;
@@ -34,10 +36,10 @@ static void attend_head(struct xn_host_memory *m, const struct xn_op_attend *a, 
     for (uint32_t i = 0; i < a->value_size; i++)
         out[i] = 0;
     for (uint32_t j = first; j <= p; j++) {
-        size_t value = xn_host_cache_index(m, a->kv_heads, a->value_size, span->pages, g, j);
+        size_t value = xn_host_cache_index(m, a->kv_heads, value_stride, span->pages, g, j);
         float w = (float)(scores[j] / sum);
         for (uint32_t i = 0; i < a->value_size; i++)
-            out[i] += w * xn_ref_cache_load(m->limits.cache_type, m->cache[a->cache].values, value + i);
+            out[i] += w * xn_ref_cache_load(m->limits.cache_type, values, value + i);
     }
     if (a->output_gate)
         for (uint32_t i = 0; i < a->value_size; i++)

@@ -3,23 +3,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-
-// Causal depthwise convolution and silu of one row; then the row joins the window of the last kernel - 1 rows.
-static void convolve(const struct xn_op_delta_net *d, float *window, uint32_t channels, const float *in, float *out) {
-    uint32_t taps = d->kernel;
-    for (uint32_t c = 0; c < channels; c++) {
-        float sum = d->conv_bias ? d->conv_bias[c] : 0;
-        for (uint32_t t = 0; t + 1 < taps; t++)
-            sum += window[(size_t)t * channels + c] * d->conv[(size_t)c * taps + t];
-        sum += in[c] * d->conv[(size_t)c * taps + taps - 1];
-        out[c] = xn_activate(XN_ACT_SILU, sum);
-    }
-    if (taps > 1) {
-        memmove(window, window + channels, (size_t)(taps - 2) * channels * sizeof *window);
-        memcpy(window + (size_t)(taps - 2) * channels, in, channels * sizeof *window);
-    }
-}
 
 static void unit_length(float *x, uint32_t n, float scale) {
     double squares = 0;
@@ -28,10 +11,6 @@ static void unit_length(float *x, uint32_t n, float scale) {
     float f = (float)(1.0 / sqrt(squares + 1e-6)) * scale;
     for (uint32_t i = 0; i < n; i++)
         x[i] *= f;
-}
-
-static float softplus(float x) {
-    return x > 20 ? x : log1pf(expf(x));
 }
 
 // One step of the gated delta rule: state[key][value], out[value].
@@ -58,7 +37,9 @@ static void delta_net_row(struct xn_host_memory *m, const struct xn_op_delta_net
                           float *c) {
     uint32_t keys = d->key_heads * d->key_size, channels = 2 * keys + d->value_heads * d->value_size;
     float *window = state, *recurrent = state + m->plan->states[d->state].conv_size;
-    convolve(d, window, channels, xn_host_row(m, XN_BUF_Q, r), c);
+    xn_ref_convolve(d->conv, d->conv_bias, d->kernel, channels, window, xn_host_row(m, XN_BUF_Q, r), c);
+    for (uint32_t i = 0; i < channels; i++)
+        c[i] = xn_activate(XN_ACT_SILU, c[i]);
     float *q = c, *k = c + keys, *v = k + keys;
     for (uint32_t h = 0; h < d->key_heads; h++) {
         unit_length(q + (size_t)h * d->key_size, d->key_size, 1.0f / sqrtf((float)d->key_size));
@@ -66,9 +47,9 @@ static void delta_net_row(struct xn_host_memory *m, const struct xn_op_delta_net
     }
     for (uint32_t h = 0; h < d->value_heads; h++) {
         uint32_t kh = d->heads_tiled ? h % d->key_heads : h / (d->value_heads / d->key_heads);
-        float decay = expf(d->decay_rate[h] * softplus(xn_host_row(m, XN_BUF_ALPHA, r)[h] + d->dt_bias[h]));
+        float decay = expf(d->decay_rate[h] * xn_softplus(xn_host_row(m, XN_BUF_ALPHA, r)[h] + d->dt_bias[h]));
         float beta = xn_sigmoid(xn_host_row(m, XN_BUF_BETA, r)[h]);
-        float *out = xn_host_row(m, XN_BUF_MIX, r) + (size_t)h * d->value_size;
+        float *out = xn_host_row(m, d->out, r) + (size_t)h * d->value_size;
         const float *z = xn_host_row(m, XN_BUF_Z, r) + (size_t)h * d->value_size;
         delta_rule(d, recurrent + (size_t)h * d->key_size * d->value_size, q + (size_t)kh * d->key_size,
                    k + (size_t)kh * d->key_size, v + (size_t)h * d->value_size, decay, beta, out);

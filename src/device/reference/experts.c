@@ -36,7 +36,7 @@ static void limit_groups(const struct xn_op_route *o, float *choice) {
                     second = choice[e];
                 }
             }
-            float rank = size > 1 ? first + second : first;
+            float rank = size > 1 && o->group_best > 1 ? first + second : first;
             if (first == -INFINITY) continue; // already out
             if (rank <= worst_rank) {         // of equal groups the later one goes
                 worst_rank = rank;
@@ -74,7 +74,8 @@ int xn_ref_route(struct xn_host_memory *m, const struct xn_batch *batch, const s
         }
         if (o->score == XN_ROUTER_SIGMOID) sum += 1e-20f;
         for (uint32_t j = 0; j < o->used; j++)
-            weights[j] = weights[j] / (o->normalize ? sum : 1.0f) * o->scale;
+            weights[j] = weights[j] / (o->normalize ? sum : 1.0f) * o->scale *
+                         (o->expert_scale ? o->expert_scale[ids[j]] : 1.0f);
         if (o->shared_router) {
             float *gate = xn_host_row(m, XN_BUF_GATE, r);
             xn_ref_product(o->shared_router, 0, n, NULL, gate, decoded);
@@ -88,19 +89,20 @@ int xn_ref_route(struct xn_host_memory *m, const struct xn_batch *batch, const s
 int xn_ref_expert_gate(struct xn_host_memory *m, const struct xn_batch *batch, const struct xn_op *op,
                        struct xn_error *err) {
     const struct xn_op_expert_gate *g = &op->expert_gate;
-    uint32_t hidden = m->plan->hidden;
+    uint32_t k = g->up->matrix.cols;
     float *n;
-    XN_TRY(xn_ref_scratch(2 * (size_t)hidden + g->size, &n, err));
-    float *decoded = n + hidden, *gate = decoded + hidden;
+    XN_TRY(xn_ref_scratch(2 * (size_t)k + g->size, &n, err));
+    float *decoded = n + k, *gate = decoded + k;
     for (uint32_t r = 0; r < batch->n_rows; r++) {
         const int32_t *ids = m->expert_ids + (size_t)r * m->plan->route_width;
-        xn_ref_norm(&g->norm, xn_host_row(m, XN_BUF_X, r), n, hidden);
+        xn_ref_norm(&g->norm, xn_host_row(m, g->in, r), n, k);
         for (uint32_t j = 0; j < g->used; j++) {
             float *up = xn_host_row(m, XN_BUF_EXPERTS, r) + (size_t)j * g->size;
-            xn_ref_product(g->up, (uint32_t)ids[j], n, NULL, up, decoded);
-            if (g->gate) xn_ref_product(g->gate, (uint32_t)ids[j], n, NULL, gate, decoded);
-            for (uint32_t i = 0; i < g->size; i++)
-                up[i] = g->gate ? xn_activate(g->activation, gate[i]) * up[i] : xn_activate(g->activation, up[i]);
+            size_t bias = (size_t)ids[j] * g->size;
+            xn_ref_product(g->up, (uint32_t)ids[j], n, g->up_bias ? g->up_bias + bias : NULL, up, decoded);
+            if (g->gate)
+                xn_ref_product(g->gate, (uint32_t)ids[j], n, g->gate_bias ? g->gate_bias + bias : NULL, gate, decoded);
+            xn_ref_glu(&g->glu, g->gate ? gate : NULL, up, g->size);
         }
     }
     free(n);
@@ -110,24 +112,22 @@ int xn_ref_expert_gate(struct xn_host_memory *m, const struct xn_batch *batch, c
 int xn_ref_expert_add(struct xn_host_memory *m, const struct xn_batch *batch, const struct xn_op *op,
                       struct xn_error *err) {
     const struct xn_op_expert_add *a = &op->expert_add;
-    uint32_t hidden = m->plan->hidden;
+    uint32_t width = a->down->matrix.rows;
     float *y;
-    XN_TRY(xn_ref_scratch(2 * (size_t)hidden + a->size, &y, err));
-    float *sum = y + hidden, *decoded = sum + hidden;
+    XN_TRY(xn_ref_scratch(2 * (size_t)width + a->size, &y, err));
+    float *sum = y + width, *decoded = sum + width;
     for (uint32_t r = 0; r < batch->n_rows; r++) {
         const int32_t *ids = m->expert_ids + (size_t)r * m->plan->route_width;
         const float *weights = m->expert_weights + (size_t)r * m->plan->route_width;
-        for (uint32_t i = 0; i < hidden; i++)
+        for (uint32_t i = 0; i < width; i++)
             sum[i] = 0;
         for (uint32_t j = 0; j < a->used; j++) {
             const float *h = xn_host_row(m, XN_BUF_EXPERTS, r) + (size_t)j * a->size;
-            xn_ref_product(a->down, (uint32_t)ids[j], h, NULL, y, decoded);
-            for (uint32_t i = 0; i < hidden; i++)
+            xn_ref_product(a->down, (uint32_t)ids[j], h, a->bias ? a->bias + (size_t)ids[j] * width : NULL, y, decoded);
+            for (uint32_t i = 0; i < width; i++)
                 sum[i] += weights[j] * y[i];
         }
-        float *x = xn_host_row(m, XN_BUF_X, r);
-        for (uint32_t i = 0; i < hidden; i++)
-            x[i] += a->scale * sum[i];
+        xn_ref_sum(&a->sum, sum, xn_host_row(m, a->sum.to, r), width);
     }
     free(y);
     return XN_OK;

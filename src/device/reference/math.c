@@ -12,6 +12,24 @@ float xn_sigmoid(float x) {
     return 1.0f / (1.0f + expf(-x));
 }
 
+float xn_softplus(float x) {
+    return x > 20 ? x : log1pf(expf(x));
+}
+
+void xn_ref_convolve(const float *conv, const float *bias, uint32_t taps, uint32_t channels, float *window,
+                     const float *in, float *out) {
+    for (uint32_t c = 0; c < channels; c++) {
+        float sum = bias ? bias[c] : 0;
+        for (uint32_t t = 0; t + 1 < taps; t++)
+            sum += window[(size_t)t * channels + c] * conv[(size_t)c * taps + t];
+        out[c] = sum + in[c] * conv[(size_t)c * taps + taps - 1];
+    }
+    if (taps > 1) {
+        memmove(window, window + channels, (size_t)(taps - 2) * channels * sizeof *window);
+        memcpy(window + (size_t)(taps - 2) * channels, in, channels * sizeof *window);
+    }
+}
+
 float xn_activate(enum xn_activation activation, float x) {
     switch (activation) {
     case XN_ACT_SILU:
@@ -20,6 +38,8 @@ float xn_activate(enum xn_activation activation, float x) {
         return 0.5f * x * (1.0f + erff(x * 0.70710678118654752f));
     case XN_ACT_GELU_TANH:
         return 0.5f * x * (1.0f + tanhf(0.79788456080286536f * (x + 0.044715f * x * x * x)));
+    case XN_ACT_GELU_QUICK:
+        return x * xn_sigmoid(1.702f * x);
     case XN_ACT_RELU:
         return x > 0 ? x : 0;
     case XN_ACT_RELU2:
@@ -52,14 +72,36 @@ void xn_ref_norm(const struct xn_norm *norm, const float *x, float *out, uint32_
     }
 }
 
-void xn_ref_rope(const struct xn_rope *rope, float *head, uint32_t head_size, int32_t position, bool is_query) {
+void xn_ref_glu(const struct xn_glu *glu, const float *gate, float *up, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        if (!gate) {
+            up[i] = xn_activate(glu->activation, up[i]);
+            continue;
+        }
+        float g = gate[i] * (glu->gate_scale != 0 ? glu->gate_scale : 1), u = up[i];
+        if (glu->limit != 0) {
+            g = fminf(g, glu->limit);
+            u = fmaxf(-glu->limit, fminf(u, glu->limit));
+        }
+        up[i] = xn_activate(glu->activation, g) * (u + glu->up_offset);
+    }
+}
+
+void xn_ref_sum(const struct xn_sum *sum, float *y, float *to, uint32_t n) {
+    xn_ref_norm(&sum->norm, y, y, n);
+    for (uint32_t i = 0; i < n; i++)
+        to[i] = sum->after * ((sum->set ? 0 : to[i]) + sum->scale * y[i]);
+}
+
+void xn_ref_rope(const struct xn_rope *rope, float *head, uint32_t at, uint32_t head_size, int32_t position,
+                 bool is_query) {
     uint32_t half = rope->dims / 2;
     if (rope->kind != XN_ROPE_NONE) {
         for (uint32_t i = 0; i < half; i++) {
             float angle = (float)position * rope->frequency[i];
             float c = cosf(angle) * rope->magnitude, s = sinf(angle) * rope->magnitude;
-            float *a = rope->kind == XN_ROPE_HALVES ? &head[i] : &head[2 * i];
-            float *b = rope->kind == XN_ROPE_HALVES ? &head[i + half] : &head[2 * i + 1];
+            float *a = rope->kind == XN_ROPE_HALVES ? &head[at + i] : &head[at + 2 * i];
+            float *b = rope->kind == XN_ROPE_HALVES ? &head[at + i + half] : &head[at + 2 * i + 1];
             float x = *a, y = *b;
             *a = x * c - y * s;
             *b = x * s + y * c;

@@ -12,7 +12,11 @@ xn_reference_op *const xn_reference_ops[XN_OP_KINDS] = {
     [XN_OP_PROJECT] = xn_ref_project,
     [XN_OP_ATTEND] = xn_ref_attend,
     [XN_OP_DELTA_NET] = xn_ref_delta_net,
+    [XN_OP_STATE_SPACE] = xn_ref_state_space,
+    [XN_OP_SHORT_CONV] = xn_ref_short_conv,
+    [XN_OP_HEADS] = xn_ref_heads,
     [XN_OP_PROJECT_ADD] = xn_ref_project_add,
+    [XN_OP_ADD] = xn_ref_add,
     [XN_OP_GATE] = xn_ref_gate,
     [XN_OP_ROUTE] = xn_ref_route,
     [XN_OP_EXPERT_GATE] = xn_ref_expert_gate,
@@ -52,6 +56,8 @@ static int reference_pack(struct xn_device *device, const struct xn_matrix *matr
 
 static void reference_unpack(struct xn_device *device, struct xn_weights *weights) {
     (void)device;
+    if (!weights) return;
+    xn_host_weights_free(weights);
     free(weights);
 }
 

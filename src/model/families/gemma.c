@@ -27,8 +27,8 @@ static bool is_sliding(struct xn_builder *b, uint32_t i, uint32_t period) {
 static void read_layer(struct xn_builder *b, const struct xn_decoder *d, uint32_t i) {
     struct xn_layer *layer = &b->recipe->layers[i];
     xn_read_layer_norms(b, d, (int)i, layer);
-    xn_read_norm(b, XN_T_MIXER_POST_NORM, (int)i, d->hidden, d->epsilon, &layer->mixer_post_norm);
-    xn_read_norm(b, XN_T_FFN_POST_NORM, (int)i, d->hidden, d->epsilon, &layer->ffn_post_norm);
+    xn_read_norm(b, XN_T_MIXER_POST_NORM, (int)i, d->hidden, d->epsilon, &layer->mixer.post_norm);
+    xn_read_norm(b, XN_T_FFN_POST_NORM, (int)i, d->hidden, d->epsilon, &layer->ffn.post_norm);
     xn_read_attention(b, d, (int)i, false, layer);
     xn_read_dense(b, d, (int)i, layer);
 }
@@ -49,7 +49,7 @@ static void read_gemma2(struct xn_builder *b) {
     float scale = attention_scale(b, &d, 46), soft_cap = (float)xn_param_real(b, XN_P_SOFT_CAP, 0);
     uint32_t window = xn_param_u32_or(b, XN_P_WINDOW, b->config ? 0 : 4096);
     for (uint32_t i = 0; i < d.layers && !b->status; i++) {
-        struct xn_attention *a = &b->recipe->layers[i].attention;
+        struct xn_attention *a = &b->recipe->layers[i].mixer.attention;
         read_layer(b, &d, i);
         a->scale = scale;
         a->soft_cap = soft_cap;
@@ -68,7 +68,7 @@ static void read_gemma3(struct xn_builder *b) {
     bool is_list = xn_param_element(b, NULL, "attention.sliding_window_pattern", 0, &listed);
     uint32_t period = is_list ? 6 : xn_param_u32_or(b, XN_P_WINDOW_PATTERN, 6);
     for (uint32_t i = 0; i < d.layers && !b->status; i++) {
-        struct xn_attention *a = &b->recipe->layers[i].attention;
+        struct xn_attention *a = &b->recipe->layers[i].mixer.attention;
         read_layer(b, &d, i);
         xn_read_head_norms(b, &d, (int)i, a);
         a->scale = scale;

@@ -10,8 +10,8 @@ static void read(struct xn_builder *b) {
     for (uint32_t i = 0; i < d.layers && !b->status; i++) {
         struct xn_layer *layer = &b->recipe->layers[i];
         xn_read_layer_norms(b, &d, (int)i, layer);
-        xn_read_norm(b, XN_T_MIXER_POST_NORM, (int)i, d.hidden, d.epsilon, &layer->mixer_post_norm);
-        xn_read_norm(b, XN_T_FFN_POST_NORM, (int)i, d.hidden, d.epsilon, &layer->ffn_post_norm);
+        xn_read_norm(b, XN_T_MIXER_POST_NORM, (int)i, d.hidden, d.epsilon, &layer->mixer.post_norm);
+        xn_read_norm(b, XN_T_FFN_POST_NORM, (int)i, d.hidden, d.epsilon, &layer->ffn.post_norm);
         xn_read_attention(b, &d, (int)i, false, layer);
         xn_read_dense(b, &d, (int)i, layer);
     }

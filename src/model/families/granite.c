@@ -15,7 +15,7 @@ static void read(struct xn_builder *b) {
         struct xn_layer *layer = &r->layers[i];
         xn_read_layer_norms(b, &d, (int)i, layer);
         xn_read_attention(b, &d, (int)i, false, layer);
-        layer->attention.scale = scale;
+        layer->mixer.attention.scale = scale;
         xn_read_dense(b, &d, (int)i, layer);
         layer->residual_scale = residual;
     }

@@ -11,7 +11,7 @@ static void read_layers(struct xn_builder *b, uint32_t window) {
         struct xn_layer *layer = &b->recipe->layers[i];
         xn_read_layer_norms(b, &d, (int)i, layer);
         xn_read_attention(b, &d, (int)i, false, layer);
-        layer->attention.window = window;
+        layer->mixer.attention.window = window;
         if (experts)
             xn_read_moe(b, &d, (int)i, xn_param_u32(b, XN_P_INNER), 0, true, layer);
         else

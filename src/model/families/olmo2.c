@@ -11,14 +11,14 @@ static void read(struct xn_builder *b) {
                       b->arch);
     for (uint32_t i = 0; i < d.layers && !b->status; i++) {
         struct xn_layer *layer = &b->recipe->layers[i];
-        struct xn_attention *a = &layer->attention;
+        struct xn_attention *a = &layer->mixer.attention;
         xn_read_attention(b, &d, (int)i, false, layer);
         xn_read_norm(b, XN_T_Q_NORM, (int)i, (uint64_t)d.heads * d.head_size, d.epsilon, &a->q_norm);
         xn_read_norm(b, XN_T_K_NORM, (int)i, (uint64_t)d.kv_heads * d.head_size, d.epsilon, &a->k_norm);
         a->norm_whole = true;
-        xn_read_norm(b, XN_T_MIXER_POST_NORM, (int)i, d.hidden, d.epsilon, &layer->mixer_post_norm);
+        xn_read_norm(b, XN_T_MIXER_POST_NORM, (int)i, d.hidden, d.epsilon, &layer->mixer.post_norm);
         xn_read_dense(b, &d, (int)i, layer);
-        xn_read_norm(b, XN_T_FFN_POST_NORM, (int)i, d.hidden, d.epsilon, &layer->ffn_post_norm);
+        xn_read_norm(b, XN_T_FFN_POST_NORM, (int)i, d.hidden, d.epsilon, &layer->ffn.post_norm);
     }
 }
 

@@ -10,7 +10,7 @@ static void read(struct xn_builder *b) {
         struct xn_layer *layer = &b->recipe->layers[i];
         xn_read_layer_norms(b, &d, (int)i, layer);
         xn_read_attention(b, &d, (int)i, false, layer);
-        layer->attention.window = window;
+        layer->mixer.attention.window = window;
         xn_read_dense(b, &d, (int)i, layer);
     }
 }

@@ -11,7 +11,7 @@ static void read_mixer(struct xn_builder *b, const struct xn_decoder *d, uint32_
     struct xn_layer *layer = &b->recipe->layers[i];
     xn_read_layer_norms(b, d, (int)i, layer);
     xn_read_attention(b, d, (int)i, false, layer);
-    if (head_norms) xn_read_head_norms(b, d, (int)i, &layer->attention);
+    if (head_norms) xn_read_head_norms(b, d, (int)i, &layer->mixer.attention);
 }
 
 // The upper layers have the window.
@@ -22,7 +22,7 @@ static void read_dense(struct xn_builder *b, bool head_norms) {
     for (uint32_t i = 0; i < d.layers && !b->status; i++) {
         read_mixer(b, &d, i, head_norms);
         enum xn_layer_type type = xn_layer_type(b, i, window && i >= first ? XN_LAYER_SLIDING : XN_LAYER_FULL);
-        b->recipe->layers[i].attention.window = type == XN_LAYER_SLIDING ? window : 0;
+        b->recipe->layers[i].mixer.attention.window = type == XN_LAYER_SLIDING ? window : 0;
         xn_read_dense(b, &d, (int)i, &b->recipe->layers[i]);
     }
 }
@@ -58,7 +58,7 @@ static void read_qwen2_moe(struct xn_builder *b) {
         read_mixer(b, &d, i, false);
         enum xn_layer_type type =
             xn_layer_type(b, i, window && i % 2 == 0 && i < end ? XN_LAYER_SLIDING : XN_LAYER_FULL);
-        b->recipe->layers[i].attention.window = type == XN_LAYER_SLIDING ? window : 0;
+        b->recipe->layers[i].mixer.attention.window = type == XN_LAYER_SLIDING ? window : 0;
         read_ffn(b, &d, i, xn_param_u32(b, XN_P_SHARED_INNER), xn_param_flag(b, XN_P_NORMALIZE, false));
     }
 }
@@ -70,7 +70,7 @@ static void read_qwen3_moe(struct xn_builder *b) {
     uint32_t window = window_of(b);
     for (uint32_t i = 0; i < d.layers && !b->status; i++) {
         read_mixer(b, &d, i, true);
-        b->recipe->layers[i].attention.window = window;
+        b->recipe->layers[i].mixer.attention.window = window;
         read_ffn(b, &d, i, 0, xn_param_flag(b, XN_P_NORMALIZE, !b->config));
     }
 }

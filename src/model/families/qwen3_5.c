@@ -24,8 +24,8 @@ static uint32_t value_size(struct xn_builder *b, uint32_t heads) {
 }
 
 static void read_delta_net(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_layer *out) {
-    struct xn_delta_net *n = &out->delta_net;
-    out->mixer_kind = XN_MIXER_DELTA_NET;
+    struct xn_delta_net *n = &out->mixer.delta_net;
+    out->mixer.kind = XN_MIXER_DELTA_NET;
     *n = (struct xn_delta_net){
         .key_heads = xn_param_u32(b, XN_P_DELTA_KEY_HEADS),
         .value_heads = xn_param_u32(b, XN_P_DELTA_VALUE_HEADS),
@@ -67,7 +67,7 @@ static void read(struct xn_builder *b, bool experts) {
             read_delta_net(b, &d, (int)i, layer);
         } else {
             xn_read_attention(b, &d, (int)i, true, layer);
-            xn_read_head_norms(b, &d, (int)i, &layer->attention);
+            xn_read_head_norms(b, &d, (int)i, &layer->mixer.attention);
         }
         if (experts)
             xn_read_moe(b, &d, (int)i, xn_param_u32(b, XN_P_EXPERT_INNER), xn_param_u32(b, XN_P_SHARED_INNER), true,

@@ -12,9 +12,9 @@ static void read(struct xn_builder *b) {
         if (!xn_param_element(b, "no_rope_layers", NULL, i, &rotates)) rotates = (i + 1) % interval != 0;
         xn_read_layer_norms(b, &d, (int)i, layer);
         xn_read_attention(b, &d, (int)i, false, layer);
-        if (!rotates) layer->attention.rope.kind = XN_ROPE_NONE;
+        if (!rotates) layer->mixer.attention.rope.kind = XN_ROPE_NONE;
         if (xn_layer_type(b, i, rotates ? XN_LAYER_FULL : XN_LAYER_SLIDING) == XN_LAYER_SLIDING)
-            layer->attention.window = window;
+            layer->mixer.attention.window = window;
         xn_read_dense(b, &d, (int)i, layer);
     }
 }

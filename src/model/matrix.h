@@ -1,0 +1,12 @@
+// Matrices that a container stores in another order than kernels read.
+#pragma once
+
+#include "model/recipe.h"
+
+// Whether rows stand as kernels read them: nothing to put in order.
+bool xn_matrix_plain(const struct xn_matrix *matrix);
+// The type in which a matrix stands in order: its own, but XN_F32 for transposed blocks of a quantized type.
+uint32_t xn_matrix_ordered_type(const struct xn_matrix *matrix);
+// Writes matrix `index` of a matrix's `count` in order: rows x cols, row after row, in the ordered type. `out` has room
+// for them. Fails where the type does not decode, its blocks do not divide the rows, or memory for a row is missing.
+int xn_matrix_order(const struct xn_matrix *matrix, uint32_t index, void *out, struct xn_error *err);
