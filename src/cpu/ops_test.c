@@ -314,7 +314,7 @@ static void project_case(struct world *w) {
         if (i == 2) continue;
         part->norm_whole = part->head_stride == size && below(2);
         part->norm = any_norm(w, part->norm_whole ? part->heads * size : size);
-        if (part->norm.kind == XN_NORM_LAYER && size < 3) part->norm.kind = XN_NORM_NONE; // nothing varies there
+        if (size < 3) part->norm.kind = XN_NORM_NONE; // a sign, which a rounding may turn
         part->rope = any_rope(w, size, i == 0);
         if (part->rope.kind != XN_ROPE_NONE) part->rope_at = below(size - part->rope.dims + 1);
     }
