@@ -21,13 +21,24 @@ void *xn_realloc(void *p, size_t n, size_t size) {
     return realloc(p, bytes ? bytes : 1);
 }
 
-void *xn_alloc_aligned(size_t n, size_t size) {
+static void *alloc_aligned(size_t n, size_t size, size_t *allocated) {
     size_t bytes, padded;
     if (xn_mul_overflow(n, size, &bytes) || xn_add_overflow(bytes, XN_ALIGN, &padded)) return NULL;
     void *p = NULL;
-    if (posix_memalign(&p, XN_ALIGN, padded / XN_ALIGN * XN_ALIGN) != 0) return NULL;
-    memset(p, 0, padded / XN_ALIGN * XN_ALIGN);
+    *allocated = padded / XN_ALIGN * XN_ALIGN;
+    return posix_memalign(&p, XN_ALIGN, *allocated) == 0 ? p : NULL;
+}
+
+void *xn_alloc_aligned(size_t n, size_t size) {
+    size_t allocated;
+    void *p = alloc_aligned(n, size, &allocated);
+    if (p) memset(p, 0, allocated);
     return p;
+}
+
+void *xn_alloc_aligned_raw(size_t n, size_t size) {
+    size_t allocated;
+    return alloc_aligned(n, size, &allocated);
 }
 
 char *xn_strndup(const char *s, size_t n) {

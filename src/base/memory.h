@@ -8,11 +8,12 @@
 #define XN_ALIGN 64 // bytes: a cache line, and a 512-bit vector
 
 // Each returns NULL when there is no memory or n * size does not fit a size_t; the memory is freed with free().
-void *xn_alloc(size_t n, size_t size);            // n * size bytes, not initialised
-void *xn_alloc_zero(size_t n, size_t size);       // the same, zeroed
-void *xn_realloc(void *p, size_t n, size_t size); // as reallocarray
-void *xn_alloc_aligned(size_t n, size_t size);    // XN_ALIGN-aligned, zeroed
-char *xn_strndup(const char *s, size_t n);        // a copy, NUL-terminated
+void *xn_alloc(size_t n, size_t size);             // n * size bytes, not initialised
+void *xn_alloc_zero(size_t n, size_t size);        // the same, zeroed
+void *xn_realloc(void *p, size_t n, size_t size);  // as reallocarray
+void *xn_alloc_aligned(size_t n, size_t size);     // XN_ALIGN-aligned, zeroed
+void *xn_alloc_aligned_raw(size_t n, size_t size); // the same, not initialised: takes memory only where it is written
+char *xn_strndup(const char *s, size_t n);         // a copy, NUL-terminated
 char *xn_strdup(const char *s);
 char *xn_format(const char *format, ...) __attribute__((format(printf, 1, 2))); // as asprintf; NULL without memory
 

@@ -65,7 +65,8 @@ int xn_host_memory_init(struct xn_host_memory *memory, const struct xn_plan *pla
     }
     for (uint32_t i = 0; i < plan->n_states; i++) {
         size_t size = (size_t)plan->states[i].conv_size + plan->states[i].recurrent_size;
-        if (!(memory->states[i] = xn_alloc_aligned(limits->slots, size * sizeof(float)))) goto no_memory;
+        // Slots are cleared or copied into before they are read; those of checkpoints may never be used.
+        if (!(memory->states[i] = xn_alloc_aligned_raw(limits->slots, size * sizeof(float)))) goto no_memory;
     }
     if (!(memory->logits = xn_alloc_aligned((size_t)limits->outputs * plan->vocab, sizeof(float)))) goto no_memory;
     return XN_OK;

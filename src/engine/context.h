@@ -11,13 +11,15 @@ struct xn_context_options {
     uint32_t sequences;  // at the most at once; 0: 1
     uint32_t cache_type; // XN_F32, XN_F16, or XN_TYPE_COUNT for the device's choice
     uint32_t outputs;    // logit rows a step at the most; 0: sequences
+    int32_t checkpoints; // copies of recurrent states to cut sequences back to: each of the size of one sequence's
+                         // states. -1: none; 0: as many as fit 256 MiB, 4 to 32. A model without states has none
 };
 struct xn_context;
 
 int xn_context_create(struct xn_model *model, const struct xn_context_options *options, struct xn_context **out,
                       struct xn_error *err);
 void xn_context_free(struct xn_context *context); // accepts NULL
-// The options with the choices made.
+// The options with the choices made (checkpoints: the number; 0 is none).
 const struct xn_context_options *xn_context_options(const struct xn_context *context);
 struct xn_model *xn_context_model(const struct xn_context *context);
 // Bytes of cache and states, and of activations.
@@ -28,10 +30,16 @@ struct xn_executor *xn_context_executor(const struct xn_context *context);
 int xn_sequence_new(struct xn_context *context, uint32_t *sequence, struct xn_error *err);
 void xn_sequence_free(struct xn_context *context, uint32_t sequence);
 uint32_t xn_sequence_length(const struct xn_context *context, uint32_t sequence); // positions evaluated
-// A copy with its own future: full cache pages are shared, the last one and the states are copied.
+// The tokens evaluated, [length]; NULL where there are none. Valid until the sequence's next step.
+const int32_t *xn_sequence_tokens(const struct xn_context *context, uint32_t sequence);
+// A copy with its own future: full cache pages and checkpoints are shared, the last page and the states are copied.
 int xn_sequence_fork(struct xn_context *context, uint32_t from, uint32_t *sequence, struct xn_error *err);
-// Drops all positions from `length` on. A model with recurrent states can only be cut to 0 or to its length.
+// Drops all positions from `length` on. Recurrent states go back to the sequence's last checkpoint at or before
+// `length`, from where its tokens are evaluated again (the logits of the last step are gone then). On an error, of a
+// full cache or the device, the length has not changed.
 int xn_sequence_cut(struct xn_context *context, uint32_t sequence, uint32_t length, struct xn_error *err);
+// The largest length up to `length` that a cut reaches without evaluating anything again.
+uint32_t xn_sequence_resume(const struct xn_context *context, uint32_t sequence, uint32_t length);
 
 // One row of a step: the next token of a sequence. Rows of a sequence stand in their order; sequences may be mixed at
 // will.

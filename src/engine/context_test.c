@@ -1,29 +1,12 @@
 // The context: however a text is cut into steps, mixed with others, forked or cut back, the logits are the same.
-#include "engine/context.h"
-
-#include "random_recipe.h"
-
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "engine/context_testing.h"
 
 enum { LENGTH = 150, SEEDS = 4 };
 
 static struct xn_device *device;
 
 static struct xn_model *random_model(uint64_t seed, bool attention_only) {
-    struct xn_recipe recipe;
-    struct random_recipe_options o = {.seed = seed, .type = XN_BF16, .attention_only = attention_only};
-    assert_int_equal(random_recipe(&o, &recipe), XN_OK);
-    struct xn_model *model;
-    struct xn_error err;
-    if (xn_model_from_recipe(&recipe, device, &model, &err) != XN_OK) fail_msg("%s", err.message);
-    return model;
+    return test_model(device, seed, attention_only ? ATTENTION_LAYERS : ANY_LAYERS);
 }
 
 static struct xn_context *context_of(struct xn_model *model, uint32_t positions, uint32_t sequences) {
@@ -32,29 +15,6 @@ static struct xn_context *context_of(struct xn_model *model, uint32_t positions,
         .context = positions, .batch = 200, .sequences = sequences, .cache_type = XN_TYPE_COUNT, .outputs = 8};
     assert_int_equal(xn_context_create(model, &o, &c, NULL), XN_OK);
     return c;
-}
-
-static void draw_tokens(int32_t *tokens, int n, uint32_t seed) {
-    for (int i = 0; i < n; i++)
-        tokens[i] = (int32_t)((seed = seed * 1664525 + 1013904223) >> 16) % 97;
-}
-
-static float *copy_logits(const struct xn_context *c, uint32_t i) {
-    const float *logits = xn_eval_logits(c, i);
-    assert_non_null(logits);
-    float *copy = malloc(97 * sizeof *copy);
-    memcpy(copy, logits, 97 * sizeof *copy);
-    return copy;
-}
-
-static void assert_same(const float *a, const float *b) {
-    double difference = 0, norm = 0;
-    for (int i = 0; i < 97; i++) {
-        difference += pow(a[i] - b[i], 2);
-        norm += pow(a[i], 2);
-    }
-    assert_true(norm > 0);
-    if (!(sqrt(difference / norm) < 1e-5)) fail_msg("logits differ by %g of their norm", sqrt(difference / norm));
 }
 
 // The logits after all tokens, evaluated in one go on a context of its own.
@@ -220,31 +180,6 @@ static void a_cut_that_fails_changes_nothing(void **state) {
     xn_model_close(model);
 }
 
-static void recurrent_states_are_cut_to_nothing_alone(void **state) {
-    (void)state;
-    struct xn_recipe recipe;
-    struct random_recipe_options o = {.seed = 1, .type = XN_F32, .recurrent_only = true};
-    assert_int_equal(random_recipe(&o, &recipe), XN_OK);
-    struct xn_model *model;
-    assert_int_equal(xn_model_from_recipe(&recipe, device, &model, NULL), XN_OK);
-    int32_t a[LENGTH];
-    draw_tokens(a, LENGTH, 7);
-    struct xn_context *c = context_of(model, 256, 1);
-    uint32_t s;
-    assert_int_equal(xn_sequence_new(c, &s, NULL), XN_OK);
-    assert_int_equal(xn_eval_prompt(c, s, a + 9, 40, NULL, NULL), XN_OK);
-    assert_int_equal(xn_sequence_cut(c, s, 20, NULL), XN_ERR_UNSUPPORTED);
-    assert_int_equal(xn_sequence_length(c, s), 40);
-    assert_int_equal(xn_sequence_cut(c, s, 0, NULL), XN_OK);
-    assert_int_equal(xn_eval_prompt(c, s, a, LENGTH, NULL, NULL), XN_OK);
-    float *l = copy_logits(c, UINT32_MAX), *w = in_one_go(model, a, LENGTH);
-    assert_same(w, l);
-    free(l);
-    free(w);
-    xn_context_free(c);
-    xn_model_close(model);
-}
-
 static void what_does_not_fit_is_refused_and_changes_nothing(void **state) {
     (void)state;
     struct xn_model *model = random_model(40, true);
@@ -282,7 +217,6 @@ int main(void) {
         cmocka_unit_test(a_fork_and_its_origin_go_their_own_ways),
         cmocka_unit_test(a_cut_forgets_what_lies_behind_it),
         cmocka_unit_test(a_cut_that_fails_changes_nothing),
-        cmocka_unit_test(recurrent_states_are_cut_to_nothing_alone),
         cmocka_unit_test(what_does_not_fit_is_refused_and_changes_nothing),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
