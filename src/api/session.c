@@ -1,9 +1,6 @@
 #include "api/session.h"
 
-#include "base/memory.h"
-
 #include <stdlib.h>
-#include <string.h>
 
 int xn_session_open(struct xn_session *s, struct xn_context *context, struct xn_error *err) {
     *s = (struct xn_session){.context = context};
@@ -14,31 +11,11 @@ int xn_session_open(struct xn_session *s, struct xn_context *context, struct xn_
 
 void xn_session_close(struct xn_session *s) {
     if (s->open) xn_sequence_free(s->context, s->sequence);
-    free(s->ids.data);
     *s = (struct xn_session){0};
 }
 
 bool xn_session_full(const struct xn_session *s) {
-    return s->ids.n >= xn_context_options(s->context)->context;
-}
-
-static int reserve(struct xn_session *s, size_t n, struct xn_error *err) {
-    if (XN_GROW(s->ids.data, s->ids.capacity, n)) return xn_fail(err, XN_ERR_NOMEM, "out of memory for %zu tokens", n);
-    return XN_OK;
-}
-
-// Keeps the first `keep` tokens, or none where the model can't go back so far.
-static int keep_prefix(struct xn_session *s, size_t keep, struct xn_error *err) {
-    struct xn_error ignored;
-    if (keep < s->ids.n && xn_sequence_cut(s->context, s->sequence, (uint32_t)keep, &ignored) != XN_OK) {
-        keep = 0;
-        XN_TRY(xn_sequence_cut(s->context, s->sequence, 0, err));
-    }
-    if (keep < s->ids.n) {
-        s->ids.n = keep;
-        s->logits = NULL;
-    }
-    return XN_OK;
+    return xn_sequence_length(s->context, s->sequence) >= xn_context_options(s->context)->context;
 }
 
 int xn_session_prompt(struct xn_session *s, const int32_t *ids, size_t n, const struct xn_progress *progress,
@@ -47,30 +24,28 @@ int xn_session_prompt(struct xn_session *s, const int32_t *ids, size_t n, const 
     uint32_t room = xn_context_options(s->context)->context;
     if (n == 0) return xn_fail(err, XN_ERR_ARGUMENT, "the prompt has no tokens");
     if (n > room) return xn_fail(err, XN_ERR_LIMIT, "the prompt has %zu tokens, the context room for %u", n, room);
-    XN_TRY(reserve(s, n, err));
-    size_t same = 0;
-    while (same < n && same < s->ids.n && ids[same] == s->ids.data[same])
-        same++;
+    const int32_t *held = xn_sequence_tokens(s->context, s->sequence);
+    uint32_t length = xn_sequence_length(s->context, s->sequence), same = 0;
     // The last token is always computed, for its logits.
-    XN_TRY(keep_prefix(s, same < n ? same : n - 1, err));
-    same = s->ids.n;
-    int status = xn_eval_prompt(s->context, s->sequence, ids + same, (uint32_t)(n - same), progress, err);
-    s->ids.n = xn_sequence_length(s->context, s->sequence);
-    memcpy(s->ids.data + same, ids + same, (s->ids.n - same) * sizeof *ids);
-    s->logits = status == XN_OK ? xn_eval_logits(s->context, UINT32_MAX) : NULL;
+    while (same < n - 1 && same < length && ids[same] == held[same])
+        same++;
+    // What the states have to be computed again for is a part of the prompt as well: it goes into the same steps.
+    same = xn_sequence_resume(s->context, s->sequence, same);
+    s->logits = NULL;
+    XN_TRY(xn_sequence_cut(s->context, s->sequence, same, err));
+    XN_TRY(xn_eval_prompt(s->context, s->sequence, ids + same, (uint32_t)n - same, progress, err));
+    s->logits = xn_eval_logits(s->context, UINT32_MAX);
     if (reused) *reused = same;
-    return status;
+    return XN_OK;
 }
 
 int xn_session_append(struct xn_session *s, int32_t id, struct xn_error *err) {
     if (xn_session_full(s))
         return xn_fail(err, XN_ERR_LIMIT, "the context of %u positions is full",
                        xn_context_options(s->context)->context);
-    XN_TRY(reserve(s, s->ids.n + 1, err));
     struct xn_feed feed = {s->sequence, id, true};
     s->logits = NULL;
     XN_TRY(xn_eval(s->context, &feed, 1, err));
-    s->ids.data[s->ids.n++] = id;
     s->logits = xn_eval_logits(s->context, 0);
     return XN_OK;
 }
@@ -152,8 +127,9 @@ int xn_session_generate(struct xn_session *s, struct xn_generation *g, struct xn
     xn_detokenizer_init(&t.detokenizer, model->tokenizer, g->show_special);
     int status = xn_sampler_new(g->sampling, (int32_t)model->recipe.vocab, &t.sampler, err);
     if (status == XN_OK) {
-        for (size_t i = 0; i < s->ids.n; i++)
-            xn_sampler_accept(t.sampler, s->ids.data[i]);
+        const int32_t *ids = xn_sequence_tokens(s->context, s->sequence);
+        for (uint32_t i = 0; i < xn_sequence_length(s->context, s->sequence); i++)
+            xn_sampler_accept(t.sampler, ids[i]);
         status = generate(s, &t, g, err);
     }
     xn_sampler_free(t.sampler);

@@ -1,24 +1,24 @@
-// One conversation on a model: a sequence with the tokens that stand in its cache, and the loop that generates.
+// One conversation on a model: a sequence that computes only what is new in a prompt, and the loop that generates.
 #pragma once
 
 #include "api/stop.h"
 #include "engine/context.h"
 #include "engine/sampler.h"
 
-// Tokens and cache of one sequence. Zero-initialise; xn_session_close empties.
+// Zero-initialise; xn_session_close empties. What it holds are the tokens of its sequence (xn_sequence_tokens).
 struct xn_session {
     struct xn_context *context; // not owned
     uint32_t sequence;
     bool open;
-    struct xn_ids ids;   // what the cache holds, in order
-    const float *logits; // after the last of them, or NULL; valid until the context's next step
+    const float *logits; // after the last token, or NULL; valid until the context's next step
 };
 int xn_session_open(struct xn_session *session, struct xn_context *context, struct xn_error *err);
 void xn_session_close(struct xn_session *session);
 
-// Makes the session hold exactly these n >= 1 tokens, with the logits after the last. What it holds already and can
-// keep is not computed again; *reused (may be NULL) says how many tokens. On failure (too long for the context,
-// cancelled) the session holds a prefix of what was wanted.
+// Makes the session hold exactly these n >= 1 tokens, with the logits after the last. Of the prefix that it holds
+// already nothing is computed again, but for what lies behind the last checkpoint in a model with recurrent states (see
+// engine/checkpoint.c), and for the last token; *reused (may be NULL) says how many tokens were kept. On failure (too
+// long for the context, cancelled) the session holds a prefix of what was wanted.
 int xn_session_prompt(struct xn_session *session, const int32_t *ids, size_t n, const struct xn_progress *progress,
                       size_t *reused, struct xn_error *err);
 // Appends one token. XN_ERR_LIMIT where the context is full.

@@ -1,4 +1,4 @@
-// Sessions: only what is new is computed, also on models that can't go back; and generation ends as it should.
+// Sessions: only what is new is computed, also on models with recurrent states; and generation ends as it should.
 #include "api/session.h"
 
 #include "api/select.h"
@@ -56,50 +56,80 @@ static void assert_same_logits(const float *a, const float *b, uint32_t n) {
         assert_true(a[i] - b[i] < 1e-3f && b[i] - a[i] < 1e-3f);
 }
 
-// The prompt again, longer, shorter and otherwise: how much is reused, and the logits as computed from nothing.
-static void reuse(const char *name, bool goes_back) {
+static uint32_t length_of(const struct xn_session *s) {
+    return xn_sequence_length(s->context, s->sequence);
+}
+
+// The prompt again, longer, shorter and otherwise: how much is reused, and the logits as computed from nothing. A model
+// with states goes back to a checkpoint, of which a prompt in steps of 8 has one after 16.
+static void reuse(const char *name, bool recurrent) {
     struct fixture *f = open_fixture(name, 64);
     struct xn_session *s = &f->session;
     uint32_t vocab = f->model->recipe.vocab;
     size_t reused;
-    float *twelve = xn_alloc(vocab, sizeof *twelve);
-    assert_int_equal(xn_session_prompt(s, ids, 12, NULL, &reused, &err), XN_OK);
+    float *eighteen = xn_alloc(vocab, sizeof *eighteen);
+    assert_int_equal(xn_session_prompt(s, ids, 18, NULL, &reused, &err), XN_OK);
     assert_int_equal(reused, 0);
-    memcpy(twelve, s->logits, vocab * sizeof *twelve);
+    memcpy(eighteen, s->logits, vocab * sizeof *eighteen);
 
     assert_int_equal(xn_session_prompt(s, ids, 20, NULL, &reused, &err), XN_OK);
-    assert_int_equal(reused, 12);
-    assert_int_equal(s->ids.n, 20);
-    assert_int_equal(xn_session_prompt(s, ids, 12, NULL, &reused, &err), XN_OK);
-    assert_int_equal(reused, goes_back ? 11 : 0); // the last one always anew, for its logits
-    assert_same_logits(s->logits, twelve, vocab);
-    assert_int_equal(xn_session_prompt(s, ids, 12, NULL, &reused, &err), XN_OK);
-    assert_int_equal(reused, goes_back ? 11 : 0);
-    assert_same_logits(s->logits, twelve, vocab);
+    assert_int_equal(reused, 18);
+    assert_int_equal(length_of(s), 20);
+    assert_int_equal(xn_session_prompt(s, ids, 18, NULL, &reused, &err), XN_OK);
+    assert_int_equal(reused, recurrent ? 16 : 17); // the last one always anew, for its logits
+    assert_same_logits(s->logits, eighteen, vocab);
+    assert_int_equal(xn_session_prompt(s, ids, 18, NULL, &reused, &err), XN_OK);
+    assert_int_equal(reused, recurrent ? 16 : 17);
+    assert_same_logits(s->logits, eighteen, vocab);
 
-    int32_t other[12];
+    int32_t other[18];
     memcpy(other, ids, sizeof other);
     other[4] = 500;
-    assert_int_equal(xn_session_prompt(s, other, 12, NULL, &reused, &err), XN_OK);
-    assert_int_equal(reused, goes_back ? 4 : 0);
-    assert_memory_equal(s->ids.data, other, sizeof other);
+    assert_int_equal(xn_session_prompt(s, other, 18, NULL, &reused, &err), XN_OK);
+    assert_int_equal(reused, recurrent ? 0 : 4);
+    assert_memory_equal(xn_sequence_tokens(f->context, s->sequence), other, sizeof other);
     assert_int_equal(xn_session_append(s, 99, &err), XN_OK);
-    assert_int_equal(s->ids.data[12], 99);
-    assert_int_equal(xn_session_prompt(s, ids, 12, NULL, &reused, &err), XN_OK);
-    assert_int_equal(reused, goes_back ? 4 : 0);
-    assert_same_logits(s->logits, twelve, vocab);
-    free(twelve);
+    assert_int_equal(xn_sequence_tokens(f->context, s->sequence)[18], 99);
+    assert_int_equal(xn_session_prompt(s, ids, 18, NULL, &reused, &err), XN_OK);
+    assert_int_equal(reused, recurrent ? 0 : 4);
+    assert_same_logits(s->logits, eighteen, vocab);
+    free(eighteen);
     close_fixture(f);
 }
 
 static void attention_keeps_prefixes(void **state) {
     (void)state;
-    reuse("qwen3", true);
+    reuse("qwen3", false);
 }
 
-static void recurrent_states_begin_anew(void **state) {
+static void recurrent_states_go_back_to_a_checkpoint(void **state) {
     (void)state;
-    reuse("qwen3_5", false);
+    reuse("qwen3_5", true);
+}
+
+// Turns of a conversation whose template writes something only ahead of an answer: of each turn little more than what
+// is new is computed.
+static void a_recurrent_conversation_is_cheap(void **state) {
+    (void)state;
+    enum { AHEAD = 5, ANSWER = 30, QUESTION = 40, TURNS = 6, LONGEST = TURNS * (QUESTION + ANSWER) + AHEAD };
+    struct fixture *f = open_fixture("qwen3_5", LONGEST + 64);
+    int32_t text[LONGEST];
+    for (int i = 0; i < LONGEST; i++)
+        text[i] = 5 + i * 37 % 400;
+    for (uint32_t turn = 0; turn < TURNS; turn++) {
+        // What stands there from earlier turns, a question, and what is written ahead of the answer alone.
+        uint32_t n = turn * (QUESTION + ANSWER) + QUESTION;
+        int32_t prompt[LONGEST];
+        size_t reused;
+        memcpy(prompt, text, n * sizeof *prompt);
+        for (uint32_t i = 0; i < AHEAD; i++)
+            prompt[n + i] = (int32_t)(450 + i);
+        assert_int_equal(xn_session_prompt(&f->session, prompt, n + AHEAD, NULL, &reused, &err), XN_OK);
+        if (turn) assert_in_range(n + AHEAD - reused, QUESTION + ANSWER, QUESTION + ANSWER + AHEAD + 24);
+        for (uint32_t i = 0; i < ANSWER; i++)
+            assert_int_equal(xn_session_append(&f->session, text[n + i], &err), XN_OK);
+    }
+    close_fixture(f);
 }
 
 static int cancel_after_first_step(void *user, const char *what, uint64_t done, uint64_t total) {
@@ -114,7 +144,7 @@ static void a_cancelled_prompt_is_a_prefix(void **state) {
     const struct xn_progress progress = {cancel_after_first_step, NULL};
     size_t reused;
     assert_int_equal(xn_session_prompt(&f->session, ids, 20, &progress, &reused, &err), XN_ERR_CANCELLED);
-    assert_int_equal(f->session.ids.n, 8); // one step of 8
+    assert_int_equal(length_of(&f->session), 8); // one step of 8
     assert_null(f->session.logits);
     assert_int_equal(xn_session_prompt(&f->session, ids, 20, NULL, &reused, &err), XN_OK);
     assert_int_equal(reused, 8);
@@ -173,7 +203,7 @@ static void ends_of_a_generation(void **state) {
     char *twelve = generate(f, &g, -1);
     assert_int_equal(g.finish, XN_FINISH_LENGTH);
     assert_int_equal(g.generated, 12);
-    assert_int_equal(f->session.ids.n, 10 + 11); // the last token was not needed in the cache
+    assert_int_equal(length_of(&f->session), 10 + 11); // the last token was not needed in the cache
 
     g = (struct xn_generation){.most = 12};
     text = generate(f, &g, 3);
@@ -198,14 +228,17 @@ static void ends_of_a_generation(void **state) {
     g = (struct xn_generation){.most = -1};
     free(generate(f, &g, -1));
     assert_true(g.finish == XN_FINISH_CONTEXT || g.finish == XN_FINISH_END);
-    if (g.finish == XN_FINISH_CONTEXT) assert_int_equal(f->session.ids.n, 40);
+    if (g.finish == XN_FINISH_CONTEXT) assert_int_equal(length_of(&f->session), 40);
     close_fixture(f);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(attention_keeps_prefixes),       cmocka_unit_test(recurrent_states_begin_anew),
-        cmocka_unit_test(a_cancelled_prompt_is_a_prefix), cmocka_unit_test(limits),
+        cmocka_unit_test(a_recurrent_conversation_is_cheap),
+        cmocka_unit_test(attention_keeps_prefixes),
+        cmocka_unit_test(recurrent_states_go_back_to_a_checkpoint),
+        cmocka_unit_test(a_cancelled_prompt_is_a_prefix),
+        cmocka_unit_test(limits),
         cmocka_unit_test(ends_of_a_generation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@ enum test_layers { ANY_LAYERS, ATTENTION_LAYERS, RECURRENT_LAYERS, HYBRID_LAYERS
 // A random model; a hybrid one has attention and recurrent states, from this seed or a later one.
 static inline struct xn_model *test_model(struct xn_device *device, uint64_t seed, enum test_layers layers) {
     struct random_recipe_options o = {.seed = seed,
+                                      .n_layers = layers == ANY_LAYERS ? 0 : 2,
                                       .type = XN_BF16,
                                       .attention_only = layers == ATTENTION_LAYERS,
                                       .recurrent_only = layers == RECURRENT_LAYERS};
