@@ -198,6 +198,11 @@ bool xn_param_find_in(struct xn_builder *b, const json_t *object, enum xn_param 
 double xn_param_real(struct xn_builder *b, enum xn_param param, double fallback);
 uint32_t xn_param_u32(struct xn_builder *b, enum xn_param param);                       // fails where there is none
 uint32_t xn_param_u32_or(struct xn_builder *b, enum xn_param param, uint32_t fallback); // integers alone
+// An integer that may differ between layers: element `layer` of an array under either container's key (where 0 is
+// allowed: the layer has nothing of the kind), else as xn_param_u32_or.
+uint32_t xn_param_layer(struct xn_builder *b, enum xn_param param, uint32_t layer, uint32_t fallback);
+// The largest element of such an array (all 0: the fallback), else as xn_param_u32_or.
+uint32_t xn_param_most(struct xn_builder *b, enum xn_param param, uint32_t fallback);
 bool xn_param_flag(struct xn_builder *b, enum xn_param param, bool fallback);
 // A GGUF string, or a string of config.json; NULL where absent. Lives as long as the builder's recipe.
 const char *xn_param_string(struct xn_builder *b, const char *hf_key, const char *gguf_key);
@@ -258,8 +263,13 @@ void xn_read_layer_norms(struct xn_builder *b, const struct xn_decoder *d, int l
 void xn_read_attention(struct xn_builder *b, const struct xn_decoder *d, int layer, bool gated, struct xn_layer *out);
 // Norms over each head of q and k.
 void xn_read_head_norms(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_attention *out);
-// A gated feed-forward of intermediate_size (gate and up separate or fused).
+// A gated feed-forward of the layer's intermediate_size (gate and up separate or fused).
 void xn_read_dense(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_layer *out);
+// Layer `layer`'s intermediate_size; fails where it has none.
+uint32_t xn_param_inner(struct xn_builder *b, uint32_t layer);
+// The same of `inner` values, into any dense feed-forward (a shared expert that has the dense one's names).
+void xn_read_dense_of(struct xn_builder *b, const struct xn_decoder *d, int layer, uint64_t inner,
+                      struct xn_dense *out);
 // Softmax router, `inner` values an expert, and the shared expert where `shared_inner` is not 0.
 void xn_read_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner, uint32_t shared_inner,
                  bool normalize, struct xn_layer *out);

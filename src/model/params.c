@@ -45,13 +45,17 @@ static const json_t *json_first(const json_t *object, const char *keys, char *fo
     return NULL;
 }
 
-static void check(struct xn_builder *b, const struct param *p, const char *key, double *value) {
+static void check_from(struct xn_builder *b, const struct param *p, const char *key, double low, double *value) {
     static const char *const kinds[] = {[INT] = "an integer", [REAL] = "a number", [FLAG] = "true or false"};
-    bool fits = *value >= p->low && *value <= p->high && (p->kind == REAL || *value == floor(*value));
+    bool fits = *value >= low && *value <= p->high && (p->kind == REAL || *value == floor(*value));
     if (fits) return;
     xn_build_fail(b, XN_ERR_FORMAT, "%s: %s%s%s is %.10g, expected %s from %.10g to %.10g", b->config_path,
-                  b->config ? "" : b->arch, b->config ? "" : ".", key, *value, kinds[p->kind], p->low, p->high);
-    *value = fmax(p->low, 1);
+                  b->config ? "" : b->arch, b->config ? "" : ".", key, *value, kinds[p->kind], low, p->high);
+    *value = fmax(low, 1);
+}
+
+static void check(struct xn_builder *b, const struct param *p, const char *key, double *value) {
+    check_from(b, p, key, p->low, value);
 }
 
 static bool from_gguf(struct xn_builder *b, const struct param *p, double *value) {
@@ -76,6 +80,26 @@ static bool from_gguf(struct xn_builder *b, const struct param *p, double *value
     *value = first;
     check(b, p, p->gguf, value);
     return true;
+}
+
+// Element i of the array that a source may have in a number's place, 0 allowed; *n: how many there are, 0: no array.
+static double array_element(struct xn_builder *b, const struct param *p, uint64_t i, uint64_t *n) {
+    char key[64];
+    const json_t *array = b->config ? json_first(b->config, p->hf, key, sizeof key) : NULL;
+    const struct xn_gguf_value *v = !b->config && *p->gguf ? gguf_value(b, p->gguf) : NULL;
+    double value = 0;
+    *n = json_is_array(array) ? json_array_size(array) : v && v->is_array ? v->n : 0;
+    if (*n == 0) return 0;
+    if (v) snprintf(key, sizeof key, "%s", p->gguf);
+    bool number = i < *n && (v ? xn_gguf_float(v, i, &value) : json_is_number(json_array_get(array, i)));
+    if (!number) {
+        xn_build_fail(b, XN_ERR_FORMAT, "%s: %s%s%s has %llu elements and no number at %llu", b->config_path,
+                      v ? b->arch : "", v ? "." : "", key, (unsigned long long)*n, (unsigned long long)i);
+        return 0;
+    }
+    if (array) value = json_number_value(json_array_get(array, i));
+    check_from(b, p, key, 0, &value);
+    return value;
 }
 
 // 1: *value is set; 0: absent; -1: null, or not a number (which fails).
@@ -130,6 +154,23 @@ uint32_t xn_param_u32(struct xn_builder *b, enum xn_param param) {
 uint32_t xn_param_u32_or(struct xn_builder *b, enum xn_param param, uint32_t fallback) {
     double value;
     return xn_param_find(b, param, &value) ? (uint32_t)value : fallback;
+}
+
+uint32_t xn_param_layer(struct xn_builder *b, enum xn_param param, uint32_t layer, uint32_t fallback) {
+    uint64_t n;
+    double element = b->status ? 0 : array_element(b, &params[param], layer, &n);
+    if (b->status) return fallback;
+    return n ? (uint32_t)element : xn_param_u32_or(b, param, fallback);
+}
+
+uint32_t xn_param_most(struct xn_builder *b, enum xn_param param, uint32_t fallback) {
+    uint64_t n = 0;
+    double most = b->status ? 0 : array_element(b, &params[param], 0, &n);
+    for (uint64_t i = 1; i < n && !b->status; i++)
+        most = fmax(most, array_element(b, &params[param], i, &n));
+    if (b->status) return fallback;
+    if (n == 0) return xn_param_u32_or(b, param, fallback);
+    return most > 0 ? (uint32_t)most : fallback;
 }
 
 bool xn_param_flag(struct xn_builder *b, enum xn_param param, bool fallback) {

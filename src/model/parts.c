@@ -49,11 +49,9 @@ void xn_read_decoder(struct xn_builder *b, struct xn_decoder *d) {
                       b->config_path, d->layers, extra);
     else
         d->layers -= extra;
-    d->heads = xn_param_u32(b, XN_P_HEADS);
-    d->kv_heads = xn_param_u32_or(b, XN_P_KV_HEADS, d->heads);
-    if (d->heads % d->kv_heads)
-        xn_build_fail(b, XN_ERR_FORMAT, "%s: %u heads are not a multiple of %u key and value heads", b->config_path,
-                      d->heads, d->kv_heads);
+    d->heads = xn_param_most(b, XN_P_HEADS, 0);
+    if (d->heads == 0) d->heads = xn_param_u32(b, XN_P_HEADS); // says that it is missing
+    d->kv_heads = xn_param_most(b, XN_P_KV_HEADS, d->heads);
     d->head_size = head_size(b, d);
     d->value_size = xn_param_u32_or(b, XN_P_VALUE_SIZE, d->head_size);
     d->epsilon = (float)xn_param_real(b, XN_P_EPSILON, -1);
@@ -105,26 +103,38 @@ static void read_qkv(struct xn_builder *b, const struct xn_decoder *d, int layer
 
 void xn_read_attention(struct xn_builder *b, const struct xn_decoder *d, int layer, bool gated, struct xn_layer *out) {
     struct xn_attention *a = &out->mixer.attention;
+    uint32_t heads = xn_param_layer(b, XN_P_HEADS, (uint32_t)layer, d->heads);
+    uint32_t kv_heads = xn_param_layer(b, XN_P_KV_HEADS, (uint32_t)layer, d->kv_heads);
+    if (heads == 0 || kv_heads == 0 || heads % kv_heads) {
+        xn_build_fail(b, XN_ERR_FORMAT, "%s: layer %d has %u heads, expected a multiple of its %u key and value heads",
+                      b->config_path, layer, heads, kv_heads);
+        return;
+    }
     out->mixer.kind = XN_MIXER_ATTENTION;
     *a = (struct xn_attention){
-        .heads = d->heads,
-        .kv_heads = d->kv_heads,
+        .heads = heads,
+        .kv_heads = kv_heads,
         .head_size = d->head_size,
         .value_size = d->value_size,
         .rope = d->rope,
         .scale = 1 / sqrtf((float)d->head_size),
         .output_gate = gated,
     };
-    const uint64_t rows[3] = {(uint64_t)d->heads * d->head_size * (gated ? 2 : 1), (uint64_t)d->kv_heads * d->head_size,
-                              (uint64_t)d->kv_heads * d->value_size};
+    const uint64_t rows[3] = {(uint64_t)heads * d->head_size * (gated ? 2 : 1), (uint64_t)kv_heads * d->head_size,
+                              (uint64_t)kv_heads * d->value_size};
     read_qkv(b, d, layer, rows, a);
-    xn_read_matrix(b, XN_T_O, layer, d->hidden, (uint64_t)d->heads * d->value_size, &a->o);
+    xn_read_matrix(b, XN_T_O, layer, d->hidden, (uint64_t)heads * d->value_size, &a->o);
     a->o_bias = xn_read_bias(b, &b->family->o_bias, XN_T_O, layer, d->hidden);
 }
 
 void xn_read_head_norms(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_attention *out) {
     xn_read_norm(b, XN_T_Q_NORM, layer, d->head_size, d->epsilon, &out->q_norm);
     xn_read_norm(b, XN_T_K_NORM, layer, d->head_size, d->epsilon, &out->k_norm);
+}
+
+uint32_t xn_param_inner(struct xn_builder *b, uint32_t layer) {
+    uint32_t inner = xn_param_layer(b, XN_P_INNER, layer, 0);
+    return inner ? inner : xn_param_u32(b, XN_P_INNER);
 }
 
 // Whether gate and up lie in one tensor; in GGUF that is a "ffn_up" of twice the rows.
@@ -134,10 +144,12 @@ static bool gate_up_is_one(struct xn_builder *b, int layer, uint64_t inner) {
 }
 
 void xn_read_dense(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_layer *out) {
-    struct xn_dense *f = &out->ffn.dense;
-    uint64_t inner = xn_param_u32(b, XN_P_INNER);
-    const struct xn_bias *bias = &b->family->ffn_bias;
     out->ffn.kind = XN_FFN_DENSE;
+    xn_read_dense_of(b, d, layer, xn_param_inner(b, (uint32_t)layer), &out->ffn.dense);
+}
+
+void xn_read_dense_of(struct xn_builder *b, const struct xn_decoder *d, int layer, uint64_t inner, struct xn_dense *f) {
+    const struct xn_bias *bias = &b->family->ffn_bias;
     *f = (struct xn_dense){.glu.activation = d->activation};
     if (gate_up_is_one(b, layer, inner)) {
         xn_read_slices(b, XN_T_GATE_UP, layer, 2, (const uint64_t[]){inner, inner}, d->hidden,
