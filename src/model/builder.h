@@ -42,11 +42,18 @@
     X(EMBEDDING_SCALE, "embedding_multiplier", "embedding_scale", REAL, 1e-9, 1e6)                                     \
     X(RESIDUAL_SCALE, "residual_multiplier", "residual_scale", REAL, 1e-9, 1e6)                                        \
     X(LOGIT_SCALE, "logits_scaling", "logit_scale", REAL, 1e-9, 1e6)                                                   \
-    X(EXPERTS, "num_experts|num_local_experts", "expert_count", INT, 0, 4096)                                          \
+    X(EXPERTS, "num_experts|num_local_experts|n_routed_experts", "expert_count", INT, 0, 4096)                         \
     X(EXPERTS_USED, "num_experts_per_tok", "expert_used_count", INT, 1, 4096)                                          \
     X(EXPERT_INNER, "moe_intermediate_size", "expert_feed_forward_length", INT, 1, 1 << 20)                            \
     X(SHARED_INNER, "shared_expert_intermediate_size", "expert_shared_feed_forward_length", INT, 0, 1 << 20)           \
     X(NORMALIZE, "norm_topk_prob", "expert_weights_norm", FLAG, 0, 1)                                                  \
+    X(SHARED_COUNT, "n_shared_experts", "expert_shared_count", INT, 0, 1024)                                           \
+    X(DENSE_LEAD, "first_k_dense_replace", "leading_dense_block_count", INT, 0, INT32_MAX)                             \
+    X(ROUTED_SCALE, "routed_scaling_factor", "expert_weights_scale", REAL, 0, 1e6)                                     \
+    X(ROUTER_SCORE, "", "expert_gating_func", INT, 0, 64)                                                              \
+    X(GROUPS, "n_group", "expert_group_count", INT, 0, 4096)                                                           \
+    X(GROUPS_USED, "topk_group", "expert_group_used_count", INT, 0, 4096)                                              \
+    X(HEAD_NORMS, "use_qk_norm", "", FLAG, 0, 1)                                                                       \
     X(SPARSE_STEP, "decoder_sparse_step", "", INT, 1, 1024)                                                            \
     X(DELTA_KERNEL, "linear_conv_kernel_dim", "ssm.conv_kernel", INT, 1, 64)                                           \
     X(DELTA_KEY_SIZE, "linear_key_head_dim", "ssm.state_size", INT, 1, 4096)                                           \
@@ -105,6 +112,7 @@ enum xn_param {
     X(UP, "mlp.up_proj.weight", "ffn_up.weight")                                                                       \
     X(DOWN, "mlp.down_proj.weight", "ffn_down.weight")                                                                 \
     X(ROUTER, "mlp.gate.weight", "ffn_gate_inp.weight")                                                                \
+    X(SELECTION_BIAS, "mlp.gate.e_score_correction_bias", "exp_probs_b.bias")                                          \
     X(EXPERTS_GATE_UP, "mlp.experts.gate_up_proj", "ffn_gate_up_exps.weight")                                          \
     X(EXPERTS_GATE, "", "ffn_gate_exps.weight")                                                                        \
     X(EXPERTS_UP, "", "ffn_up_exps.weight")                                                                            \
@@ -112,9 +120,9 @@ enum xn_param {
     X(EXPERT_GATE, "mlp.experts.%u.gate_proj.weight", "ffn_gate.%u.weight")                                            \
     X(EXPERT_UP, "mlp.experts.%u.up_proj.weight", "ffn_up.%u.weight")                                                  \
     X(EXPERT_DOWN, "mlp.experts.%u.down_proj.weight", "ffn_down.%u.weight")                                            \
-    X(SHARED_GATE, "mlp.shared_expert.gate_proj.weight", "ffn_gate_shexp.weight")                                      \
-    X(SHARED_UP, "mlp.shared_expert.up_proj.weight", "ffn_up_shexp.weight")                                            \
-    X(SHARED_DOWN, "mlp.shared_expert.down_proj.weight", "ffn_down_shexp.weight")                                      \
+    X(SHARED_GATE, "mlp.shared_expert.gate_proj.weight|mlp.shared_experts.gate_proj.weight", "ffn_gate_shexp.weight")  \
+    X(SHARED_UP, "mlp.shared_expert.up_proj.weight|mlp.shared_experts.up_proj.weight", "ffn_up_shexp.weight")          \
+    X(SHARED_DOWN, "mlp.shared_expert.down_proj.weight|mlp.shared_experts.down_proj.weight", "ffn_down_shexp.weight")  \
     X(SHARED_ROUTER, "mlp.shared_expert_gate.weight", "ffn_gate_inp_shexp.weight")                                     \
     X(DELTA_QKV, "linear_attn.in_proj_qkv.weight", "attn_qkv.weight")                                                  \
     X(DELTA_Z, "linear_attn.in_proj_z.weight", "attn_gate.weight")                                                     \
@@ -242,7 +250,7 @@ void xn_read_experts(struct xn_builder *b, enum xn_tensor_role fused, enum xn_te
 void xn_read_experts_pair(struct xn_builder *b, enum xn_tensor_role fused, int layer, uint32_t count, uint64_t rows,
                           uint64_t cols, struct xn_matrix *first, struct xn_matrix *second);
 
-// --- parts of a recipe (parts.c) ---
+// --- parts of a recipe (parts.c, parts_*.c) ---
 
 // What the layers of a transformer decoder have in common.
 struct xn_decoder {
@@ -273,6 +281,10 @@ void xn_read_dense_of(struct xn_builder *b, const struct xn_decoder *d, int laye
 // Softmax router, `inner` values an expert, and the shared expert where `shared_inner` is not 0.
 void xn_read_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner, uint32_t shared_inner,
                  bool normalize, struct xn_layer *out);
+// Experts as DeepSeek has them: scores by `usual` (GGUF may say otherwise), for a sigmoid with a bias for choosing,
+// within groups; a scale; shared experts that are one of n_shared_experts times the size.
+void xn_read_grouped_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, enum xn_router_score usual,
+                         struct xn_layer *out);
 // The rope of `head_size` values that the source describes; layer_type: the entry of a rope_parameters with one entry a
 // kind of layer ("full_attention"), also used where there is only one.
 // (The rope's code is rope_read.c.)

@@ -1,4 +1,4 @@
-// The parts that families share: decoder, attention, dense feed-forward, experts.
+// The parts that families share: decoder, attention, dense feed-forward.
 #include "model/builder.h"
 
 #include <math.h>
@@ -164,36 +164,4 @@ void xn_read_dense_of(struct xn_builder *b, const struct xn_decoder *d, int laye
     }
     xn_read_matrix(b, XN_T_DOWN, layer, d->hidden, inner, &f->down);
     f->down_bias = xn_read_bias(b, bias, XN_T_DOWN, layer, d->hidden);
-}
-
-void xn_read_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner, uint32_t shared_inner,
-                 bool normalize, struct xn_layer *out) {
-    struct xn_experts *e = &out->ffn.experts;
-    uint32_t count = xn_param_u32(b, XN_P_EXPERTS);
-    out->ffn.kind = XN_FFN_EXPERTS;
-    *e = (struct xn_experts){
-        .score = XN_ROUTER_SOFTMAX,
-        .used = xn_param_u32(b, XN_P_EXPERTS_USED),
-        .normalize = normalize,
-        .scale = 1,
-        .glu.activation = d->activation,
-        .group_best = 2,
-    };
-    if (e->used > count)
-        xn_build_fail(b, XN_ERR_FORMAT, "%s: %u experts a token, expected at most the %u that there are",
-                      b->config_path, e->used, count);
-    xn_read_matrix(b, XN_T_ROUTER, layer, count, d->hidden, &e->router);
-    if (xn_tensor_find(b, XN_T_EXPERTS_GATE_UP, layer)) {
-        xn_read_experts_pair(b, XN_T_EXPERTS_GATE_UP, layer, count, inner, d->hidden, &e->gate, &e->up);
-    } else {
-        xn_read_experts(b, XN_T_EXPERTS_GATE, XN_T_EXPERT_GATE, layer, count, inner, d->hidden, &e->gate);
-        xn_read_experts(b, XN_T_EXPERTS_UP, XN_T_EXPERT_UP, layer, count, inner, d->hidden, &e->up);
-    }
-    xn_read_experts(b, XN_T_EXPERTS_DOWN, XN_T_EXPERT_DOWN, layer, count, d->hidden, inner, &e->down);
-    if (shared_inner == 0) return;
-    e->shared.glu.activation = d->activation;
-    xn_read_matrix(b, XN_T_SHARED_GATE, layer, shared_inner, d->hidden, &e->shared.gate);
-    xn_read_matrix(b, XN_T_SHARED_UP, layer, shared_inner, d->hidden, &e->shared.up);
-    xn_read_matrix(b, XN_T_SHARED_DOWN, layer, d->hidden, shared_inner, &e->shared.down);
-    xn_read_matrix(b, XN_T_SHARED_ROUTER, layer, 1, d->hidden, &e->shared_router);
 }

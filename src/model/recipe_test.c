@@ -15,6 +15,7 @@ struct expected {
     uint32_t hidden, layers, heads, kv_heads, head_size;
     uint32_t windows;   // layers with one, as bits
     uint32_t linear;    // layers with a delta net, as bits
+    uint32_t dense;     // of a model with experts: layers without them, as bits
     uint32_t rope_dims; // of the last layer
     float scale, soft_cap, final_soft_cap, embedding_scale, logit_scale, residual_scale;
     uint32_t experts, used; // 0: dense
@@ -56,6 +57,8 @@ static const struct expected expected[] = {
      .residual_scale = 0.3f, .pre_norms = true, .hf_rope = XN_ROPE_HALVES, .gguf_rope = XN_ROPE_PAIRS},
     {"glm4", 128, 2, 4, 2, 32, .rope_dims = 16, .scale = SCALE_32, PLAIN, .biases = true, .post_norms = true,
      .hf_rope = XN_ROPE_PAIRS, .gguf_rope = XN_ROPE_PAIRS},
+    {"glm4_moe", 128, 2, 4, 2, 32, .dense = 1, .rope_dims = 16, .scale = SCALE_32, PLAIN, .biases = true, .experts = 8,
+     .used = 2, .hf_rope = XN_ROPE_HALVES, .gguf_rope = XN_ROPE_HALVES},
     {"ministral3", 128, 2, 4, 2, 32, .rope_dims = 32, .scale = SCALE_32, PLAIN, .hf_rope = XN_ROPE_HALVES,
      .gguf_rope = XN_ROPE_PAIRS},
     {"seed_oss", 128, 2, 4, 2, 32, .rope_dims = 32, .scale = SCALE_32, PLAIN, .biases = true, .hf_rope = XN_ROPE_HALVES,
@@ -124,8 +127,9 @@ static void check_recipe(const struct expected *e, const struct xn_recipe *m, en
         assert_int_equal(layer->mixer.norm.kind, e->pre_norms ? XN_NORM_RMS : XN_NORM_NONE);
         assert_int_equal(layer->ffn.post_norm.kind, e->post_norms ? XN_NORM_RMS : XN_NORM_NONE);
         near(e->family, "residual scale", layer->residual_scale, e->residual_scale);
-        assert_int_equal(layer->ffn.kind, e->experts ? XN_FFN_EXPERTS : XN_FFN_DENSE);
-        if (!e->experts) continue;
+        bool experts = e->experts && !(e->dense >> i & 1);
+        assert_int_equal(layer->ffn.kind, experts ? XN_FFN_EXPERTS : XN_FFN_DENSE);
+        if (!experts) continue;
         assert_int_equal(layer->ffn.experts.gate.count, e->experts);
         assert_int_equal(layer->ffn.experts.used, e->used);
     }

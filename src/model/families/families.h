@@ -21,6 +21,7 @@
     X(olmo2)                                                                                                           \
     X(granite)                                                                                                         \
     X(glm4)                                                                                                            \
+    X(glm4_moe)                                                                                                        \
     X(seed_oss)
 
 #define X(name) extern const struct xn_family xn_family_##name;
