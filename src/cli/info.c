@@ -2,6 +2,7 @@
 #include "api/select.h"
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "engine/context.h"
 #include "engine/plan.h"
 #include "model/recipe.h"
 
@@ -259,7 +260,7 @@ static int memory_table(const struct xn_recipe *recipe, const struct xn_model_op
                                    .outputs = 1,
                                    .page_size = PAGE,
                                    .pages = (uint32_t)((context + PAGE - 1) / PAGE),
-                                   .slots = 1,
+                                   .slots = 1 + xn_checkpoints_chosen(&plan, 0),
                                    .cache_type = xn_cache_type(options)};
         uint64_t cache = 0, activations = 0;
         device->table->memory(device, &plan, &limits, &cache, &activations);

@@ -133,6 +133,26 @@ static int cpu_clear_state(struct xn_executor *e, uint32_t slot, struct xn_error
     return XN_OK;
 }
 
+static uint32_t cpu_cache_type(const struct xn_executor *e) {
+    return e->memory.limits.cache_type;
+}
+
+static int cpu_read_page(struct xn_executor *e, uint32_t page, uint32_t n, void *out, struct xn_error *err) {
+    return xn_host_read_page(&e->memory, page, n, out, err);
+}
+
+static int cpu_write_page(struct xn_executor *e, uint32_t page, uint32_t n, const void *in, struct xn_error *err) {
+    return xn_host_write_page(&e->memory, page, n, in, err);
+}
+
+static int cpu_read_state(struct xn_executor *e, uint32_t slot, float *out, struct xn_error *err) {
+    return xn_host_read_state(&e->memory, slot, out, err);
+}
+
+static int cpu_write_state(struct xn_executor *e, uint32_t slot, const float *in, struct xn_error *err) {
+    return xn_host_write_state(&e->memory, slot, in, err);
+}
+
 static void cpu_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
     memcpy(seconds, e->seconds, sizeof e->seconds);
     memset(e->seconds, 0, sizeof e->seconds);
@@ -151,6 +171,11 @@ static const struct xn_device_table cpu_table = {
     .copy_page = cpu_copy_page,
     .copy_state = cpu_copy_state,
     .clear_state = cpu_clear_state,
+    .cache_type = cpu_cache_type,
+    .read_page = cpu_read_page,
+    .write_page = cpu_write_page,
+    .read_state = cpu_read_state,
+    .write_state = cpu_write_state,
     .times = cpu_times,
 };
 

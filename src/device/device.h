@@ -77,6 +77,15 @@ struct xn_device_table {
     int (*copy_state)(struct xn_executor *executor, uint32_t from, uint32_t to, struct xn_error *err);
     int (*clear_state)(struct xn_executor *executor, uint32_t slot, struct xn_error *err); // to zeros: a new sequence
 
+    // The same to and from host memory, for what is saved. A page's first n positions are, layer by layer of the plan's
+    // cache, the keys [kv_heads][n][key_size] and then the values [kv_heads][n][value_size], in the type of the cache;
+    // a slot is, state by state of the plan, its conv_size + recurrent_size float32 values.
+    uint32_t (*cache_type)(const struct xn_executor *executor); // XN_F32 or XN_F16
+    int (*read_page)(struct xn_executor *executor, uint32_t page, uint32_t n, void *out, struct xn_error *err);
+    int (*write_page)(struct xn_executor *executor, uint32_t page, uint32_t n, const void *in, struct xn_error *err);
+    int (*read_state)(struct xn_executor *executor, uint32_t slot, float *out, struct xn_error *err);
+    int (*write_state)(struct xn_executor *executor, uint32_t slot, const float *in, struct xn_error *err);
+
     // Seconds spent in each kind of operation since the last call (then reset).
     void (*times)(struct xn_executor *executor, double seconds[XN_OP_KINDS]);
 };

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "model/matrix.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -206,6 +207,69 @@ static int put_in_order(const struct xn_matrix *matrix, struct xn_weights *w, st
     w->matrix.gather = NULL;
     w->matrix.stored_rows = 0;
     w->matrix.scales = NULL;
+    return XN_OK;
+}
+
+static int check_page(const struct xn_host_memory *memory, uint32_t page, uint32_t n, struct xn_error *err) {
+    const struct xn_limits *limits = &memory->limits;
+    if (page < limits->pages && n <= limits->page_size) return XN_OK;
+    return xn_fail(err, XN_ERR_ARGUMENT, "cache page %u, %u positions of it: there are %u of %u", page, n,
+                   limits->pages, limits->page_size);
+}
+
+// Copies the first n positions of each head in a page of keys or values: out of it, or into it.
+static char *move_heads(const struct xn_host_memory *memory, char *cache, uint32_t page, uint32_t n, uint32_t heads,
+                        uint32_t size, char *outside, bool out) {
+    size_t position = size * cache_value_bytes(&memory->limits), moved = n * position;
+    for (uint32_t h = 0; h < heads && moved > 0; h++, outside += moved) {
+        char *inside = cache + ((size_t)page * heads + h) * memory->limits.page_size * position;
+        memcpy(out ? outside : inside, out ? inside : outside, moved);
+    }
+    return outside;
+}
+
+static void move_page(const struct xn_host_memory *memory, uint32_t page, uint32_t n, char *outside, bool out) {
+    for (uint32_t i = 0; i < memory->plan->n_cache; i++) {
+        const struct xn_cache_layer *c = &memory->plan->cache[i];
+        outside = move_heads(memory, memory->cache[i].keys, page, n, c->kv_heads, c->key_size, outside, out);
+        outside = move_heads(memory, memory->cache[i].values, page, n, c->kv_heads, c->value_size, outside, out);
+    }
+}
+
+int xn_host_read_page(const struct xn_host_memory *memory, uint32_t page, uint32_t n, void *out, struct xn_error *err) {
+    XN_TRY(check_page(memory, page, n, err));
+    move_page(memory, page, n, out, true);
+    return XN_OK;
+}
+
+int xn_host_write_page(struct xn_host_memory *memory, uint32_t page, uint32_t n, const void *in, struct xn_error *err) {
+    XN_TRY(check_page(memory, page, n, err));
+    move_page(memory, page, n, (char *)in, false); // which only reads there
+    return XN_OK;
+}
+
+static int check_slot(const struct xn_host_memory *memory, uint32_t slot, struct xn_error *err) {
+    if (slot < memory->limits.slots) return XN_OK;
+    return xn_fail(err, XN_ERR_ARGUMENT, "state slot %u: there are %u", slot, memory->limits.slots);
+}
+
+int xn_host_read_state(const struct xn_host_memory *memory, uint32_t slot, float *out, struct xn_error *err) {
+    XN_TRY(check_slot(memory, slot, err));
+    for (uint32_t i = 0; i < memory->plan->n_states; i++) {
+        size_t size = (size_t)memory->plan->states[i].conv_size + memory->plan->states[i].recurrent_size;
+        memcpy(out, xn_host_state(memory, i, slot), size * sizeof *out);
+        out += size;
+    }
+    return XN_OK;
+}
+
+int xn_host_write_state(struct xn_host_memory *memory, uint32_t slot, const float *in, struct xn_error *err) {
+    XN_TRY(check_slot(memory, slot, err));
+    for (uint32_t i = 0; i < memory->plan->n_states; i++) {
+        size_t size = (size_t)memory->plan->states[i].conv_size + memory->plan->states[i].recurrent_size;
+        memcpy(xn_host_state(memory, i, slot), in, size * sizeof *in);
+        in += size;
+    }
     return XN_OK;
 }
 

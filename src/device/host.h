@@ -31,6 +31,11 @@ int xn_host_check_batch(const struct xn_host_memory *memory, const struct xn_bat
 void xn_host_copy_page(struct xn_host_memory *memory, uint32_t from, uint32_t to);
 void xn_host_copy_state(struct xn_host_memory *memory, uint32_t from, uint32_t to);
 void xn_host_clear_state(struct xn_host_memory *memory, uint32_t slot);
+// As the functions of device.h; numbers that do not exist are an error.
+int xn_host_read_page(const struct xn_host_memory *memory, uint32_t page, uint32_t n, void *out, struct xn_error *err);
+int xn_host_write_page(struct xn_host_memory *memory, uint32_t page, uint32_t n, const void *in, struct xn_error *err);
+int xn_host_read_state(const struct xn_host_memory *memory, uint32_t slot, float *out, struct xn_error *err);
+int xn_host_write_state(struct xn_host_memory *memory, uint32_t slot, const float *in, struct xn_error *err);
 
 static inline float *xn_host_row(const struct xn_host_memory *m, enum xn_buffer b, uint32_t row) {
     return m->buffer[b] + (size_t)row * m->plan->width[b];

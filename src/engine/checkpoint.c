@@ -23,12 +23,12 @@ enum {
     MEMORY_BUDGET = 256 << 20,
 };
 
-uint32_t xn_checkpoints_wanted(const struct xn_model *model, int32_t wish) {
-    if (model->plan.n_states == 0 || wish < 0) return 0;
-    if (wish > 0) return (uint32_t)wish;
+uint32_t xn_checkpoints_chosen(const struct xn_plan *plan, int32_t option) {
+    if (plan->n_states == 0 || option < 0) return 0;
+    if (option > 0) return (uint32_t)option;
     uint64_t bytes = 1;
-    for (uint32_t i = 0; i < model->plan.n_states; i++)
-        bytes += 4 * ((uint64_t)model->plan.states[i].conv_size + model->plan.states[i].recurrent_size);
+    for (uint32_t i = 0; i < plan->n_states; i++)
+        bytes += 4 * ((uint64_t)plan->states[i].conv_size + plan->states[i].recurrent_size);
     uint64_t fit = MEMORY_BUDGET / bytes;
     return fit < LEAST ? LEAST : fit > MOST ? MOST : (uint32_t)fit;
 }

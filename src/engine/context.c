@@ -13,7 +13,7 @@ static struct xn_context_options with_defaults(const struct xn_model *model, con
     if (r.batch < r.sequences) r.batch = r.sequences;
     if (r.outputs == 0) r.outputs = r.sequences;
     if (r.outputs > r.batch) r.outputs = r.batch;
-    r.checkpoints = (int32_t)xn_checkpoints_wanted(model, o->checkpoints);
+    r.checkpoints = (int32_t)xn_checkpoints_chosen(&model->plan, o->checkpoints);
     return r;
 }
 

@@ -19,6 +19,8 @@ struct xn_context;
 int xn_context_create(struct xn_model *model, const struct xn_context_options *options, struct xn_context **out,
                       struct xn_error *err);
 void xn_context_free(struct xn_context *context); // accepts NULL
+// The number of checkpoints of a context on this plan, by its option.
+uint32_t xn_checkpoints_chosen(const struct xn_plan *plan, int32_t option);
 // The options with the choices made (checkpoints: the number; 0 is none).
 const struct xn_context_options *xn_context_options(const struct xn_context *context);
 struct xn_model *xn_context_model(const struct xn_context *context);
@@ -40,6 +42,21 @@ int xn_sequence_fork(struct xn_context *context, uint32_t from, uint32_t *sequen
 int xn_sequence_cut(struct xn_context *context, uint32_t sequence, uint32_t length, struct xn_error *err);
 // The largest length up to `length` that a cut reaches without evaluating anything again.
 uint32_t xn_sequence_resume(const struct xn_context *context, uint32_t sequence, uint32_t length);
+
+// What a sequence is, as bytes: its tokens, keys and values, states, and with `checkpoints` those too, so that it can
+// be cut back cheaply after it was restored. Another context of the same model, type of cache and version of the
+// format, of any size and device, makes a sequence of them. *data: free().
+int xn_sequence_save(struct xn_context *context, uint32_t sequence, bool checkpoints, void **data, size_t *size,
+                     struct xn_error *err);
+// The same into a file, which appears under its name when it is complete.
+int xn_sequence_save_file(struct xn_context *context, uint32_t sequence, bool checkpoints, const char *path,
+                          struct xn_error *err);
+// Makes a new sequence of what was saved; `name` is what errors call it. Anything that does not fit this context
+// exactly is refused: XN_ERR_FORMAT (no such bytes, or damaged), XN_ERR_UNSUPPORTED (of another model, cache type or
+// version), XN_ERR_LIMIT (longer than what is free). On failure there is no new sequence.
+int xn_sequence_restore(struct xn_context *context, const void *data, size_t size, const char *name, uint32_t *sequence,
+                        struct xn_error *err);
+int xn_sequence_restore_file(struct xn_context *context, const char *path, uint32_t *sequence, struct xn_error *err);
 
 // One row of a step: the next token of a sequence. Rows of a sequence stand in their order; sequences may be mixed at
 // will.

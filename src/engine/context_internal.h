@@ -79,8 +79,6 @@ int xn_sequence_rewrite(struct xn_context *context, uint32_t sequence, struct xn
 // Computes the states again where a failed step left them undefined.
 int xn_sequence_settle(struct xn_context *context, uint32_t sequence, struct xn_error *err);
 
-// The number of checkpoints that a context has, of a wish as xn_context_options has it.
-uint32_t xn_checkpoints_wanted(const struct xn_model *model, int32_t wish);
 enum { XN_PROMPT_TAIL = 16 }; // rows of the last step of a prompt that is longer by some
 // Makes a checkpoint of the sequence's states as they stand after `position` tokens, behind its other checkpoints,
 // where one is due before its next step.

@@ -135,6 +135,27 @@ static int reference_clear_state(struct xn_executor *e, uint32_t slot, struct xn
     return XN_OK;
 }
 
+static uint32_t reference_cache_type(const struct xn_executor *e) {
+    return e->memory.limits.cache_type;
+}
+
+static int reference_read_page(struct xn_executor *e, uint32_t page, uint32_t n, void *out, struct xn_error *err) {
+    return xn_host_read_page(&e->memory, page, n, out, err);
+}
+
+static int reference_write_page(struct xn_executor *e, uint32_t page, uint32_t n, const void *in,
+                                struct xn_error *err) {
+    return xn_host_write_page(&e->memory, page, n, in, err);
+}
+
+static int reference_read_state(struct xn_executor *e, uint32_t slot, float *out, struct xn_error *err) {
+    return xn_host_read_state(&e->memory, slot, out, err);
+}
+
+static int reference_write_state(struct xn_executor *e, uint32_t slot, const float *in, struct xn_error *err) {
+    return xn_host_write_state(&e->memory, slot, in, err);
+}
+
 static void reference_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
     memcpy(seconds, e->seconds, sizeof e->seconds);
     memset(e->seconds, 0, sizeof e->seconds);
@@ -153,6 +174,11 @@ static const struct xn_device_table reference_table = {
     .copy_page = reference_copy_page,
     .copy_state = reference_copy_state,
     .clear_state = reference_clear_state,
+    .cache_type = reference_cache_type,
+    .read_page = reference_read_page,
+    .write_page = reference_write_page,
+    .read_state = reference_read_state,
+    .write_state = reference_write_state,
     .times = reference_times,
 };
 
