@@ -235,7 +235,8 @@ static void compare(const struct world *w, const char *device, const char *name,
 
 static void compare_memory(const struct world *w, const char *device, const struct xn_host_memory *got,
                            const struct xn_host_memory *want) {
-    static const char *const names[XN_BUFFERS] = {"X", "Q", "Z", "BETA", "ALPHA", "MIX", "HIDDEN", "EXPERTS", "GATE"};
+    static const char *const names[XN_BUFFERS] = {"X",        "Q",      "Z",   "BETA",   "ALPHA",  "MIX",     "BESIDE",
+                                                  "ABSORBED", "LATENT", "SUM", "INPUTS", "HIDDEN", "EXPERTS", "GATE"};
     for (int b = 0; b < XN_BUFFERS; b++)
         compare(w, device, names[b], got->buffer[b], want->buffer[b], (size_t)w->limits.rows * w->plan.width[b]);
     for (uint32_t c = 0; c < w->plan.n_cache; c++)
@@ -524,8 +525,9 @@ static void delta_net_case(struct world *w) {
     d->norm = (struct xn_norm){XN_NORM_RMS, 1e-6f, vector(w, d->value_size, 1, 0.5f), NULL};
     d->heads_tiled = below(2);
     w->plan.hidden = w->plan.width[XN_BUF_X] = 8;
-    w->plan.width[XN_BUF_Q] = channels;
-    w->plan.width[XN_BUF_Z] = w->plan.width[d->out] = values;
+    w->plan.width[XN_BUF_Q] = channels + below(5);
+    w->plan.width[XN_BUF_Z] = values + below(5);
+    w->plan.width[d->out] = values + below(5);
     w->plan.width[XN_BUF_BETA] = w->plan.width[XN_BUF_ALPHA] = d->value_heads;
     w->plan.n_states = 1;
     w->states = (struct xn_state_layer){(d->kernel - 1) * channels, d->value_heads * d->key_size * d->value_size};
@@ -534,6 +536,78 @@ static void delta_net_case(struct world *w) {
     snprintf(w->what, sizeof w->what, "delta_net heads %u/%u size %u/%u kernel %u tiled %d rows %u spans %u",
              d->key_heads, d->value_heads, d->key_size, d->value_size, d->kernel, d->heads_tiled, w->batch.n_rows,
              w->batch.n_spans);
+}
+
+static void state_space_case(struct world *w) {
+    struct xn_op_state_space *s = &w->op.state_space;
+    w->op.kind = XN_OP_STATE_SPACE;
+    s->out = below(2) ? XN_BUF_MIX : XN_BUF_BESIDE;
+    s->groups = 1 + below(3);
+    s->heads = s->groups * (1 + below(4));
+    s->head_size = PICK(5, 8, 16, 24, 32, 64, 80);
+    s->state_size = PICK(3, 16, 30, 64, 128);
+    s->kernel = 1 + below(5);
+    uint32_t inner = s->heads * s->head_size, channels = inner + 2 * s->groups * s->state_size;
+    s->conv = vector(w, (size_t)channels * s->kernel, 0, 1);
+    s->conv_bias = maybe_vector(w, channels, 0, 0.5f);
+    s->decay_rate = vector(w, s->heads, -1, 0.9f);
+    s->dt_bias = vector(w, s->heads, 0, 1);
+    s->skip = vector(w, s->heads, 1, 0.5f);
+    bool limited = below(2);
+    s->dt_min = limited ? 0.3f : 0;
+    s->dt_max = limited ? 0.8f : INFINITY;
+    s->norm_groups = PICK(1, s->groups, s->heads);
+    s->norm = any_norm(w, inner);
+    s->norm.epsilon = 1e-3f; // a small vector's norm would magnify what was rounded
+    s->norm_before_gate = below(2);
+    w->plan.hidden = w->plan.width[XN_BUF_X] = 8;
+    w->plan.width[XN_BUF_Q] = channels + below(5);
+    w->plan.width[XN_BUF_Z] = inner + below(5);
+    w->plan.width[s->out] = inner + below(5);
+    w->plan.width[XN_BUF_ALPHA] = s->heads + below(3);
+    w->plan.n_states = 1;
+    w->states = (struct xn_state_layer){(s->kernel - 1) * channels, inner * s->state_size};
+    make_batch(w, PICK(1, 1, 20, 200), 10);
+    w->tolerance = 1e-4;
+    snprintf(w->what, sizeof w->what,
+             "state_space heads %u groups %u size %u states %u kernel %u norm %d of %u before %d rows %u spans %u",
+             s->heads, s->groups, s->head_size, s->state_size, s->kernel, s->norm.kind, s->norm_groups,
+             s->norm_before_gate, w->batch.n_rows, w->batch.n_spans);
+}
+
+static void short_conv_case(struct world *w) {
+    struct xn_op_short_conv *s = &w->op.short_conv;
+    w->op.kind = XN_OP_SHORT_CONV;
+    s->out = below(2) ? XN_BUF_MIX : XN_BUF_BESIDE;
+    s->channels = PICK(1, 7, 64, 1 + below(600));
+    s->kernel = 1 + below(5);
+    s->conv = vector(w, (size_t)s->channels * s->kernel, 0, 1);
+    s->conv_bias = maybe_vector(w, s->channels, 0, 0.5f);
+    w->plan.hidden = w->plan.width[XN_BUF_X] = 8;
+    w->plan.width[XN_BUF_Q] = 3 * s->channels + below(5);
+    w->plan.width[s->out] = s->channels + below(5);
+    w->plan.n_states = 1;
+    w->states = (struct xn_state_layer){.conv_size = (s->kernel - 1) * s->channels};
+    make_batch(w, PICK(1, 1, 20, 200), 10);
+    snprintf(w->what, sizeof w->what, "short_conv channels %u kernel %u bias %d rows %u spans %u", s->channels,
+             s->kernel, s->conv_bias != NULL, w->batch.n_rows, w->batch.n_spans);
+}
+
+static void heads_case(struct world *w) {
+    uint32_t type = any_type(), cols = width_of(type), rows = PICK(1, 5, 64, 1 + below(300)), heads = 1 + below(6);
+    uint32_t tail = below(2) ? 0 : PICK(1, 16, 33);
+    struct xn_op_heads *h = &w->op.heads;
+    w->op.kind = XN_OP_HEADS;
+    h->in = below(2) ? XN_BUF_Q : XN_BUF_LATENT;
+    h->out = below(2) ? XN_BUF_ABSORBED : XN_BUF_MIX;
+    h->tail = tail;
+    h->weights = weights(w, type, rows, cols, heads);
+    w->plan.hidden = w->plan.width[XN_BUF_X] = 8;
+    w->plan.width[h->in] = heads * (cols + tail) + below(5);
+    w->plan.width[h->out] = heads * (rows + tail) + below(5);
+    make_batch(w, PICK(1, 1, 9, 60), 10);
+    snprintf(w->what, sizeof w->what, "heads type %u heads %u of %u x %u tail %u rows %u", type, heads, rows, cols,
+             tail, w->batch.n_rows);
 }
 
 static void run_case(struct xn_device *device, const char *device_name, void (*make)(struct world *w)) {
@@ -595,6 +669,9 @@ TEST(expert_gate, 12)
 TEST(expert_add, 12)
 TEST(attend, 15)
 TEST(delta_net, 8)
+TEST(state_space, 15)
+TEST(short_conv, 10)
+TEST(heads, 12)
 
 static void what_a_machine_lacks_is_an_error(void **unused) {
     (void)unused;
@@ -618,12 +695,21 @@ static void what_a_machine_lacks_is_an_error(void **unused) {
 int main(void) {
     choose_seed();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(embed_agrees),       cmocka_unit_test(project_agrees),
-        cmocka_unit_test(project_add_agrees), cmocka_unit_test(add_agrees),
-        cmocka_unit_test(gate_agrees),        cmocka_unit_test(head_agrees),
-        cmocka_unit_test(route_agrees),       cmocka_unit_test(expert_gate_agrees),
-        cmocka_unit_test(expert_add_agrees),  cmocka_unit_test(attend_agrees),
-        cmocka_unit_test(delta_net_agrees),   cmocka_unit_test(what_a_machine_lacks_is_an_error),
+        cmocka_unit_test(embed_agrees),
+        cmocka_unit_test(project_agrees),
+        cmocka_unit_test(project_add_agrees),
+        cmocka_unit_test(add_agrees),
+        cmocka_unit_test(gate_agrees),
+        cmocka_unit_test(head_agrees),
+        cmocka_unit_test(route_agrees),
+        cmocka_unit_test(expert_gate_agrees),
+        cmocka_unit_test(expert_add_agrees),
+        cmocka_unit_test(attend_agrees),
+        cmocka_unit_test(delta_net_agrees),
+        cmocka_unit_test(state_space_agrees),
+        cmocka_unit_test(short_conv_agrees),
+        cmocka_unit_test(heads_agrees),
+        cmocka_unit_test(what_a_machine_lacks_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
