@@ -1,5 +1,6 @@
 #include "cpu/executor.h"
 
+#include "cpu/ops/convolution.h"
 #include "cpu/ops/product.h"
 #include "device/reference/reference.h"
 
@@ -90,8 +91,19 @@ static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_li
         most(&s->decoded, op->embed.table->matrix.cols);
         break;
     case XN_OP_STATE_SPACE:
+        most(&s->work, xn_cpu_state_space_work(&op->state_space));
+        most(&s->scratch, rows * xn_cpu_state_space_channels(&op->state_space));
+        break;
     case XN_OP_SHORT_CONV:
-    case XN_OP_HEADS:
+        most(&s->scratch, rows * op->short_conv.channels);
+        break;
+    case XN_OP_HEADS: {
+        uint32_t k = op->heads.weights->matrix.cols;
+        most(&s->work, xn_cpu_heads_work(&op->heads, limits->rows));
+        most(&s->integers, (size_t)threads * XN_CPU_STREAM_ROWS * xn_cpu_integer_bytes(k));
+        most(&s->decoded, k);
+        break;
+    }
     case XN_OP_KINDS:
         break;
     }
@@ -154,17 +166,38 @@ static int find_ropes(struct xn_executor *e) {
     return 0;
 }
 
-// Taps of every delta net, in the order that the kernel reads them.
+// The convolution of an operation; false where it has none.
+struct taps {
+    const float *conv;
+    uint32_t channels, kernel;
+};
+static bool taps_of(const struct xn_op *op, struct taps *taps) {
+    switch (op->kind) {
+    case XN_OP_DELTA_NET:
+        *taps = (struct taps){op->delta_net.conv, xn_cpu_delta_net_channels(&op->delta_net), op->delta_net.kernel};
+        return true;
+    case XN_OP_STATE_SPACE:
+        *taps =
+            (struct taps){op->state_space.conv, xn_cpu_state_space_channels(&op->state_space), op->state_space.kernel};
+        return true;
+    case XN_OP_SHORT_CONV:
+        *taps = (struct taps){op->short_conv.conv, op->short_conv.channels, op->short_conv.kernel};
+        return true;
+    default:
+        return false;
+    }
+}
+
+// Taps of every convolution, in the order that the kernel reads them.
 static int turn_taps(struct xn_executor *e) {
     const struct xn_plan *plan = e->memory.plan;
     e->conv = xn_arena_alloc(&e->arena, plan->n_ops, sizeof *e->conv);
     if (!e->conv) return -1;
     for (uint32_t i = 0; i < plan->n_ops; i++) {
-        if (plan->ops[i].kind != XN_OP_DELTA_NET) continue;
-        const struct xn_op_delta_net *d = &plan->ops[i].delta_net;
-        size_t taps = (size_t)xn_cpu_delta_net_channels(d) * d->kernel;
-        if (!(e->conv[i] = xn_arena_alloc(&e->arena, taps, sizeof(float)))) return -1;
-        xn_cpu_delta_net_taps(d, e->conv[i]);
+        struct taps t;
+        if (!taps_of(&plan->ops[i], &t)) continue;
+        if (!(e->conv[i] = xn_arena_alloc(&e->arena, (size_t)t.channels * t.kernel, sizeof(float)))) return -1;
+        xn_cpu_turn_taps(t.conv, t.channels, t.kernel, e->conv[i]);
     }
     return 0;
 }
@@ -218,11 +251,12 @@ static int allocate(struct xn_executor *e) {
 int xn_cpu_executor_create(struct xn_cpu_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                            struct xn_executor **out, struct xn_error *err) {
     *out = NULL;
-    for (uint32_t i = 0; i < plan->n_ops; i++)
-        if (plan->ops[i].kind == XN_OP_DELTA_NET &&
-            (plan->ops[i].delta_net.kernel < 1 || plan->ops[i].delta_net.kernel > XN_CPU_MAX_TAPS))
-            return xn_fail(err, XN_ERR_UNSUPPORTED, "delta net with a convolution of %u taps, 1 to %d expected",
-                           plan->ops[i].delta_net.kernel, XN_CPU_MAX_TAPS);
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        struct taps t;
+        if (taps_of(&plan->ops[i], &t) && (t.kernel < 1 || t.kernel > XN_CPU_MAX_TAPS))
+            return xn_fail(err, XN_ERR_UNSUPPORTED, "layer %d: a convolution of %u taps, 1 to %d expected",
+                           plan->ops[i].layer, t.kernel, XN_CPU_MAX_TAPS);
+    }
     struct xn_executor *e = xn_alloc_zero(1, sizeof *e);
     if (!e) return xn_fail(err, XN_ERR_NOMEM, "no memory for an executor");
     e->device = device;
@@ -257,6 +291,9 @@ xn_cpu_op *const xn_cpu_ops[XN_OP_KINDS] = {
     [XN_OP_PROJECT] = xn_cpu_op_project,
     [XN_OP_ATTEND] = xn_cpu_op_attend,
     [XN_OP_DELTA_NET] = xn_cpu_op_delta_net,
+    [XN_OP_STATE_SPACE] = xn_cpu_op_state_space,
+    [XN_OP_SHORT_CONV] = xn_cpu_op_short_conv,
+    [XN_OP_HEADS] = xn_cpu_op_heads,
     [XN_OP_PROJECT_ADD] = xn_cpu_op_project_add,
     [XN_OP_ADD] = xn_cpu_op_add,
     [XN_OP_GATE] = xn_cpu_op_gate,

@@ -21,8 +21,8 @@ enum {
     XN_CPU_BLOCK = 96,    // the most rows of weights in a block of work; a multiple of every gemm's rows
     XN_CPU_DEPTH = 256,   // columns of a decoded tile: a multiple of every format's block
     XN_CPU_PANEL = 32,    // rows of activations side by side in a panel: a multiple of XN_CPU_PAD
-    XN_CPU_CHUNK = 64,    // positions that attention and the delta net take at once: a multiple of XN_CPU_PAD
-    XN_CPU_MAX_TAPS = 64, // of a delta net's convolution
+    XN_CPU_CHUNK = 64,    // positions that attention and recurrent mixers take at once: a multiple of XN_CPU_PAD
+    XN_CPU_MAX_TAPS = 64, // of a convolution
     XN_CPU_QUERIES = 64   // query heads (times rows) that attention takes at once
 };
 
@@ -31,7 +31,7 @@ struct xn_cpu_thread {
     float *decoded; // a row of weights, or a tile: XN_CPU_BLOCK x XN_CPU_DEPTH
     float *tile;    // result of a tiled product: XN_CPU_BLOCK x rows
     float *out[2];  // results of products: rows x XN_CPU_BLOCK
-    float *work;    // of attention and the delta net
+    float *work;    // of attention, recurrent mixers and products by heads
 };
 
 // cos and sin (times magnitude) of each row of the batch, for one rope that the plan uses: dims / 2 of each a row.
@@ -60,7 +60,7 @@ struct xn_executor {
     struct xn_cpu_rope *ropes;
     uint32_t n_ropes;
     uint32_t *part_rope; // [n_ops x XN_MAX_PARTS]: index into ropes
-    float **conv;        // [n_ops]: taps of a delta net as [tap][channel]
+    float **conv;        // [n_ops]: taps of a convolution as [tap][channel]
 
     float *values;    // normalised inputs
     int8_t *integers; // inputs as integers: xn_cpu_integer_row
@@ -89,8 +89,9 @@ int xn_cpu_executor_run(struct xn_executor *e, const struct xn_batch *batch, str
 // Drivers.
 typedef void xn_cpu_op(struct xn_executor *e, uint32_t thread, const struct xn_op *op);
 extern xn_cpu_op *const xn_cpu_ops[XN_OP_KINDS]; // NULL: the plain-C operation
-xn_cpu_op xn_cpu_op_embed, xn_cpu_op_project, xn_cpu_op_attend, xn_cpu_op_delta_net, xn_cpu_op_project_add,
-    xn_cpu_op_add, xn_cpu_op_gate, xn_cpu_op_route, xn_cpu_op_expert_gate, xn_cpu_op_expert_add, xn_cpu_op_head;
+xn_cpu_op xn_cpu_op_embed, xn_cpu_op_project, xn_cpu_op_attend, xn_cpu_op_delta_net, xn_cpu_op_state_space,
+    xn_cpu_op_short_conv, xn_cpu_op_heads, xn_cpu_op_project_add, xn_cpu_op_add, xn_cpu_op_gate, xn_cpu_op_route,
+    xn_cpu_op_expert_gate, xn_cpu_op_expert_add, xn_cpu_op_head;
 
 // Floats of `work` that an operation wants of each thread.
 size_t xn_cpu_attend_work(const struct xn_op_attend *attend);
@@ -98,8 +99,9 @@ size_t xn_cpu_attend_work(const struct xn_op_attend *attend);
 size_t xn_cpu_attend_partial(const struct xn_op_attend *attend, uint32_t rows, uint32_t threads);
 size_t xn_cpu_delta_net_work(const struct xn_op_delta_net *delta);
 uint32_t xn_cpu_delta_net_channels(const struct xn_op_delta_net *delta);
-// The convolution's taps as [tap][channel].
-void xn_cpu_delta_net_taps(const struct xn_op_delta_net *delta, float *taps);
+size_t xn_cpu_state_space_work(const struct xn_op_state_space *space);
+uint32_t xn_cpu_state_space_channels(const struct xn_op_state_space *space);
+size_t xn_cpu_heads_work(const struct xn_op_heads *heads, uint32_t rows);
 
 // The share [*begin, *end) of n things that falls to a thread.
 static inline void xn_cpu_share(uint32_t n, uint32_t thread, uint32_t threads, uint32_t *begin, uint32_t *end) {

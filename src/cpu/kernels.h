@@ -61,13 +61,20 @@ struct xn_cpu_row {
     X(delta_step, void,                                                                                                \
       (float *s, size_t ld, uint32_t keys, size_t n, const float *q, const float *k, const float *v, float g, float b, \
        float *o))                                                                                                      \
+    /* One step of Mamba-2 for columns [0, n) of a state with rows ld apart (ops.h): s = decay s + time b x^T;         \
+       y = s^T c + skip x */                                                                                           \
+    X(state_step, void,                                                                                                \
+      (float *s, size_t ld, uint32_t states, size_t n, float decay, float time, float skip, const float *x,            \
+       const float *b, const float *c, float *y))                                                                      \
     /* Measurement: the sum of n floats (n a multiple of 128), read as fast as memory gives them. */                   \
     X(read, float, (const float *x, size_t n))                                                                         \
     /* Measurement: independent multiply-adds in registers; how many floating-point operations they were. */           \
     X(multiply, uint64_t, (uint64_t rounds, float *result))                                                            \
-    /* out[c] = silu(bias[c] + sum_t w[t * ldw + c] * x[t][c]), c < n; x: `taps` rows; bias may be NULL */             \
+    /* out[c] = bias[c] + sum_t w[t * ldw + c] * x[t][c], or the silu of that, c < n; x: `taps` rows; bias may be NULL \
+     */                                                                                                                \
     X(conv, void,                                                                                                      \
-      (const float *const *x, uint32_t taps, const float *w, size_t ldw, const float *bias, float *out, size_t n))
+      (const float *const *x, uint32_t taps, const float *w, size_t ldw, const float *bias, bool silu, float *out,     \
+       size_t n))
 
 #define XN_CPU_TYPE_SLOTS(X)                                                                                           \
     /* n values (a multiple of the format's block) to float32; never NULL for a format that decodes */                 \

@@ -437,9 +437,9 @@ static void functions_of_rows_are_exact_enough(void **state) {
     each_level(rows_level);
 }
 
-// --- delta net ---
+// --- recurrences ---
 
-static void delta_level(const struct xn_cpu_kernels *k) {
+static void recurrence_level(const struct xn_cpu_kernels *k) {
     uint64_t s = seed + 6;
     const char *level = xn_cpu_level_name(k->level);
     for (int trial = 0; trial < 40; trial++) {
@@ -469,19 +469,35 @@ static void delta_level(const struct xn_cpu_kernels *k) {
         }
         CHECK(intact(&state) && intact(&out), "%s delta_step keys %u n %zu wrote outside", level, keys, n);
 
+        float time = 0.4f, skip = 0.7f;
+        memcpy(state.p, before, state.bytes);
+        k->state_step(state.p, ld, keys, n, g, time, skip, v, key, q, out.p);
+        for (size_t j = 0; j < n; j++) {
+            double sum = (double)skip * v[j];
+            for (uint32_t i = 0; i < keys; i++) {
+                double want = (double)g * before[i * ld + j] + (double)time * key[i] * v[j];
+                sum += want * q[i];
+                CHECK(fabs(((float *)state.p)[i * ld + j] - want) < 1e-5, "%s state_step states %u n %zu", level, keys,
+                      n);
+            }
+            CHECK(fabs(((float *)out.p)[j] - sum) < 2e-5, "%s state_step states %u n %zu output", level, keys, n);
+        }
+        CHECK(intact(&state) && intact(&out), "%s state_step states %u n %zu wrote outside", level, keys, n);
+
         float *x = xn_alloc(taps * n, 4), *w = xn_alloc(taps * ld, 4);
         fill_values(&s, FILL_RANDOM, x, taps * n);
         fill_values(&s, FILL_RANDOM, w, taps * ld);
         const float *rows[5];
         for (uint32_t t = 0; t < taps; t++)
             rows[t] = x + t * n;
-        bool bias = rng(&s) & 1;
-        k->conv(rows, taps, w, ld, bias ? v : NULL, out.p, n);
+        bool bias = rng(&s) & 1, silu = rng(&s) & 1;
+        k->conv(rows, taps, w, ld, bias ? v : NULL, silu, out.p, n);
         for (size_t j = 0; j < n; j++) {
             double sum = bias ? v[j] : 0;
             for (uint32_t t = 0; t < taps; t++)
                 sum += (double)w[t * ld + j] * rows[t][j];
-            CHECK(fabs(((float *)out.p)[j] - sum / (1 + exp(-sum))) < 2e-6, "%s conv taps %u n %zu", level, taps, n);
+            double want = silu ? sum / (1 + exp(-sum)) : sum;
+            CHECK(fabs(((float *)out.p)[j] - want) < 2e-6, "%s conv taps %u n %zu", level, taps, n);
         }
         CHECK(intact(&out), "%s conv taps %u n %zu wrote outside", level, taps, n);
         free(x);
@@ -494,9 +510,9 @@ static void delta_level(const struct xn_cpu_kernels *k) {
         free(v);
     }
 }
-static void the_delta_rule_steps(void **state) {
+static void recurrences_step(void **state) {
     (void)state;
-    each_level(delta_level);
+    each_level(recurrence_level);
 }
 
 int main(void) {
@@ -508,7 +524,7 @@ int main(void) {
         cmocka_unit_test(gemm_multiplies),
         cmocka_unit_test(rows_are_transposed_and_multiplied),
         cmocka_unit_test(functions_of_rows_are_exact_enough),
-        cmocka_unit_test(the_delta_rule_steps),
+        cmocka_unit_test(recurrences_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

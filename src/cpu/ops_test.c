@@ -206,7 +206,7 @@ static void copy_memory(const struct world *w, struct xn_host_memory *to, const 
     for (uint32_t c = 0; c < w->plan.n_cache; c++) {
         size_t n = (size_t)w->limits.pages * w->limits.page_size * w->cache.kv_heads * value;
         memcpy(to->cache[c].keys, from->cache[c].keys, n * w->cache.key_size);
-        memcpy(to->cache[c].values, from->cache[c].values, n * w->cache.value_size);
+        if (w->cache.value_size) memcpy(to->cache[c].values, from->cache[c].values, n * w->cache.value_size);
     }
     for (uint32_t s = 0; s < w->plan.n_states; s++)
         memcpy(to->states[s], from->states[s],

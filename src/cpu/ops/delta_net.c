@@ -6,10 +6,9 @@
 //   o_t = e^G_t S^T q_t + sum_{s<=t} e^(G_t - G_s) (q_t . k_s) d_s
 //   S   = e^G_C S + sum_t e^(G_C - G_t) k_t d_t^T
 // so that almost everything is matrix products.
-#include "cpu/executor.h"
+#include "cpu/ops/convolution.h"
 
 #include <math.h>
-#include <string.h>
 
 enum {
     CHUNK = XN_CPU_CHUNK,
@@ -47,52 +46,35 @@ uint32_t xn_cpu_delta_net_channels(const struct xn_op_delta_net *d) {
     return 2 * key_channels(d) + d->value_heads * d->value_size;
 }
 
-void xn_cpu_delta_net_taps(const struct xn_op_delta_net *d, float *taps) {
-    uint32_t channels = xn_cpu_delta_net_channels(d);
-    for (uint32_t c = 0; c < channels; c++)
-        for (uint32_t t = 0; t < d->kernel; t++)
-            taps[(size_t)t * channels + c] = d->conv[(size_t)c * d->kernel + t];
-}
-
 // --- convolution ---
 
+static struct xn_cpu_convolution convolution_of(const struct xn_executor *e, const struct xn_op *op) {
+    const struct xn_op_delta_net *d = &op->delta_net;
+    return (struct xn_cpu_convolution){.rows = e->memory.buffer[XN_BUF_Q],
+                                       .ld = e->memory.plan->width[XN_BUF_Q],
+                                       .state = d->state,
+                                       .channels = xn_cpu_delta_net_channels(d),
+                                       .kernel = d->kernel,
+                                       .taps = e->conv[op - e->memory.plan->ops],
+                                       .bias = d->conv_bias,
+                                       .silu = true};
+}
+
 // The unit of work: a head of q, k or v of one row, into the scratch; heads of q and k get unit length.
-static void convolve(const struct xn_executor *e, const struct xn_op_delta_net *d, const float *taps, uint32_t row,
-                     uint32_t unit) {
-    const struct xn_host_memory *m = &e->memory;
-    const struct xn_span *span = &e->batch->spans[e->row_span[row]];
-    const float *window = xn_host_state(m, d->state, span->slot);
-    uint32_t channels = xn_cpu_delta_net_channels(d), heads = 2 * d->key_heads;
+static void convolve(const struct xn_executor *e, const struct xn_op_delta_net *d, const struct xn_cpu_convolution *c,
+                     uint32_t row, uint32_t unit) {
+    uint32_t heads = 2 * d->key_heads;
     bool is_value = unit >= heads;
     uint32_t size = is_value ? d->value_size : d->key_size;
     uint32_t first = is_value ? 2 * key_channels(d) + (unit - heads) * size : unit * size;
-    float *out = e->scratch + (size_t)row * channels + first;
-    const float *rows[XN_CPU_MAX_TAPS];
-    uint32_t i = row - span->first_row; // taps reach rows i - kernel + 1 .. i, those below 0 in the window
-    for (uint32_t t = 0; t < d->kernel; t++) {
-        uint32_t back = d->kernel - 1 - t;
-        rows[t] = first + (i >= back ? xn_host_row(m, XN_BUF_Q, row - back)
-                                     : window + (size_t)(d->kernel - 1 - (back - i)) * channels);
-    }
-    e->kernels->conv(rows, d->kernel, taps + first, channels, d->conv_bias ? d->conv_bias + first : NULL, out, size);
+    float *out = e->scratch + (size_t)row * c->channels + first;
+    xn_cpu_convolve(e, c, row, first, size, out);
     if (is_value) return;
     float squares;
     e->kernels->dots(out, size, 1, out, size, &squares, 1);
     float scale = 1 / sqrtf(squares + 1e-6f);
     if (unit < d->key_heads) scale /= sqrtf((float)d->key_size);
     e->kernels->blend(out, scale, out, 0, size);
-}
-
-// The last kernel - 1 rows become the window.
-static void keep_window(const struct xn_executor *e, const struct xn_op_delta_net *d, const struct xn_span *span) {
-    const struct xn_host_memory *m = &e->memory;
-    uint32_t channels = xn_cpu_delta_net_channels(d), keep = d->kernel - 1;
-    float *window = xn_host_state(m, d->state, span->slot);
-    uint32_t fresh = span->n_rows < keep ? span->n_rows : keep;
-    memmove(window, window + (size_t)fresh * channels, (size_t)(keep - fresh) * channels * sizeof *window);
-    for (uint32_t i = 0; i < fresh; i++)
-        memcpy(window + (size_t)(keep - fresh + i) * channels,
-               xn_host_row(m, XN_BUF_Q, span->first_row + span->n_rows - fresh + i), channels * sizeof *window);
 }
 
 // --- the rule ---
@@ -202,14 +184,14 @@ static void chunk(const struct xn_executor *e, const struct head *h, const struc
 void xn_cpu_op_delta_net(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
     const struct xn_op_delta_net *d = &op->delta_net;
     const struct xn_batch *batch = e->batch;
-    const float *taps = e->conv[op - e->memory.plan->ops];
-    uint32_t channels = xn_cpu_delta_net_channels(d), units = 2 * d->key_heads + d->value_heads, begin, end;
+    struct xn_cpu_convolution conv = convolution_of(e, op);
+    uint32_t channels = conv.channels, units = 2 * d->key_heads + d->value_heads, begin, end;
     xn_cpu_share(batch->n_rows * units, thread, e->threads, &begin, &end);
     for (uint32_t u = begin; u < end; u++)
-        convolve(e, d, taps, u / units, u % units);
+        convolve(e, d, &conv, u / units, u % units);
     xn_pool_barrier(e->pool);
     for (uint32_t s = thread; s < batch->n_spans; s += e->threads)
-        keep_window(e, d, &batch->spans[s]);
+        xn_cpu_keep_window(e, &conv, &batch->spans[s], 0, channels);
 
     struct work w = lay_out(d, e->thread[thread].work);
     bool whole = d->value_size % XN_CPU_PAD == 0; // as the products of matrices want it

@@ -1,5 +1,5 @@
-// Kernels over single rows, after the instruction set's simd.h: norms, activations, softmax, conversions, steps of the
-// delta net.
+// Kernels over single rows, after the instruction set's simd.h: norms, activations, softmax, conversions, steps of
+// recurrences.
 #pragma once
 
 #include "cpu/declare.h"
@@ -198,11 +198,7 @@ void XN_KERNEL(transpose)(const float *const *rows, uint32_t n, uint32_t k, floa
     }
 }
 
-// `vectors` vectors of columns, the last with `last` values: the state is read twice, the second time from the first
-// cache.
-static inline __attribute__((always_inline)) void delta_columns(float *s, size_t ld, uint32_t keys, const int vectors,
-                                                                size_t last, const float *q, const float *k,
-                                                                const float *v, float g, float b, float *o) {
+// Vector c of `vectors`, the last of which has `last` values.
 #define LOAD(p, c) (last == V || (c) + 1 < vectors ? v_load((p) + (c)*V) : v_load_n((p) + (c)*V, last))
 #define STORE(p, c, x)                                                                                                 \
     do {                                                                                                               \
@@ -211,6 +207,11 @@ static inline __attribute__((always_inline)) void delta_columns(float *s, size_t
         else                                                                                                           \
             v_store_n((p) + (c)*V, x, last);                                                                           \
     } while (0)
+
+// The state is read twice, the second time from the first cache.
+static inline __attribute__((always_inline)) void delta_columns(float *s, size_t ld, uint32_t keys, const int vectors,
+                                                                size_t last, const float *q, const float *k,
+                                                                const float *v, float g, float b, float *o) {
     vf sum[4], d[4], out[4], vg = v_set1(g), vb = v_set1(b);
     for (int c = 0; c < vectors; c++)
         sum[c] = out[c] = v_set1(0);
@@ -231,8 +232,6 @@ static inline __attribute__((always_inline)) void delta_columns(float *s, size_t
     }
     for (int c = 0; c < vectors; c++)
         STORE(o, c, out[c]);
-#undef LOAD
-#undef STORE
 }
 
 void XN_KERNEL(delta_step)(float *s, size_t ld, uint32_t keys, size_t n, const float *q, const float *k, const float *v,
@@ -245,20 +244,56 @@ void XN_KERNEL(delta_step)(float *s, size_t ld, uint32_t keys, size_t n, const f
     if (c < n) delta_columns(s + c, ld, keys, 1, n - c, q, k, v + c, g, b, o + c);
 }
 
-void XN_KERNEL(conv)(const float *const *x, uint32_t taps, const float *w, size_t ldw, const float *bias, float *out,
-                     size_t n) {
+static inline __attribute__((always_inline)) void state_columns(float *s, size_t ld, uint32_t states, const int vectors,
+                                                                size_t last, float decay, float time, float skip,
+                                                                const float *x, const float *b, const float *c,
+                                                                float *y) {
+    vf in[4], out[4], vd = v_set1(decay);
+    for (int j = 0; j < vectors; j++) {
+        vf v = LOAD(x, j);
+        in[j] = v_set1(time) * v;
+        out[j] = v_set1(skip) * v;
+    }
+    for (uint32_t i = 0; i < states; i++) {
+        vf vb = v_set1(b[i]), vc = v_set1(c[i]);
+        for (int j = 0; j < vectors; j++) {
+            vf v = v_fma(vb, in[j], vd * LOAD(s + i * ld, j));
+            STORE(s + i * ld, j, v);
+            out[j] = v_fma(vc, v, out[j]);
+        }
+    }
+    for (int j = 0; j < vectors; j++)
+        STORE(y, j, out[j]);
+}
+#undef LOAD
+#undef STORE
+
+void XN_KERNEL(state_step)(float *s, size_t ld, uint32_t states, size_t n, float decay, float time, float skip,
+                           const float *x, const float *b, const float *c, float *y) {
+    size_t j = 0;
+    for (; j + 4 * V <= n; j += 4 * V)
+        state_columns(s + j, ld, states, 4, V, decay, time, skip, x + j, b, c, y + j);
+    for (; j + V <= n; j += V)
+        state_columns(s + j, ld, states, 1, V, decay, time, skip, x + j, b, c, y + j);
+    if (j < n) state_columns(s + j, ld, states, 1, n - j, decay, time, skip, x + j, b, c, y + j);
+}
+
+void XN_KERNEL(conv)(const float *const *x, uint32_t taps, const float *w, size_t ldw, const float *bias, bool silu,
+                     float *out, size_t n) {
     size_t c = 0;
     for (; c + V <= n; c += V) {
         vf sum = bias ? v_load(bias + c) : v_set1(0);
         for (uint32_t t = 0; t < taps; t++)
             sum = v_fma(v_load(w + t * ldw + c), v_load(x[t] + c), sum);
-        v_store(out + c, sum * v_sigmoid(sum));
+        if (silu) sum = sum * v_sigmoid(sum);
+        v_store(out + c, sum);
     }
     if (c < n) {
         size_t rest = n - c;
         vf sum = bias ? v_load_n(bias + c, rest) : v_set1(0);
         for (uint32_t t = 0; t < taps; t++)
             sum = v_fma(v_load_n(w + t * ldw + c, rest), v_load_n(x[t] + c, rest), sum);
-        v_store_n(out + c, sum * v_sigmoid(sum), rest);
+        if (silu) sum = sum * v_sigmoid(sum);
+        v_store_n(out + c, sum, rest);
     }
 }
