@@ -22,9 +22,13 @@
     X(HEAD_SIZE, "head_dim", "attention.key_length", INT, 1, 1 << 16)                                                  \
     X(VALUE_SIZE, "", "attention.value_length", INT, 1, 1 << 16)                                                       \
     X(INNER, "intermediate_size", "feed_forward_length", INT, 1, 1 << 20)                                              \
+    X(FFN_ADJUST, "block_auto_adjust_ff_dim", "", FLAG, 0, 1)                                                          \
+    X(FFN_FACTOR, "block_ffn_dim_multiplier", "", REAL, 0, 1e3)                                                        \
+    X(FFN_MULTIPLE, "block_multiple_of", "", INT, 1, 1 << 20)                                                          \
     X(EPSILON, "rms_norm_eps", "attention.layer_norm_rms_epsilon", REAL, 0, 1)                                         \
     X(WINDOW, "sliding_window", "attention.sliding_window", INT, 0, INT32_MAX)                                         \
     X(USE_WINDOW, "use_sliding_window", "", FLAG, 0, 1)                                                                \
+    X(CAUSAL, "", "attention.causal", FLAG, 0, 1)                                                                      \
     X(BIDIRECTIONAL, "use_bidirectional_attention", "", FLAG, 0, 1)                                                    \
     X(WINDOW_PATTERN, "sliding_window_pattern", "attention.sliding_window_pattern", INT, 0, 1024)                      \
     X(WINDOW_LAYERS, "max_window_layers", "", INT, 0, INT32_MAX)                                                       \
@@ -61,6 +65,18 @@
     X(DELTA_INNER, "", "ssm.inner_size", INT, 1, 1 << 20)                                                              \
     X(DELTA_KEY_HEADS, "linear_num_key_heads", "ssm.group_count", INT, 1, 1024)                                        \
     X(DELTA_VALUE_HEADS, "linear_num_value_heads", "ssm.time_step_rank", INT, 1, 1024)                                 \
+    X(SSM_HEADS, "mamba_n_heads", "ssm.time_step_rank", INT, 1, 1 << 14)                                               \
+    X(SSM_HEAD_SIZE, "mamba_d_head", "", INT, 1, 1 << 14)                                                              \
+    X(SSM_INNER, "mamba_d_ssm", "ssm.inner_size", INT, 1, 1 << 20)                                                     \
+    X(SSM_EXPAND, "mamba_expand", "", INT, 1, 1 << 10)                                                                 \
+    X(SSM_GROUPS, "mamba_n_groups", "ssm.group_count", INT, 1, 1 << 10)                                                \
+    X(SSM_STATE, "mamba_d_state", "ssm.state_size", INT, 1, 1 << 10)                                                   \
+    X(SSM_KERNEL, "mamba_d_conv", "ssm.conv_kernel", INT, 1, 64)                                                       \
+    X(SSM_BIAS, "mamba_proj_bias", "", FLAG, 0, 1)                                                                     \
+    X(SSM_OUT_BIAS, "mamba_proj_bias", "", FLAG, 0, 1)                                                                 \
+    X(SSM_CONV_BIAS, "mamba_conv_bias", "", FLAG, 0, 1)                                                                \
+    X(SHORT_KERNEL, "conv_L_cache", "shortconv.l_cache", INT, 1, 64)                                                   \
+    X(SHORT_BIAS, "conv_bias", "", FLAG, 0, 1)                                                                         \
     X(ROPE_THETA, "rope_theta", "rope.freq_base", REAL, 1.0001, 1e15)                                                  \
     X(ROPE_LOCAL_THETA, "rope_local_base_freq", "rope.freq_base_swa", REAL, 1.0001, 1e15)                              \
     X(ROPE_DIMS, "", "rope.dimension_count", INT, 2, 1 << 16)                                                          \
@@ -132,7 +148,17 @@ enum xn_param {
     X(DELTA_DECAY, "linear_attn.A_log", "ssm_a")                                                                       \
     X(DELTA_DT_BIAS, "linear_attn.dt_bias", "ssm_dt.bias")                                                             \
     X(DELTA_NORM, "linear_attn.norm.weight", "ssm_norm.weight")                                                        \
-    X(DELTA_OUT, "linear_attn.out_proj.weight", "ssm_out.weight")
+    X(DELTA_OUT, "linear_attn.out_proj.weight", "ssm_out.weight")                                                      \
+    X(SSM_IN, "mamba.in_proj.weight", "ssm_in.weight")                                                                 \
+    X(SSM_CONV, "mamba.conv1d.weight", "ssm_conv1d.weight")                                                            \
+    X(SSM_DECAY, "mamba.A_log", "ssm_a")                                                                               \
+    X(SSM_SKIP, "mamba.D", "ssm_d")                                                                                    \
+    X(SSM_DT_BIAS, "mamba.dt_bias", "ssm_dt.bias")                                                                     \
+    X(SSM_NORM, "mamba.norm.weight", "ssm_norm.weight")                                                                \
+    X(SSM_OUT, "mamba.out_proj.weight", "ssm_out.weight")                                                              \
+    X(SHORT_IN, "conv.in_proj.weight", "shortconv.in_proj.weight")                                                     \
+    X(SHORT_CONV, "conv.conv.weight", "shortconv.conv.weight")                                                         \
+    X(SHORT_OUT, "conv.out_proj.weight", "shortconv.out_proj.weight")
 
 enum xn_tensor_role {
 #define X(name, hf, gguf) XN_T_##name,
@@ -150,6 +176,10 @@ struct xn_tensor_name {
     enum xn_tensor_role role;
     const char *hf, *gguf; // NULL: as the common table says
 };
+struct xn_param_name {
+    enum xn_param param;
+    const char *hf, *gguf; // likewise
+};
 
 // Whether q, k, v (or o, or the feed-forward) have biases in a folder: never, always, or as a flag of config.json says.
 // In GGUF a bias is there or it is not.
@@ -160,13 +190,15 @@ struct xn_bias {
 };
 
 struct xn_builder;
-// A row of the table of families. Lists end with NULL (names) or with param, role = the count (defaults, tensors).
+// A row of the table of families. Lists end with NULL (names) or with param, role = the count (defaults, tensors,
+// params).
 struct xn_family {
     const char *name;
     const char *const *hf;   // model_type and architectures of config.json
     const char *const *gguf; // general.architecture
     const struct xn_param_default *defaults;
     const struct xn_tensor_name *tensors;
+    const struct xn_param_name *params; // what this family calls differently
     struct xn_bias qkv_bias, o_bias, ffn_bias;
     enum xn_rope_kind hf_rope, gguf_rope; // the pairs that a rotation takes, by container
     enum xn_activation activation;        // where config.json names none; GGUF never does
@@ -178,6 +210,8 @@ struct xn_family {
     { XN_PARAMS, 0 }
 #define XN_NO_TENSOR                                                                                                   \
     { XN_TENSOR_ROLES, NULL, NULL }
+#define XN_NO_PARAM                                                                                                    \
+    { XN_PARAMS, NULL, NULL }
 
 struct xn_builder {
     const struct xn_source *source;
@@ -222,7 +256,7 @@ bool xn_param_lists(struct xn_builder *b, const char *hf_key, uint32_t i);
 enum xn_activation xn_param_activation(struct xn_builder *b);
 
 enum xn_layer_type { XN_LAYER_FULL, XN_LAYER_SLIDING, XN_LAYER_LINEAR };
-// Layer i by the list layer_types, else `fallback`.
+// Layer i by the list layer_types (or layers_block_type), else `fallback`. Linear: recurrent, of whatever kind.
 enum xn_layer_type xn_layer_type(struct xn_builder *b, uint32_t i, enum xn_layer_type fallback);
 
 // --- tensors (tensors.c) ---
@@ -238,6 +272,8 @@ void xn_read_slices(struct xn_builder *b, enum xn_tensor_role role, int layer, u
                     uint64_t cols, struct xn_matrix *const *out);
 // A vector of n values as float32, each with `add` added.
 const float *xn_read_vector(struct xn_builder *b, enum xn_tensor_role role, int layer, uint64_t n, float add);
+// The same of a tensor in any shape, which llama.cpp gives vectors that it multiplies by groups.
+const float *xn_read_values(struct xn_builder *b, enum xn_tensor_role role, int layer, uint64_t n);
 // The bias that belongs to a role's weight, by the rule; NULL where there is none.
 const float *xn_read_bias(struct xn_builder *b, const struct xn_bias *bias, enum xn_tensor_role role, int layer,
                           uint64_t n);
@@ -259,7 +295,11 @@ struct xn_decoder {
     enum xn_activation activation;
     struct xn_rope rope;
 };
-// Reads sizes, embedding, final norm, head and rope, and allocates the recipe's layers, all scales 1.
+// Reads the sizes of layers and rows, embedding, final norm and head, and allocates the recipe's layers, all scales 1.
+void xn_read_trunk(struct xn_builder *b, struct xn_decoder *d);
+// The trunk, the sizes of attention without its rope.
+void xn_read_decoder_without_rope(struct xn_builder *b, struct xn_decoder *d);
+// The whole decoder.
 void xn_read_decoder(struct xn_builder *b, struct xn_decoder *d);
 // An RMS norm of n values.
 void xn_read_norm(struct xn_builder *b, enum xn_tensor_role role, int layer, uint64_t n, float epsilon,
@@ -289,3 +329,15 @@ void xn_read_grouped_moe(struct xn_builder *b, const struct xn_decoder *d, int l
 // kind of layer ("full_attention"), also used where there is only one.
 // (The rope's code is rope_read.c.)
 void xn_read_rope(struct xn_builder *b, uint32_t head_size, const char *layer_type, struct xn_rope *out);
+
+// --- recurrent parts of a recipe (parts_recurrent.c) ---
+
+// The factor of the state's decay, [heads]: a folder keeps the logarithm of its negative (A_log), GGUF itself.
+const float *xn_read_decay_rate(struct xn_builder *b, enum xn_tensor_role role, int layer, uint32_t heads);
+// Fails unless the activation that config.json names under `key` is SiLU, the one that recurrent mixers have.
+void xn_check_silu(struct xn_builder *b, const char *key);
+// A Mamba-2 mixer: sizes, matrices, biases by the flags SSM_*_BIAS, time steps by time_step_limit (GGUF keeps none:
+// free), and with `norm` a gated norm of the whole row (norm_groups 1, behind the gate).
+void xn_read_state_space(struct xn_builder *b, const struct xn_decoder *d, int layer, bool norm, struct xn_mixer *out);
+// A gated short convolution of the residual stream's width, biases by the flag SHORT_BIAS.
+void xn_read_short_conv(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_mixer *out);

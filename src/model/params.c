@@ -11,11 +11,21 @@ struct param {
     enum kind kind;
     double low, high;
 };
-static const struct param params[XN_PARAMS] = {
+static const struct param common[XN_PARAMS] = {
 #define X(name, hf, gguf, kind, low, high) [XN_P_##name] = {hf, gguf, kind, low, high},
     XN_PARAM_LIST(X)
 #undef X
 };
+
+// The row of a parameter, with what the family calls it.
+static struct param param_of(const struct xn_builder *b, enum xn_param param) {
+    struct param p = common[param];
+    for (const struct xn_param_name *n = b->family->params; n && n->param != XN_PARAMS; n++) {
+        if (n->param == param && n->hf) p.hf = n->hf;
+        if (n->param == param && n->gguf) p.gguf = n->gguf;
+    }
+    return p;
+}
 
 static bool family_default(const struct xn_builder *b, enum xn_param param, double *value) {
     if (!b->config || !b->family->defaults) return false;
@@ -123,16 +133,17 @@ static int from_json(struct xn_builder *b, const json_t *object, const struct pa
 
 bool xn_param_find(struct xn_builder *b, enum xn_param param, double *value) {
     if (b->status) return false;
-    const struct param *p = &params[param];
-    if (!b->config) return from_gguf(b, p, value) && !b->status;
-    int found = from_json(b, b->config, p, value);
+    struct param p = param_of(b, param);
+    if (!b->config) return from_gguf(b, &p, value) && !b->status;
+    int found = from_json(b, b->config, &p, value);
     if (found == 0) return family_default(b, param, value);
     return found > 0 && !b->status;
 }
 
 bool xn_param_find_in(struct xn_builder *b, const json_t *object, enum xn_param param, double *value) {
     if (b->status || !object) return false;
-    return from_json(b, object, &params[param], value) > 0 && !b->status;
+    struct param p = param_of(b, param);
+    return from_json(b, object, &p, value) > 0 && !b->status;
 }
 
 double xn_param_real(struct xn_builder *b, enum xn_param param, double fallback) {
@@ -143,11 +154,11 @@ double xn_param_real(struct xn_builder *b, enum xn_param param, double fallback)
 uint32_t xn_param_u32(struct xn_builder *b, enum xn_param param) {
     double value;
     if (xn_param_find(b, param, &value)) return (uint32_t)value;
-    const struct param *p = &params[param];
+    struct param p = param_of(b, param);
     if (b->config)
-        xn_build_fail(b, XN_ERR_FORMAT, "%s: %s is missing", b->config_path, p->hf);
+        xn_build_fail(b, XN_ERR_FORMAT, "%s: %s is missing", b->config_path, p.hf);
     else
-        xn_build_fail(b, XN_ERR_FORMAT, "%s: %s.%s is missing", b->config_path, b->arch, p->gguf);
+        xn_build_fail(b, XN_ERR_FORMAT, "%s: %s.%s is missing", b->config_path, b->arch, p.gguf);
     return 1;
 }
 
@@ -158,16 +169,18 @@ uint32_t xn_param_u32_or(struct xn_builder *b, enum xn_param param, uint32_t fal
 
 uint32_t xn_param_layer(struct xn_builder *b, enum xn_param param, uint32_t layer, uint32_t fallback) {
     uint64_t n;
-    double element = b->status ? 0 : array_element(b, &params[param], layer, &n);
+    struct param p = param_of(b, param);
+    double element = b->status ? 0 : array_element(b, &p, layer, &n);
     if (b->status) return fallback;
     return n ? (uint32_t)element : xn_param_u32_or(b, param, fallback);
 }
 
 uint32_t xn_param_most(struct xn_builder *b, enum xn_param param, uint32_t fallback) {
     uint64_t n = 0;
-    double most = b->status ? 0 : array_element(b, &params[param], 0, &n);
+    struct param p = param_of(b, param);
+    double most = b->status ? 0 : array_element(b, &p, 0, &n);
     for (uint64_t i = 1; i < n && !b->status; i++)
-        most = fmax(most, array_element(b, &params[param], i, &n));
+        most = fmax(most, array_element(b, &p, i, &n));
     if (b->status) return fallback;
     if (n == 0) return xn_param_u32_or(b, param, fallback);
     return most > 0 ? (uint32_t)most : fallback;
@@ -242,20 +255,20 @@ static const struct {
     const char *name;
     enum xn_layer_type type;
 } layer_types[] = {
-    {"full_attention", XN_LAYER_FULL},
-    {"attention", XN_LAYER_FULL},
-    {"sliding_attention", XN_LAYER_SLIDING},
-    {"linear_attention", XN_LAYER_LINEAR},
+    {"full_attention", XN_LAYER_FULL},     {"attention", XN_LAYER_FULL}, {"sliding_attention", XN_LAYER_SLIDING},
+    {"linear_attention", XN_LAYER_LINEAR}, {"mamba", XN_LAYER_LINEAR},   {"conv", XN_LAYER_LINEAR},
 };
 
 enum xn_layer_type xn_layer_type(struct xn_builder *b, uint32_t i, enum xn_layer_type fallback) {
-    const json_t *list = b->config ? json_object_get(b->config, "layer_types") : NULL;
+    const char *key = "layer_types";
+    const json_t *list = b->config ? json_object_get(b->config, key) : NULL;
+    if (!list && b->config) list = json_object_get(b->config, key = "layers_block_type");
     if (!list || json_is_null(list)) return fallback;
     const char *name = json_string_value(json_array_get(list, i));
     for (size_t t = 0; name && t < sizeof layer_types / sizeof *layer_types; t++)
         if (strcmp(name, layer_types[t].name) == 0) return layer_types[t].type;
     xn_build_fail(b, XN_ERR_FORMAT,
-                  "%s: layer_types[%u] is '%.64s', expected full_attention, sliding_attention or linear_attention",
-                  b->config_path, i, name ? name : "missing");
+                  "%s: %s[%u] is '%.64s', expected full_attention, sliding_attention, linear_attention, mamba or conv",
+                  b->config_path, key, i, name ? name : "missing");
     return fallback;
 }

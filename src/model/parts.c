@@ -16,10 +16,10 @@ static uint32_t head_size(struct xn_builder *b, const struct xn_decoder *d) {
 // Whether the head is the embedding: config.json may say so, here or in the wrapper around it; else by the head's
 // absence.
 static bool tied(struct xn_builder *b) {
-    static const char key[] = "tie_word_embeddings";
-    if (b->config) {
-        const json_t *flag = json_object_get(b->config, key);
-        if (!json_is_boolean(flag)) flag = json_object_get(b->source->config, key);
+    static const char *const keys[] = {"tie_embedding", "tie_word_embeddings"}; // the first as early LFM2 called it
+    for (int k = 0; b->config && k < 2; k++) {
+        const json_t *flag = json_object_get(b->config, keys[k]);
+        if (!json_is_boolean(flag)) flag = json_object_get(b->source->config, keys[k]);
         if (json_is_boolean(flag)) return json_is_true(flag);
     }
     return !xn_tensor_find(b, XN_T_HEAD, XN_NO_LAYER);
@@ -40,8 +40,7 @@ static void read_embedding(struct xn_builder *b, const struct xn_decoder *d) {
         xn_read_matrix(b, XN_T_HEAD, XN_NO_LAYER, r->vocab, d->hidden, &r->head);
 }
 
-void xn_read_decoder(struct xn_builder *b, struct xn_decoder *d) {
-    struct xn_recipe *r = b->recipe;
+static void read_sizes(struct xn_builder *b, struct xn_decoder *d) {
     *d = (struct xn_decoder){.layers = xn_param_u32(b, XN_P_LAYERS), .hidden = xn_param_u32(b, XN_P_HIDDEN)};
     uint32_t extra = xn_param_u32_or(b, XN_P_EXTRA_LAYERS, 0); // layers that only guess further tokens
     if (extra >= d->layers)
@@ -49,26 +48,52 @@ void xn_read_decoder(struct xn_builder *b, struct xn_decoder *d) {
                       b->config_path, d->layers, extra);
     else
         d->layers -= extra;
+    d->epsilon = (float)xn_param_real(b, XN_P_EPSILON, -1);
+    if (d->epsilon < 0) xn_build_fail(b, XN_ERR_FORMAT, "%s: the epsilon of the norms is missing", b->config_path);
+    d->activation = xn_param_activation(b);
+    if (!xn_param_flag(b, XN_P_CAUSAL, true))
+        xn_build_fail(b, XN_ERR_UNSUPPORTED,
+                      "%s: %s.attention.causal is false: an embedding model, not a language model", b->config_path,
+                      b->arch);
+}
+
+static void read_heads(struct xn_builder *b, struct xn_decoder *d) {
     d->heads = xn_param_most(b, XN_P_HEADS, 0);
     if (d->heads == 0) d->heads = xn_param_u32(b, XN_P_HEADS); // says that it is missing
     d->kv_heads = xn_param_most(b, XN_P_KV_HEADS, d->heads);
     d->head_size = head_size(b, d);
     d->value_size = xn_param_u32_or(b, XN_P_VALUE_SIZE, d->head_size);
-    d->epsilon = (float)xn_param_real(b, XN_P_EPSILON, -1);
-    if (d->epsilon < 0) xn_build_fail(b, XN_ERR_FORMAT, "%s: the epsilon of the norms is missing", b->config_path);
-    d->activation = xn_param_activation(b);
+    d->rope.magnitude = 1;
+}
 
+static void read_ends(struct xn_builder *b, struct xn_decoder *d) {
+    struct xn_recipe *r = b->recipe;
     r->hidden = d->hidden;
     r->context = xn_param_u32(b, XN_P_CONTEXT);
     r->embedding_scale = r->logit_scale = 1;
     read_embedding(b, d);
     xn_read_norm(b, XN_T_FINAL_NORM, XN_NO_LAYER, d->hidden, d->epsilon, &r->final_norm);
-    xn_read_rope(b, d->head_size, NULL, &d->rope);
     r->layers = xn_build_alloc(b, d->layers, sizeof *r->layers);
     if (!r->layers) return;
     r->n_layers = d->layers;
     for (uint32_t i = 0; i < d->layers; i++)
         r->layers[i].residual_scale = 1;
+}
+
+void xn_read_trunk(struct xn_builder *b, struct xn_decoder *d) {
+    read_sizes(b, d);
+    read_ends(b, d);
+}
+
+void xn_read_decoder_without_rope(struct xn_builder *b, struct xn_decoder *d) {
+    read_sizes(b, d);
+    read_heads(b, d);
+    read_ends(b, d);
+}
+
+void xn_read_decoder(struct xn_builder *b, struct xn_decoder *d) {
+    xn_read_decoder_without_rope(b, d);
+    xn_read_rope(b, d->head_size, NULL, &d->rope);
 }
 
 void xn_read_norm(struct xn_builder *b, enum xn_tensor_role role, int layer, uint64_t n, float epsilon,

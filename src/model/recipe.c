@@ -126,12 +126,20 @@ static void identify_gguf(struct xn_builder *b) {
 // What the folder's tensor names begin with: plain models, then the wrappers that put a language model beside other
 // parts.
 static void find_prefix(struct xn_builder *b) {
-    static const char *const prefixes[] = {
-        "model.", "model.language_model.", "language_model.model.", "model.text_model.", "language_model.", ""};
-    for (size_t i = 0; b->config && i < sizeof prefixes / sizeof *prefixes; i++) {
-        snprintf(b->prefix, sizeof b->prefix, "%s", prefixes[i]);
-        if (xn_tensor_find(b, XN_T_EMBEDDING, XN_NO_LAYER)) return;
-    }
+    static const char *const prefixes[] = {"model.",
+                                           "model.language_model.",
+                                           "language_model.model.",
+                                           "model.text_model.",
+                                           "language_model.",
+                                           "backbone.",
+                                           "model.backbone.",
+                                           ""};
+    static const enum xn_tensor_role signs[] = {XN_T_EMBEDDING, XN_T_FINAL_NORM};
+    for (int s = 0; b->config && s < 2; s++)
+        for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
+            snprintf(b->prefix, sizeof b->prefix, "%s", prefixes[i]);
+            if (xn_tensor_find(b, signs[s], XN_NO_LAYER)) return;
+        }
     if (b->config) snprintf(b->prefix, sizeof b->prefix, "%s", prefixes[0]); // for the message of what is missing
 }
 

@@ -196,6 +196,19 @@ const float *xn_read_vector(struct xn_builder *b, enum xn_tensor_role role, int 
     return values;
 }
 
+const float *xn_read_values(struct xn_builder *b, enum xn_tensor_role role, int layer, uint64_t n) {
+    const struct xn_tensor *t = require(b, role, layer, 0);
+    if (!t) return NULL;
+    uint64_t count = 1;
+    for (uint32_t i = 0; i < t->n_dims; i++)
+        count = t->dims[i] && count > UINT64_MAX / t->dims[i] ? UINT64_MAX : count * t->dims[i];
+    if (count == n) return decode(b, t, n);
+    char expected[48];
+    snprintf(expected, sizeof expected, "%llu values", (unsigned long long)n);
+    wrong_shape(b, t, expected);
+    return NULL;
+}
+
 const float *xn_read_bias(struct xn_builder *b, const struct xn_bias *bias, enum xn_tensor_role role, int layer,
                           uint64_t n) {
     if (b->status) return NULL;

@@ -1,0 +1,370 @@
+// Recurrent families: those of ../shared/models with the mixers that their configurations say, folder and GGUF alike;
+// and on models of a few values every tensor in turn missing and misshapen, and configurations that lie.
+#include "model/recipe.h"
+#include "tiny_model.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+struct reading {
+    struct xn_source *source;
+    struct xn_recipe recipe;
+    struct xn_error err;
+    int status;
+};
+
+static void read_path(struct reading *r, const char *path) {
+    r->err.message[0] = 0;
+    if (xn_source_open(path, &r->source, &r->err)) fail_msg("%s", r->err.message);
+    r->status = xn_recipe_read(r->source, &r->recipe, &r->err);
+}
+
+static void end_reading(struct reading *r) {
+    xn_recipe_free(&r->recipe);
+    xn_source_close(r->source);
+}
+
+// --- ../shared/models ---
+
+// Of each layer its mixers and feed-forward: M Mamba-2, C short convolution, A attention with a rope, N without; d
+// dense, e experts.
+struct expected {
+    const char *family, *layers;
+    uint32_t context;
+    uint32_t norm_groups; // of a gated norm; 0: none
+    float dt_min;
+    uint32_t experts, used;
+};
+static const struct expected expected[] = {
+    {.family = "mamba2", .layers = "M M M ", .context = 1 << 20, .norm_groups = 1},
+    {.family = "lfm2", .layers = "Cd Cd Ad Cd ", .context = 4096},
+};
+
+static char mixer_letter(const struct expected *e, const struct xn_mixer *mixer) {
+    if (mixer->kind == XN_MIXER_SHORT_CONV) {
+        assert_int_equal(mixer->short_conv.channels, 128);
+        assert_int_equal(mixer->short_conv.kernel, 3);
+        return 'C';
+    }
+    if (mixer->kind == XN_MIXER_STATE_SPACE) {
+        const struct xn_state_space *s = &mixer->state_space;
+        assert_int_equal(s->heads, 8);
+        assert_int_equal(s->head_size, 32);
+        assert_int_equal(s->state_size, 32);
+        assert_int_equal(s->kernel, 4);
+        assert_int_equal(s->z.rows + s->xbc.rows + s->dt.rows, 2 * 256 + 2 * s->groups * 32 + 8);
+        assert_int_equal(s->norm.kind, e->norm_groups ? XN_NORM_RMS : XN_NORM_NONE);
+        if (e->norm_groups) assert_int_equal(s->norm_groups, e->norm_groups);
+        assert_true(s->dt_min == e->dt_min && isinf(s->dt_max));
+        for (uint32_t h = 0; h < s->heads; h++)
+            assert_true(s->decay_rate[h] < 0);
+        return 'M';
+    }
+    assert_int_equal(mixer->kind, XN_MIXER_ATTENTION);
+    assert_int_equal(mixer->attention.heads, 4);
+    assert_int_equal(mixer->attention.kv_heads, 2);
+    return mixer->attention.rope.kind == XN_ROPE_NONE ? 'N' : 'A';
+}
+
+static void check_recipe(const struct expected *e, const struct xn_recipe *m) {
+    char layers[64] = "", *at = layers;
+    for (uint32_t i = 0; i < m->n_layers; i++) {
+        const struct xn_layer *layer = &m->layers[i];
+        if (layer->mixer.kind != XN_MIXER_NONE) *at++ = mixer_letter(e, &layer->mixer);
+        if (layer->beside) *at++ = mixer_letter(e, layer->beside);
+        if (layer->ffn.kind != XN_FFN_NONE) *at++ = layer->ffn.kind == XN_FFN_DENSE ? 'd' : 'e';
+        *at++ = ' ';
+        if (layer->ffn.kind != XN_FFN_EXPERTS) continue;
+        assert_int_equal(layer->ffn.experts.up.count, e->experts);
+        assert_int_equal(layer->ffn.experts.used, e->used);
+    }
+    *at = 0;
+    assert_string_equal(layers, e->layers);
+}
+
+static void same_vector(const char *what, const float *a, const float *b, size_t n) {
+    assert_int_equal(a == NULL, b == NULL);
+    for (size_t i = 0; a && i < n; i++)
+        if (!(fabsf(a[i] - b[i]) <= 1e-6f * (1 + fabsf(a[i]))))
+            fail_msg("%s[%zu] is %.9g and %.9g", what, i, a[i], b[i]);
+}
+
+static void same_mixer(const struct xn_mixer *a, const struct xn_mixer *b) {
+    assert_int_equal(a->kind, b->kind);
+    same_vector("mixer norm", a->norm.weight, b->norm.weight, 128);
+    if (a->kind == XN_MIXER_STATE_SPACE) {
+        const struct xn_state_space *x = &a->state_space, *y = &b->state_space;
+        same_vector("convolution", x->conv, y->conv, (size_t)x->xbc.rows * x->kernel);
+        same_vector("its bias", x->conv_bias, y->conv_bias, x->xbc.rows);
+        same_vector("decay", x->decay_rate, y->decay_rate, x->heads);
+        same_vector("dt bias", x->dt_bias, y->dt_bias, x->heads);
+        same_vector("skip", x->skip, y->skip, x->heads);
+        same_vector("gated norm", x->norm.weight, y->norm.weight, x->z.rows);
+    } else if (a->kind == XN_MIXER_SHORT_CONV) {
+        same_vector("convolution", a->short_conv.conv, b->short_conv.conv, 3 * 128);
+    } else {
+        same_vector("k norm", a->attention.k_norm.weight, b->attention.k_norm.weight, 32);
+    }
+}
+
+static void same_recipe(const struct xn_recipe *a, const struct xn_recipe *b) {
+    same_vector("final norm", a->final_norm.weight, b->final_norm.weight, a->hidden);
+    for (uint32_t i = 0; i < a->n_layers; i++) {
+        same_mixer(&a->layers[i].mixer, &b->layers[i].mixer);
+        if (a->layers[i].beside) same_mixer(a->layers[i].beside, b->layers[i].beside);
+        same_vector("ffn norm", a->layers[i].ffn.norm.weight, b->layers[i].ffn.norm.weight, a->hidden);
+    }
+    assert_int_equal(xn_recipe_sizes(a).parameters, xn_recipe_sizes(b).parameters);
+    assert_int_equal(xn_recipe_sizes(a).active_parameters, xn_recipe_sizes(b).active_parameters);
+}
+
+static void test_families(void **state) {
+    (void)state;
+    char path[640];
+    const char *shared = getenv("XENON_SHARED");
+    snprintf(path, sizeof path, "%s/models", shared ? shared : "../shared");
+    if (access(path, R_OK)) skip();
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        const struct expected *e = &expected[i];
+        struct reading folder, gguf;
+        snprintf(path, sizeof path, "%s/models/%s", shared ? shared : "../shared", e->family);
+        read_path(&folder, path);
+        if (folder.status) fail_msg("%s", folder.err.message);
+        assert_string_equal(folder.recipe.family, e->family);
+        assert_int_equal(folder.recipe.context, e->context);
+        check_recipe(e, &folder.recipe);
+        snprintf(path, sizeof path, "%s/models/%s/model.gguf", shared ? shared : "../shared", e->family);
+        if (access(path, R_OK) == 0) {
+            read_path(&gguf, path);
+            if (gguf.status) fail_msg("%s", gguf.err.message);
+            check_recipe(e, &gguf.recipe);
+            same_recipe(&folder.recipe, &gguf.recipe);
+            end_reading(&gguf);
+        }
+        end_reading(&folder);
+    }
+}
+
+// --- models of a few values: hidden 8, 10 tokens ---
+
+// 2 heads of 4 values, 1 group, 2 values of state, 3 taps
+static const struct tiny_tensor tiny_mamba2[] = {
+    {"backbone.embeddings.weight", 2, {10, 8}, 0},
+    {"backbone.layers.0.norm.weight", 1, {8}, 1},
+    {"backbone.layers.0.mixer.in_proj.weight", 2, {22, 8}, 0},
+    {"backbone.layers.0.mixer.in_proj.bias", 1, {22}, 0},
+    {"backbone.layers.0.mixer.conv1d.weight", 3, {12, 1, 3}, 0},
+    {"backbone.layers.0.mixer.conv1d.bias", 1, {12}, 5},
+    {"backbone.layers.0.mixer.A_log", 1, {2}, 0},
+    {"backbone.layers.0.mixer.D", 1, {2}, 6},
+    {"backbone.layers.0.mixer.dt_bias", 1, {2}, 7},
+    {"backbone.layers.0.mixer.norm.weight", 1, {8}, 8},
+    {"backbone.layers.0.mixer.out_proj.weight", 2, {8, 8}, 0},
+    {"backbone.layers.0.mixer.out_proj.bias", 1, {8}, 9},
+    {"backbone.norm_f.weight", 1, {8}, 0},
+};
+static const char tiny_mamba2_config[] =
+    "{\"model_type\": \"mamba2\", \"hidden_size\": 8, \"num_heads\": 2, \"head_dim\": 4, \"expand\": 1, \"n_groups\": "
+    "1, \"state_size\": 2, \"conv_kernel\": 3, \"use_bias\": true, \"vocab_size\": 10, \"num_hidden_layers\": 1}";
+
+// 2 heads of 4 values, 1 of keys and values; the second layer attends; 12 values in the feed-forward, of 18
+static const struct tiny_tensor tiny_lfm2[] = {
+    {"model.embed_tokens.weight", 2, {10, 8}, 0},
+    {"model.layers.0.operator_norm.weight", 1, {8}, 1},
+    {"model.layers.0.conv.in_proj.weight", 2, {24, 8}, 0},
+    {"model.layers.0.conv.in_proj.bias", 1, {24}, 2},
+    {"model.layers.0.conv.conv.weight", 3, {8, 1, 3}, 0},
+    {"model.layers.0.conv.conv.bias", 1, {8}, 3},
+    {"model.layers.0.conv.out_proj.weight", 2, {8, 8}, 0},
+    {"model.layers.0.conv.out_proj.bias", 1, {8}, 4},
+    {"model.layers.0.ffn_norm.weight", 1, {8}, 0},
+    {"model.layers.0.feed_forward.w1.weight", 2, {12, 8}, 0},
+    {"model.layers.0.feed_forward.w3.weight", 2, {12, 8}, 0},
+    {"model.layers.0.feed_forward.w2.weight", 2, {8, 12}, 0},
+    {"model.layers.1.operator_norm.weight", 1, {8}, 1},
+    {"model.layers.1.self_attn.q_proj.weight", 2, {8, 8}, 0},
+    {"model.layers.1.self_attn.k_proj.weight", 2, {4, 8}, 0},
+    {"model.layers.1.self_attn.v_proj.weight", 2, {4, 8}, 0},
+    {"model.layers.1.self_attn.out_proj.weight", 2, {8, 8}, 0},
+    {"model.layers.1.self_attn.q_layernorm.weight", 1, {4}, 0},
+    {"model.layers.1.self_attn.k_layernorm.weight", 1, {4}, 0},
+    {"model.layers.1.ffn_norm.weight", 1, {8}, 0},
+    {"model.layers.1.feed_forward.w1.weight", 2, {12, 8}, 0},
+    {"model.layers.1.feed_forward.w3.weight", 2, {12, 8}, 0},
+    {"model.layers.1.feed_forward.w2.weight", 2, {8, 12}, 0},
+    {"model.embedding_norm.weight", 1, {8}, 0},
+};
+static const char tiny_lfm2_config[] =
+    "{\"model_type\": \"lfm2\", \"hidden_size\": 8, \"num_attention_heads\": 2, \"num_key_value_heads\": 1, "
+    "\"block_ff_dim\": 18, \"block_multiple_of\": 6, \"full_attn_idxs\": [1], \"conv_bias\": true, \"norm_eps\": 0.25, "
+    "\"rms_norm_eps\": 0.5, \"vocab_size\": 10, \"num_hidden_layers\": 2}";
+
+struct tiny {
+    const char *config;
+    const struct tiny_tensor *tensors;
+    size_t n;
+};
+enum { MAMBA2, LFM2, TINY };
+static const struct tiny tiny[TINY] = {
+    [MAMBA2] = {tiny_mamba2_config, tiny_mamba2, sizeof tiny_mamba2 / sizeof *tiny_mamba2},
+    [LFM2] = {tiny_lfm2_config, tiny_lfm2, sizeof tiny_lfm2 / sizeof *tiny_lfm2},
+};
+
+// Reads it with these tensors and one key changed (value NULL: removed; key NULL: none).
+static void read_tiny(struct reading *r, const struct tiny *model, const struct tiny_tensor *tensors, size_t n,
+                      const char *key, const char *value) {
+    json_t *config = json_loads(model->config, 0, NULL),
+           *other = value ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
+    assert_non_null(config);
+    assert_true(!value || other);
+    if (key && value)
+        json_object_set_new(config, key, other);
+    else if (key)
+        json_object_del(config, key);
+    const char *folder = tiny_folder(config, tensors, n);
+    json_decref(config);
+    read_path(r, folder);
+    tiny_remove(folder);
+}
+
+static void read_whole(struct reading *r, int model, const char *key, const char *value) {
+    read_tiny(r, &tiny[model], tiny[model].tensors, tiny[model].n, key, value);
+    if (r->status) fail_msg("%s", r->err.message);
+}
+
+static void expect_failure(struct reading *r, int status, const char *part, const char *what) {
+    if (r->status != status) fail_msg("%s: status %d, expected %d (%s)", what, r->status, status, r->err.message);
+    if (!strstr(r->err.message, part)) fail_msg("%s: '%s' does not name '%s'", what, r->err.message, part);
+    assert_null(strchr(r->err.message, '\n'));
+    end_reading(r);
+}
+
+static void test_each_tensor(void **state) {
+    (void)state;
+    for (int m = 0; m < TINY; m++)
+        for (size_t i = 0; i < tiny[m].n; i++) {
+            struct tiny_tensor tensors[64];
+            struct reading r;
+            size_t size = tiny[m].n * sizeof *tensors;
+            assert_true(size < sizeof tensors);
+            memcpy(tensors, tiny[m].tensors, size);
+            memmove(tensors + i, tensors + i + 1, (tiny[m].n - 1 - i) * sizeof *tensors);
+            read_tiny(&r, &tiny[m], tensors, tiny[m].n - 1, NULL, NULL);
+            expect_failure(&r, XN_ERR_FORMAT, tiny[m].tensors[i].name, "missing");
+            for (uint32_t d = 0; d < tiny[m].tensors[i].n_dims; d++) {
+                memcpy(tensors, tiny[m].tensors, size);
+                tensors[i].shape[d]++;
+                read_tiny(&r, &tiny[m], tensors, tiny[m].n, NULL, NULL);
+                expect_failure(&r, XN_ERR_FORMAT, tiny[m].tensors[i].name, "shape");
+            }
+        }
+}
+
+static void test_configurations(void **state) {
+    (void)state;
+    static const struct {
+        int model;
+        const char *key, *value;
+        int status;
+        const char *part;
+    } cases[] = {
+        {MAMBA2, "num_heads", "3", XN_ERR_FORMAT, "3 heads of 4 values in a row of 8"},
+        {MAMBA2, "num_heads", "0", XN_ERR_FORMAT, "num_heads is 0"},
+        {MAMBA2, "head_dim", "8", XN_ERR_FORMAT, "2 heads of 8 values in a row of 8"},
+        {MAMBA2, "expand", "2", XN_ERR_FORMAT, "in a row of 16"},
+        {MAMBA2, "n_groups", "3", XN_ERR_FORMAT, "not a multiple of its 3 groups"},
+        {MAMBA2, "n_groups", "2", XN_ERR_FORMAT, "in_proj.weight"},
+        {MAMBA2, "state_size", "3", XN_ERR_FORMAT, "in_proj.weight"},
+        {MAMBA2, "state_size", "100000", XN_ERR_FORMAT, "state_size is 100000"},
+        {MAMBA2, "conv_kernel", "4", XN_ERR_FORMAT, "conv1d.weight"},
+        {MAMBA2, "conv_kernel", "\"4\"", XN_ERR_FORMAT, "conv_kernel is a string"},
+        {MAMBA2, "hidden_act", "\"gelu\"", XN_ERR_UNSUPPORTED, "hidden_act is 'gelu', expected silu"},
+        {MAMBA2, "layer_norm_epsilon", "-1", XN_ERR_FORMAT, "layer_norm_epsilon"},
+        {MAMBA2, "time_step_limit", "[0.1]", XN_ERR_FORMAT, "time_step_limit"},
+        {MAMBA2, "time_step_limit", "0.1", XN_ERR_FORMAT, "time_step_limit"},
+        {MAMBA2, "time_step_limit", "[0, \"Infinity\"]", XN_ERR_FORMAT, "time_step_limit"},
+        {MAMBA2, "time_step_limit", "[0, {\"__float__\": \"NaN\"}]", XN_ERR_FORMAT, "time_step_limit"},
+        {MAMBA2, "tie_word_embeddings", "false", XN_ERR_FORMAT, "lm_head.weight"},
+        {LFM2, "layer_types", "[\"conv\"]", XN_ERR_FORMAT, "layer_types[1] is 'missing'"},
+        {LFM2, "layer_types", "[\"conv\", \"convolution\"]", XN_ERR_FORMAT, "'convolution'"},
+        {LFM2, "layer_types", "[\"conv\", \"conv\"]", XN_ERR_FORMAT, "layers.1.conv.in_proj.weight"},
+        {LFM2, "full_attn_idxs", NULL, XN_ERR_FORMAT, "layers.0.self_attn.q_proj.weight"},
+        {LFM2, "conv_L_cache", "4", XN_ERR_FORMAT, "conv.conv.weight"},
+        {LFM2, "block_auto_adjust_ff_dim", "false", XN_ERR_FORMAT, "expected [18, 8]"},
+        {LFM2, "block_ffn_dim_multiplier", "1.5", XN_ERR_FORMAT, "expected [18, 8]"},
+        {LFM2, "block_multiple_of", "0", XN_ERR_FORMAT, "block_multiple_of is 0"},
+        {LFM2, "block_multiple_of", "7", XN_ERR_FORMAT, "expected [14, 8]"},
+        {LFM2, "tie_embedding", "false", XN_ERR_FORMAT, "lm_head.weight"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const struct tiny *model = &tiny[cases[i].model];
+        struct reading r;
+        char what[160];
+        snprintf(what, sizeof what, "%s: %s", cases[i].key, cases[i].value ? cases[i].value : "(removed)");
+        read_tiny(&r, model, model->tensors, model->n, cases[i].key, cases[i].value);
+        expect_failure(&r, cases[i].status, cases[i].part, what);
+    }
+}
+
+static void test_mamba2(void **state) {
+    (void)state;
+    struct reading r;
+    read_whole(&r, MAMBA2, NULL, NULL);
+    const struct xn_mixer *mixer = &r.recipe.layers[0].mixer;
+    const struct xn_state_space *s = &mixer->state_space;
+    assert_int_equal(mixer->kind, XN_MIXER_STATE_SPACE);
+    assert_int_equal(r.recipe.layers[0].ffn.kind, XN_FFN_NONE);
+    assert_true(mixer->norm.epsilon == 1e-5f && mixer->norm.weight[1] == 1 + 1.0f / 64);
+    assert_true(s->dt_min == 0 && isinf(s->dt_max));
+    assert_int_equal(s->z.rows, 8);
+    assert_int_equal(s->xbc.rows, 12);
+    assert_int_equal(s->dt.rows, 2);
+    assert_ptr_equal((const float *)s->z.data[0] + 8 * 8, s->xbc.data[0]);
+    assert_ptr_equal((const float *)s->xbc.data[0] + 12 * 8, s->dt.data[0]);
+    assert_true(s->z_bias[1] == 1.0f / 64 && s->xbc_bias[0] == 8.0f / 64 && s->dt_proj_bias[1] == 21.0f / 64);
+    assert_true(s->decay_rate[0] == -1 && fabsf(s->decay_rate[1] + expf(1.0f / 64)) < 1e-6f);
+    assert_true(s->conv[4] == 4.0f / 64 && s->conv_bias[0] == 5 && s->skip[0] == 6 && s->dt_bias[0] == 7);
+    assert_true(s->norm.weight[0] == 8 && s->norm.epsilon == 1e-5f && s->out_bias[0] == 9 && !s->norm_before_gate);
+    end_reading(&r);
+    read_whole(&r, MAMBA2, "time_step_limit", "[0.25, {\"__float__\": \"Infinity\"}]");
+    assert_true(r.recipe.layers[0].mixer.state_space.dt_min == 0.25f);
+    assert_true(isinf(r.recipe.layers[0].mixer.state_space.dt_max));
+    end_reading(&r);
+    read_whole(&r, MAMBA2, "time_step_limit", "[0, 0.5]");
+    assert_true(r.recipe.layers[0].mixer.state_space.dt_max == 0.5f);
+    end_reading(&r);
+    read_whole(&r, MAMBA2, "use_conv_bias", "false");
+    assert_null(r.recipe.layers[0].mixer.state_space.conv_bias);
+    end_reading(&r);
+}
+
+static void test_lfm2(void **state) {
+    (void)state;
+    struct reading r;
+    read_whole(&r, LFM2, NULL, NULL);
+    const struct xn_layer *first = &r.recipe.layers[0], *second = &r.recipe.layers[1];
+    assert_int_equal(first->mixer.kind, XN_MIXER_SHORT_CONV);
+    assert_true(first->mixer.short_conv.in_bias[0] == 2 && first->mixer.short_conv.conv_bias[0] == 3 &&
+                first->mixer.short_conv.out_bias[0] == 4);
+    assert_int_equal(first->mixer.short_conv.in.rows, 24);
+    assert_int_equal(first->ffn.dense.up.rows, 12);
+    assert_int_equal(second->mixer.kind, XN_MIXER_ATTENTION);
+    assert_true(second->mixer.norm.epsilon == 0.25f && second->mixer.attention.q_norm.epsilon == 0.25f);
+    assert_true(fabsf(second->mixer.attention.rope.frequency[1] - 1e-3f) < 1e-8f); // a base of 10^6
+    end_reading(&r);
+    read_whole(&r, LFM2, "layer_types", "[\"conv\", \"full_attention\"]");
+    assert_int_equal(r.recipe.layers[0].mixer.kind, XN_MIXER_SHORT_CONV);
+    end_reading(&r);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_families), cmocka_unit_test(test_each_tensor), cmocka_unit_test(test_configurations),
+        cmocka_unit_test(test_mamba2),   cmocka_unit_test(test_lfm2),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
