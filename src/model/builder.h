@@ -140,8 +140,10 @@ enum xn_param {
     X(SHARED_UP, "mlp.shared_expert.up_proj.weight|mlp.shared_experts.up_proj.weight", "ffn_up_shexp.weight")          \
     X(SHARED_DOWN, "mlp.shared_expert.down_proj.weight|mlp.shared_experts.down_proj.weight", "ffn_down_shexp.weight")  \
     X(SHARED_ROUTER, "mlp.shared_expert_gate.weight", "ffn_gate_inp_shexp.weight")                                     \
+    X(DELTA_QKVZ, "linear_attn.in_proj_qkvz.weight", "ssm_in.weight")                                                  \
     X(DELTA_QKV, "linear_attn.in_proj_qkv.weight", "attn_qkv.weight")                                                  \
     X(DELTA_Z, "linear_attn.in_proj_z.weight", "attn_gate.weight")                                                     \
+    X(DELTA_BA, "linear_attn.in_proj_ba.weight", "ssm_ba.weight")                                                      \
     X(DELTA_BETA, "linear_attn.in_proj_b.weight", "ssm_beta.weight")                                                   \
     X(DELTA_ALPHA, "linear_attn.in_proj_a.weight", "ssm_alpha.weight")                                                 \
     X(DELTA_CONV, "linear_attn.conv1d.weight", "ssm_conv1d.weight")                                                    \
@@ -270,6 +272,9 @@ void xn_read_matrix(struct xn_builder *b, enum xn_tensor_role role, int layer, u
 // Consecutive row slices of one tensor: out[i] has rows[i] rows, and together they are the tensor.
 void xn_read_slices(struct xn_builder *b, enum xn_tensor_role role, int layer, uint32_t n, const uint64_t *rows,
                     uint64_t cols, struct xn_matrix *const *out);
+// A matrix whose row i is row gather[i] of a tensor of stored_rows x cols; `gather` lives in the recipe's arena.
+void xn_read_gather(struct xn_builder *b, enum xn_tensor_role role, int layer, uint64_t stored_rows, uint32_t rows,
+                    uint64_t cols, const uint32_t *gather, struct xn_matrix *out);
 // A vector of n values as float32, each with `add` added.
 const float *xn_read_vector(struct xn_builder *b, enum xn_tensor_role role, int layer, uint64_t n, float add);
 // The same of a tensor in any shape, which llama.cpp gives vectors that it multiplies by groups.
@@ -321,10 +326,19 @@ void xn_read_dense_of(struct xn_builder *b, const struct xn_decoder *d, int laye
 // Softmax router, `inner` values an expert, and the shared expert where `shared_inner` is not 0.
 void xn_read_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner, uint32_t shared_inner,
                  bool normalize, struct xn_layer *out);
+// xn_read_moe on the layers that have experts, a dense feed-forward on the others: a folder says which by
+// decoder_sparse_step and mlp_only_layers, in GGUF the others have no router.
+void xn_read_sparse_ffn(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t shared_inner,
+                        bool normalize, struct xn_layer *out);
 // Experts as DeepSeek has them: scores by `usual` (GGUF may say otherwise), for a sigmoid with a bias for choosing,
 // within groups; a scale; shared experts that are one of n_shared_experts times the size.
 void xn_read_grouped_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, enum xn_router_score usual,
                          struct xn_layer *out);
+// A gated delta net, its products apart or q, k, v, z (and beta, alpha) in one tensor each, key head by key head.
+// tiled: value heads stand as xn_delta_net.heads_tiled says.
+void xn_read_delta_net(struct xn_builder *b, const struct xn_decoder *d, int layer, bool tiled, struct xn_layer *out);
+// Whether layer i is a delta net: by the list of either container, else all but each full_attention_interval-th.
+bool xn_layer_is_linear(struct xn_builder *b, uint32_t i);
 // The rope of `head_size` values that the source describes; layer_type: the entry of a rope_parameters with one entry a
 // kind of layer ("full_attention"), also used where there is only one.
 // (The rope's code is rope_read.c.)

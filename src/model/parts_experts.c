@@ -47,6 +47,19 @@ void xn_read_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, ui
     xn_read_matrix(b, XN_T_SHARED_ROUTER, layer, 1, d->hidden, &out->ffn.experts.shared_router);
 }
 
+void xn_read_sparse_ffn(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t shared_inner,
+                        bool normalize, struct xn_layer *out) {
+    uint32_t i = (uint32_t)layer;
+    bool experts = xn_tensor_find(b, XN_T_ROUTER, layer) != NULL;
+    if (b->config)
+        experts = xn_param_u32_or(b, XN_P_EXPERTS, 0) && (i + 1) % xn_param_u32_or(b, XN_P_SPARSE_STEP, 1) == 0 &&
+                  !xn_param_lists(b, "mlp_only_layers", i);
+    if (experts)
+        xn_read_moe(b, d, layer, xn_param_u32(b, XN_P_EXPERT_INNER), shared_inner, normalize, out);
+    else
+        xn_read_dense(b, d, layer, out);
+}
+
 // GGUF says how scores are made, but for old files: those are DeepSeek's, whose third version has a bias for choosing.
 static enum xn_router_score score_of(struct xn_builder *b, int layer, enum xn_router_score usual) {
     enum { SOFTMAX = 1, SIGMOID = 2 };

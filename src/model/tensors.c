@@ -165,6 +165,15 @@ void xn_read_slices(struct xn_builder *b, enum xn_tensor_role role, int layer, u
     }
 }
 
+void xn_read_gather(struct xn_builder *b, enum xn_tensor_role role, int layer, uint64_t stored_rows, uint32_t rows,
+                    uint64_t cols, const uint32_t *gather, struct xn_matrix *out) {
+    const struct xn_tensor *t = require(b, role, layer, 0);
+    if (!t || !check_shape(b, t, 1, stored_rows, cols) || !row_bytes(b, t)) return;
+    view(b, t, rows, 1, 0, 0, out);
+    out->stored_rows = (uint32_t)stored_rows;
+    out->gather = gather;
+}
+
 // n values of a tensor of any type as float32 in the arena.
 static float *decode(struct xn_builder *b, const struct xn_tensor *t, uint64_t n) {
     size_t bytes;

@@ -14,6 +14,7 @@
     X(qwen3_moe)                                                                                                       \
     X(qwen3_5)                                                                                                         \
     X(qwen3_5_moe)                                                                                                     \
+    X(qwen3_next)                                                                                                      \
     X(gemma2)                                                                                                          \
     X(gemma3)                                                                                                          \
     X(phi3)                                                                                                            \

@@ -35,20 +35,6 @@ static void read_qwen3(struct xn_builder *b) {
     read_dense(b, true);
 }
 
-// Some layers may be dense: a folder lists them, in GGUF they have no router.
-static void read_ffn(struct xn_builder *b, const struct xn_decoder *d, uint32_t i, uint32_t shared_inner,
-                     bool normalize) {
-    struct xn_layer *layer = &b->recipe->layers[i];
-    bool experts = xn_tensor_find(b, XN_T_ROUTER, (int)i);
-    if (b->config)
-        experts = xn_param_u32_or(b, XN_P_EXPERTS, 0) && (i + 1) % xn_param_u32_or(b, XN_P_SPARSE_STEP, 1) == 0 &&
-                  !xn_param_lists(b, "mlp_only_layers", i);
-    if (experts)
-        xn_read_moe(b, d, (int)i, xn_param_u32(b, XN_P_EXPERT_INNER), shared_inner, normalize, layer);
-    else
-        xn_read_dense(b, d, (int)i, layer);
-}
-
 // Every other of the lower layers has the window.
 static void read_qwen2_moe(struct xn_builder *b) {
     struct xn_decoder d;
@@ -59,7 +45,8 @@ static void read_qwen2_moe(struct xn_builder *b) {
         enum xn_layer_type type =
             xn_layer_type(b, i, window && i % 2 == 0 && i < end ? XN_LAYER_SLIDING : XN_LAYER_FULL);
         b->recipe->layers[i].mixer.attention.window = type == XN_LAYER_SLIDING ? window : 0;
-        read_ffn(b, &d, i, xn_param_u32(b, XN_P_SHARED_INNER), xn_param_flag(b, XN_P_NORMALIZE, false));
+        xn_read_sparse_ffn(b, &d, (int)i, xn_param_u32(b, XN_P_SHARED_INNER), xn_param_flag(b, XN_P_NORMALIZE, false),
+                           &b->recipe->layers[i]);
     }
 }
 
@@ -71,7 +58,7 @@ static void read_qwen3_moe(struct xn_builder *b) {
     for (uint32_t i = 0; i < d.layers && !b->status; i++) {
         read_mixer(b, &d, i, true);
         b->recipe->layers[i].mixer.attention.window = window;
-        read_ffn(b, &d, i, 0, xn_param_flag(b, XN_P_NORMALIZE, !b->config));
+        xn_read_sparse_ffn(b, &d, (int)i, 0, xn_param_flag(b, XN_P_NORMALIZE, !b->config), &b->recipe->layers[i]);
     }
 }
 
