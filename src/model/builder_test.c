@@ -1,5 +1,6 @@
 // What the builder refuses, on models of a few values: every tensor in turn missing and misshapen, and configurations
 // that lie.
+#include "model/families/families.h"
 #include "model/recipe.h"
 #include "tiny_model.h"
 
@@ -221,6 +222,31 @@ static void test_configurations(void **state) {
     }
 }
 
+// The message about an unknown family names all that are known, whole, and the nearest to what was asked for.
+static void test_unknown_families(void **state) {
+    (void)state;
+    static const struct xn_family *const families[] = {
+#define X(name) &xn_family_##name,
+        XN_FAMILY_LIST(X)
+#undef X
+    };
+    enum { N = sizeof families / sizeof *families };
+    for (int i = 0; i < N; i++) {
+        struct reading r;
+        char type[80], nearest[80], part[80];
+        snprintf(type, sizeof type, "\"%sx\"", families[i]->name);
+        snprintf(nearest, sizeof nearest, "the nearest is %s; known: %s, ", families[i]->name, families[0]->name);
+        read_tiny(&r, llama_with("model_type", type), tiny_llama, TINY_LLAMA);
+        assert_int_equal(r.status, XN_ERR_UNSUPPORTED);
+        if (!strstr(r.err.message, nearest)) fail_msg("%s: %s", type, r.err.message);
+        for (int j = 1; j < N; j++) {
+            snprintf(part, sizeof part, j + 1 < N ? ", %s, " : ", %s", families[j]->name);
+            if (!strstr(r.err.message, part)) fail_msg("no%s in '%s'", part, r.err.message);
+        }
+        end_reading(&r);
+    }
+}
+
 static void test_layer_types(void **state) {
     (void)state;
     struct reading r;
@@ -355,9 +381,15 @@ static void test_wrapper(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_llama),          cmocka_unit_test(test_tied),        cmocka_unit_test(test_each_tensor),
-        cmocka_unit_test(test_configurations), cmocka_unit_test(test_layer_types), cmocka_unit_test(test_slices),
-        cmocka_unit_test(test_experts),        cmocka_unit_test(test_wrapper),
+        cmocka_unit_test(test_llama),
+        cmocka_unit_test(test_tied),
+        cmocka_unit_test(test_each_tensor),
+        cmocka_unit_test(test_configurations),
+        cmocka_unit_test(test_unknown_families),
+        cmocka_unit_test(test_layer_types),
+        cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_experts),
+        cmocka_unit_test(test_wrapper),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

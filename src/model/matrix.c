@@ -80,8 +80,8 @@ static void order_mxfp4(const struct xn_matrix *m, const unsigned char *data, co
 
 int xn_matrix_order(const struct xn_matrix *m, uint32_t index, void *out, struct xn_error *err) {
     const struct xn_format *format = xn_format_of(m->type);
-    size_t row_bytes;
-    if (!format || !format->decode || !xn_format_bytes(format, m->cols, &row_bytes))
+    size_t row_bytes = 0; // of rows; columns are checked where their stored rows are known
+    if (!format || !format->decode || (m->layout != XN_LAYOUT_COLUMNS && !xn_format_bytes(format, m->cols, &row_bytes)))
         return xn_fail(err, XN_ERR_UNSUPPORTED, "%s: rows of %u values of type %s can't be read", m->name, m->cols,
                        format ? format->name : "unknown");
     const char *data = m->data[index];

@@ -62,17 +62,38 @@ static size_t edit_distance(const char *a, const char *b) {
     return row[nb];
 }
 
+// The least distance of a family's names, in either container, from one.
+static size_t family_distance(const struct xn_family *family, const char *name) {
+    size_t best = edit_distance(name, family->name);
+    const char *const *const lists[] = {family->hf, family->gguf};
+    for (int l = 0; l < 2; l++)
+        for (const char *const *other = lists[l]; *other; other++) {
+            size_t distance = edit_distance(name, *other);
+            if (distance < best) best = distance;
+        }
+    return best;
+}
+
+// All families' names, with commas between them.
+static const char *known_families(struct xn_builder *b) {
+    size_t size = 1, at = 0;
+    for (int i = 0; i < FAMILIES; i++)
+        size += strlen(families[i]->name) + 2;
+    char *known = xn_build_alloc(b, size, 1);
+    for (int i = 0; known && i < FAMILIES; i++)
+        at += (size_t)snprintf(known + at, size - at, "%s%s", i ? ", " : "", families[i]->name);
+    return known;
+}
+
 static void unknown_family(struct xn_builder *b, const char *key, const char *name) {
-    char known[512] = "";
-    const char *nearest = NULL;
-    size_t at = 0, best = SIZE_MAX;
-    for (int i = 0; i < FAMILIES && at < sizeof known; i++) {
-        size_t distance = edit_distance(name, families[i]->name);
+    const char *nearest = NULL, *known = known_families(b);
+    size_t best = SIZE_MAX;
+    for (int i = 0; i < FAMILIES; i++) {
+        size_t distance = family_distance(families[i], name);
         if (distance < best) {
             best = distance;
             nearest = families[i]->name;
         }
-        at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", families[i]->name);
     }
     bool close = nearest && best <= 1 + strlen(name) / 2;
     xn_build_fail(b, XN_ERR_UNSUPPORTED, "%s: %s is '%.64s', a family that is not known%s%s; known: %s", b->config_path,

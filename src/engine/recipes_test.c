@@ -1,0 +1,43 @@
+// Random recipes: every processor level gives the plain-C device's logits, whatever the model is made of and however
+// its input is cut.
+//
+// XENON_TEST_SEED repeats the recipe of a failure; XENON_TEST_RECIPES asks for more than the default number.
+#include "recipe_check.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+enum { DEFAULT_RECIPES = 40 };
+
+static void every_level_agrees_with_plain_c(void **state) {
+    (void)state;
+    const char *one = getenv("XENON_TEST_SEED"), *many = getenv("XENON_TEST_RECIPES");
+    uint64_t first = one ? strtoull(one, NULL, 10) : (uint64_t)time(NULL) * 1000003;
+    unsigned long n = many ? strtoul(many, NULL, 10) : one ? 1 : DEFAULT_RECIPES;
+    struct recipe_check check;
+    char message[512];
+    unsigned long failures = 0;
+    recipe_check_open(&check);
+    for (unsigned long i = 0; i < n; i++) {
+        if (i && i % 500 == 0) fprintf(stderr, "%lu of %lu recipes: %lu fail\n", i, n, failures);
+        if (recipe_check_run(&check, first + i, NULL, 0, message, sizeof message)) continue;
+        fprintf(stderr, "seed %llu: %s\n", (unsigned long long)(first + i), message);
+        failures++;
+    }
+    recipe_check_close(&check);
+    fprintf(stderr, "%lu recipes from seed %llu: %lu fail; %llu ill conditioned; closest %.2f of what is allowed\n", n,
+            (unsigned long long)first, failures, (unsigned long long)check.ill, check.worst);
+    assert_int_equal(failures, 0);
+    assert_true(n < 20 || check.ill < n / 4); // the rest says something
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_level_agrees_with_plain_c)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
