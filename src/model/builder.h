@@ -75,6 +75,14 @@
     X(SSM_BIAS, "mamba_proj_bias", "", FLAG, 0, 1)                                                                     \
     X(SSM_OUT_BIAS, "mamba_proj_bias", "", FLAG, 0, 1)                                                                 \
     X(SSM_CONV_BIAS, "mamba_conv_bias", "", FLAG, 0, 1)                                                                \
+    X(SSM_NORM, "mamba_rms_norm", "", FLAG, 0, 1)                                                                      \
+    X(SSM_NORM_FIRST, "mamba_norm_before_gate", "", FLAG, 0, 1)                                                        \
+    X(FACTOR_HEAD, "lm_head_multiplier", "", REAL, 1e-9, 1e6)                                                          \
+    X(FACTOR_KEY, "key_multiplier", "", REAL, 1e-9, 1e6)                                                               \
+    X(FACTOR_ATTENTION_IN, "attention_in_multiplier", "", REAL, 1e-9, 1e6)                                             \
+    X(FACTOR_ATTENTION_OUT, "attention_out_multiplier", "", REAL, 1e-9, 1e6)                                           \
+    X(FACTOR_SSM_IN, "ssm_in_multiplier", "", REAL, 1e-9, 1e6)                                                         \
+    X(FACTOR_SSM_OUT, "ssm_out_multiplier", "", REAL, 1e-9, 1e6)                                                       \
     X(SHORT_KERNEL, "conv_L_cache", "shortconv.l_cache", INT, 1, 64)                                                   \
     X(SHORT_BIAS, "conv_bias", "", FLAG, 0, 1)                                                                         \
     X(ROPE_THETA, "rope_theta", "rope.freq_base", REAL, 1.0001, 1e15)                                                  \
@@ -253,6 +261,9 @@ const char *xn_param_string(struct xn_builder *b, const char *hf_key, const char
 // Element i of an array of integers or booleans under either key; false where absent or null. GGUF: also of a lone
 // number's key.
 bool xn_param_element(struct xn_builder *b, const char *hf_key, const char *gguf_key, uint32_t i, int64_t *value);
+// The n positive numbers of the array `hf_key` of config.json, all 1 where it is absent or null; *out has room for
+// them.
+void xn_param_factors(struct xn_builder *b, const char *hf_key, uint32_t n, float *out);
 // Whether i is listed in the array `hf_key` of config.json.
 bool xn_param_lists(struct xn_builder *b, const char *hf_key, uint32_t i);
 enum xn_activation xn_param_activation(struct xn_builder *b);

@@ -221,6 +221,18 @@ bool xn_param_element(struct xn_builder *b, const char *hf_key, const char *gguf
     return true;
 }
 
+void xn_param_factors(struct xn_builder *b, const char *hf_key, uint32_t n, float *out) {
+    const json_t *array = b->config ? json_object_get(b->config, hf_key) : NULL;
+    bool given = array && !json_is_null(array), fits = json_array_size(array) == n;
+    for (uint32_t i = 0; i < n; i++) {
+        double value = 1;
+        if (given) fits = fits && xn_json_float(json_array_get(array, i), &value) && value > 1e-9 && value < 1e6;
+        out[i] = (float)value;
+    }
+    if (given && !fits)
+        xn_build_fail(b, XN_ERR_FORMAT, "%s: %s is not a list of %u positive numbers", b->config_path, hf_key, n);
+}
+
 bool xn_param_lists(struct xn_builder *b, const char *hf_key, uint32_t i) {
     if (!b->config) return false;
     size_t at;

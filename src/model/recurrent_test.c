@@ -41,6 +41,7 @@ struct expected {
 };
 static const struct expected expected[] = {
     {.family = "mamba2", .layers = "M M M ", .context = 1 << 20, .norm_groups = 1},
+    {.family = "falcon_h1", .layers = "AMd AMd AMd ", .context = 4096},
     {.family = "lfm2", .layers = "Cd Cd Ad Cd ", .context = 4096},
 };
 
@@ -203,15 +204,48 @@ static const char tiny_lfm2_config[] =
     "\"block_ff_dim\": 18, \"block_multiple_of\": 6, \"full_attn_idxs\": [1], \"conv_bias\": true, \"norm_eps\": 0.25, "
     "\"rms_norm_eps\": 0.5, \"vocab_size\": 10, \"num_hidden_layers\": 2}";
 
+// 2 heads of 4 values, 1 of keys and values; 2 state-space heads of 4 in 2 groups, 1 value of state, 2 taps
+static const struct tiny_tensor tiny_falcon_h1[] = {
+    {"model.embed_tokens.weight", 2, {10, 8}, 0},
+    {"model.layers.0.input_layernorm.weight", 1, {8}, 1},
+    {"model.layers.0.self_attn.q_proj.weight", 2, {8, 8}, 0},
+    {"model.layers.0.self_attn.k_proj.weight", 2, {4, 8}, 0},
+    {"model.layers.0.self_attn.v_proj.weight", 2, {4, 8}, 0},
+    {"model.layers.0.self_attn.o_proj.weight", 2, {8, 8}, 0},
+    {"model.layers.0.mamba.in_proj.weight", 2, {22, 8}, 0},
+    {"model.layers.0.mamba.conv1d.weight", 3, {12, 1, 2}, 1},
+    {"model.layers.0.mamba.conv1d.bias", 1, {12}, 0},
+    {"model.layers.0.mamba.A_log", 1, {2}, 0},
+    {"model.layers.0.mamba.D", 1, {2}, 0},
+    {"model.layers.0.mamba.dt_bias", 1, {2}, 0},
+    {"model.layers.0.mamba.norm.weight", 1, {8}, 0},
+    {"model.layers.0.mamba.out_proj.weight", 2, {8, 8}, 0},
+    {"model.layers.0.mamba.out_proj.bias", 1, {8}, 0},
+    {"model.layers.0.pre_ff_layernorm.weight", 1, {8}, 0},
+    {"model.layers.0.feed_forward.gate_proj.weight", 2, {12, 8}, 0},
+    {"model.layers.0.feed_forward.up_proj.weight", 2, {12, 8}, 0},
+    {"model.layers.0.feed_forward.down_proj.weight", 2, {8, 12}, 0},
+    {"model.final_layernorm.weight", 1, {8}, 0},
+};
+static const char tiny_falcon_h1_config[] =
+    "{\"model_type\": \"falcon_h1\", \"hidden_size\": 8, \"num_attention_heads\": 2, \"num_key_value_heads\": 1, "
+    "\"intermediate_size\": 12, \"mamba_d_ssm\": null, \"mamba_expand\": 1, \"mamba_n_heads\": 2, "
+    "\"mamba_d_head\": \"auto\", \"mamba_n_groups\": 2, \"mamba_d_state\": 1, \"mamba_d_conv\": 2, "
+    "\"mamba_rms_norm\": true, \"projectors_bias\": true, \"vocab_size\": 10, \"num_hidden_layers\": 1, "
+    "\"embedding_multiplier\": 2, \"lm_head_multiplier\": 3, \"attention_in_multiplier\": 4, "
+    "\"attention_out_multiplier\": 5, \"key_multiplier\": 6, \"ssm_in_multiplier\": 7, \"ssm_out_multiplier\": 8, "
+    "\"mlp_multipliers\": [9, 10], \"ssm_multipliers\": [11, 12, 13, 14, 15]}";
+
 struct tiny {
     const char *config;
     const struct tiny_tensor *tensors;
     size_t n;
 };
-enum { MAMBA2, LFM2, TINY };
+enum { MAMBA2, LFM2, FALCON_H1, TINY };
 static const struct tiny tiny[TINY] = {
     [MAMBA2] = {tiny_mamba2_config, tiny_mamba2, sizeof tiny_mamba2 / sizeof *tiny_mamba2},
     [LFM2] = {tiny_lfm2_config, tiny_lfm2, sizeof tiny_lfm2 / sizeof *tiny_lfm2},
+    [FALCON_H1] = {tiny_falcon_h1_config, tiny_falcon_h1, sizeof tiny_falcon_h1 / sizeof *tiny_falcon_h1},
 };
 
 // Reads it with these tensors and one key changed (value NULL: removed; key NULL: none).
@@ -299,6 +333,19 @@ static void test_configurations(void **state) {
         {LFM2, "block_multiple_of", "0", XN_ERR_FORMAT, "block_multiple_of is 0"},
         {LFM2, "block_multiple_of", "7", XN_ERR_FORMAT, "expected [14, 8]"},
         {LFM2, "tie_embedding", "false", XN_ERR_FORMAT, "lm_head.weight"},
+        {FALCON_H1, "mamba_d_ssm", "12", XN_ERR_FORMAT, "expected [30, 8]"}, // "auto" heads of 6
+        {FALCON_H1, "mamba_d_ssm", "9", XN_ERR_FORMAT, "in a row of 9"},
+        {FALCON_H1, "mamba_d_ssm", NULL, XN_ERR_FORMAT, "mamba.in_proj.weight"}, // 1024 where nothing is said
+        {FALCON_H1, "mamba_d_head", "\"some\"", XN_ERR_FORMAT, "mamba_d_head is a string"},
+        {FALCON_H1, "mamba_d_head", "8", XN_ERR_FORMAT, "2 heads of 8 values in a row of 8"},
+        {FALCON_H1, "mamba_proj_bias", "true", XN_ERR_FORMAT, "mamba.in_proj.bias"},
+        {FALCON_H1, "attention_bias", "true", XN_ERR_FORMAT, "self_attn.q_proj.bias"},
+        {FALCON_H1, "key_multiplier", "0", XN_ERR_FORMAT, "key_multiplier is 0"},
+        {FALCON_H1, "mlp_multipliers", "[1]", XN_ERR_FORMAT, "mlp_multipliers is not a list of 2"},
+        {FALCON_H1, "mlp_multipliers", "[1, 0]", XN_ERR_FORMAT, "mlp_multipliers is not a list of 2"},
+        {FALCON_H1, "ssm_multipliers", "[1, 1, 1, 1, \"1\"]", XN_ERR_FORMAT, "ssm_multipliers"},
+        {FALCON_H1, "ssm_multipliers", "1", XN_ERR_FORMAT, "ssm_multipliers"},
+        {FALCON_H1, "hidden_act", "\"gelu\"", XN_ERR_UNSUPPORTED, "expected silu"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const struct tiny *model = &tiny[cases[i].model];
@@ -361,10 +408,37 @@ static void test_lfm2(void **state) {
     end_reading(&r);
 }
 
+static void test_falcon_h1(void **state) {
+    (void)state;
+    struct reading r;
+    read_whole(&r, FALCON_H1, NULL, NULL);
+    const struct xn_layer *layer = &r.recipe.layers[0];
+    const struct xn_state_space *s = &layer->beside->state_space;
+    assert_true(r.recipe.embedding_scale == 2 && r.recipe.logit_scale == 3);
+    assert_int_equal(layer->mixer.kind, XN_MIXER_ATTENTION);
+    assert_true(layer->mixer.norm.weight[1] == 4 * (1 + 1.0f / 64) && layer->mixer.scale == 5);
+    assert_true(layer->mixer.attention.scale == 0.5f * 6);
+    assert_int_equal(layer->beside->kind, XN_MIXER_STATE_SPACE);
+    assert_true(layer->beside->norm.weight[1] == 7 * (1 + 1.0f / 64) && layer->beside->scale == 8);
+    assert_true(layer->ffn.dense.glu.gate_scale == 9 && layer->ffn.dense.down_scale == 10);
+    assert_true(s->z_scale == 11 && s->dt_scale == 15 && s->xbc_scale == 0);
+    assert_int_equal(s->head_size, 4);
+    for (int i = 0; i < 24; i++) // 8 channels of x, 2 of B, 2 of C, with 2 taps each
+        assert_true(s->conv[i] == (i < 16 ? 12.0f : i < 20 ? 13.0f : 14.0f) * (1 + (float)i / 64));
+    assert_true(s->norm.kind == XN_NORM_RMS && s->norm_groups == 2 && s->norm_before_gate);
+    end_reading(&r);
+    read_whole(&r, FALCON_H1, "mamba_norm_before_gate", "false");
+    assert_false(r.recipe.layers[0].beside->state_space.norm_before_gate);
+    end_reading(&r);
+    read_whole(&r, FALCON_H1, "mamba_rms_norm", NULL);
+    assert_int_equal(r.recipe.layers[0].beside->state_space.norm.kind, XN_NORM_NONE);
+    end_reading(&r);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_families), cmocka_unit_test(test_each_tensor), cmocka_unit_test(test_configurations),
-        cmocka_unit_test(test_mamba2),   cmocka_unit_test(test_lfm2),
+        cmocka_unit_test(test_mamba2),   cmocka_unit_test(test_lfm2),        cmocka_unit_test(test_falcon_h1),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

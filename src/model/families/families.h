@@ -22,6 +22,7 @@
     X(olmo2)                                                                                                           \
     X(mamba2)                                                                                                          \
     X(lfm2)                                                                                                            \
+    X(falcon_h1)                                                                                                       \
     X(granite)                                                                                                         \
     X(glm4)                                                                                                            \
     X(glm4_moe)                                                                                                        \
