@@ -81,16 +81,21 @@ static void cpu_unpack(struct xn_device *device, struct xn_weights *weights) {
     free(weights);
 }
 
-// The cache is float16, but for the level that has no instructions to convert.
-static struct xn_limits resolved(const struct xn_cpu_device *d, const struct xn_limits *limits) {
+// The cache is float16, but for the level that has no instructions to convert, and where scores spread so far that
+// rounded keys show: a score is off by its spread / 4,096, and the softmax makes that its weight's relative error.
+// (Queries and keys normalised to size 1 spread scores by scale * sqrt(head size): by 1 with the usual scale.)
+static struct xn_limits resolved(const struct xn_cpu_device *d, const struct xn_plan *plan,
+                                 const struct xn_limits *limits) {
+    static const float widest = 4;
     struct xn_limits r = *limits;
-    if (r.cache_type == XN_TYPE_COUNT) r.cache_type = d->kernels.level == XN_CPU_C ? XN_F32 : XN_F16;
+    if (r.cache_type == XN_TYPE_COUNT)
+        r.cache_type = d->kernels.level == XN_CPU_C || plan->score_spread > widest ? XN_F32 : XN_F16;
     return r;
 }
 
 static int cpu_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                        struct xn_executor **out, struct xn_error *err) {
-    struct xn_limits r = resolved(of(device), limits);
+    struct xn_limits r = resolved(of(device), plan, limits);
     return xn_cpu_executor_create(of(device), plan, &r, out, err);
 }
 
@@ -101,7 +106,7 @@ static void cpu_release(struct xn_device *device, struct xn_executor *e) {
 
 static void cpu_memory(const struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                        uint64_t *cache_bytes, uint64_t *activation_bytes) {
-    struct xn_limits r = resolved(of_const(device), limits);
+    struct xn_limits r = resolved(of_const(device), plan, limits);
     xn_host_memory_size(plan, &r, cache_bytes, activation_bytes);
     *activation_bytes += xn_cpu_scratch_bytes(of_const(device), plan, &r);
 }

@@ -272,6 +272,7 @@ struct xn_plan {
     uint32_t n_cache;
     struct xn_state_layer *states;
     uint32_t n_states;
+    float score_spread; // standard deviation of attention scores, of the widest attention whose norms tell it; 0: none
 };
 
 const char *xn_op_name(enum xn_op_kind kind); // "project_add"

@@ -1,5 +1,6 @@
 #include "engine/plan.h"
 
+#include <math.h>
 #include <string.h>
 
 // State of building one plan. Every matrix goes through weights(), so that the plan holds only what the device made of
@@ -74,6 +75,18 @@ static int project_add(struct builder *b, enum xn_buffer in, const struct xn_mat
 
 // --- mixers: all but their output products, into `out` ---
 
+// How far an attention's scores spread, where norms over each head say how long queries and keys are: with independent
+// values of size 1 before the weights, q . k has the standard deviation sqrt(sum (q weight * k weight)^2).
+static float score_spread(const struct xn_attention *a) {
+    if (a->q_norm.kind == XN_NORM_NONE || a->k_norm.kind == XN_NORM_NONE) return 0;
+    double sum = 0;
+    for (uint32_t i = 0; i < a->head_size; i++) {
+        double weight = (a->q_norm.weight ? a->q_norm.weight[i] : 1.0) * (a->k_norm.weight ? a->k_norm.weight[i] : 1.0);
+        sum += weight * weight;
+    }
+    return (float)(a->scale * sqrt(sum));
+}
+
 // The parts of a project that give an attention its keys and values.
 static int key_value_parts(struct builder *b, const struct xn_attention *a, struct xn_op_project *p) {
     p->part[1] = (struct xn_part){.bias = a->k_bias,
@@ -127,6 +140,7 @@ static int attention(struct builder *b, const struct xn_mixer *mixer, enum xn_bu
     const struct xn_attention *a = &mixer->attention;
     uint32_t cache = 0, stride = a->head_size * (a->output_gate ? 2 : 1);
     XN_TRY(cache_of(b, a, &cache));
+    b->plan->score_spread = fmaxf(b->plan->score_spread, score_spread(a));
     struct xn_op_project *p = &add(b, XN_OP_PROJECT)->project;
     *p = (struct xn_op_project){.in = XN_BUF_X, .norm = mixer->norm, .n_parts = 1, .cache = cache};
     p->part[0] = (struct xn_part){.bias = a->q_bias,
