@@ -21,6 +21,17 @@
     X(KV_HEADS, "num_key_value_heads", "attention.head_count_kv", INT, 1, 1024)                                        \
     X(HEAD_SIZE, "head_dim", "attention.key_length", INT, 1, 1 << 16)                                                  \
     X(VALUE_SIZE, "", "attention.value_length", INT, 1, 1 << 16)                                                       \
+    X(FULL_HEAD_SIZE, "global_head_dim", "", INT, 1, 1 << 16)                                                          \
+    X(FULL_KV_HEADS, "num_global_key_value_heads", "", INT, 1, 1024)                                                   \
+    X(WINDOW_HEAD_SIZE, "", "attention.key_length_swa", INT, 1, 1 << 16)                                               \
+    X(WINDOW_VALUE_SIZE, "", "attention.value_length_swa", INT, 1, 1 << 16)                                            \
+    X(SHARED_CACHES, "num_kv_shared_layers", "attention.shared_kv_layers", INT, 0, 1023)                               \
+    X(VALUES_ARE_KEYS, "attention_k_eq_v", "", FLAG, 0, 1)                                                             \
+    X(LAYER_INPUT, "hidden_size_per_layer_input", "embedding_length_per_layer_input", INT, 0, 1 << 16)                 \
+    X(LAYER_INPUT_VOCAB, "vocab_size_per_layer_input", "", INT, 1, 1 << 26)                                            \
+    X(DOUBLE_INNER, "use_double_wide_mlp", "", FLAG, 0, 1)                                                             \
+    X(EXPERT_BLOCK, "enable_moe_block", "", FLAG, 0, 1)                                                                \
+    X(CAUSAL, "", "attention.causal", FLAG, 0, 1)                                                                      \
     X(INNER, "intermediate_size", "feed_forward_length", INT, 1, 1 << 20)                                              \
     X(FFN_ADJUST, "block_auto_adjust_ff_dim", "", FLAG, 0, 1)                                                          \
     X(FFN_FACTOR, "block_ffn_dim_multiplier", "", REAL, 0, 1e3)                                                        \
@@ -47,7 +58,7 @@
     X(RESIDUAL_SCALE, "residual_multiplier", "residual_scale", REAL, 1e-9, 1e6)                                        \
     X(LOGIT_SCALE, "logits_scaling", "logit_scale", REAL, 1e-9, 1e6)                                                   \
     X(EXPERTS, "num_experts|num_local_experts|n_routed_experts", "expert_count", INT, 0, 4096)                         \
-    X(EXPERTS_USED, "num_experts_per_tok", "expert_used_count", INT, 1, 4096)                                          \
+    X(EXPERTS_USED, "num_experts_per_tok|top_k_experts", "expert_used_count", INT, 1, 4096)                            \
     X(EXPERT_INNER, "moe_intermediate_size", "expert_feed_forward_length", INT, 1, 1 << 20)                            \
     X(SHARED_INNER, "shared_expert_intermediate_size", "expert_shared_feed_forward_length", INT, 0, 1 << 20)           \
     X(NORMALIZE, "norm_topk_prob", "expert_weights_norm", FLAG, 0, 1)                                                  \
@@ -88,6 +99,7 @@
     X(ROPE_THETA, "rope_theta", "rope.freq_base", REAL, 1.0001, 1e15)                                                  \
     X(ROPE_LOCAL_THETA, "rope_local_base_freq", "rope.freq_base_swa", REAL, 1.0001, 1e15)                              \
     X(ROPE_DIMS, "", "rope.dimension_count", INT, 2, 1 << 16)                                                          \
+    X(ROPE_WINDOW_DIMS, "", "rope.dimension_count_swa", INT, 2, 1 << 16)                                               \
     X(ROPE_PARTIAL, "partial_rotary_factor", "", REAL, 1e-6, 1)                                                        \
     X(ROPE_FACTOR, "factor", "rope.scaling.factor", REAL, 0, 1e6)                                                      \
     X(ROPE_SCALE_LINEAR, "", "rope.scale_linear", REAL, 0, 1e6)                                                        \
@@ -131,12 +143,24 @@ enum xn_param {
     X(O, "self_attn.o_proj.weight", "attn_output.weight")                                                              \
     X(Q_NORM, "self_attn.q_norm.weight", "attn_q_norm.weight")                                                         \
     X(K_NORM, "self_attn.k_norm.weight", "attn_k_norm.weight")                                                         \
+    X(LAYER_SCALE, "layer_scalar", "layer_output_scale.weight")                                                        \
+    X(INPUTS_TABLE, "embed_tokens_per_layer.weight", "per_layer_token_embd.weight")                                    \
+    X(INPUTS_PROJECTION, "per_layer_model_projection.weight", "per_layer_model_proj.weight")                           \
+    X(INPUTS_NORM, "per_layer_projection_norm.weight", "per_layer_proj_norm.weight")                                   \
+    X(INPUT_GATE, "per_layer_input_gate.weight", "inp_gate.weight")                                                    \
+    X(INPUT_PROJECTION, "per_layer_projection.weight", "proj.weight")                                                  \
+    X(INPUT_NORM, "post_per_layer_input_norm.weight", "post_norm.weight")                                              \
     X(GATE_UP, "mlp.gate_up_proj.weight", "ffn_up.weight")                                                             \
     X(GATE, "mlp.gate_proj.weight", "ffn_gate.weight")                                                                 \
     X(UP, "mlp.up_proj.weight", "ffn_up.weight")                                                                       \
     X(DOWN, "mlp.down_proj.weight", "ffn_down.weight")                                                                 \
     X(ROUTER, "mlp.gate.weight", "ffn_gate_inp.weight")                                                                \
     X(SELECTION_BIAS, "mlp.gate.e_score_correction_bias", "exp_probs_b.bias")                                          \
+    X(ROUTER_SCALE, "", "")                                                                                            \
+    X(EXPERT_SCALE, "", "")                                                                                            \
+    X(EXPERT_NORM, "", "")                                                                                             \
+    X(EXPERT_POST_NORM, "", "")                                                                                        \
+    X(SHARED_POST_NORM, "", "")                                                                                        \
     X(EXPERTS_GATE_UP, "mlp.experts.gate_up_proj", "ffn_gate_up_exps.weight")                                          \
     X(EXPERTS_GATE, "", "ffn_gate_exps.weight")                                                                        \
     X(EXPERTS_UP, "", "ffn_up_exps.weight")                                                                            \
@@ -325,6 +349,15 @@ void xn_read_layer_norms(struct xn_builder *b, const struct xn_decoder *d, int l
 // q, k, v (separate or fused), o, and their biases; scale 1/sqrt(head_size), the decoder's rope. gated: q has a gate a
 // head.
 void xn_read_attention(struct xn_builder *b, const struct xn_decoder *d, int layer, bool gated, struct xn_layer *out);
+enum xn_attention_parts {
+    XN_READ_GATE = 1,         // q has a gate a head
+    XN_READ_NO_VALUES = 2,    // the key's product, before its norm and rope, is the value too
+    XN_SHARE_KEYS_VALUES = 4, // of an earlier layer's cache, which the caller names: neither k nor v is there
+};
+// The same with heads and sizes as `d` says them, whatever the source says of the layer; parts: any of
+// xn_attention_parts.
+void xn_read_attention_of(struct xn_builder *b, const struct xn_decoder *d, int layer, unsigned parts,
+                          struct xn_layer *out);
 // Norms over each head of q and k.
 void xn_read_head_norms(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_attention *out);
 // A gated feed-forward of the layer's intermediate_size (gate and up separate or fused).

@@ -107,10 +107,11 @@ void xn_read_layer_norms(struct xn_builder *b, const struct xn_decoder *d, int l
     xn_read_norm(b, XN_T_FFN_NORM, layer, d->hidden, d->epsilon, &out->ffn.norm);
 }
 
-static void read_qkv(struct xn_builder *b, const struct xn_decoder *d, int layer, const uint64_t rows[3],
-                     struct xn_attention *a) {
+static void read_qkv(struct xn_builder *b, const struct xn_decoder *d, int layer, unsigned parts,
+                     const uint64_t rows[3], struct xn_attention *a) {
     const struct xn_bias *bias = &b->family->qkv_bias;
-    if (!xn_tensor_find(b, XN_T_Q, layer) && xn_tensor_find(b, XN_T_QKV, layer)) {
+    bool keys = !(parts & XN_SHARE_KEYS_VALUES), values = keys && !(parts & XN_READ_NO_VALUES);
+    if (values && !xn_tensor_find(b, XN_T_Q, layer) && xn_tensor_find(b, XN_T_QKV, layer)) {
         xn_read_slices(b, XN_T_QKV, layer, 3, rows, d->hidden, (struct xn_matrix *const[]){&a->q, &a->k, &a->v});
         a->q_bias = xn_read_bias(b, bias, XN_T_QKV, layer, rows[0] + rows[1] + rows[2]);
         if (!a->q_bias) return;
@@ -119,37 +120,54 @@ static void read_qkv(struct xn_builder *b, const struct xn_decoder *d, int layer
         return;
     }
     xn_read_matrix(b, XN_T_Q, layer, rows[0], d->hidden, &a->q);
-    xn_read_matrix(b, XN_T_K, layer, rows[1], d->hidden, &a->k);
-    xn_read_matrix(b, XN_T_V, layer, rows[2], d->hidden, &a->v);
     a->q_bias = xn_read_bias(b, bias, XN_T_Q, layer, rows[0]);
+    if (!keys) return;
+    xn_read_matrix(b, XN_T_K, layer, rows[1], d->hidden, &a->k);
     a->k_bias = xn_read_bias(b, bias, XN_T_K, layer, rows[1]);
+    a->v = a->k;
+    a->v_bias = a->k_bias;
+    if (!values) return;
+    xn_read_matrix(b, XN_T_V, layer, rows[2], d->hidden, &a->v);
     a->v_bias = xn_read_bias(b, bias, XN_T_V, layer, rows[2]);
 }
 
-void xn_read_attention(struct xn_builder *b, const struct xn_decoder *d, int layer, bool gated, struct xn_layer *out) {
+void xn_read_attention_of(struct xn_builder *b, const struct xn_decoder *d, int layer, unsigned parts,
+                          struct xn_layer *out) {
     struct xn_attention *a = &out->mixer.attention;
-    uint32_t heads = xn_param_layer(b, XN_P_HEADS, (uint32_t)layer, d->heads);
-    uint32_t kv_heads = xn_param_layer(b, XN_P_KV_HEADS, (uint32_t)layer, d->kv_heads);
-    if (heads == 0 || kv_heads == 0 || heads % kv_heads) {
+    bool gated = parts & XN_READ_GATE;
+    if (d->heads == 0 || d->kv_heads == 0 || d->heads % d->kv_heads) {
         xn_build_fail(b, XN_ERR_FORMAT, "%s: layer %d has %u heads, expected a multiple of its %u key and value heads",
-                      b->config_path, layer, heads, kv_heads);
+                      b->config_path, layer, d->heads, d->kv_heads);
+        return;
+    }
+    if (parts & XN_READ_NO_VALUES && d->value_size != d->head_size) {
+        xn_build_fail(b, XN_ERR_FORMAT, "%s: layer %d: keys of %u values can't be values of %u", b->config_path, layer,
+                      d->head_size, d->value_size);
         return;
     }
     out->mixer.kind = XN_MIXER_ATTENTION;
     *a = (struct xn_attention){
-        .heads = heads,
-        .kv_heads = kv_heads,
+        .heads = d->heads,
+        .kv_heads = d->kv_heads,
         .head_size = d->head_size,
         .value_size = d->value_size,
         .rope = d->rope,
         .scale = 1 / sqrtf((float)d->head_size),
         .output_gate = gated,
+        .shares_cache = parts & XN_SHARE_KEYS_VALUES,
     };
-    const uint64_t rows[3] = {(uint64_t)heads * d->head_size * (gated ? 2 : 1), (uint64_t)kv_heads * d->head_size,
-                              (uint64_t)kv_heads * d->value_size};
-    read_qkv(b, d, layer, rows, a);
-    xn_read_matrix(b, XN_T_O, layer, d->hidden, (uint64_t)heads * d->value_size, &a->o);
+    const uint64_t rows[3] = {(uint64_t)d->heads * d->head_size * (gated ? 2 : 1), (uint64_t)d->kv_heads * d->head_size,
+                              (uint64_t)d->kv_heads * d->value_size};
+    read_qkv(b, d, layer, parts, rows, a);
+    xn_read_matrix(b, XN_T_O, layer, d->hidden, (uint64_t)d->heads * d->value_size, &a->o);
     a->o_bias = xn_read_bias(b, &b->family->o_bias, XN_T_O, layer, d->hidden);
+}
+
+void xn_read_attention(struct xn_builder *b, const struct xn_decoder *d, int layer, bool gated, struct xn_layer *out) {
+    struct xn_decoder of = *d;
+    of.heads = xn_param_layer(b, XN_P_HEADS, (uint32_t)layer, d->heads);
+    of.kv_heads = xn_param_layer(b, XN_P_KV_HEADS, (uint32_t)layer, d->kv_heads);
+    xn_read_attention_of(b, &of, layer, gated ? XN_READ_GATE : 0, out);
 }
 
 void xn_read_head_norms(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_attention *out) {

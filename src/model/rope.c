@@ -65,6 +65,7 @@ static double magnitude(const struct xn_rope_params *p) {
 
 int xn_rope_frequencies(const struct xn_rope_params *p, float *frequency, float *out_magnitude, struct xn_error *err) {
     struct ramp ramp = {0, 1};
+    uint32_t turning = (uint32_t)(p->share * p->dims / 2);
     if (p->scaling == XN_SCALING_YARN) ramp = yarn_ramp(p);
     for (uint32_t i = 0; i < p->dims / 2; i++) {
         float f;
@@ -74,7 +75,8 @@ int xn_rope_frequencies(const struct xn_rope_params *p, float *frequency, float 
             f = 1 / (p->divisors[i] * power(p, i));
         else
             f = 1 / power(p, i);
-        if (p->scaling == XN_SCALING_LINEAR) f /= (float)p->factor;
+        if (p->scaling == XN_SCALING_PROPORTIONAL && i >= turning) f = 0;
+        if (p->scaling == XN_SCALING_LINEAR || p->scaling == XN_SCALING_PROPORTIONAL) f /= (float)p->factor;
         if (p->scaling == XN_SCALING_LLAMA3) f = llama3(p, f);
         if (p->scaling != XN_SCALING_LONGROPE && p->divisors) f /= p->divisors[i];
         if (!isfinite(f) || f < 0)

@@ -13,6 +13,7 @@ enum xn_rope_scaling {
     XN_SCALING_LLAMA3,   // Llama 3.1: low frequencies divided, high ones kept, between them a ramp over the wavelength
     XN_SCALING_YARN,     // https://arxiv.org/abs/2309.00071
     XN_SCALING_LONGROPE, // https://arxiv.org/abs/2402.13753
+    XN_SCALING_PROPORTIONAL, // Gemma 4: of all pairs of the head the first `share` turn, the others stand still
     XN_SCALINGS,
 };
 
@@ -20,9 +21,11 @@ struct xn_rope_params {
     enum xn_rope_scaling scaling;
     uint32_t dims;                 // values of a head that rotate; even
     double theta;                  // base of the frequencies, > 1
-    double factor;                 // by which the context was stretched; of linear, llama3, yarn, longrope
+    double factor;                 // by which the context was stretched; of linear, llama3, yarn, longrope,
+                                   // proportional
     double original;               // context before it was stretched; of llama3, yarn, longrope
     double low, high;              // llama3: its low_freq_factor and high_freq_factor
+    double share;                  // proportional: of the pairs, that turn
     double beta_fast, beta_slow;   // yarn
     bool truncate;                 // yarn: the ramp's ends are rounded outwards
     double mscale, mscale_all_dim; // yarn: 0: not given

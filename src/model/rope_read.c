@@ -15,14 +15,15 @@ static const struct {
     {"dynamic", XN_SCALING_DEFAULT}, // differs only beyond the trained context
     {"linear", XN_SCALING_LINEAR},   {"llama3", XN_SCALING_LLAMA3},
     {"yarn", XN_SCALING_YARN},       {"longrope", XN_SCALING_LONGROPE},
-    {"su", XN_SCALING_LONGROPE},
+    {"su", XN_SCALING_LONGROPE},     {"proportional", XN_SCALING_PROPORTIONAL},
 };
 
 static enum xn_rope_scaling scaling_named(struct xn_builder *b, const char *name) {
     for (size_t i = 0; i < sizeof scalings / sizeof *scalings; i++)
         if (strcmp(name, scalings[i].name) == 0) return scalings[i].scaling;
     xn_build_fail(b, XN_ERR_UNSUPPORTED,
-                  "%s: rope type '%.64s' is not supported; known: default, dynamic, linear, llama3, yarn, longrope",
+                  "%s: rope type '%.64s' is not supported; known: default, dynamic, linear, llama3, yarn, longrope, "
+                  "proportional",
                   b->config_path, name);
     return XN_SCALING_DEFAULT;
 }
@@ -103,9 +104,10 @@ static void read_folder(struct xn_builder *b, uint32_t head_size, const char *la
     bool local = layer_type && strcmp(layer_type, "sliding_attention") == 0;
     double top, context = b->recipe->context;
     r->theta = real(b, &p, XN_P_ROPE_THETA, xn_param_real(b, local ? XN_P_ROPE_LOCAL_THETA : XN_P_ROPE_THETA, 10000));
-    r->dims = (uint32_t)(head_size * real(b, &p, XN_P_ROPE_PARTIAL, xn_param_real(b, XN_P_ROPE_PARTIAL, 1)));
-    check_dims(b, r->dims, head_size);
+    r->share = real(b, &p, XN_P_ROPE_PARTIAL, xn_param_real(b, XN_P_ROPE_PARTIAL, 1));
     r->scaling = scaling_named(b, type_name(&p));
+    r->dims = r->scaling == XN_SCALING_PROPORTIONAL ? head_size : (uint32_t)(head_size * r->share);
+    check_dims(b, r->dims, head_size);
     bool has_factors = json_object_get(p.scaling, "long_factor") || json_object_get(p.params, "long_factor");
     if (has_factors && r->scaling == XN_SCALING_YARN) r->scaling = XN_SCALING_LONGROPE; // as early Phi-3 called it
     r->original = real(b, &p, XN_P_ROPE_ORIGINAL, context);
@@ -132,6 +134,10 @@ static void read_folder(struct xn_builder *b, uint32_t head_size, const char *la
         r->factor = real(b, &p, XN_P_ROPE_FACTOR, context / r->original);
         r->divisors = json_factors(b, &p, is_long(b, r) ? "long_factor" : "short_factor", r->dims / 2);
         break;
+    case XN_SCALING_PROPORTIONAL:
+        r->factor = real(b, &p, XN_P_ROPE_FACTOR, 1);
+        r->magnitude = 0;
+        break;
     default:
         r->magnitude = 0;
     }
@@ -141,6 +147,7 @@ static void read_gguf(struct xn_builder *b, uint32_t head_size, const char *laye
                       double *extra) {
     bool local = layer_type && strcmp(layer_type, "sliding_attention") == 0;
     r->dims = xn_param_u32_or(b, XN_P_ROPE_DIMS, head_size);
+    if (local) r->dims = xn_param_u32_or(b, XN_P_ROPE_WINDOW_DIMS, r->dims);
     check_dims(b, r->dims, head_size);
     r->theta = xn_param_real(b, local ? XN_P_ROPE_LOCAL_THETA : XN_P_ROPE_THETA, 10000);
     if (local) return;

@@ -64,6 +64,10 @@ static const struct rope_case cases[] = {
      1.1547005383792515,
      {1.0f, 2.529822290e-01f, 6.666667014e-02f, 1.581138931e-02f, 3.333333414e-03f, 6.324555725e-04f, 1.250000059e-04f,
       2.432521251e-05f}},
+    {"proportional",
+     {COMMON, .scaling = XN_SCALING_PROPORTIONAL, .theta = 1e6, .factor = 4, .share = 0.45},
+     1,
+     {0.25f, 4.445698112e-02f, 7.905694656e-03f, 0, 0, 0, 0, 0}},
 };
 
 static void test_frequencies(void **state) {

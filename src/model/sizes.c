@@ -36,7 +36,8 @@ static void add_mixer(struct xn_recipe_sizes *s, const struct xn_mixer *mixer) {
     switch (mixer->kind) {
     case XN_MIXER_ATTENTION: {
         const struct xn_attention *a = &mixer->attention;
-        ADD_ALL(s, &a->q, &a->k, &a->v, &a->o);
+        ADD_ALL(s, &a->q, &a->k, &a->o);
+        if (a->v.data != a->k.data) add_whole(s, &a->v); // else the keys are the values
         break;
     }
     case XN_MIXER_LATENT: {

@@ -114,6 +114,15 @@ static bool check_shape(struct xn_builder *b, const struct xn_tensor *t, uint64_
     return false;
 }
 
+// Whether the family reads a tensor "blk.N.ENDING" itself.
+static bool family_reads(const struct xn_builder *b, const char *name) {
+    for (const struct xn_tensor_name *t = b->family->tensors; t && t->role != XN_TENSOR_ROLES; t++) {
+        size_t n = t->gguf ? strlen(t->gguf) : 0, m = strlen(name);
+        if (n && n < m && name[m - n - 1] == '.' && strcmp(name + m - n, t->gguf) == 0) return true;
+    }
+    return false;
+}
+
 // llama.cpp may put one factor beside a matrix (NVFP4); without it the values would be wrong.
 static void refuse_scale(struct xn_builder *b, const struct xn_tensor *t) {
     static const char ending[] = ".weight";
@@ -122,7 +131,7 @@ static void refuse_scale(struct xn_builder *b, const struct xn_tensor *t) {
     if (b->config || n < sizeof ending || n >= sizeof name || strcmp(t->name + n - (sizeof ending - 1), ending) != 0)
         return;
     snprintf(name, sizeof name, "%.*s.scale", (int)(n - (sizeof ending - 1)), t->name);
-    if (xn_source_tensor(b->source, name))
+    if (xn_source_tensor(b->source, name) && !family_reads(b, name))
         xn_build_fail(b, XN_ERR_UNSUPPORTED, "%s: tensor '%s' scales '%s', which is not supported", t->file, name,
                       t->name);
 }

@@ -17,6 +17,7 @@
     X(qwen3_next)                                                                                                      \
     X(gemma2)                                                                                                          \
     X(gemma3)                                                                                                          \
+    X(gemma4)                                                                                                          \
     X(phi3)                                                                                                            \
     X(smollm3)                                                                                                         \
     X(olmo2)                                                                                                           \
