@@ -31,7 +31,6 @@
     X(LAYER_INPUT_VOCAB, "vocab_size_per_layer_input", "", INT, 1, 1 << 26)                                            \
     X(DOUBLE_INNER, "use_double_wide_mlp", "", FLAG, 0, 1)                                                             \
     X(EXPERT_BLOCK, "enable_moe_block", "", FLAG, 0, 1)                                                                \
-    X(CAUSAL, "", "attention.causal", FLAG, 0, 1)                                                                      \
     X(INNER, "intermediate_size", "feed_forward_length", INT, 1, 1 << 20)                                              \
     X(FFN_ADJUST, "block_auto_adjust_ff_dim", "", FLAG, 0, 1)                                                          \
     X(FFN_FACTOR, "block_ffn_dim_multiplier", "", REAL, 0, 1e3)                                                        \

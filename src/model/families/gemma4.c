@@ -162,10 +162,9 @@ static void refuse(struct xn_builder *b) {
     const json_t *both = json_object_get(b->config, direction);
     const char *which = json_string_value(both);
     // "vision" is of images alone.
-    if ((both && !json_is_null(both) && (!which || strcmp(which, "vision") != 0)) ||
-        !xn_param_flag(b, XN_P_CAUSAL, true))
+    if (both && !json_is_null(both) && (!which || strcmp(which, "vision") != 0))
         xn_build_fail(b, XN_ERR_UNSUPPORTED, "%s: %s is set: an embedding model, not a language model", b->config_path,
-                      b->config ? direction : "attention.causal = false");
+                      direction);
     if (b->config && !json_is_object(json_object_get(b->config, "rope_parameters")))
         xn_build_fail(b, XN_ERR_FORMAT, "%s: rope_parameters is missing", b->config_path);
 }
