@@ -18,10 +18,16 @@ struct tolerances {
     double rel, nll, chunks, margin; // negative: the device's default
 };
 
+// The largest distance of kept logits to those of another way, and which way that was.
+struct worst {
+    double difference;
+    const char *way;
+};
+
 struct result {
-    double rel_l2, max_abs, mean_nll, nll_diff, chunk_diff;
+    double rel_l2, max_abs, mean_nll, nll_diff;
+    struct worst chunks, state;
     uint32_t greedy_right, greedy_excused;
-    const char *worst_cut; // where chunk_diff is from
     bool has_tokens, tokens_ok;
 };
 
@@ -160,13 +166,13 @@ static const struct cut *cuts_of(uint32_t n_prompt, size_t *n) {
     return n_prompt > LONG_PROMPT ? long_cuts : short_cuts;
 }
 
-static void compare_probe(struct check *c, const struct cut *cut, uint32_t probe, const float *logits) {
+static void compare_probe(const struct check *c, uint32_t probe, const float *logits, const char *way,
+                          struct worst *worst) {
     struct distance d = {0};
     add_distance(&d, logits, c->kept + (size_t)probe * c->vocab, c->vocab);
     double difference = relative(&d);
-    if (difference <= c->result.chunk_diff || isnan(c->result.chunk_diff)) return; // a NaN is the worst
-    c->result.chunk_diff = difference;
-    c->result.worst_cut = cut->name;
+    if (difference <= worst->difference || isnan(worst->difference)) return; // a NaN is the worst
+    *worst = (struct worst){difference, way};
 }
 
 static int run_cut(struct check *c, const struct cut *cut, struct xn_error *err) {
@@ -187,7 +193,9 @@ static int run_cut(struct check *c, const struct cut *cut, struct xn_error *err)
         }
         XN_TRY(xn_eval(c->context, c->feeds, rows, err));
         for (uint32_t i = 0; i < rows; i++)
-            if (c->feed_probe[i] >= 0) compare_probe(c, cut, (uint32_t)c->feed_probe[i], xn_eval_logits(c->context, i));
+            if (c->feed_probe[i] >= 0)
+                compare_probe(c, (uint32_t)c->feed_probe[i], xn_eval_logits(c->context, i), cut->name,
+                              &c->result.chunks);
         XN_TRY(report(cut->name, length[0] + length[1], n * sequences, err));
     }
     for (uint32_t s = 0; s < sequences; s++)
@@ -195,7 +203,84 @@ static int run_cut(struct check *c, const struct cut *cut, struct xn_error *err)
     return XN_OK;
 }
 
-static int run_all(struct check *c, bool with_cuts, struct xn_error *err) {
+// Evaluates the prompt's tokens up to `to`, in steps of c->step rows, and compares the probes among them.
+static int go_on(struct check *c, uint32_t sequence, uint32_t to, const char *way, struct xn_error *err) {
+    for (uint32_t at = xn_sequence_length(c->context, sequence); at < to;) {
+        uint32_t n = to - at < c->step ? to - at : c->step;
+        for (uint32_t i = 0; i < n; i++) {
+            c->feed_probe[i] = probe_at(c, at + i);
+            c->feeds[i] = (struct xn_feed){sequence, c->golden->prompt[at + i], c->feed_probe[i] >= 0};
+        }
+        XN_TRY(xn_eval(c->context, c->feeds, n, err));
+        for (uint32_t i = 0; i < n; i++)
+            if (c->feed_probe[i] >= 0)
+                compare_probe(c, (uint32_t)c->feed_probe[i], xn_eval_logits(c->context, i), way, &c->result.state);
+        at += n;
+        XN_TRY(report(way, at, to, err));
+    }
+    return XN_OK;
+}
+
+// Cuts to a position of the prompt, and goes on.
+static int go_back(struct check *c, uint32_t sequence, uint32_t to, uint32_t end, const char *way,
+                   struct xn_error *err) {
+    XN_TRY(xn_sequence_cut(c->context, sequence, to, err));
+    return go_on(c, sequence, end, way, err);
+}
+
+// Where the states are put to the test: a position in the middle of the prompt which is neither a page's nor a step's
+// border, one shortly before it at which nothing was ever kept, and how far each way goes on: to the end of a short
+// prompt, and in a long one for some probes.
+static void choose_middle(const struct check *c, uint32_t *middle, uint32_t *before, uint32_t *end) {
+    enum { PAGE = 64, LONG_PROBES = 4, BEFORE = 5 };
+    uint32_t n = c->golden->n_prompt, m = n / 2;
+    while (m + 1 < n && (m % PAGE == 0 || m % c->step == 0))
+        m++;
+    *middle = m;
+    *before = m > BEFORE ? m - BEFORE : m;
+    *end = n;
+    for (uint32_t i = 0; i + LONG_PROBES < c->n_probes && n > LONG_PROMPT; i++)
+        if (c->probe[i] >= m) {
+            *end = c->probe[i + LONG_PROBES - 1] + 1;
+            return;
+        }
+}
+
+// In the middle of the prompt the sequence is saved, cut back to, restored and forked; however it goes on from there,
+// the logits are those of the plain run.
+static int run_state(struct check *c, struct xn_error *err) {
+    uint32_t middle, before, end, a, b;
+    void *saved;
+    size_t size;
+    choose_middle(c, &middle, &before, &end);
+    XN_TRY(xn_sequence_new(c->context, &a, err));
+    XN_TRY(go_on(c, a, middle, "before it is saved", err));
+    XN_TRY(xn_sequence_save(c->context, a, true, &saved, &size, err));
+    int status = go_on(c, a, end, "after it was saved", err);
+    if (status == XN_OK) status = go_back(c, a, middle, end, "cut back", err);
+    if (status == XN_OK) status = go_back(c, a, before, end, "cut back a little further", err);
+    if (status == XN_OK) status = xn_sequence_restore(c->context, saved, size, "the saved sequence", &b, err);
+    free(saved);
+    XN_TRY(status);
+    XN_TRY(go_on(c, b, end, "restored", err));
+    XN_TRY(go_back(c, b, before, end, "restored and cut back", err));
+    xn_sequence_free(c->context, b);
+    XN_TRY(xn_sequence_cut(c->context, a, middle, err));
+    XN_TRY(xn_sequence_fork(c->context, a, &b, err));
+    XN_TRY(go_on(c, b, end, "forked", err));
+    XN_TRY(go_back(c, b, before, end, "forked and cut back", err));
+    XN_TRY(go_on(c, a, end, "after it was forked", err));
+    xn_sequence_free(c->context, a);
+    xn_sequence_free(c->context, b);
+    return XN_OK;
+}
+
+// What to hold the model to besides the plain run.
+struct wanted {
+    bool chunks, state;
+};
+
+static int run_all(struct check *c, struct wanted wanted, struct xn_error *err) {
     uint32_t sequence;
     int32_t predicted = -1;
     XN_TRY(xn_sequence_new(c->context, &sequence, err));
@@ -204,9 +289,9 @@ static int run_all(struct check *c, bool with_cuts, struct xn_error *err) {
     xn_sequence_free(c->context, sequence);
     size_t n_cuts;
     const struct cut *cuts = cuts_of(c->golden->n_prompt, &n_cuts);
-    for (size_t i = 0; with_cuts && i < n_cuts; i++)
+    for (size_t i = 0; wanted.chunks && i < n_cuts; i++)
         XN_TRY(run_cut(c, &cuts[i], err));
-    return XN_OK;
+    return wanted.state ? run_state(c, err) : XN_OK;
 }
 
 // The ids of the text, with the BOS that the model adds or without, must begin with the prompt.
@@ -268,22 +353,30 @@ static double or_default(double given, double otherwise) {
     return given >= 0 ? given : otherwise;
 }
 
+static void print_worst(const char *what, const char *distance, const struct worst *worst, bool ok) {
+    printf(" %s=%s", what, ok ? "ok" : "differ");
+    if (!ok) printf(" %s=%.3g (%s)", distance, worst->difference, worst->way);
+}
+
 // The text line, or one object: every number, and whether all are within the tolerances.
-static bool print_result(const struct check *c, const struct tolerances *t, bool with_cuts, bool json,
+static bool print_result(const struct check *c, const struct tolerances *t, struct wanted wanted, bool json,
                          const struct xn_device_info *device) {
     const struct result *r = &c->result;
-    bool chunks_ok = !with_cuts || r->chunk_diff <= t->chunks;
     // Written so that a NaN differs.
+    bool chunks_ok = !wanted.chunks || r->chunks.difference <= t->chunks;
+    bool state_ok = !wanted.state || r->state.difference <= t->chunks;
     bool ok = r->rel_l2 <= t->rel && r->nll_diff <= t->nll && r->greedy_right == c->golden->n_greedy && chunks_ok &&
-              (!r->has_tokens || r->tokens_ok);
+              state_ok && (!r->has_tokens || r->tokens_ok);
     if (json) {
         json_t *o = json_pack("{s:b s:s s:o s:o s:o s:o s:i s:i s:i}", "ok", ok, "device", device->backend, "rel_l2",
                               xn_json_number(r->rel_l2), "max_abs", xn_json_number(r->max_abs), "mean_nll",
                               xn_json_number(r->mean_nll), "nll_diff", xn_json_number(r->nll_diff), "greedy_right",
                               (int)r->greedy_right, "greedy_total", (int)c->golden->n_greedy, "greedy_excused",
                               (int)r->greedy_excused);
-        if (with_cuts) json_object_set_new(o, "chunks", json_boolean(chunks_ok));
-        if (with_cuts) json_object_set_new(o, "chunk_rel_l2", xn_json_number(r->chunk_diff));
+        if (wanted.chunks) json_object_set_new(o, "chunks", json_boolean(chunks_ok));
+        if (wanted.chunks) json_object_set_new(o, "chunk_rel_l2", xn_json_number(r->chunks.difference));
+        if (wanted.state) json_object_set_new(o, "state", json_boolean(state_ok));
+        if (wanted.state) json_object_set_new(o, "state_rel_l2", xn_json_number(r->state.difference));
         if (r->has_tokens) json_object_set_new(o, "tokens", json_boolean(r->tokens_ok));
         xn_cli_print_json(o);
         return ok;
@@ -292,10 +385,8 @@ static bool print_result(const struct check *c, const struct tolerances *t, bool
            c->golden->n_greedy);
     if (r->greedy_excused) printf(" excused=%u", r->greedy_excused);
     if (r->has_tokens) printf(" tokens=%s", r->tokens_ok ? "ok" : "differ");
-    if (with_cuts) {
-        printf(" chunks=%s", chunks_ok ? "ok" : "differ");
-        if (!chunks_ok) printf(" chunk_rel_l2=%.3g (%s)", r->chunk_diff, r->worst_cut);
-    }
+    if (wanted.chunks) print_worst("chunks", "chunk_rel_l2", &r->chunks, chunks_ok);
+    if (wanted.state) print_worst("state", "state_rel_l2", &r->state, state_ok);
     printf(" %s\n", ok ? "ok" : "differs");
     return ok;
 }
@@ -303,17 +394,18 @@ static bool print_result(const struct check *c, const struct tolerances *t, bool
 int xn_command_verify(int argc, char **argv) {
     struct xn_model_options model_options = {0};
     struct tolerances t = {-1, -1, -1, 0.02};
-    bool json = false, no_cuts = false;
+    bool json = false, no_chunks = false, no_state = false;
     const struct xn_option options[] = {
         {0, "tol-rel", XN_OPTION_FLOAT, &t.rel, "X", "most of rel_l2 (0.001 on the reference device, else 0.006)", 0,
          1e9, NULL},
         {0, "tol-nll", XN_OPTION_FLOAT, &t.nll, "X", "most of nll_diff (0.005 on the reference device, else 0.03)", 0,
          1e9, NULL},
         {0, "tol-chunks", XN_OPTION_FLOAT, &t.chunks, "X",
-         "most of the distance between cuts (0.0001 on the reference device, else 0.002)", 0, 1e9, NULL},
+         "most of the distance between cuts, and of state (0.0001 on the reference device, else 0.002)", 0, 1e9, NULL},
         {0, "margin", XN_OPTION_FLOAT, &t.margin, "X", "a golden margin below it excuses a greedy step (0.02)", 0, 1e9,
          NULL},
-        {0, "no-chunks", XN_OPTION_FLAG, &no_cuts, NULL, "do not run the prompt in other cuts", 0, 0, NULL},
+        {0, "no-chunks", XN_OPTION_FLAG, &no_chunks, NULL, "do not run the prompt in other cuts", 0, 0, NULL},
+        {0, "no-state", XN_OPTION_FLAG, &no_state, NULL, "do not save, restore, fork and cut back", 0, 0, NULL},
         XN_JSON_OPTION(json),
         XN_MODEL_OPTIONS(model_options),
         XN_OPTIONS_END,
@@ -335,7 +427,10 @@ int xn_command_verify(int argc, char **argv) {
             "  tokens    whether the text gives the prompt's ids (where there are a text and a tokenizer)\n"
             "  chunks    whether the prompt gives the same logits in pieces of 1, 7 and 16 tokens (a long one: 512 "
             "and\n"
-            "            1000), and as two sequences interleaved row by row in the same steps",
+            "            1000), and as two sequences interleaved row by row in the same steps\n"
+            "  state     whether it does when in the middle of the prompt the sequence is saved, cut back to, restored "
+            "and\n"
+            "            forked",
         .options = options,
         .min_arguments = 2,
         .max_arguments = 2,
@@ -346,6 +441,7 @@ int xn_command_verify(int argc, char **argv) {
     int exit_status = xn_options(&usage, argc, argv, &n);
     if (exit_status >= 0) return exit_status;
 
+    const struct wanted wanted = {.chunks = !no_chunks, .state = !no_state};
     struct xn_error err;
     struct xn_golden golden;
     struct xn_loaded loaded = {0};
@@ -354,7 +450,7 @@ int xn_command_verify(int argc, char **argv) {
     if (status == XN_OK) status = xn_loaded_open(argv[1], &model_options, &loaded, &err);
     if (status == XN_OK) status = prepare(&check, loaded.model, xn_cache_type(&model_options), argv[2], &err);
     if (status == XN_OK) status = check_tokens(&check, loaded.model->tokenizer, &err);
-    if (status == XN_OK) status = run_all(&check, !no_cuts, &err);
+    if (status == XN_OK) status = run_all(&check, wanted, &err);
     if (status == XN_OK) {
         struct xn_device_info info;
         loaded.device->table->describe(loaded.device, &info);
@@ -363,7 +459,7 @@ int xn_command_verify(int argc, char **argv) {
         t.nll = or_default(t.nll, reference ? 5e-3 : 3e-2);
         t.chunks = or_default(t.chunks, reference ? 1e-4 : 2e-3);
         xn_progress_clear();
-        exit_status = print_result(&check, &t, !no_cuts, json, &info) ? XN_EXIT_OK : XN_EXIT_FAILED;
+        exit_status = print_result(&check, &t, wanted, json, &info) ? XN_EXIT_OK : XN_EXIT_FAILED;
     } else {
         exit_status = xn_cli_fail(&err);
     }

@@ -116,6 +116,20 @@ static void cut_without_checkpoints(void **state) {
     every_length(HYBRID_LAYERS, -1, 64, 7);
 }
 
+static struct xn_device_table watching;
+static const struct xn_device_table *real;
+static const struct xn_context *watched;
+
+// No step writes to a page that another sequence holds (a model without attention writes to none).
+static int watching_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
+    for (uint32_t i = 0; i < batch->n_spans && watched->model->plan.n_cache; i++) {
+        const struct xn_span *span = &batch->spans[i];
+        for (uint32_t p = span->past / XN_PAGE_SIZE; p * XN_PAGE_SIZE < span->past + span->n_rows; p++)
+            if (span->pages[p] != watched->spare_page) assert_int_equal(watched->references[span->pages[p]], 1);
+    }
+    return real->run(e, batch, err);
+}
+
 // Cuts inside what forks share, whatever is free: the others' logits stay bit for bit.
 static void forks_share_pages_that_no_cut_overwrites(void **state) {
     (void)state;
@@ -126,6 +140,11 @@ static void forks_share_pages_that_no_cut_overwrites(void **state) {
                          (struct xn_context_options){
                              .context = 200, .batch = 48, .sequences = 3, .checkpoints = checkpoints}); // six pages
             uint32_t a = new_sequence(f.context), b, c;
+            real = device->table;
+            watching = *real;
+            watching.run = watching_run;
+            watched = f.context;
+            device->table = &watching;
             go_on(&f, a, LENGTH - 1);
             go_on(&f, a, LENGTH);
             float *before = copy_logits(f.context, UINT32_MAX);
@@ -143,6 +162,7 @@ static void forks_share_pages_that_no_cut_overwrites(void **state) {
             go_on(&f, b, 90);
             cut(&f, a, 0);
             go_on(&f, a, 3);
+            device->table = real;
             free(before);
             close_fixture(&f);
         }
@@ -171,7 +191,6 @@ static void a_full_cache_does_not_keep_a_sequence_from_going_back(void **state) 
 }
 
 static struct xn_device_table failing;
-static const struct xn_device_table *real;
 static int fail_after; // calls that succeed; negative: all
 
 static int may_fail(struct xn_error *err) {

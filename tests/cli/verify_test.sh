@@ -15,7 +15,7 @@ for golden in "$models"/*/golden.json; do
         if [ "$status" = 1 ] && grep -q "a family that is not known" "$work/err"; then continue; fi
         known=$((known + 1))
         expect_status 0
-        expect_out "chunks=ok ok"
+        expect_out "chunks=ok state=ok ok"
         expect_out "tokens=ok"
         run verify "$model" "$golden"
         expect_status 0
@@ -39,6 +39,19 @@ run verify "$models/qwen3" "$models/qwen3/golden.json" --json
 expect_status 0
 expect_out '"ok":true'
 expect_out '"greedy_right":24'
+expect_out '"state":true'
+run verify "$models/qwen3" "$models/qwen3/golden.json" --json --no-state
+expect_status 0
+grep -q '"state"' "$work/out" && fail "$line: --no-state has a state"
+
+# A prompt of 3,000 tokens through a recurrent model, saved, restored, forked and cut back at half of it.
+run verify "$models/qwen3_5" "$models/qwen3_5/golden-long.json" --no-chunks
+expect_status 0
+expect_out "state=ok ok"
+# A tolerance of nothing finds the rounding of other steps.
+run verify "$models/qwen3_5" "$models/qwen3_5/golden.json" --no-chunks --tol-chunks 0
+expect_status 1
+expect_out "state=differ state_rel_l2="
 
 # Other ids for the text are found.
 sed 's/"text": "The/"text": "One/' "$models/qwen3/golden.json" >"$work/other.json"
