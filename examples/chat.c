@@ -21,25 +21,18 @@ struct chat {
 
     xenon_message messages[MAX_MESSAGES];
     size_t n_messages;
-    int32_t *held; /* the tokens that the sequence holds */
-    size_t n_held;
     char answer[MAX_ANSWER];
     size_t answer_size;
 };
 
-/* Brings the sequence to exactly these n tokens; takes over ids. */
-static int hold(struct chat *c, int32_t *ids, size_t n, xenon_error *err) {
-    size_t same = 0;
-    while (same < n && same < c->n_held && ids[same] == c->held[same])
+/* Brings the sequence to exactly these n tokens. */
+static int hold(struct chat *c, const int32_t *ids, size_t n, xenon_error *err) {
+    const int32_t *held = xenon_sequence_tokens(c->context, c->sequence);
+    uint32_t length = xenon_sequence_length(c->context, c->sequence), same = 0;
+    while (same < n - 1 && same < length && ids[same] == held[same]) /* the last one again, for its logits */
         same++;
-    if (same == n) same = n - 1; /* the last one again, for its logits */
-    if (xenon_sequence_cut(c->context, c->sequence, (uint32_t)same, err) != XENON_OK) {
-        same = 0; /* a model with recurrent states begins anew */
-        if (xenon_sequence_cut(c->context, c->sequence, 0, err) != XENON_OK) return -1;
-    }
-    free(c->held);
-    c->held = ids;
-    c->n_held = n;
+    same = xenon_sequence_resume(c->context, c->sequence, same);
+    if (xenon_sequence_cut(c->context, c->sequence, same, err)) return -1;
     return xenon_eval_tokens(c->context, c->sequence, ids + same, n - same, err);
 }
 
@@ -58,7 +51,9 @@ static int reply(struct chat *c, xenon_error *err) {
     size_t n, size;
     const char *text;
     if (xenon_chat_tokens(c->model, c->messages, c->n_messages, NULL, &ids, &n, err)) return -1;
-    if (hold(c, ids, n, err)) return -1;
+    int failed = hold(c, ids, n, err);
+    xenon_free(ids);
+    if (failed) return -1;
     c->answer_size = 0;
     c->answer[0] = 0;
     for (long i = 0; i < c->most; i++) {
@@ -67,10 +62,6 @@ static int reply(struct chat *c, xenon_error *err) {
         if (state < 0) return -1;
         show(c, text, size);
         if (state == XENON_STREAM_END) return 0;
-        int32_t *more = realloc(c->held, (c->n_held + 1) * sizeof *more);
-        if (!more) return -1;
-        c->held = more;
-        c->held[c->n_held++] = id;
         if (xenon_eval_tokens(c->context, c->sequence, &id, 1, err)) return -1;
     }
     if (xenon_stream_finish(c->stream, &text, &size, err)) return -1;
@@ -113,7 +104,6 @@ end:
     if (failed) fprintf(stderr, "%s: %s\n", argv[0], err.message);
     for (size_t i = 0; i < c.n_messages; i++)
         free((char *)c.messages[i].content);
-    xenon_free(c.held);
     xenon_stream_free(&c.stream);
     xenon_sampler_free(&c.sampler);
     xenon_context_free(&c.context);

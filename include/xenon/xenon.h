@@ -174,12 +174,15 @@ typedef struct xenon_context_options {
     uint32_t sequences; /* at the most at once, to 2^20; 0: 1 */
     uint32_t outputs;   /* tokens of a step that may ask for logits; 0: as many as sequences */
     int cache_type;     /* of keys and values: XENON_CACHE_*; AUTO: what suits the device */
+    /* Copies of recurrent states, to which sequences are cut back cheaply, to 2^20; each takes the memory of one
+     * sequence's states. -1: none; 0: as many as fit 256 MiB, 4 to 32. A model without recurrent states has none. */
+    int32_t checkpoints;
 } xenon_context_options;
 
 XENON_API int xenon_context_create(xenon_model *model, const xenon_context_options *options, xenon_context **context,
                                    xenon_error *err);
 XENON_API void xenon_context_free(xenon_context **context);
-/* The options with the choices made. */
+/* The options with the choices made (checkpoints: their number; 0: none). */
 XENON_API void xenon_context_get_options(const xenon_context *context, xenon_context_options *options);
 /* Bytes of cache and recurrent states, and of activations. Either pointer may be NULL. */
 XENON_API void xenon_context_get_memory(const xenon_context *context, uint64_t *cache, uint64_t *activations);
@@ -190,8 +193,29 @@ XENON_API void xenon_sequence_free(xenon_context *context, uint32_t sequence);
 XENON_API uint32_t xenon_sequence_length(const xenon_context *context, uint32_t sequence);
 /* A copy that goes its own way; the memory of what both have is shared. */
 XENON_API int xenon_sequence_fork(xenon_context *context, uint32_t from, uint32_t *sequence, xenon_error *err);
-/* Drops all positions from `length` on. A model with recurrent states can only be cut to 0 (XENON_ERR_UNSUPPORTED). */
+/* The tokens that a sequence holds, xenon_sequence_length of them; NULL: none. Valid until its next step. */
+XENON_API const int32_t *xenon_sequence_tokens(const xenon_context *context, uint32_t sequence);
+/* Drops all positions from `length` on. In a model with recurrent states the tokens between the last checkpoint (which
+ * steps make, see xenon_context_options) and `length` are evaluated again; the logits of the last step are gone then.
+ * On failure the length is as it was. */
 XENON_API int xenon_sequence_cut(xenon_context *context, uint32_t sequence, uint32_t length, xenon_error *err);
+/* The largest length up to `length` to which a sequence is cut without evaluating anything. */
+XENON_API uint32_t xenon_sequence_resume(const xenon_context *context, uint32_t sequence, uint32_t length);
+
+/* What a sequence holds, as bytes, so that another context of the same model and cache type goes on from there, now or
+ * in another process (on a processor of the same byte order). checkpoints: those are saved as well. *data:
+ * xenon_free. */
+XENON_API int xenon_sequence_save(xenon_context *context, uint32_t sequence, bool checkpoints, void **data,
+                                  size_t *size, xenon_error *err);
+/* The same into a file, which appears under its name when it is complete. */
+XENON_API int xenon_sequence_save_file(xenon_context *context, uint32_t sequence, bool checkpoints, const char *path,
+                                       xenon_error *err);
+/* Makes a new sequence of what was saved (data: at an address as malloc gives them). XENON_ERR_FORMAT: damaged, or
+ * something else; XENON_ERR_UNSUPPORTED: of another model, cache type or version; XENON_ERR_LIMIT: more than fits. */
+XENON_API int xenon_sequence_restore(xenon_context *context, const void *data, size_t size, uint32_t *sequence,
+                                     xenon_error *err);
+XENON_API int xenon_sequence_restore_file(xenon_context *context, const char *path, uint32_t *sequence,
+                                          xenon_error *err);
 
 /* The next token of a sequence. */
 typedef struct xenon_feed {

@@ -290,7 +290,8 @@ int xenon_context_create(xenon_model *model, const xenon_context_options *option
                                        .batch = o->batch,
                                        .sequences = o->sequences,
                                        .cache_type = cache_types[o->cache_type],
-                                       .outputs = o->outputs};
+                                       .outputs = o->outputs,
+                                       .checkpoints = o->checkpoints};
     xenon_context *c = xn_alloc_zero(1, sizeof *c);
     if (!c) return refuse(error, XN_ERR_NOMEM, "out of memory for a context");
     c->model = model;
@@ -328,7 +329,8 @@ void xenon_context_get_options(const xenon_context *context, xenon_context_optio
                                        .batch = o->batch,
                                        .sequences = o->sequences,
                                        .outputs = o->outputs,
-                                       .cache_type = cache_type};
+                                       .cache_type = cache_type,
+                                       .checkpoints = o->checkpoints};
 }
 
 void xenon_context_get_memory(const xenon_context *context, uint64_t *cache, uint64_t *activations) {
@@ -362,6 +364,33 @@ int xenon_sequence_fork(xenon_context *context, uint32_t from, uint32_t *sequenc
 
 int xenon_sequence_cut(xenon_context *context, uint32_t sequence, uint32_t length, xenon_error *error) {
     WHILE_BUSY(context, xn_sequence_cut(context->context, sequence, length, &err));
+}
+
+const int32_t *xenon_sequence_tokens(const xenon_context *context, uint32_t sequence) {
+    return xn_sequence_tokens(context->context, sequence);
+}
+
+uint32_t xenon_sequence_resume(const xenon_context *context, uint32_t sequence, uint32_t length) {
+    return xn_sequence_resume(context->context, sequence, length);
+}
+
+int xenon_sequence_save(xenon_context *context, uint32_t sequence, bool checkpoints, void **data, size_t *size,
+                        xenon_error *error) {
+    WHILE_BUSY(context, xn_sequence_save(context->context, sequence, checkpoints, data, size, &err));
+}
+
+int xenon_sequence_save_file(xenon_context *context, uint32_t sequence, bool checkpoints, const char *path,
+                             xenon_error *error) {
+    WHILE_BUSY(context, xn_sequence_save_file(context->context, sequence, checkpoints, path, &err));
+}
+
+int xenon_sequence_restore(xenon_context *context, const void *data, size_t size, uint32_t *sequence,
+                           xenon_error *error) {
+    WHILE_BUSY(context, xn_sequence_restore(context->context, data, size, "saved sequence", sequence, &err));
+}
+
+int xenon_sequence_restore_file(xenon_context *context, const char *path, uint32_t *sequence, xenon_error *error) {
+    WHILE_BUSY(context, xn_sequence_restore_file(context->context, path, sequence, &err));
 }
 
 int xenon_eval(xenon_context *context, const xenon_feed *feeds, uint32_t n, xenon_error *error) {

@@ -129,6 +129,48 @@ static void greedy_as_golden(void **state) {
     assert_null(c);
 }
 
+static void sequences_are_saved_and_restored(void **state) {
+    (void)state;
+    need_model();
+    enum { VOCAB = 1024 };
+    xenon_context *c = new_context(256, 2, 1);
+    char folder[] = "/tmp/xenon-api-XXXXXX", path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/sequence", folder);
+    uint32_t a, b;
+    float last[VOCAB];
+    void *data, *none;
+    size_t size;
+    assert_int_equal(xenon_sequence_new(c, &a, &err), XENON_OK);
+    assert_null(xenon_sequence_tokens(c, a));
+    assert_int_equal(xenon_eval_tokens(c, a, prompt, n_prompt - 1, &err), XENON_OK);
+    assert_int_equal(xenon_sequence_save(c, a, true, &data, &size, &err), XENON_OK);
+    assert_int_equal(xenon_sequence_save_file(c, a, true, path, &err), XENON_OK);
+    assert_int_equal(xenon_eval_tokens(c, a, prompt + n_prompt - 1, 1, &err), XENON_OK);
+    assert_int_equal(xenon_sequence_resume(c, a, 3), 3);
+    memcpy(last, xenon_logits(c, XENON_LAST), sizeof last);
+    for (int from_file = 0; from_file < 2; from_file++) {
+        assert_int_equal(from_file ? xenon_sequence_restore_file(c, path, &b, &err)
+                                   : xenon_sequence_restore(c, data, size, &b, &err),
+                         XENON_OK);
+        assert_int_equal(xenon_sequence_length(c, b), n_prompt - 1);
+        assert_memory_equal(xenon_sequence_tokens(c, b), prompt, (n_prompt - 1) * sizeof *prompt);
+        assert_int_equal(xenon_eval_tokens(c, b, prompt + n_prompt - 1, 1, &err), XENON_OK);
+        const float *again = xenon_logits(c, XENON_LAST);
+        for (int i = 0; i < VOCAB; i++)
+            assert_true(last[i] - again[i] < 1e-4f && again[i] - last[i] < 1e-4f);
+        xenon_sequence_free(c, b);
+    }
+    assert_int_equal(xenon_sequence_restore(c, data, size - 8, &b, &err), XENON_ERR_FORMAT);
+    assert_int_equal(xenon_sequence_restore_file(c, folder, &b, &err), XENON_ERR_IO);
+    assert_int_equal(xenon_sequence_save(c, 9, true, &none, &size, &err), XENON_ERR_ARGUMENT);
+    assert_null(none);
+    xenon_free(data);
+    assert_int_equal(remove(path), 0);
+    assert_int_equal(remove(folder), 0);
+    xenon_context_free(&c);
+}
+
 static void sequences_fork_and_are_cut(void **state) {
     (void)state;
     need_model();
@@ -151,6 +193,7 @@ static void sequences_fork_and_are_cut(void **state) {
     const float *again = xenon_logits(c, XENON_LAST);
     for (int i = 0; i < VOCAB; i++)
         assert_true(last[i] - again[i] < 1e-4f && again[i] - last[i] < 1e-4f);
+    assert_memory_equal(xenon_sequence_tokens(c, b), prompt, n_prompt * sizeof *prompt);
     // What is wrong changes nothing.
     xenon_feed wrong = {a, VOCAB, true}, closed = {7, 1, true};
     assert_int_equal(xenon_eval(c, &wrong, 1, &err), XENON_ERR_ARGUMENT);
@@ -315,6 +358,7 @@ int main(void) {
         cmocka_unit_test(information),
         cmocka_unit_test(greedy_as_golden),
         cmocka_unit_test(sequences_fork_and_are_cut),
+        cmocka_unit_test(sequences_are_saved_and_restored),
         cmocka_unit_test(context_options),
         cmocka_unit_test(text_and_back),
         cmocka_unit_test(conversations),

@@ -9,6 +9,13 @@ int xn_session_open(struct xn_session *s, struct xn_context *context, struct xn_
     return XN_OK;
 }
 
+int xn_session_open_file(struct xn_session *s, struct xn_context *context, const char *path, struct xn_error *err) {
+    *s = (struct xn_session){.context = context};
+    XN_TRY(xn_sequence_restore_file(context, path, &s->sequence, err));
+    s->open = true;
+    return XN_OK;
+}
+
 void xn_session_close(struct xn_session *s) {
     if (s->open) xn_sequence_free(s->context, s->sequence);
     *s = (struct xn_session){0};

@@ -13,6 +13,9 @@ struct xn_session {
     const float *logits; // after the last token, or NULL; valid until the context's next step
 };
 int xn_session_open(struct xn_session *session, struct xn_context *context, struct xn_error *err);
+// With what xn_sequence_save_file wrote to `path`. On failure the session is empty.
+int xn_session_open_file(struct xn_session *session, struct xn_context *context, const char *path,
+                         struct xn_error *err);
 void xn_session_close(struct xn_session *session);
 
 // Makes the session hold exactly these n >= 1 tokens, with the logits after the last. Of the prefix that it holds

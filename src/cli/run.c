@@ -199,7 +199,20 @@ static int open_run(struct xn_run *run, struct xn_error *err) {
     struct xn_context_options context = {
         .context = (uint32_t)o->context, .batch = (uint32_t)o->batch, .cache_type = xn_cache_type(&o->model)};
     XN_TRY(xn_context_create(run->loaded.model, &context, &run->context, err));
+    // What is no file is for the restoring to refuse.
+    if (o->session && (xn_file_exists(o->session) || xn_is_directory(o->session)))
+        return xn_session_open_file(&run->session, run->context, o->session, err);
     return xn_session_open(&run->session, run->context, err);
+}
+
+// Keeps what was computed for the next run. Returns the exit status.
+static int save_session(struct xn_run *run, int exit_status) {
+    const char *path = run->options->session;
+    struct xn_error err;
+    if (!path || xn_sequence_save_file(run->context, run->session.sequence, true, path, &err) == XN_OK)
+        return exit_status;
+    int failed = xn_cli_fail(&err);
+    return exit_status == XN_EXIT_OK ? failed : exit_status;
 }
 
 static void close_run(struct xn_run *run) {
@@ -256,11 +269,11 @@ static int run(struct xn_run_options *o) {
     if (status != XN_OK)
         exit_status = xn_cli_fail(&err);
     else if (chats)
-        exit_status = xn_chat(&r);
+        exit_status = save_session(&r, xn_chat(&r));
     else if (run_once(&r, &err) != XN_OK)
         exit_status = xn_cli_fail(&err);
     else
-        exit_status = xn_interrupted() ? XN_EXIT_INTERRUPT : XN_EXIT_OK;
+        exit_status = save_session(&r, xn_interrupted() ? XN_EXIT_INTERRUPT : XN_EXIT_OK);
     close_run(&r);
     free(found);
     return exit_status;
@@ -303,6 +316,8 @@ int xn_command_run(int argc, char **argv) {
         {0, "repeat-last", XN_OPTION_INT, &o.repeat_last, "N", "tokens that count as recent; -1: all (64)", -1,
          INT32_MAX, NULL},
         {0, "stop", XN_OPTION_LIST, &o.stops, "TEXT", "ends the answer before this text; may be repeated", 0, 0, NULL},
+        {0, "session", XN_OPTION_STRING, &o.session, "FILE",
+         "what was computed is kept there, and reused by the next run whose prompt begins alike", 0, 0, NULL},
         {0, "special", XN_OPTION_FLAG, &o.special, NULL, "show special tokens", 0, 0, NULL},
         {'q', "quiet", XN_OPTION_FLAG, &o.quiet, NULL, "no numbers at the end", 0, 0, NULL},
         XN_JSON_OPTION(o.json),
@@ -327,6 +342,7 @@ int xn_command_run(int argc, char **argv) {
                     "  xenon run qwen3-4b.gguf \"Why is the sky blue?\" --temp 0\n"
                     "  xenon run qwen3-4b.gguf                    a conversation\n"
                     "  xenon run model/ --file notes.txt \"Summarise this:\"\n"
+                    "  xenon run model/ -f book.txt -p \"Who is it about?\" --session book.session\n"
                     "  echo \"def fib(n):\" | xenon run coder.gguf --raw -n 64 --stop \"\\n\\n\"",
     };
     struct xn_error err;

@@ -63,6 +63,36 @@ expect_out '"generated_tokens":12'
 run run "$model" "$ask" -n 40 --temp 0 --stop "$stop" --json
 expect_out '"finish":"stop"'
 
+# A session: the next run computes only what is new, gives the same text, and keeps what it computed in turn.
+computed() { sed 's/.*"prompt_computed":\([0-9]*\).*/\1/' "$work/out"; }
+run run "$model" "$ask" -n 12 --temp 0 -q --session "$work/session"
+expect_status 0
+cmp -s "$work/out" "$work/greedy" || fail "$line: another text with a session"
+run run "$model" "$ask" -n 12 --temp 0 -q --session "$work/session"
+cmp -s "$work/out" "$work/greedy" || fail "$line: another text from a session"
+run run "$model" "$ask" -n 12 --temp 0 --json --session "$work/session"
+[ "$(computed)" = 1 ] || fail "$line: the prompt is computed again"
+run run "$model" "Something else, then." -n 2 --temp 0 --json --session "$work/session"
+expect_status 0
+[ "$(computed)" -gt 1 ] || fail "$line: another prompt is taken from the session"
+run run "$model" "$ask" -n 12 --temp 0 -q --session "$work/session"
+cmp -s "$work/out" "$work/greedy" || fail "$line: another text after another prompt"
+yes "many words" | head -n 60 >"$work/in"
+run run "$model" -n 1 -q --session "$work/session"
+expect_status 0
+cp "$work/session" "$work/whole"
+run run "$model" -n 1 -c 64 --session "$work/session"
+expect_error 1 "room for"
+cmp -s "$work/session" "$work/whole" || fail "$line: the session was changed by a run that failed"
+head -c 5000 "$work/whole" >"$work/session"
+run run "$model" "$ask" -n 2 --session "$work/session"
+expect_error 1 "$work/session"
+run run "$model" "$ask" -n 2 --session "$work"
+expect_error 1 "$work"
+: >"$work/in"
+run run "$model" "$ask" -n 2 -q --session "$work/no/such/folder"
+expect_error 1 "$work/no/such/folder"
+
 # The context: the text stops there, and a prompt that does not fit is an error.
 run run "$model" "$ask" -n 500 --temp 0 -c 64 --json
 expect_status 0
