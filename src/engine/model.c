@@ -1,6 +1,7 @@
 #include "engine/model.h"
 
 #include "engine/plan.h"
+#include "model/matrix.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,23 +28,32 @@ static uint64_t matrix_bytes(const struct xn_matrix *m) {
     return (uint64_t)bytes * m->count;
 }
 
-// Touches the mapped pages, so that reading the disk is part of loading and shows as such.
-static int touch(struct packing *p, const struct xn_matrix *m, struct xn_error *err) {
-    uint64_t bytes = matrix_bytes(m) / m->count;
+// Touches the mapped pages, so that reading the disk is part of loading and shows as such; `left` is what the matrix
+// still counts for.
+static int touch_range(struct packing *p, const unsigned char *data, uint64_t bytes, uint64_t *left,
+                       struct xn_error *err) {
     enum { STEP = 4096, REPORT = 16 << 20 };
     volatile unsigned char sink = 0;
-    for (uint32_t i = 0; i < m->count; i++) {
-        const unsigned char *data = m->data[i];
-        for (uint64_t at = 0; at < bytes; at += REPORT) {
-            uint64_t end = bytes - at < REPORT ? bytes : at + REPORT;
-            for (uint64_t o = at; o < end; o += STEP)
-                sink ^= data[o];
-            p->done += end - at;
-            if (xn_progress_report(p->progress, "loading", p->done, p->total))
-                return xn_fail(err, XN_ERR_CANCELLED, "loading was cancelled");
-        }
+    for (uint64_t at = 0; at < bytes; at += REPORT) {
+        uint64_t end = bytes - at < REPORT ? bytes : at + REPORT, counted = end - at < *left ? end - at : *left;
+        for (uint64_t o = at; o < end; o += STEP)
+            sink ^= data[o];
+        p->done += counted;
+        *left -= counted;
+        if (xn_progress_report(p->progress, "loading", p->done, p->total))
+            return xn_fail(err, XN_ERR_CANCELLED, "loading was cancelled");
     }
     (void)sink;
+    return XN_OK;
+}
+
+static int touch(struct packing *p, const struct xn_matrix *m, struct xn_error *err) {
+    uint64_t left = matrix_bytes(m); // where another matrix takes rows of the same tensor, less than is touched
+    size_t scales, bytes = xn_matrix_stored_bytes(m, &scales);
+    for (uint32_t i = 0; i < m->count; i++) {
+        XN_TRY(touch_range(p, m->data[i], bytes, &left, err));
+        if (scales) XN_TRY(touch_range(p, m->scales[i], scales, &left, err));
+    }
     return XN_OK;
 }
 

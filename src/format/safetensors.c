@@ -34,12 +34,12 @@ struct xn_safetensors {
 
 static const struct dtype {
     const char *name;
-    int type; // enum xn_type, -1: known by its size alone
+    int type; // enum xn_type, -1: known by its size alone; U8: bytes, whose reader knows what they hold
     uint32_t bytes;
 } dtypes[] = {
     {"F64", XN_F64, 8}, {"F32", XN_F32, 4}, {"F16", XN_F16, 2}, {"BF16", XN_BF16, 2}, {"I64", XN_I64, 8},
     {"I32", XN_I32, 4}, {"I16", XN_I16, 2}, {"I8", XN_I8, 1},   {"U64", -1, 8},       {"U32", -1, 4},
-    {"U16", -1, 2},     {"U8", -1, 1},      {"BOOL", -1, 1},    {"F8_E4M3", -1, 1},   {"F8_E5M2", -1, 1},
+    {"U16", -1, 2},     {"U8", XN_I8, 1},   {"BOOL", -1, 1},    {"F8_E4M3", -1, 1},   {"F8_E5M2", -1, 1},
 };
 
 static const struct dtype *dtype_of(const char *name) {

@@ -7,8 +7,8 @@
 struct xn_safetensors;
 
 // Opens a .safetensors file or a .safetensors.index.json with its shards. dtypes map to enum xn_type (BF16, F16, F32,
-// F64, I8, I16, I32, I64); U8/F8_E4M3/F8_E5M2/BOOL and unknown dtypes are kept out of the tensor list unless asked for,
-// where the error names them.
+// F64, I8, I16, I32, I64; U8, whose bytes hold packed weights, is XN_I8 too); U16/F8_E4M3/F8_E5M2/BOOL and unknown
+// dtypes are kept out of the tensor list unless asked for, where the error names them.
 int xn_safetensors_open(const char *path, struct xn_safetensors **out, struct xn_error *err);
 // The same of one file that lies in memory, which must outlive *out; `name` stands for the file in messages.
 int xn_safetensors_open_memory(const void *data, size_t size, const char *name, struct xn_safetensors **out,

@@ -47,7 +47,8 @@ static const char good[] = "{\"__metadata__\":{\"format\":\"pt\"},"
                            "\"m\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[0,12]},"
                            "\"e\":{\"dtype\":\"F32\",\"shape\":[0,7],\"data_offsets\":[12,12]},"
                            "\"s\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[12,16]},"
-                           "\"u\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[16,19]},"
+                           "\"u\":{\"dtype\":\"BOOL\",\"shape\":[2],\"data_offsets\":[16,18]},"
+                           "\"b\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[18,19]},"
                            "\"x\":{\"dtype\":\"F4_NEW\",\"shape\":[2],\"data_offsets\":[19,20]},"
                            "\"w\":{\"dtype\":\"I8\",\"shape\":[1,1,2,1,2],\"data_offsets\":[20,24]}}   ";
 
@@ -58,7 +59,7 @@ static void tensors_are_found_with_their_shapes(void **state) {
     struct xn_safetensors *st;
     struct xn_error err;
     expect_ok(xn_safetensors_open_memory(data, size, "FILE", &st, &err), &err);
-    assert_int_equal(xn_safetensors_n_tensors(st), 3); // u, x and w are in forms without a type
+    assert_int_equal(xn_safetensors_n_tensors(st), 4); // u, x and w are in forms without a type
     const struct xn_tensor *m = xn_safetensors_tensor(st, "m"), *found;
     assert_int_equal(m->type, XN_BF16);
     assert_int_equal(m->n_dims, 2);
@@ -66,6 +67,7 @@ static void tensors_are_found_with_their_shapes(void **state) {
     assert_int_equal(m->bytes, 12);
     assert_int_equal(m->offset, size - 24);
     assert_ptr_equal(m->data, data + m->offset);
+    assert_int_equal(xn_safetensors_tensor(st, "b")->type, XN_I8);
     assert_int_equal(xn_safetensors_tensor(st, "e")->bytes, 0);
     assert_int_equal(xn_safetensors_tensor(st, "s")->n_dims, 0);
     assert_int_equal(((const uint8_t *)xn_safetensors_tensor(st, "s")->data)[0], 12);
@@ -75,7 +77,7 @@ static void tensors_are_found_with_their_shapes(void **state) {
         const char *name, *text;
         int status;
     } absent[] = {
-        {"u", "FILE: tensor 'u': dtype U8 is not supported", XN_ERR_UNSUPPORTED},
+        {"u", "FILE: tensor 'u': dtype BOOL is not supported", XN_ERR_UNSUPPORTED},
         {"x", "FILE: tensor 'x': dtype F4_NEW is not supported", XN_ERR_UNSUPPORTED},
         {"w", "FILE: tensor 'w': 5 dimensions, at most 4 are supported", XN_ERR_UNSUPPORTED},
         {"y", "FILE: no tensor 'y'", XN_ERR_FORMAT},
@@ -175,7 +177,7 @@ static void write_shard(const char *name, const char *tensor, const char *second
     char header[256];
     snprintf(header, sizeof header,
              "{\"%s\":{\"dtype\":\"I8\",\"shape\":[4],\"data_offsets\":[0,4]},"
-             "\"%s\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}",
+             "\"%s\":{\"dtype\":\"BOOL\",\"shape\":[4],\"data_offsets\":[4,8]}}",
              tensor, second);
     size_t size;
     uint8_t *data = make(header, 8, &size);

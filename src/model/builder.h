@@ -68,6 +68,7 @@
     X(GROUPS, "n_group", "expert_group_count", INT, 0, 4096)                                                           \
     X(GROUPS_USED, "topk_group", "expert_group_used_count", INT, 0, 4096)                                              \
     X(HEAD_NORMS, "use_qk_norm", "", FLAG, 0, 1)                                                                       \
+    X(GLU_LIMIT, "swiglu_limit", "", REAL, 0, 1e6)                                                                     \
     X(SPARSE_STEP, "decoder_sparse_step", "", INT, 1, 1024)                                                            \
     X(DELTA_KERNEL, "linear_conv_kernel_dim", "ssm.conv_kernel", INT, 1, 64)                                           \
     X(DELTA_KEY_SIZE, "linear_key_head_dim", "ssm.state_size", INT, 1, 4096)                                           \
@@ -140,6 +141,7 @@ enum xn_param {
     X(K, "self_attn.k_proj.weight", "attn_k.weight")                                                                   \
     X(V, "self_attn.v_proj.weight", "attn_v.weight")                                                                   \
     X(O, "self_attn.o_proj.weight", "attn_output.weight")                                                              \
+    X(SINKS, "self_attn.sinks", "attn_sinks.weight")                                                                   \
     X(Q_NORM, "self_attn.q_norm.weight", "attn_q_norm.weight")                                                         \
     X(K_NORM, "self_attn.k_norm.weight", "attn_k_norm.weight")                                                         \
     X(LAYER_SCALE, "layer_scalar", "layer_output_scale.weight")                                                        \
@@ -164,6 +166,14 @@ enum xn_param {
     X(EXPERTS_GATE, "", "ffn_gate_exps.weight")                                                                        \
     X(EXPERTS_UP, "", "ffn_up_exps.weight")                                                                            \
     X(EXPERTS_DOWN, "mlp.experts.down_proj", "ffn_down_exps.weight")                                                   \
+    X(EXPERTS_GATE_UP_BIAS, "mlp.experts.gate_up_proj_bias", "")                                                       \
+    X(EXPERTS_GATE_UP_BLOCKS, "mlp.experts.gate_up_proj_blocks", "")                                                   \
+    X(EXPERTS_GATE_UP_SCALES, "mlp.experts.gate_up_proj_scales", "")                                                   \
+    X(EXPERTS_GATE_BIAS, "", "ffn_gate_exps.bias")                                                                     \
+    X(EXPERTS_UP_BIAS, "", "ffn_up_exps.bias")                                                                         \
+    X(EXPERTS_DOWN_BIAS, "mlp.experts.down_proj_bias", "ffn_down_exps.bias")                                           \
+    X(EXPERTS_DOWN_BLOCKS, "mlp.experts.down_proj_blocks", "")                                                         \
+    X(EXPERTS_DOWN_SCALES, "mlp.experts.down_proj_scales", "")                                                         \
     X(EXPERT_GATE, "mlp.experts.%u.gate_proj.weight", "ffn_gate.%u.weight")                                            \
     X(EXPERT_UP, "mlp.experts.%u.up_proj.weight", "ffn_up.%u.weight")                                                  \
     X(EXPERT_DOWN, "mlp.experts.%u.down_proj.weight", "ffn_down.%u.weight")                                            \
@@ -236,7 +246,9 @@ struct xn_family {
     enum xn_rope_kind hf_rope, gguf_rope; // the pairs that a rotation takes, by container
     enum xn_activation activation;        // where config.json names none; GGUF never does
     const char *activation_key;           // of config.json; NULL: hidden_act
-    float norm_offset; // what a folder's norm weights lack (1 where w stands for 1 + w); GGUF has it added
+    bool mxfp4;                           // folders may have experts in MXFP4 (quantization_config)
+    bool yarn_unrounded; // yarn's ramp has no whole bounds, which a folder says (truncate) and GGUF does not
+    float norm_offset;   // what a folder's norm weights lack (1 where w stands for 1 + w); GGUF has it added
     void (*read)(struct xn_builder *b);
 };
 #define XN_NO_DEFAULT                                                                                                  \
@@ -325,6 +337,14 @@ void xn_read_experts(struct xn_builder *b, enum xn_tensor_role fused, enum xn_te
 void xn_read_experts_pair(struct xn_builder *b, enum xn_tensor_role fused, int layer, uint32_t count, uint64_t rows,
                           uint64_t cols, struct xn_matrix *first, struct xn_matrix *second);
 
+// Experts of one tensor where each is stored in another order: out->layout COLUMNS or MXFP4 (whose blocks and scales
+// are two roles), with the stored rows and their gather that *out already has. count of rows x cols.
+void xn_read_experts_ordered(struct xn_builder *b, enum xn_tensor_role role, enum xn_tensor_role scales, int layer,
+                             uint32_t count, uint32_t rows, uint32_t cols, struct xn_matrix *out);
+// A vector of n values for each of `count` experts, as [expert][value].
+const float *xn_read_expert_vectors(struct xn_builder *b, enum xn_tensor_role role, int layer, uint32_t count,
+                                    uint32_t n);
+
 // --- parts of a recipe (parts.c, parts_*.c) ---
 
 // What the layers of a transformer decoder have in common.
@@ -369,6 +389,10 @@ void xn_read_dense_of(struct xn_builder *b, const struct xn_decoder *d, int laye
 // Softmax router, `inner` values an expert, and the shared expert where `shared_inner` is not 0.
 void xn_read_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner, uint32_t shared_inner,
                  bool normalize, struct xn_layer *out);
+// Experts with biases, and a router with one that weighs the chosen by a softmax over them; a folder's gate and up rows
+// alternate, transposed or in MXFP4.
+void xn_read_paired_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner,
+                        struct xn_layer *out);
 // xn_read_moe on the layers that have experts, a dense feed-forward on the others: a folder says which by
 // decoder_sparse_step and mlp_only_layers, in GGUF the others have no router.
 void xn_read_sparse_ffn(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t shared_inner,

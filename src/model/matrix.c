@@ -98,3 +98,19 @@ int xn_matrix_order(const struct xn_matrix *m, uint32_t index, void *out, struct
         memcpy((char *)out + i * row_bytes, data + stored_row(m, i) * row_bytes, row_bytes);
     return XN_OK;
 }
+
+size_t xn_matrix_stored_bytes(const struct xn_matrix *m, size_t *scales) {
+    const struct xn_format *format = xn_format_of(m->type);
+    uint64_t rows = stored_rows(m), blocks = rows * (m->cols / MX_VALUES);
+    size_t row_bytes, bytes;
+    *scales = 0;
+    if (m->layout == XN_LAYOUT_MXFP4) {
+        *scales = (size_t)blocks;
+        return (size_t)blocks * MX_HALF;
+    }
+    bool columns = m->layout == XN_LAYOUT_COLUMNS;
+    if (!format || !xn_format_bytes(format, columns ? rows : m->cols, &row_bytes) ||
+        __builtin_mul_overflow(row_bytes, columns ? m->cols : rows, &bytes))
+        return 0;
+    return bytes;
+}

@@ -1,7 +1,7 @@
 // Experts: routers, routed and shared experts.
 #include "model/builder.h"
 
-static void read_routed(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner, bool normalize,
+static void read_router(struct xn_builder *b, const struct xn_decoder *d, int layer, bool normalize,
                         struct xn_layer *out) {
     struct xn_experts *e = &out->ffn.experts;
     uint32_t count = xn_param_u32(b, XN_P_EXPERTS);
@@ -18,6 +18,13 @@ static void read_routed(struct xn_builder *b, const struct xn_decoder *d, int la
         xn_build_fail(b, XN_ERR_FORMAT, "%s: %u experts a token, expected at most the %u that there are",
                       b->config_path, e->used, count);
     xn_read_matrix(b, XN_T_ROUTER, layer, count, d->hidden, &e->router);
+}
+
+static void read_routed(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner, bool normalize,
+                        struct xn_layer *out) {
+    struct xn_experts *e = &out->ffn.experts;
+    read_router(b, d, layer, normalize, out);
+    uint32_t count = e->router.rows;
     if (xn_tensor_find(b, XN_T_EXPERTS_GATE_UP, layer)) {
         xn_read_experts_pair(b, XN_T_EXPERTS_GATE_UP, layer, count, inner, d->hidden, &e->gate, &e->up);
     } else {
@@ -97,4 +104,53 @@ void xn_read_grouped_moe(struct xn_builder *b, const struct xn_decoder *d, int l
         e->selection_bias = xn_read_vector(b, XN_T_SELECTION_BIAS, layer, e->router.rows, 0);
     read_groups(b, e);
     if (shared) read_shared(b, d, layer, shared * inner, &e->shared);
+}
+
+// Every other of the stored rows, from `first` on.
+static const uint32_t *alternate(struct xn_builder *b, uint32_t first, uint32_t rows) {
+    uint32_t *gather = xn_build_alloc(b, rows, sizeof *gather);
+    for (uint32_t i = 0; gather && i < rows; i++)
+        gather[i] = 2 * i + first;
+    return gather;
+}
+
+static void read_pairs(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner,
+                       struct xn_experts *e) {
+    uint32_t count = e->router.rows;
+    bool packed = xn_tensor_find(b, XN_T_EXPERTS_GATE_UP_BLOCKS, layer) != NULL;
+    e->gate = e->up = e->down = (struct xn_matrix){.layout = packed ? XN_LAYOUT_MXFP4 : XN_LAYOUT_COLUMNS};
+    e->gate.stored_rows = e->up.stored_rows = 2 * inner;
+    e->gate.gather = alternate(b, 0, inner);
+    e->up.gather = alternate(b, 1, inner);
+    enum xn_tensor_role both = packed ? XN_T_EXPERTS_GATE_UP_BLOCKS : XN_T_EXPERTS_GATE_UP,
+                        down = packed ? XN_T_EXPERTS_DOWN_BLOCKS : XN_T_EXPERTS_DOWN;
+    xn_read_experts_ordered(b, both, XN_T_EXPERTS_GATE_UP_SCALES, layer, count, inner, d->hidden, &e->gate);
+    xn_read_experts_ordered(b, both, XN_T_EXPERTS_GATE_UP_SCALES, layer, count, inner, d->hidden, &e->up);
+    xn_read_experts_ordered(b, down, XN_T_EXPERTS_DOWN_SCALES, layer, count, d->hidden, inner, &e->down);
+
+    const float *bias = xn_read_expert_vectors(b, XN_T_EXPERTS_GATE_UP_BIAS, layer, count, 2 * inner);
+    float *gate = xn_build_alloc(b, (size_t)count * inner, sizeof *gate),
+          *up = xn_build_alloc(b, (size_t)count * inner, sizeof *up);
+    for (size_t i = 0; bias && gate && up && i < (size_t)count * inner; i++) {
+        gate[i] = bias[2 * i];
+        up[i] = bias[2 * i + 1];
+    }
+    e->gate_bias = gate;
+    e->up_bias = up;
+}
+
+void xn_read_paired_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner,
+                        struct xn_layer *out) {
+    static const struct xn_bias always = {.rule = XN_BIAS_ALWAYS};
+    struct xn_experts *e = &out->ffn.experts;
+    if (b->config) {
+        read_router(b, d, layer, true, out);
+        read_pairs(b, d, layer, inner, e);
+    } else {
+        read_routed(b, d, layer, inner, true, out);
+        e->gate_bias = xn_read_expert_vectors(b, XN_T_EXPERTS_GATE_BIAS, layer, e->router.rows, inner);
+        e->up_bias = xn_read_expert_vectors(b, XN_T_EXPERTS_UP_BIAS, layer, e->router.rows, inner);
+    }
+    e->down_bias = xn_read_expert_vectors(b, XN_T_EXPERTS_DOWN_BIAS, layer, e->router.rows, d->hidden);
+    e->router_bias = xn_read_bias(b, &always, XN_T_ROUTER, layer, e->router.rows);
 }

@@ -100,6 +100,17 @@ static void unknown_family(struct xn_builder *b, const char *key, const char *na
                   key, name, close ? "; the nearest is " : "", close ? nearest : "", known);
 }
 
+static void check_quantization(struct xn_builder *b, const json_t *quantization) {
+    if (!json_is_object(quantization) || b->status) return;
+    const char *method = json_string_value(json_object_get(quantization, "quant_method"));
+    if (method && strcmp(method, "mxfp4") == 0 && b->family->mxfp4) return;
+    xn_build_fail(
+        b, XN_ERR_UNSUPPORTED,
+        "%s: quantization_config is set (%.64s); of folders of %s, weights in bfloat16, float16%s are supported",
+        b->config_path, method ? method : "without a quant_method", b->family->name,
+        b->family->mxfp4 ? ", float32 and experts in mxfp4" : " and float32");
+}
+
 // The family by the language model's own type, then the wrapper's, then the class names.
 static void identify_folder(struct xn_builder *b) {
     const json_t *root = b->source->config, *text = json_object_get(root, "text_config");
@@ -125,11 +136,7 @@ static void identify_folder(struct xn_builder *b) {
     else if (!b->family)
         unknown_family(b, "model_type", type);
     for (int o = 0; o < 2; o++)
-        if (json_is_object(json_object_get(objects[o], "quantization_config")))
-            xn_build_fail(
-                b, XN_ERR_UNSUPPORTED,
-                "%s: quantization_config is set; of folders, weights in bfloat16, float16 and float32 are supported",
-                b->config_path);
+        check_quantization(b, json_object_get(objects[o], "quantization_config"));
 }
 
 static void identify_gguf(struct xn_builder *b) {

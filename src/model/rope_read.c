@@ -161,7 +161,7 @@ static void read_gguf(struct xn_builder *b, uint32_t head_size, const char *laye
         r->beta_fast = xn_param_real(b, XN_P_ROPE_FAST, 0);
         r->beta_slow = xn_param_real(b, XN_P_ROPE_SLOW, 0);
         r->magnitude = xn_param_real(b, XN_P_ROPE_ATTENTION, 0);
-        r->truncate = true;
+        r->truncate = !b->family->yarn_unrounded;
         r->mscale_all_dim = xn_param_real(b, XN_P_ROPE_MSCALE_ALL, 0);
         r->mscale = r->mscale_all_dim > 0 ? 1 : 0; // the file has no room for another
     } else if (r->scaling == XN_SCALING_LONGROPE) {

@@ -296,3 +296,72 @@ void xn_read_experts_pair(struct xn_builder *b, enum xn_tensor_role fused, int l
     view(b, t, rows, count, 0, 2 * half, first);
     view(b, t, rows, count, half, 2 * half, second);
 }
+
+// [count, cols, stored rows]: a stored row is one input's weights.
+static void columns(struct xn_builder *b, const struct xn_tensor *t, uint32_t count, uint32_t rows, uint32_t cols,
+                    struct xn_matrix *out) {
+    struct xn_matrix order = *out;
+    uint32_t stored = order.stored_rows ? order.stored_rows : rows;
+    if (!check_shape(b, t, count, cols, stored)) return;
+    size_t bytes = row_bytes(b, t);
+    if (!bytes) return;
+    view(b, t, rows, count, 0, bytes * cols, out);
+    out->cols = cols;
+    out->layout = XN_LAYOUT_COLUMNS;
+    out->stored_rows = stored;
+    out->gather = order.gather;
+}
+
+// Bytes of a shape [count, rows, blocks, bytes of a block], which must be `block` (1: the dimension is not there).
+static bool check_bytes(struct xn_builder *b, const struct xn_tensor *t, uint64_t count, uint64_t rows, uint64_t blocks,
+                        uint64_t block) {
+    bool flat = block == 1;
+    if (t->type == XN_I8 && t->dims[flat ? 0 : 1] == blocks && t->dims[flat ? 1 : 2] == rows &&
+        t->dims[flat ? 2 : 3] == count && t->dims[flat ? 3 : 0] == block)
+        return true;
+    char expected[128];
+    snprintf(expected, sizeof expected, "bytes [%llu, %llu, %llu%s]", (unsigned long long)count,
+             (unsigned long long)rows, (unsigned long long)blocks, flat ? "" : ", 16");
+    wrong_shape(b, t, expected);
+    return false;
+}
+
+// Blocks [count, stored rows, blocks, 16] and scales [count, stored rows, blocks], bytes each.
+static void mxfp4(struct xn_builder *b, const struct xn_tensor *t, const struct xn_tensor *scales, uint32_t count,
+                  uint32_t rows, uint32_t cols, struct xn_matrix *out) {
+    enum { VALUES = 32, BYTES = 16 };
+    struct xn_matrix order = *out;
+    size_t stored = order.stored_rows ? order.stored_rows : rows, blocks = cols / VALUES;
+    if (cols % VALUES)
+        xn_build_fail(b, XN_ERR_FORMAT, "%s: tensor '%s' is for rows of %u values, expected a multiple of MXFP4's %d",
+                      t->file, t->name, cols, VALUES);
+    if (b->status || !check_bytes(b, t, count, stored, blocks, BYTES) ||
+        !check_bytes(b, scales, count, stored, blocks, 1))
+        return;
+    view(b, t, rows, count, 0, stored * blocks * BYTES, out);
+    struct xn_matrix of_scales = {0};
+    view(b, scales, rows, count, 0, stored * blocks, &of_scales);
+    out->type = XN_MXFP4;
+    out->cols = cols;
+    out->layout = XN_LAYOUT_MXFP4;
+    out->stored_rows = (uint32_t)stored;
+    out->gather = order.gather;
+    out->scales = of_scales.data;
+}
+
+void xn_read_experts_ordered(struct xn_builder *b, enum xn_tensor_role role, enum xn_tensor_role scales, int layer,
+                             uint32_t count, uint32_t rows, uint32_t cols, struct xn_matrix *out) {
+    const struct xn_tensor *t = require(b, role, layer, 0), *s = NULL;
+    if (out->layout == XN_LAYOUT_MXFP4 && !(s = require(b, scales, layer, 0))) return;
+    if (!t) return;
+    if (s)
+        mxfp4(b, t, s, count, rows, cols, out);
+    else
+        columns(b, t, count, rows, cols, out);
+}
+
+const float *xn_read_expert_vectors(struct xn_builder *b, enum xn_tensor_role role, int layer, uint32_t count,
+                                    uint32_t n) {
+    const struct xn_tensor *t = require(b, role, layer, 0);
+    return t && check_shape(b, t, 1, count, n) ? decode(b, t, (uint64_t)count * n) : NULL;
+}

@@ -27,6 +27,7 @@
     X(granite)                                                                                                         \
     X(glm4)                                                                                                            \
     X(glm4_moe)                                                                                                        \
+    X(gpt_oss)                                                                                                         \
     X(seed_oss)
 
 #define X(name) extern const struct xn_family xn_family_##name;
