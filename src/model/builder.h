@@ -70,6 +70,13 @@
     X(HEAD_NORMS, "use_qk_norm", "", FLAG, 0, 1)                                                                       \
     X(GLU_LIMIT, "swiglu_limit", "", REAL, 0, 1e6)                                                                     \
     X(SPARSE_STEP, "decoder_sparse_step", "", INT, 1, 1024)                                                            \
+    X(Q_RANK, "q_lora_rank", "attention.q_lora_rank", INT, 0, 1 << 20)                                                 \
+    X(LATENT_RANK, "kv_lora_rank", "attention.kv_lora_rank", INT, 1, 1 << 20)                                          \
+    X(NOPE_SIZE, "qk_nope_head_dim", "", INT, 1, 1 << 16)                                                              \
+    X(LATENT_KEY_SIZE, "", "attention.key_length_mla", INT, 1, 1 << 16)                                                \
+    X(LATENT_VALUE_SIZE, "v_head_dim", "attention.value_length_mla", INT, 1, 1 << 16)                                  \
+    X(ROPE_INTERLEAVE, "rope_interleave", "", FLAG, 0, 1)                                                              \
+    X(EXPERT_INTERVAL, "moe_layer_freq", "", INT, 1, 1024)                                                             \
     X(DELTA_KERNEL, "linear_conv_kernel_dim", "ssm.conv_kernel", INT, 1, 64)                                           \
     X(DELTA_KEY_SIZE, "linear_key_head_dim", "ssm.state_size", INT, 1, 4096)                                           \
     X(DELTA_VALUE_SIZE, "linear_value_head_dim", "", INT, 1, 4096)                                                     \
@@ -181,6 +188,14 @@ enum xn_param {
     X(SHARED_UP, "mlp.shared_expert.up_proj.weight|mlp.shared_experts.up_proj.weight", "ffn_up_shexp.weight")          \
     X(SHARED_DOWN, "mlp.shared_expert.down_proj.weight|mlp.shared_experts.down_proj.weight", "ffn_down_shexp.weight")  \
     X(SHARED_ROUTER, "mlp.shared_expert_gate.weight", "ffn_gate_inp_shexp.weight")                                     \
+    X(Q_A, "self_attn.q_a_proj.weight", "attn_q_a.weight")                                                             \
+    X(Q_A_NORM, "self_attn.q_a_layernorm.weight", "attn_q_a_norm.weight")                                              \
+    X(Q_B, "self_attn.q_b_proj.weight", "attn_q_b.weight")                                                             \
+    X(KV_A, "self_attn.kv_a_proj_with_mqa.weight", "attn_kv_a_mqa.weight")                                             \
+    X(KV_A_NORM, "self_attn.kv_a_layernorm.weight", "attn_kv_a_norm.weight")                                           \
+    X(KV_B, "self_attn.kv_b_proj.weight", "attn_kv_b.weight")                                                          \
+    X(K_B, "", "attn_k_b.weight")                                                                                      \
+    X(V_B, "", "attn_v_b.weight")                                                                                      \
     X(DELTA_QKVZ, "linear_attn.in_proj_qkvz.weight", "ssm_in.weight")                                                  \
     X(DELTA_QKV, "linear_attn.in_proj_qkv.weight", "attn_qkv.weight")                                                  \
     X(DELTA_Z, "linear_attn.in_proj_z.weight", "attn_gate.weight")                                                     \
@@ -341,6 +356,10 @@ void xn_read_experts_pair(struct xn_builder *b, enum xn_tensor_role fused, int l
 // are two roles), with the stored rows and their gather that *out already has. count of rows x cols.
 void xn_read_experts_ordered(struct xn_builder *b, enum xn_tensor_role role, enum xn_tensor_role scales, int layer,
                              uint32_t count, uint32_t rows, uint32_t cols, struct xn_matrix *out);
+// A tensor that has `first` and then `second` rows for each of `heads`, as two matrices a head: *transposed is cols x
+// first, *plain second x cols.
+void xn_read_head_pairs(struct xn_builder *b, enum xn_tensor_role role, int layer, uint32_t heads, uint32_t first,
+                        uint32_t second, uint32_t cols, struct xn_matrix *transposed, struct xn_matrix *plain);
 // A vector of n values for each of `count` experts, as [expert][value].
 const float *xn_read_expert_vectors(struct xn_builder *b, enum xn_tensor_role role, int layer, uint32_t count,
                                     uint32_t n);
@@ -401,6 +420,8 @@ void xn_read_sparse_ffn(struct xn_builder *b, const struct xn_decoder *d, int la
 // within groups; a scale; shared experts that are one of n_shared_experts times the size.
 void xn_read_grouped_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, enum xn_router_score usual,
                          struct xn_layer *out);
+// Latent attention with the decoder's rope. (parts_latent.c)
+void xn_read_latent_attention(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_layer *out);
 // A gated delta net, its products apart or q, k, v, z (and beta, alpha) in one tensor each, key head by key head.
 // tiled: value heads stand as xn_delta_net.heads_tiled says.
 void xn_read_delta_net(struct xn_builder *b, const struct xn_decoder *d, int layer, bool tiled, struct xn_layer *out);
@@ -422,3 +443,6 @@ void xn_check_silu(struct xn_builder *b, const char *key);
 void xn_read_state_space(struct xn_builder *b, const struct xn_decoder *d, int layer, bool norm, struct xn_mixer *out);
 // A gated short convolution of the residual stream's width, biases by the flag SHORT_BIAS.
 void xn_read_short_conv(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_mixer *out);
+// What DeepSeek's attention multiplies its scores by where the rope is stretched: (0.1 mscale_all_dim ln(factor) +
+// 1)^2, of which its GGUF files hold 0.1 mscale_all_dim. 1 where nothing is said.
+float xn_read_rope_score_scale(struct xn_builder *b);

@@ -18,7 +18,8 @@ struct expected {
     uint32_t dense;     // of a model with experts: layers without them, as bits
     uint32_t rope_dims; // of the last layer
     float scale, soft_cap, final_soft_cap, embedding_scale, logit_scale, residual_scale;
-    uint32_t experts, used; // 0: dense
+    uint32_t experts, used;            // 0: dense
+    uint32_t rank, q_rank, value_size; // of latent attention; 0: attention
     bool tied, biases, o_bias, head_norms, post_norms, pre_norms, gated;
     enum xn_rope_kind hf_rope, gguf_rope; // of the last layer
 };
@@ -63,6 +64,8 @@ static const struct expected expected[] = {
      .used = 2, .hf_rope = XN_ROPE_HALVES, .gguf_rope = XN_ROPE_HALVES},
     {"gpt_oss", 128, 4, 4, 2, 32, .windows = 5, .rope_dims = 32, .scale = SCALE_32, PLAIN, .biases = true,
      .o_bias = true, .experts = 8, .used = 2, .hf_rope = XN_ROPE_HALVES, .gguf_rope = XN_ROPE_HALVES},
+    {"deepseek_v3", 128, 2, 4, 4, 48, .dense = 1, .rope_dims = 16, .scale = 0.14433757f, PLAIN, .experts = 8, .used = 2,
+     .rank = 64, .q_rank = 64, .value_size = 32, .hf_rope = XN_ROPE_PAIRS},
     {"ministral3", 128, 2, 4, 2, 32, .rope_dims = 32, .scale = SCALE_32, PLAIN, .hf_rope = XN_ROPE_HALVES,
      .gguf_rope = XN_ROPE_PAIRS},
     {"seed_oss", 128, 2, 4, 2, 32, .rope_dims = 32, .scale = SCALE_32, PLAIN, .biases = true, .hf_rope = XN_ROPE_HALVES,
@@ -115,6 +118,24 @@ static void check_attention(const struct expected *e, const struct xn_layer *lay
     near(e->family, "soft cap", a->soft_cap, e->soft_cap);
 }
 
+static void check_latent(const struct expected *e, const struct xn_latent_attention *a) {
+    assert_int_equal(a->heads, e->heads);
+    assert_int_equal(a->rank, e->rank);
+    assert_int_equal(a->q_rank, e->q_rank);
+    assert_int_equal(a->rope_size, e->rope_dims);
+    assert_int_equal(a->nope_size + a->rope_size, e->head_size);
+    assert_int_equal(a->value_size, e->value_size);
+    assert_int_equal(a->k_absorb.count, e->heads);
+    assert_int_equal(a->k_absorb.rows, e->rank);
+    assert_int_equal(a->v_expand.rows, e->value_size);
+    near(e->family, "scale", a->scale, e->scale);
+}
+
+static enum xn_mixer_kind mixer_of(const struct expected *e, uint32_t i) {
+    if (e->rank) return XN_MIXER_LATENT;
+    return e->linear >> i & 1 ? XN_MIXER_DELTA_NET : XN_MIXER_ATTENTION;
+}
+
 static void check_recipe(const struct expected *e, const struct xn_recipe *m, enum xn_rope_kind rope) {
     assert_int_equal(m->hidden, e->hidden);
     assert_int_equal(m->vocab, 1024);
@@ -126,7 +147,8 @@ static void check_recipe(const struct expected *e, const struct xn_recipe *m, en
     near(e->family, "final soft cap", m->logit_soft_cap, e->final_soft_cap);
     for (uint32_t i = 0; i < m->n_layers; i++) {
         const struct xn_layer *layer = &m->layers[i];
-        assert_int_equal(layer->mixer.kind, e->linear >> i & 1 ? XN_MIXER_DELTA_NET : XN_MIXER_ATTENTION);
+        assert_int_equal(layer->mixer.kind, mixer_of(e, i));
+        if (layer->mixer.kind == XN_MIXER_LATENT) check_latent(e, &layer->mixer.latent);
         if (layer->mixer.kind == XN_MIXER_ATTENTION) check_attention(e, layer, e->windows >> i & 1);
         assert_int_equal(layer->mixer.norm.kind, e->pre_norms ? XN_NORM_RMS : XN_NORM_NONE);
         assert_int_equal(layer->ffn.post_norm.kind, e->post_norms ? XN_NORM_RMS : XN_NORM_NONE);
@@ -137,7 +159,8 @@ static void check_recipe(const struct expected *e, const struct xn_recipe *m, en
         assert_int_equal(layer->ffn.experts.gate.count, e->experts);
         assert_int_equal(layer->ffn.experts.used, e->used);
     }
-    const struct xn_rope *last = &m->layers[m->n_layers - 1].mixer.attention.rope;
+    const struct xn_mixer *mixer = &m->layers[m->n_layers - 1].mixer;
+    const struct xn_rope *last = e->rank ? &mixer->latent.rope : &mixer->attention.rope;
     assert_int_equal(last->kind, rope);
     assert_int_equal(last->dims, e->rope_dims);
 }

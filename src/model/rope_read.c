@@ -212,3 +212,19 @@ void xn_read_rope(struct xn_builder *b, uint32_t head_size, const char *layer_ty
         .query_period = beta > 0 ? (uint32_t)r.original : 0,
     };
 }
+
+float xn_read_rope_score_scale(struct xn_builder *b) {
+    double all, factor;
+    if (b->status) return 1;
+    if (b->config) {
+        struct places p = find_places(b, NULL);
+        if (strcmp(type_name(&p), "default") == 0) return 1;
+        all = 0.1 * real(b, &p, XN_P_ROPE_MSCALE_ALL, 0);
+        factor = real(b, &p, XN_P_ROPE_FACTOR, 1);
+    } else {
+        all = xn_param_real(b, XN_P_ROPE_MSCALE_ALL, 0);
+        factor = xn_param_real(b, XN_P_ROPE_FACTOR, 1);
+    }
+    double mscale = factor > 1 ? 1 + all * log(factor) : 1;
+    return (float)(mscale * mscale);
+}

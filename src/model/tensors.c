@@ -360,6 +360,19 @@ void xn_read_experts_ordered(struct xn_builder *b, enum xn_tensor_role role, enu
         columns(b, t, count, rows, cols, out);
 }
 
+void xn_read_head_pairs(struct xn_builder *b, enum xn_tensor_role role, int layer, uint32_t heads, uint32_t first,
+                        uint32_t second, uint32_t cols, struct xn_matrix *transposed, struct xn_matrix *plain) {
+    const struct xn_tensor *t = require(b, role, layer, 0);
+    uint64_t rows = (uint64_t)first + second;
+    if (!t || !check_shape(b, t, 1, heads * rows, cols)) return;
+    size_t bytes = row_bytes(b, t);
+    if (!bytes) return;
+    view(b, t, cols, heads, 0, (size_t)rows * bytes, transposed);
+    transposed->cols = first;
+    transposed->layout = XN_LAYOUT_COLUMNS;
+    view(b, t, second, heads, first * bytes, (size_t)rows * bytes, plain);
+}
+
 const float *xn_read_expert_vectors(struct xn_builder *b, enum xn_tensor_role role, int layer, uint32_t count,
                                     uint32_t n) {
     const struct xn_tensor *t = require(b, role, layer, 0);

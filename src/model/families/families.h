@@ -28,6 +28,8 @@
     X(glm4)                                                                                                            \
     X(glm4_moe)                                                                                                        \
     X(gpt_oss)                                                                                                         \
+    X(deepseek_v2)                                                                                                     \
+    X(deepseek_v3)                                                                                                     \
     X(seed_oss)
 
 #define X(name) extern const struct xn_family xn_family_##name;
