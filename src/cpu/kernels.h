@@ -84,7 +84,7 @@ struct xn_cpu_row {
     X(dot, void,                                                                                                       \
       (const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x, uint32_t n, uint32_t k, float *out, \
        size_t ld))                                                                                                     \
-    /* The same with float32 activations, for F32, F16 and BF16 weights; NULL for others. */                           \
+    /* The same with float32 activations, for F32, F16, BF16 and MXFP4 weights; NULL for others. */                    \
     X(stream, void,                                                                                                    \
       (const void *w, size_t row_bytes, uint32_t rows, const float *const *x, uint32_t n, uint32_t k, float *out,      \
        size_t ld))

@@ -52,9 +52,6 @@ enum {
     BYTES_iq4_xs = 136,
     VALUES_iq4_xs = 256,
     SIGNED_iq4_xs = 1,
-    BYTES_mxfp4 = 17,
-    VALUES_mxfp4 = 32,
-    SIGNED_mxfp4 = 0,
 };
 
 #define INLINE static inline __attribute__((always_inline))
@@ -171,19 +168,6 @@ INLINE void unpack_iq4_nl(const uint8_t *p, struct unpacked *u) {
 }
 
 // Values are twice those of E2M1, and 12 above 0 to be unsigned; scales half of 2^(e - 127).
-INLINE void unpack_mxfp4(const uint8_t *p, struct unpacked *u) {
-    __m128i table = _mm_setr_epi8(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0);
-    for (int i = 0; i < 8; i++)
-        u->q[i] = codebook(p + 17 * i + 1, table);
-    __m256i e = _mm256_setr_epi32(p[0], p[17], p[34], p[51], p[68], p[85], p[102], p[119]);
-    __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
-    __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x200000), e); // e < 2: below the normal numbers
-    __m256i is_tiny = _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e);
-    __m256 d = _mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, is_tiny));
-    spread(d, u->scale);
-    spread(times(d, 12), u->minimum);
-}
-
 INLINE void unpack_q2_k(const uint8_t *p, struct unpacked *u) {
     __m256i three = _mm256_set1_epi8(3);
     for (int h = 0; h < 2; h++) {

@@ -129,7 +129,6 @@ WIDEN(q2_k)
 WIDEN(q3_k)
 WIDEN(iq4_nl)
 WIDEN(iq4_xs)
-WIDEN(mxfp4)
 
 INLINE void accumulate(const struct wide *w, const bool is_signed, const struct xn_cpu_row *x, size_t at,
                        __m512 sum[2]) {
