@@ -22,7 +22,7 @@ static int sizes_of(const struct xn_shape *shape, const struct xn_preset *preset
 static int list_shapes(const struct xn_preset *preset, bool json, struct xn_error *err) {
     json_t *rows = json_array();
     if (!json)
-        printf("%-18s %-10s %6s %7s %12s %10s\n", "shape", "family", "layers", "hidden", "parameters", preset->name);
+        printf("%-24s %-15s %6s %7s %12s %10s\n", "shape", "family", "layers", "hidden", "parameters", preset->name);
     for (size_t i = 0; i < xn_shape_count(); i++) {
         const struct xn_shape *s = xn_shape_at(i);
         if (s->flags & XN_SHAPE_HIDDEN) continue;
@@ -37,7 +37,7 @@ static int list_shapes(const struct xn_preset *preset, bool json, struct xn_erro
                                                   s->family, "layers", (int)s->layers, "hidden", (int)s->hidden,
                                                   "parameters", (json_int_t)parameters, "bytes", (json_int_t)bytes));
         else
-            printf("%-18s %-10s %6u %7u %10.2f B %7.2f GB\n", s->name, s->family, s->layers, s->hidden,
+            printf("%-24s %-15s %6u %7u %10.2f B %7.2f GB\n", s->name, s->family, s->layers, s->hidden,
                    (double)parameters / 1e9, (double)bytes / 1e9);
     }
     if (json) {

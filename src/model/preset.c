@@ -45,7 +45,8 @@ static const struct xn_preset presets[] = {
         R(V, ALWAYS, Q4_K), R(DOWN, EIGHTH, Q4_K), R(DOWN, EIGHT_EARLY, Q4_K), R(ATTENTION_OUT, ALWAYS, Q4_K), END}},
     {"TQ1_0", 36, XN_TQ1_0, XN_Q6_K, {R(V, EIGHT, Q8_0), R(K, EIGHT, Q8_0), R(EMBEDDING, ALWAYS, Q4_K), END}},
     {"TQ2_0", 37, XN_TQ2_0, XN_Q6_K, {R(V, EIGHT, Q8_0), R(K, EIGHT, Q8_0), R(EMBEDDING, ALWAYS, Q4_K), END}},
-    {"MXFP4_MOE", 38, XN_Q8_0, XN_Q8_0, {R(GATE, STACKED, MXFP4), R(UP, STACKED, MXFP4), R(DOWN, STACKED, MXFP4), END}},
+    {"MXFP4_MOE", 38, XN_Q8_0, XN_Q8_0, {R(GATE, STACKED, MXFP4), R(UP, STACKED, MXFP4), R(DOWN, STACKED, MXFP4),
+        R(OTHER, STACKED, MXFP4), END}},
 };
 
 // The format with smaller blocks for rows that do not fill those of the first.
@@ -116,6 +117,7 @@ static enum xn_type wanted_type(const struct xn_preset *preset, const struct xn_
 
 enum xn_type xn_preset_type(const struct xn_preset *preset, const struct xn_preset_case *m) {
     if (m->role == XN_ROLE_PLAIN) return XN_F32;
+    if (m->role == XN_ROLE_KEPT) return xn_format_of(preset->type)->block_values == 1 ? preset->type : XN_BF16;
     enum xn_type type = wanted_type(preset, m);
     for (size_t i = 0; i < sizeof fallbacks / sizeof *fallbacks && !fits(type, m->row); i++)
         if (fallbacks[i].wanted == type) type = fallbacks[i].instead;

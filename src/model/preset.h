@@ -20,6 +20,8 @@ enum xn_role {
     XN_ROLE_UP, // and fused gate, up
     XN_ROLE_DOWN,
     XN_ROLE_OTHER,
+    XN_ROLE_KEPT,  // never quantized, but a matrix: in the format that its model is published in, BF16 or a float
+                   // preset's
     XN_ROLE_PLAIN, // never quantized: norms, biases, routers, convolutions; float32 in every preset
 };
 
@@ -57,7 +59,8 @@ size_t xn_preset_count(void);
 const struct xn_preset *xn_preset_at(size_t i);
 const struct xn_preset *xn_preset_find(const char *name); // ignoring case; NULL: unknown
 
-// One matrix, and of its model what the rules ask about.
+// One matrix, and of its model what the rules ask about. Where the quantizer counts matrices of a role rather than
+// layers, layer and layers are those counts.
 struct xn_preset_case {
     enum xn_role role;
     uint32_t layer, layers;

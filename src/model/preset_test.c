@@ -100,6 +100,33 @@ static void experts_and_hybrids(void **state) {
     assert_string_equal(type_of("blk.0.attn_v.weight"), "Q8_0");
     assert_string_equal(type_of("blk.0.attn_k.weight"), "Q8_0");
     assert_string_equal(type_of("blk.0.attn_output.weight"), "Q5_K");
+    // Matrices of values are counted, not layers: of these six the third and the last.
+    read_shape("lfm2-1.2b", "Q4_K_M");
+    const struct {
+        const char *name, *type;
+    } lfm2[] = {{"blk.2.attn_v.weight", "Q4_K"},
+                {"blk.5.attn_v.weight", "Q4_K"},
+                {"blk.8.attn_v.weight", "Q6_K"},
+                {"blk.10.attn_v.weight", "Q4_K"},
+                {"blk.12.attn_v.weight", "Q4_K"},
+                {"blk.14.attn_v.weight", "Q6_K"},
+                {"blk.0.shortconv.in_proj.weight", "Q4_K"},
+                {"blk.0.shortconv.conv.weight", "F32"},
+                {"blk.0.ffn_down.weight", "Q6_K"},
+                {"blk.3.ffn_down.weight", "Q4_K"}};
+    for (size_t i = 0; i < sizeof lfm2 / sizeof *lfm2; i++)
+        assert_string_equal(type_of(lfm2[i].name), lfm2[i].type);
+    read_shape("gpt-oss-20b", "MXFP4_MOE");
+    assert_string_equal(type_of("blk.0.ffn_down_exps.weight"), "MXFP4");
+    assert_string_equal(type_of("blk.0.ffn_down_exps.bias"), "F32");
+    assert_string_equal(type_of("blk.0.attn_output.weight"), "Q8_0");
+    read_shape("deepseek-v2-lite", "Q4_K_M");
+    assert_string_equal(type_of("blk.1.attn_k_b.weight"), "Q5_0"); // rows of 128
+    assert_string_equal(type_of("blk.1.attn_v_b.weight"), "Q4_K");
+    assert_string_equal(type_of("blk.0.ffn_down.weight"), "Q8_0"); // rows of 10,944
+    read_shape("tiny-gemma4", "Q4_K_M");
+    assert_string_equal(type_of("per_layer_token_embd.weight"), "Q6_K");
+    assert_string_equal(type_of("per_layer_model_proj.weight"), "BF16");
     read_shape("qwen3-30b-a3b", "MXFP4_MOE");
     assert_string_equal(type_of("blk.0.ffn_up_exps.weight"), "MXFP4");
     assert_string_equal(type_of("blk.0.attn_q.weight"), "Q8_0");
@@ -112,11 +139,26 @@ static void parameters_are_the_published_ones(void **state) {
         double billions;
     } published[] = {
         // of the language model, in billions
-        {"qwen2.5-0.5b", 0.494},  {"qwen2.5-7b", 7.616},   {"qwen2.5-14b", 14.77},     {"qwen2.5-32b", 32.76},
-        {"qwen3-0.6b", 0.596},    {"qwen3-4b", 4.022},     {"qwen3-8b", 8.191},        {"qwen3-32b", 32.76},
-        {"qwen3-30b-a3b", 30.53}, {"qwen3.5-27b", 26.9},   {"qwen3.5-35b-a3b", 34.66}, {"qwen3.5-122b-a10b", 122.1},
-        {"llama-3.1-8b", 8.030},  {"llama-3.2-1b", 1.236}, {"mistral-7b", 7.248},      {"tinyllama", 1.100},
-        {"gemma-3-4b", 3.880},    {"phi-4", 14.66},
+        {"qwen2.5-0.5b", 0.494},      {"qwen2.5-7b", 7.616},
+        {"qwen2.5-14b", 14.77},       {"qwen2.5-32b", 32.76},
+        {"qwen3-0.6b", 0.596},        {"qwen3-4b", 4.022},
+        {"qwen3-8b", 8.191},          {"qwen3-32b", 32.76},
+        {"qwen3-30b-a3b", 30.53},     {"qwen3.5-27b", 26.9},
+        {"qwen3.5-35b-a3b", 34.66},   {"qwen3.5-122b-a10b", 122.1},
+        {"llama-3.1-8b", 8.030},      {"llama-3.2-1b", 1.236},
+        {"mistral-7b", 7.248},        {"tinyllama", 1.100},
+        {"gemma-3-4b", 3.880},        {"phi-4", 14.66},
+        {"qwen1.5-moe-a2.7b", 14.32}, {"qwen3-next-80b-a3b", 79.67},
+        {"mixtral-8x7b", 46.70},      {"gemma-2-2b", 2.614},
+        {"glm-4-9b", 9.40},           {"glm-4.5-air", 106.85},
+        {"granite-3.3-2b", 2.534},    {"granite-4.0-h-micro", 3.19},
+        {"granite-4.0-h-tiny", 6.94}, {"olmo-2-7b", 7.30},
+        {"seed-oss-36b", 36.15},      {"smollm3-3b", 3.075},
+        {"gpt-oss-20b", 20.91},       {"deepseek-v2-lite", 15.71},
+        {"deepseek-v3", 671.0},       {"mamba2-1.3b", 1.344},
+        {"nemotron-h-8b", 8.10},      {"nemotron-3-nano-30b-a3b", 31.58},
+        {"falcon-h1-0.5b", 0.521},    {"falcon-h1-7b", 7.59},
+        {"lfm2-1.2b", 1.170},         {"lfm2-8b-a1b", 8.34},
     };
     for (size_t i = 0; i < sizeof published / sizeof *published; i++) {
         uint64_t bytes, parameters;

@@ -1,4 +1,4 @@
-// Writing a synthetic model: metadata as llama.cpp's converter writes it, and weights out of pools.
+// Writing a synthetic model: weights out of pools.
 //
 // Encoding gigabytes would take minutes. So for each format, row length and deviation one pool of units (256 values, or
 // as many as divide a row) is encoded, and rows are strung together from units that a hash of their place chooses.
@@ -122,8 +122,9 @@ static int produce_matrix(void *user, uint64_t offset, void *out, size_t size, s
 }
 
 // Llama 3's frequency scaling as the converter writes it: short waves stay, long ones are stretched, with a ramp
-// between.
+// between. Without it (gemma4) the pairs beyond a quarter of the head do not turn.
 static double rope_factor(const struct xn_shape *s, uint64_t i) {
+    if (s->rope_factor == 0) return i < s->rope_size / 8 ? 1 : 1e30;
     const double trained = 8192, low = 1, high = 4;
     double wave = 2 * M_PI * pow(s->rope_base, 2 * (double)i / s->rope_size);
     if (wave < trained / high) return 1;
@@ -163,95 +164,13 @@ static int produce_vector(void *user, uint64_t offset, void *out, size_t size, s
     return XN_OK;
 }
 
-// Metadata keys begin with the family.
-struct keys {
-    struct xn_gguf_writer *writer;
-    const char *family;
-    struct xn_error *err;
-};
-
-static int put_u32(const struct keys *k, const char *name, uint32_t value) {
-    char key[96];
-    snprintf(key, sizeof key, "%s.%s", k->family, name);
-    return xn_gguf_add_u32(k->writer, key, value, k->err);
-}
-
-static int put_f32(const struct keys *k, const char *name, float value) {
-    char key[96];
-    snprintf(key, sizeof key, "%s.%s", k->family, name);
-    return xn_gguf_add_f32(k->writer, key, value, k->err);
-}
-
-static int put_hybrid(const struct keys *k, const struct xn_shape *s) {
-    int32_t pairs = (int32_t)s->rope_size / 2;
-    int32_t sections[4] = {(pairs + 2) / 3, (pairs + 1) / 3, pairs / 3, 0}; // of time, height, width
-    char key[96];
-    snprintf(key, sizeof key, "%s.rope.dimension_sections", s->family);
-    XN_TRY(xn_gguf_add_array(k->writer, key, XN_GGUF_I32, sections, 4, k->err));
-    XN_TRY(put_u32(k, "full_attention_interval", s->interval));
-    XN_TRY(put_u32(k, "ssm.conv_kernel", s->taps));
-    XN_TRY(put_u32(k, "ssm.state_size", s->state));
-    XN_TRY(put_u32(k, "ssm.group_count", s->key_heads));
-    XN_TRY(put_u32(k, "ssm.time_step_rank", s->value_heads));
-    return put_u32(k, "ssm.inner_size", s->value_heads * s->state);
-}
-
-static int put_rope(const struct keys *k, const struct xn_shape *s) {
-    char key[96];
-    XN_TRY(put_f32(k, "rope.freq_base", s->rope_base));
-    XN_TRY(put_u32(k, "rope.dimension_count", s->rope_size));
-    if (s->linear_factor > 0) {
-        snprintf(key, sizeof key, "%s.rope.scaling.type", s->family);
-        XN_TRY(xn_gguf_add_string(k->writer, key, "linear", k->err));
-        XN_TRY(put_f32(k, "rope.scaling.factor", s->linear_factor));
-    }
-    if (s->window > 0) {
-        XN_TRY(put_u32(k, "attention.sliding_window", s->window));
-        XN_TRY(put_f32(k, "rope.freq_base_swa", 10000));
-    }
-    if (s->flags & XN_SHAPE_FUSED) { // phi3: a window of 0 tells Phi-4 from its elders
-        XN_TRY(put_u32(k, "rope.scaling.original_context_length", s->context));
-        XN_TRY(put_u32(k, "attention.sliding_window", 0));
-    }
-    return XN_OK;
-}
-
-static int put_metadata(struct xn_gguf_writer *w, const struct xn_shape *s, const struct xn_preset *preset,
-                        uint32_t layers, struct xn_error *err) {
-    struct keys k = {w, s->family, err};
-    XN_TRY(xn_gguf_add_string(w, "general.architecture", s->family, err));
-    XN_TRY(xn_gguf_add_string(w, "general.type", "model", err));
-    XN_TRY(xn_gguf_add_string(w, "general.name", s->title, err));
-    XN_TRY(xn_gguf_add_string(w, "general.description", "random weights, for measuring speed", err));
-    XN_TRY(xn_gguf_add_u32(w, "general.file_type", preset->file_type, err));
-    XN_TRY(xn_gguf_add_u32(w, "general.quantization_version", 2, err));
-    XN_TRY(put_u32(&k, "block_count", layers));
-    XN_TRY(put_u32(&k, "context_length", s->context));
-    XN_TRY(put_u32(&k, "embedding_length", s->hidden));
-    XN_TRY(put_u32(&k, "vocab_size", s->vocab));
-    if (s->ffn > 0) XN_TRY(put_u32(&k, "feed_forward_length", s->ffn));
-    XN_TRY(put_u32(&k, "attention.head_count", s->heads));
-    XN_TRY(put_u32(&k, "attention.head_count_kv", s->kv_heads));
-    XN_TRY(put_u32(&k, "attention.key_length", s->head_size));
-    XN_TRY(put_u32(&k, "attention.value_length", s->head_size));
-    XN_TRY(put_f32(&k, "attention.layer_norm_rms_epsilon", s->epsilon));
-    XN_TRY(put_rope(&k, s));
-    if (s->experts > 0) {
-        XN_TRY(put_u32(&k, "expert_count", s->experts));
-        XN_TRY(put_u32(&k, "expert_used_count", s->used));
-        XN_TRY(put_u32(&k, "expert_feed_forward_length", s->expert_ffn));
-    }
-    if (s->shared_ffn > 0) XN_TRY(put_u32(&k, "expert_shared_feed_forward_length", s->shared_ffn));
-    if (s->flags & XN_SHAPE_HYBRID) XN_TRY(put_hybrid(&k, s));
-    return xn_synth_add_tokenizer(w, s->vocab, err);
-}
-
 static int write_file(struct xn_gguf_writer *w, struct synth *synth, const struct xn_preset *preset,
                       const struct xn_synth_options *options, const struct xn_synth_tensor *tensors, size_t n,
                       struct source *sources, const char *path, const struct xn_progress *progress,
                       struct xn_error *err) {
     const struct xn_shape *shape = synth->shape;
-    XN_TRY(put_metadata(w, shape, preset, options->layers ? options->layers : shape->layers, err));
+    XN_TRY(xn_synth_add_metadata(w, shape, preset, options->layers ? options->layers : shape->layers, err));
+    XN_TRY(xn_synth_add_tokenizer(w, shape->vocab, err));
     for (size_t i = 0; i < n; i++) {
         const struct xn_synth_tensor *t = &tensors[i];
         sources[i] = (struct source){synth, t, mix(options->seed ^ mix(i + 1))};

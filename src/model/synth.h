@@ -21,9 +21,9 @@ enum xn_synth_fill {
     XN_FILL_NORMAL,     // normal, of standard deviation `deviation`
     XN_FILL_NORM,       // 1 and a little
     XN_FILL_BIAS,       // a little
-    XN_FILL_DECAY,      // -exp(A_log) of a delta net: in (-16, -1)
+    XN_FILL_DECAY,      // -exp(A_log): in (-16, -1)
     XN_FILL_TIME_STEP,  // dt_bias: softplus of it is in (0.001, 0.1)
-    XN_FILL_ROPE_FACTOR // Llama 3's divisors of the rope frequencies
+    XN_FILL_ROPE_FACTOR // divisors of the rope frequencies: Llama 3's, or 1 and then "never" (gemma4)
 };
 
 struct xn_synth_tensor {
@@ -40,8 +40,11 @@ struct xn_synth_tensor {
 // The tensors of a shape under a preset, in the order of the file, into *out (n of them; free()).
 int xn_synth_tensors(const struct xn_shape *shape, const struct xn_preset *preset, uint32_t layers,
                      struct xn_synth_tensor **out, size_t *n, struct xn_error *err);
-// The made-up vocabulary and the rest of tokenizer.*, of `vocab` (at least 260) tokens.
+// The metadata of a shape but for its tokenizer (synth_metadata.c).
 struct xn_gguf_writer;
+int xn_synth_add_metadata(struct xn_gguf_writer *writer, const struct xn_shape *shape, const struct xn_preset *preset,
+                          uint32_t layers, struct xn_error *err);
+// The made-up vocabulary and the rest of tokenizer.*, of `vocab` (at least 260) tokens.
 int xn_synth_add_tokenizer(struct xn_gguf_writer *writer, uint32_t vocab, struct xn_error *err);
 // Bytes of all tensors, and their number of values.
 void xn_synth_sizes(const struct xn_synth_tensor *tensors, size_t n, uint64_t *bytes, uint64_t *parameters);

@@ -1,43 +1,50 @@
 // The tensors of a shape: names, sizes and formats, as llama.cpp's converter names and shapes them.
 #include "base/memory.h"
-#include "model/synth.h"
+#include "model/synth_list.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-struct list {
-    const struct xn_shape *shape;
-    const struct xn_preset *preset;
-    uint32_t layers;
-    uint32_t layer; // of those being added
-    struct xn_synth_tensor *items;
-    size_t n, capacity;
-    bool failed;
-};
-
 // Products that feed the residual stream are smaller, so that it does not grow with the layers.
-static float deviation_of(const struct list *l, uint64_t row, bool residual) {
+static float deviation_of(const struct xn_synth_list *l, uint64_t row, bool residual) {
     return 1 / sqrtf((float)row * (residual ? 2 * (float)l->layers : 1));
 }
 
-// dims: rows, then how many matrices (0: a vector of `row` values).
-static struct xn_synth_tensor *add(struct list *l, const char *name, enum xn_role role, enum xn_synth_fill fill,
-                                   uint64_t row, uint64_t rows, uint64_t count) {
+// Query heads a key head, as far as the first layer has any.
+static uint32_t heads_per_key(const struct xn_shape *s) {
+    return s->kv_heads && (!(s->flags & XN_SHAPE_KV_ARRAY) || xn_shape_attends(xn_shape_layer(s, 0)))
+               ? s->heads / s->kv_heads
+               : 0;
+}
+
+static struct xn_preset_case case_of(struct xn_synth_list *l, enum xn_role role, uint64_t row, bool stacked) {
+    struct xn_preset_case c = {.role = role,
+                               .layer = l->layer,
+                               .layers = l->layers,
+                               .heads_per_key = heads_per_key(l->shape),
+                               .experts = l->shape->experts,
+                               .stacked = stacked,
+                               .tied = (l->shape->flags & XN_SHAPE_TIED) != 0,
+                               .row = row};
+    if (role == XN_ROLE_V) {
+        c.layer = l->values_seen++;
+        c.layers = l->values_of_all;
+    } else if (role == XN_ROLE_DOWN && !l->shape->experts) {
+        c.layer = l->downs_seen++;
+    }
+    return c;
+}
+
+struct xn_synth_tensor *xn_synth_add(struct xn_synth_list *l, const char *name, enum xn_role role,
+                                     enum xn_synth_fill fill, uint64_t row, uint64_t rows, uint64_t count) {
     if (l->failed || XN_GROW(l->items, l->capacity, l->n + 1) != 0) {
         l->failed = true;
         return NULL;
     }
     struct xn_synth_tensor *t = &l->items[l->n++];
     bool residual = role == XN_ROLE_ATTENTION_OUT || role == XN_ROLE_DOWN;
-    struct xn_preset_case c = {.role = role,
-                               .layer = l->layer,
-                               .layers = l->layers,
-                               .heads_per_key = l->shape->heads / l->shape->kv_heads,
-                               .experts = l->shape->experts,
-                               .stacked = count > 1,
-                               .tied = (l->shape->flags & XN_SHAPE_TIED) != 0,
-                               .row = row};
+    struct xn_preset_case c = case_of(l, role, row, count > 1);
     *t = (struct xn_synth_tensor){.role = role,
                                   .fill = fill,
                                   .deviation = deviation_of(l, row, residual),
@@ -53,112 +60,98 @@ static struct xn_synth_tensor *add(struct list *l, const char *name, enum xn_rol
     return t;
 }
 
-static void add_matrix(struct list *l, const char *part, enum xn_role role, uint64_t row, uint64_t rows) {
+static void add_named(struct xn_synth_list *l, const char *part, const char *end, enum xn_role role,
+                      enum xn_synth_fill fill, uint64_t row, uint64_t rows, uint64_t count) {
     char name[64];
-    snprintf(name, sizeof name, "blk.%u.%s.weight", l->layer, part);
-    add(l, name, role, XN_FILL_NORMAL, row, rows, 1);
+    snprintf(name, sizeof name, "blk.%u.%s%s", l->layer, part, end);
+    xn_synth_add(l, name, role, fill, row, rows, count);
 }
 
-static void add_experts(struct list *l, const char *part, enum xn_role role, uint64_t row, uint64_t rows) {
-    char name[64];
-    snprintf(name, sizeof name, "blk.%u.%s.weight", l->layer, part);
-    add(l, name, role, XN_FILL_NORMAL, row, rows, l->shape->experts);
+void xn_synth_matrix(struct xn_synth_list *l, const char *part, enum xn_role role, uint64_t row, uint64_t rows) {
+    add_named(l, part, ".weight", role, XN_FILL_NORMAL, row, rows, 1);
 }
 
-static void add_vector(struct list *l, const char *part, enum xn_synth_fill fill, uint64_t size) {
-    char name[64];
-    snprintf(name, sizeof name, "blk.%u.%s", l->layer, part);
-    add(l, name, XN_ROLE_PLAIN, fill, size, 0, 0);
+void xn_synth_stack(struct xn_synth_list *l, const char *part, enum xn_role role, uint64_t row, uint64_t rows,
+                    uint64_t count) {
+    add_named(l, part, ".weight", role, XN_FILL_NORMAL, row, rows, count);
 }
 
-static void add_attention(struct list *l) {
+void xn_synth_out(struct xn_synth_list *l, const char *part, uint64_t row, uint64_t rows) {
+    xn_synth_matrix(l, part, XN_ROLE_OTHER, row, rows);
+    if (!l->failed) l->items[l->n - 1].deviation = deviation_of(l, row, true);
+}
+
+void xn_synth_vector(struct xn_synth_list *l, const char *part, enum xn_synth_fill fill, uint64_t size) {
+    add_named(l, part, "", XN_ROLE_PLAIN, fill, size, 0, 0);
+}
+
+void xn_synth_table(struct xn_synth_list *l, const char *part, enum xn_synth_fill fill, uint64_t row, uint64_t rows) {
+    add_named(l, part, "", XN_ROLE_PLAIN, fill, row, rows, 1);
+}
+
+// Gemma 4: the share of the per-layer inputs, and the layer's scale.
+static void add_layer_input(struct xn_synth_list *l) {
     const struct xn_shape *s = l->shape;
-    uint64_t q = (uint64_t)s->heads * s->head_size, kv = (uint64_t)s->kv_heads * s->head_size;
-    if (s->flags & XN_SHAPE_FUSED) {
-        add_matrix(l, "attn_qkv", XN_ROLE_V, s->hidden, q + 2 * kv);
-    } else {
-        bool gated = (s->flags & XN_SHAPE_HYBRID) != 0; // a gate behind each head's query
-        add_matrix(l, "attn_q", XN_ROLE_Q, s->hidden, gated ? 2 * q : q);
-        add_matrix(l, "attn_k", XN_ROLE_K, s->hidden, kv);
-        add_matrix(l, "attn_v", XN_ROLE_V, s->hidden, kv);
+    if (s->input_size) {
+        xn_synth_matrix(l, "inp_gate", XN_ROLE_OTHER, s->hidden, s->input_size);
+        xn_synth_out(l, "proj", s->input_size, s->hidden);
+        xn_synth_vector(l, "post_norm.weight", XN_FILL_NORM, s->hidden);
     }
-    if (s->flags & XN_SHAPE_QKV_BIAS) {
-        add_vector(l, "attn_q.bias", XN_FILL_BIAS, q);
-        add_vector(l, "attn_k.bias", XN_FILL_BIAS, kv);
-        add_vector(l, "attn_v.bias", XN_FILL_BIAS, kv);
-    }
-    if (s->flags & XN_SHAPE_QK_NORM) {
-        add_vector(l, "attn_q_norm.weight", XN_FILL_NORM, s->head_size);
-        add_vector(l, "attn_k_norm.weight", XN_FILL_NORM, s->head_size);
-    }
-    add_matrix(l, "attn_output", XN_ROLE_ATTENTION_OUT, q, s->hidden);
+    xn_synth_vector(l, "layer_output_scale.weight", XN_FILL_NORM, 1);
 }
 
-static void add_delta_net(struct list *l) {
+static void add_layer(struct xn_synth_list *l) {
     const struct xn_shape *s = l->shape;
-    uint64_t keys = (uint64_t)s->key_heads * s->state, values = (uint64_t)s->value_heads * s->state;
-    char name[64];
-    add_matrix(l, "attn_qkv", XN_ROLE_V, s->hidden, 2 * keys + values);
-    add_matrix(l, "attn_gate", XN_ROLE_OTHER, s->hidden, values);
-    snprintf(name, sizeof name, "blk.%u.ssm_conv1d.weight", l->layer);
-    add(l, name, XN_ROLE_PLAIN, XN_FILL_NORMAL, s->taps, 2 * keys + values, 1);
-    add_vector(l, "ssm_dt.bias", XN_FILL_TIME_STEP, s->value_heads);
-    add_vector(l, "ssm_a", XN_FILL_DECAY, s->value_heads);
-    add_matrix(l, "ssm_beta", XN_ROLE_OTHER, s->hidden, s->value_heads);
-    add_matrix(l, "ssm_alpha", XN_ROLE_OTHER, s->hidden, s->value_heads);
-    add_vector(l, "ssm_norm.weight", XN_FILL_NORM, s->state);
-    add_matrix(l, "ssm_out", XN_ROLE_OTHER, values, s->hidden);
-    if (!l->failed) l->items[l->n - 1].deviation = deviation_of(l, values, true);
-}
-
-static void add_feed_forward(struct list *l) {
-    const struct xn_shape *s = l->shape;
-    if (s->experts == 0) {
-        bool fused = (s->flags & XN_SHAPE_FUSED) != 0;
-        if (!fused) add_matrix(l, "ffn_gate", XN_ROLE_GATE, s->hidden, s->ffn);
-        add_matrix(l, "ffn_up", XN_ROLE_UP, s->hidden, fused ? 2 * (uint64_t)s->ffn : s->ffn);
-        add_matrix(l, "ffn_down", XN_ROLE_DOWN, s->ffn, s->hidden);
-        return;
+    char kind = xn_shape_layer(s, l->layer);
+    bool alone = (s->flags & XN_SHAPE_ALONE) != 0, post = (s->flags & XN_SHAPE_POST_NORMS) != 0;
+    bool mixes = kind != XN_SHAPE_FFN && kind != XN_SHAPE_EXPERTS;
+    if (!(s->flags & XN_SHAPE_NO_PRE_NORM)) xn_synth_vector(l, "attn_norm.weight", XN_FILL_NORM, s->hidden);
+    if (mixes) xn_synth_mixer(l);
+    if (!alone) {
+        const char *norm = s->flags & XN_SHAPE_FFN_BARE ? "ffn_norm" : "ffn_norm.weight";
+        bool named = (s->flags & XN_SHAPE_POST_NAMED) != 0;
+        if (post || named) xn_synth_vector(l, "post_attention_norm.weight", XN_FILL_NORM, s->hidden);
+        if (!named && !(s->flags & XN_SHAPE_NO_PRE_NORM)) xn_synth_vector(l, norm, XN_FILL_NORM, s->hidden);
     }
-    add_matrix(l, "ffn_gate_inp", XN_ROLE_PLAIN, s->hidden, s->experts);
-    add_experts(l, "ffn_gate_exps", XN_ROLE_GATE, s->hidden, s->expert_ffn);
-    add_experts(l, "ffn_up_exps", XN_ROLE_UP, s->hidden, s->expert_ffn);
-    add_experts(l, "ffn_down_exps", XN_ROLE_DOWN, s->expert_ffn, s->hidden);
-    if (s->shared_ffn == 0) return;
-    add_matrix(l, "ffn_gate_inp_shexp", XN_ROLE_PLAIN, s->hidden, 1);
-    add_matrix(l, "ffn_gate_shexp", XN_ROLE_GATE, s->hidden, s->shared_ffn);
-    add_matrix(l, "ffn_up_shexp", XN_ROLE_UP, s->hidden, s->shared_ffn);
-    add_matrix(l, "ffn_down_shexp", XN_ROLE_DOWN, s->shared_ffn, s->hidden);
+    if (!alone || !mixes) xn_synth_feed_forward(l);
+    if (post) xn_synth_vector(l, "post_ffw_norm.weight", XN_FILL_NORM, s->hidden);
+    if (s->flags & XN_SHAPE_GEMMA4) add_layer_input(l);
 }
 
-static void add_layer(struct list *l) {
+static void add_model_inputs(struct xn_synth_list *l) {
     const struct xn_shape *s = l->shape;
-    bool hybrid = (s->flags & XN_SHAPE_HYBRID) != 0, post = (s->flags & XN_SHAPE_POST_NORMS) != 0;
-    add_vector(l, "attn_norm.weight", XN_FILL_NORM, s->hidden);
-    if (hybrid && (l->layer + 1) % s->interval != 0)
-        add_delta_net(l);
-    else
-        add_attention(l);
-    // Hybrids call the norm before the feed-forward "post attention"; with post norms that is one more.
-    if (hybrid || post) add_vector(l, "post_attention_norm.weight", XN_FILL_NORM, s->hidden);
-    if (!hybrid) add_vector(l, "ffn_norm.weight", XN_FILL_NORM, s->hidden);
-    add_feed_forward(l);
-    if (post) add_vector(l, "post_ffw_norm.weight", XN_FILL_NORM, s->hidden);
+    uint64_t width = (uint64_t)l->layers * s->input_size;
+    xn_synth_add(l, "per_layer_token_embd.weight", XN_ROLE_EMBEDDING, XN_FILL_NORMAL, width, s->vocab, 1);
+    xn_synth_add(l, "per_layer_model_proj.weight", XN_ROLE_KEPT, XN_FILL_NORMAL, s->hidden, width, 1);
+    xn_synth_add(l, "per_layer_proj_norm.weight", XN_ROLE_PLAIN, XN_FILL_NORM, s->input_size, 0, 0);
+}
+
+// Matrices that llama.cpp's quantizer takes for those of values: attn_v and attn_qkv.
+static uint32_t count_values(const struct xn_shape *s, uint32_t layers) {
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < layers; i++) {
+        char kind = xn_shape_layer(s, i);
+        n += (xn_shape_attends(kind) && !xn_shape_shares(s, i, layers)) || kind == XN_SHAPE_DELTA_NET;
+    }
+    return n;
 }
 
 int xn_synth_tensors(const struct xn_shape *shape, const struct xn_preset *preset, uint32_t layers,
                      struct xn_synth_tensor **out, size_t *n, struct xn_error *err) {
     if (layers > shape->layers)
         return xn_fail(err, XN_ERR_ARGUMENT, "%s has %u layers, %u were asked for", shape->name, shape->layers, layers);
-    struct list l = {.shape = shape, .preset = preset, .layers = layers ? layers : shape->layers};
-    add(&l, "token_embd.weight", XN_ROLE_EMBEDDING, XN_FILL_NORMAL, shape->hidden, shape->vocab, 1);
+    struct xn_synth_list l = {.shape = shape, .preset = preset, .layers = layers ? layers : shape->layers};
+    l.values_of_all = count_values(shape, l.layers);
+    xn_synth_add(&l, "token_embd.weight", XN_ROLE_EMBEDDING, XN_FILL_NORMAL, shape->hidden, shape->vocab, 1);
+    if (shape->input_size) add_model_inputs(&l);
     for (l.layer = 0; l.layer < l.layers; l.layer++)
         add_layer(&l);
-    add(&l, "output_norm.weight", XN_ROLE_PLAIN, XN_FILL_NORM, shape->hidden, 0, 0);
+    xn_synth_add(&l, shape->flags & XN_SHAPE_EMBED_NORM ? "token_embd_norm.weight" : "output_norm.weight",
+                 XN_ROLE_PLAIN, XN_FILL_NORM, shape->hidden, 0, 0);
     if (!(shape->flags & XN_SHAPE_TIED))
-        add(&l, "output.weight", XN_ROLE_OUTPUT, XN_FILL_NORMAL, shape->hidden, shape->vocab, 1);
-    if (shape->rope_factor > 0)
-        add(&l, "rope_freqs.weight", XN_ROLE_PLAIN, XN_FILL_ROPE_FACTOR, shape->rope_size / 2, 0, 0);
+        xn_synth_add(&l, "output.weight", XN_ROLE_OUTPUT, XN_FILL_NORMAL, shape->hidden, shape->vocab, 1);
+    if (shape->rope_factor > 0 || shape->flags & XN_SHAPE_GEMMA4)
+        xn_synth_add(&l, "rope_freqs.weight", XN_ROLE_PLAIN, XN_FILL_ROPE_FACTOR, shape->rope_size / 2, 0, 0);
     if (l.failed) {
         free(l.items);
         return xn_fail(err, XN_ERR_NOMEM, "no memory for the tensors of %s", shape->name);
