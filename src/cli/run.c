@@ -196,8 +196,10 @@ static int open_run(struct xn_run *run, struct xn_error *err) {
                            o->template_arguments);
     }
     XN_TRY(xn_loaded_open(o->model_path, &o->model, &run->loaded, err));
-    struct xn_context_options context = {
-        .context = (uint32_t)o->context, .batch = (uint32_t)o->batch, .cache_type = xn_cache_type(&o->model)};
+    struct xn_context_options context = {.context = (uint32_t)o->context,
+                                         .batch = (uint32_t)o->batch,
+                                         .cache_type = xn_cache_type(&o->model),
+                                         .checkpoints = (int32_t)o->checkpoints};
     XN_TRY(xn_context_create(run->loaded.model, &context, &run->context, err));
     // What is no file is for the restoring to refuse.
     if (o->session && (xn_file_exists(o->session) || xn_is_directory(o->session)))
@@ -304,6 +306,8 @@ int xn_command_run(int argc, char **argv) {
         {'c', "context", XN_OPTION_INT, &o.context, "N", "positions; 0: the model's, at most 8192 (0)", 0, 1 << 28,
          NULL},
         {'b', "batch", XN_OPTION_INT, &o.batch, "N", "prompt tokens a step; 0: 512 (0)", 0, 1 << 20, NULL},
+        {0, "checkpoints", XN_OPTION_INT, &o.checkpoints, "N",
+         "copies of recurrent states, to change a prompt's end cheaply; 0: chosen; -1: none (0)", -1, 1 << 20, NULL},
         {0, "temp", XN_OPTION_FLOAT, &o.temperature, "X", "temperature; 0: the most likely token (0.7)", 0, 100, NULL},
         {0, "top-k", XN_OPTION_INT, &o.top_k, "N", "of the N most likely tokens; 0: all (40)", 0, INT32_MAX, NULL},
         {0, "top-p", XN_OPTION_FLOAT, &o.top_p, "X", "of the most likely with a sum of X; 1: all (0.95)", 0, 1, NULL},

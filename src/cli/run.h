@@ -7,7 +7,7 @@
 struct xn_run_options {
     struct xn_model_options model;
     const char *model_path, *prompt, *file, *system, *template_arguments, *session;
-    int64_t most, context, batch, top_k, seed, repeat_last;
+    int64_t most, context, batch, checkpoints, top_k, seed, repeat_last;
     double temperature, top_p, min_p, repeat_penalty;
     struct xn_strings stops;
     bool raw, special, quiet, json;

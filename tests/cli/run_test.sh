@@ -37,6 +37,9 @@ run run "$model" "$ask" -n 1 --json --system "Be brief."
 run run "$model" "$ask" -n 12 --temp 0 -q -b 3
 cmp -s "$work/out" "$work/greedy" || fail "$line: another text in batches of 3"
 
+run run "$model" "$ask" -n 12 --temp 0 -q --checkpoints -1
+cmp -s "$work/out" "$work/greedy" || fail "$line: another text without checkpoints"
+
 # By seed.
 run run "$model" "$ask" -n 40 -q --seed 7
 cp "$work/out" "$work/seven"
