@@ -184,9 +184,9 @@ enum xn_param {
     X(EXPERT_GATE, "mlp.experts.%u.gate_proj.weight", "ffn_gate.%u.weight")                                            \
     X(EXPERT_UP, "mlp.experts.%u.up_proj.weight", "ffn_up.%u.weight")                                                  \
     X(EXPERT_DOWN, "mlp.experts.%u.down_proj.weight", "ffn_down.%u.weight")                                            \
-    X(SHARED_GATE, "mlp.shared_expert.gate_proj.weight|mlp.shared_experts.gate_proj.weight", "ffn_gate_shexp.weight")  \
-    X(SHARED_UP, "mlp.shared_expert.up_proj.weight|mlp.shared_experts.up_proj.weight", "ffn_up_shexp.weight")          \
-    X(SHARED_DOWN, "mlp.shared_expert.down_proj.weight|mlp.shared_experts.down_proj.weight", "ffn_down_shexp.weight")  \
+    X(SHARED_GATE, "mlp.shared_expert.gate_proj.weight", "ffn_gate_shexp.weight")                                      \
+    X(SHARED_UP, "mlp.shared_expert.up_proj.weight", "ffn_up_shexp.weight")                                            \
+    X(SHARED_DOWN, "mlp.shared_expert.down_proj.weight", "ffn_down_shexp.weight")                                      \
     X(SHARED_ROUTER, "mlp.shared_expert_gate.weight", "ffn_gate_inp_shexp.weight")                                     \
     X(Q_A, "self_attn.q_a_proj.weight", "attn_q_a.weight")                                                             \
     X(Q_A_NORM, "self_attn.q_a_layernorm.weight", "attn_q_a_norm.weight")                                              \

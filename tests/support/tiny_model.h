@@ -8,11 +8,13 @@
 #include <string.h>
 #include <unistd.h>
 
-// A tensor as safetensors names and shapes it; value i is base + i / 64, in float32.
+// A tensor as safetensors names and shapes it; value i is base + i / 64, in float32. With a base from
+// TINY_BYTES on it holds bytes, base - TINY_BYTES + i % 64.
+enum { TINY_BYTES = 1000 };
 struct tiny_tensor {
     const char *name;
     uint32_t n_dims;
-    uint64_t shape[3]; // outermost first
+    uint64_t shape[4]; // outermost first
     float base;
 };
 
@@ -37,10 +39,10 @@ static inline void tiny_write_safetensors(const char *folder, const struct tiny_
         json_t *shape = json_array();
         for (uint32_t d = 0; d < tensors[i].n_dims; d++)
             json_array_append_new(shape, json_integer((json_int_t)tensors[i].shape[d]));
-        uint64_t end = offset + 4 * tiny_count(&tensors[i]);
+        uint64_t end = offset + (tensors[i].base >= TINY_BYTES ? 1 : 4) * tiny_count(&tensors[i]);
         json_object_set_new(header, tensors[i].name,
-                            json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets",
-                                      (json_int_t)offset, (json_int_t)end));
+                            json_pack("{s:s, s:o, s:[I, I]}", "dtype", tensors[i].base >= TINY_BYTES ? "U8" : "F32",
+                                      "shape", shape, "data_offsets", (json_int_t)offset, (json_int_t)end));
         offset = end;
     }
     char *text = json_dumps(header, JSON_COMPACT);
@@ -52,7 +54,11 @@ static inline void tiny_write_safetensors(const char *folder, const struct tiny_
     for (size_t i = 0; i < n; i++)
         for (uint64_t v = 0; v < tiny_count(&tensors[i]); v++) {
             float value = tiny_value(&tensors[i], v);
-            fwrite(&value, 4, 1, file);
+            uint8_t byte = (uint8_t)((uint32_t)tensors[i].base - TINY_BYTES + v % 64);
+            if (tensors[i].base >= TINY_BYTES)
+                fwrite(&byte, 1, 1, file);
+            else
+                fwrite(&value, 4, 1, file);
         }
     if (fclose(file)) abort();
     free(text);

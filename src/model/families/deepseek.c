@@ -56,6 +56,11 @@ static void read_v2(struct xn_builder *b) {
 // The head size of a folder is what rotates: keys of two parts are the latent attention's own matter.
 static const struct xn_param_name names[] = {{XN_P_HEAD_SIZE, "qk_rope_head_dim", NULL}, XN_NO_PARAM};
 
+static const struct xn_tensor_name tensors[] = {{XN_T_SHARED_GATE, "mlp.shared_experts.gate_proj.weight", NULL},
+                                                {XN_T_SHARED_UP, "mlp.shared_experts.up_proj.weight", NULL},
+                                                {XN_T_SHARED_DOWN, "mlp.shared_experts.down_proj.weight", NULL},
+                                                XN_NO_TENSOR};
+
 const struct xn_family xn_family_deepseek_v2 = {
     .name = "deepseek_v2",
     .hf = (const char *const[]){"deepseek_v2", "DeepseekV2ForCausalLM", NULL},
@@ -73,6 +78,7 @@ const struct xn_family xn_family_deepseek_v2 = {
                                                   {XN_P_EXPERT_INNER, 1407},
                                                   {XN_P_SHARED_COUNT, 2},
                                                   XN_NO_DEFAULT},
+    .tensors = tensors,
     .params = names,
     .qkv_bias = {XN_BIAS_FLAG, XN_P_ATTENTION_BIAS},
     .o_bias = {XN_BIAS_FLAG, XN_P_ATTENTION_BIAS},
@@ -105,6 +111,7 @@ const struct xn_family xn_family_deepseek_v3 = {
                                                   {XN_P_NORMALIZE, 1},
                                                   {XN_P_ROPE_INTERLEAVE, 1},
                                                   XN_NO_DEFAULT},
+    .tensors = tensors,
     .params = names,
     .qkv_bias = {XN_BIAS_FLAG, XN_P_ATTENTION_BIAS},
     .o_bias = {XN_BIAS_FLAG, XN_P_ATTENTION_BIAS},
