@@ -515,6 +515,72 @@ static void recurrences_step(void **state) {
     each_level(recurrence_level);
 }
 
+// --- rows of a cache ---
+
+static void cache_case(const struct xn_cpu_kernels *k, uint32_t type, uint64_t *s) {
+    const char *level = xn_cpu_level_name(k->level);
+    uint32_t rows = 1 + (uint32_t)(rng(s) % 20), n = 1 + (uint32_t)(rng(s) % 11), size = 1 + (uint32_t)(rng(s) % 90);
+    size_t row_values = size + rng(s) % 4, ldx = size + rng(s) % 3, ldo = rows + rng(s) % 3,
+           bytes = type == XN_F16 ? 2 : 4;
+    size_t values = (rows - 1) * row_values + size; // the last row ends where the memory does
+    uint8_t *cache = malloc(values * bytes);
+    fill_blocks(s, type, cache, values);
+    float *w = xn_alloc(values, 4), *x = xn_alloc(n * ldx, 4), *before = xn_alloc(n * ldx, 4);
+    xn_format_of(type)->decode(cache, w, values);
+    fill_values(s, FILL_RANDOM, x, n * ldx);
+    const void *ahead = rng(s) & 1 ? cache : NULL;
+
+    struct guarded scores = guarded(((n - 1) * ldo + rows) * 4, 0), sums = guarded(((n - 1) * ldx + size) * 4, 0);
+    k->scores[type](cache, row_values * bytes, rows, x, ldx, n, size, ahead, scores.p, ldo);
+    fill_values(s, FILL_RANDOM, sums.p, sums.bytes / 4);
+    memcpy(before, sums.p, sums.bytes);
+    k->mix[type](cache, row_values * bytes, rows, scores.p, ldo, n, size, ahead, sums.p, ldx);
+    for (uint32_t i = 0; i < n; i++) {
+        for (uint32_t r = 0; r < rows; r++) {
+            double want = 0;
+            for (uint32_t c = 0; c < size; c++)
+                want += (double)w[r * row_values + c] * x[i * ldx + c];
+            float got = ((float *)scores.p)[i * ldo + r];
+            CHECK(fabs(got - want) < 1e-4, "%s scores type %u rows %u n %u size %u: [%u][%u] is %g, not %g", level,
+                  type, rows, n, size, i, r, (double)got, want);
+        }
+        for (uint32_t c = 0; c < size; c++) {
+            double want = before[i * ldx + c], all = 1;
+            for (uint32_t r = 0; r < rows; r++) {
+                double term = (double)((float *)scores.p)[i * ldo + r] * w[r * row_values + c];
+                want += term;
+                all += fabs(term);
+            }
+            float got = ((float *)sums.p)[i * ldx + c];
+            CHECK(fabs(got - want) < 1e-6 * all, "%s mix type %u rows %u n %u size %u: [%u][%u] is %g, not %g", level,
+                  type, rows, n, size, i, c, (double)got, want);
+        }
+        for (size_t c = size; i + 1 < n && c < ldx; c++)
+            CHECK(((float *)sums.p)[i * ldx + c] == before[i * ldx + c], "%s mix wrote between rows", level);
+        for (size_t r = rows; i + 1 < n && r < ldo; r++)
+            CHECK(((uint8_t *)scores.p)[(i * ldo + r) * 4] == GUARD_BYTE, "%s scores wrote between rows", level);
+    }
+    CHECK(intact(&scores) && intact(&sums), "%s scores or mix type %u rows %u n %u size %u wrote outside", level, type,
+          rows, n, size);
+    free(cache);
+    free(w);
+    free(x);
+    free(before);
+    free(scores.base);
+    free(sums.base);
+}
+
+static void cache_level(const struct xn_cpu_kernels *k) {
+    uint64_t s = seed + 7;
+    for (int trial = 0; trial < 200; trial++)
+        for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
+            if (k->scores[type]) cache_case(k, type, &s);
+}
+static void rows_of_a_cache_are_scored_and_mixed(void **state) {
+    (void)state;
+    each_level(cache_level);
+}
+
 int main(void) {
     choose_seed();
     const struct CMUnitTest tests[] = {
@@ -525,6 +591,7 @@ int main(void) {
         cmocka_unit_test(rows_are_transposed_and_multiplied),
         cmocka_unit_test(functions_of_rows_are_exact_enough),
         cmocka_unit_test(recurrences_step),
+        cmocka_unit_test(rows_of_a_cache_are_scored_and_mixed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

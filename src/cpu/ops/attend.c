@@ -1,5 +1,6 @@
-// attend: softmax attention over the paged cache in one pass (https://arxiv.org/abs/2205.14135): chunks of positions
-// are widened to float32 once for all query heads of a group and several rows, with a running maximum and sum.
+// attend: softmax attention over the paged cache in one pass (https://arxiv.org/abs/2205.14135), with a running maximum
+// and sum: for few queries the cache streams by in its own type, for more chunks of positions are widened to float32
+// once for all query heads of a group and several rows.
 #include "cpu/executor.h"
 
 #include <math.h>
@@ -7,7 +8,7 @@
 
 enum {
     CHUNK = XN_CPU_CHUNK,
-    FEW = 8,          // queries below which scores are plain dot products
+    FEW = 32,         // queries up to which the cache streams by instead of being widened
     SPLIT_ROWS = 8,   // rows of a batch up to which one query's positions are split over threads
     SPLIT_LEAST = 128 // positions of a split at the least
 };
@@ -62,14 +63,18 @@ static struct work lay_out(const struct xn_op_attend *a, float *p) {
     return w;
 }
 
+// Positions from `from` on, at most n, that lie in one page, one after the other.
+static uint32_t run_at(const struct xn_host_memory *m, uint32_t from, uint32_t n) {
+    uint32_t run = m->limits.page_size - from % m->limits.page_size;
+    return run < n ? run : n;
+}
+
 // Positions [from, from + n) of a kv head's keys or values as float32 rows, ld apart.
 static void gather(const struct xn_executor *e, const struct xn_op_attend *a, const struct xn_span *span,
                    const void *cache, uint32_t size, uint32_t head, uint32_t from, uint32_t n, float *out, size_t ld) {
     const struct xn_host_memory *m = &e->memory;
-    uint32_t page_size = m->limits.page_size;
     while (n) {
-        uint32_t run = page_size - from % page_size;
-        if (run > n) run = n;
+        uint32_t run = run_at(m, from, n);
         size_t at = xn_host_cache_index(m, a->kv_heads, size, span->pages, head, from);
         size_t rows = ld == size ? 1 : run, values = ld == size ? (size_t)run * size : size;
         for (size_t i = 0; i < rows; i++) {
@@ -119,10 +124,52 @@ static void soften(const struct xn_executor *e, const struct xn_op_attend *a, st
     w->sum[query] += e->kernels->exp_sum(s + low, w->max[query], high - low);
 }
 
+// Scores of a chunk's positions that do not count become zero.
+static void soften_all(const struct xn_executor *e, const struct xn_op_attend *a, const struct tile *t, struct work *w,
+                       uint32_t from, uint32_t n) {
+    uint32_t group = group_of(a);
+    for (uint32_t q = 0; q < t->rows * group; q++) {
+        uint32_t position = position_of(t, q / group), first = first_of(a, position);
+        uint32_t low = first > from ? first - from : 0, high = position + 1 > from ? position + 1 - from : 0;
+        soften(e, a, w, q, low < n ? low : n, high < n ? high : n);
+    }
+}
+
+// A row of `size` values of a head in the cache.
+static const char *row_at(const struct xn_executor *e, const struct xn_op_attend *a, const struct tile *t,
+                          const void *cache, uint32_t size, uint32_t position) {
+    size_t i = xn_host_cache_index(&e->memory, a->kv_heads, size, t->span->pages, t->head, position);
+    return (const char *)cache + i * (e->memory.limits.cache_type == XN_F16 ? 2 : 4);
+}
+
+// A few queries: keys and values stream by as the cache has them, each called while the others are worked on.
+static void stream_chunk(const struct xn_executor *e, const struct xn_op_attend *a, const struct tile *t,
+                         struct work *w, uint32_t from, uint32_t n) {
+    const struct xn_host_cache *cache = &e->memory.cache[a->cache];
+    const void *values = a->values_in_keys ? cache->keys : cache->values;
+    uint32_t type = e->memory.limits.cache_type, queries = t->rows * group_of(a), run;
+    uint32_t key_size = a->head_size, value_size = a->values_in_keys ? a->head_size : a->value_size; // of rows
+    size_t value_bytes = type == XN_F16 ? 2 : 4;
+    for (uint32_t at = 0; at < n; at += run) {
+        run = run_at(&e->memory, from + at, n - at);
+        const char *ahead = a->values_in_keys ? NULL : row_at(e, a, t, values, value_size, from + at);
+        e->kernels->scores[type](row_at(e, a, t, cache->keys, key_size, from + at), key_size * value_bytes, run, w->q,
+                                 key_size, queries, key_size, ahead, w->s + at, CHUNK);
+    }
+    soften_all(e, a, t, w, from, n);
+    for (uint32_t at = 0; at < n; at += run) {
+        run = run_at(&e->memory, from + at, n - at);
+        uint32_t next = from + CHUNK + at;
+        const char *ahead = next < t->end ? row_at(e, a, t, cache->keys, key_size, next) : NULL;
+        e->kernels->mix[type](row_at(e, a, t, values, value_size, from + at), value_size * value_bytes, run, w->s + at,
+                              CHUNK, queries, a->value_size, ahead, w->o, value_pad(a));
+    }
+}
+
 static void attend_chunk(const struct xn_executor *e, const struct xn_op_attend *a, const struct tile *t,
                          struct work *w, uint32_t from, uint32_t n) {
     const struct xn_host_cache *cache = &e->memory.cache[a->cache];
-    uint32_t group = group_of(a), queries = t->rows * group, size = a->head_size, pad = value_pad(a);
+    uint32_t queries = t->rows * group_of(a), size = a->head_size, pad = value_pad(a);
     gather(e, a, t->span, cache->keys, size, t->head, from, n, w->k, size);
     const float *v = w->v;
     size_t v_ld = pad;
@@ -135,25 +182,16 @@ static void attend_chunk(const struct xn_executor *e, const struct xn_op_attend 
         for (uint32_t j = 0; j < n; j++)
             memcpy(w->v + (size_t)j * pad, w->k + (size_t)j * size, a->value_size * sizeof *w->v);
     }
-    if (queries < FEW) {
-        for (uint32_t q = 0; q < queries; q++)
-            e->kernels->dots(w->k, size, n, w->q + (size_t)q * size, size, w->s + (size_t)q * CHUNK, 1);
-    } else {
-        uint32_t wide = xn_cpu_round_up(n, XN_CPU_PAD);
-        for (uint32_t j = 0; j < wide; j += XN_CPU_PAD) {
-            const float *rows[XN_CPU_PAD];
-            uint32_t count = n - j < XN_CPU_PAD ? n - j : XN_CPU_PAD;
-            for (uint32_t i = 0; i < count; i++)
-                rows[i] = w->k + (size_t)(j + i) * size;
-            e->kernels->transpose(rows, count, size, w->kt + j, CHUNK);
-        }
-        e->kernels->gemm(queries, wide, size, w->q, size, w->kt, CHUNK, w->s, CHUNK, false);
+    uint32_t wide = xn_cpu_round_up(n, XN_CPU_PAD);
+    for (uint32_t j = 0; j < wide; j += XN_CPU_PAD) {
+        const float *rows[XN_CPU_PAD];
+        uint32_t count = n - j < XN_CPU_PAD ? n - j : XN_CPU_PAD;
+        for (uint32_t i = 0; i < count; i++)
+            rows[i] = w->k + (size_t)(j + i) * size;
+        e->kernels->transpose(rows, count, size, w->kt + j, CHUNK);
     }
-    for (uint32_t q = 0; q < queries; q++) {
-        uint32_t position = position_of(t, q / group), first = first_of(a, position);
-        uint32_t low = first > from ? first - from : 0, high = position + 1 > from ? position + 1 - from : 0;
-        soften(e, a, w, q, low < n ? low : n, high < n ? high : n);
-    }
+    e->kernels->gemm(queries, wide, size, w->q, size, w->kt, CHUNK, w->s, CHUNK, false);
+    soften_all(e, a, t, w, from, n);
     e->kernels->gemm(queries, pad, n, w->s, CHUNK, v, v_ld, w->o, pad, true);
 }
 
@@ -188,8 +226,11 @@ static void attend_tile(const struct xn_executor *e, const struct xn_op_attend *
         w->sum[q] = 0;
     }
     memset(w->o, 0, (size_t)queries * value_pad(a) * sizeof *w->o);
-    for (uint32_t from = t->begin; from < t->end; from += CHUNK)
-        attend_chunk(e, a, t, w, from, t->end - from < CHUNK ? t->end - from : CHUNK);
+    bool streams = queries <= FEW && e->kernels->scores[e->memory.limits.cache_type];
+    for (uint32_t from = t->begin; from < t->end; from += CHUNK) {
+        uint32_t n = t->end - from < CHUNK ? t->end - from : CHUNK;
+        (streams ? stream_chunk : attend_chunk)(e, a, t, w, from, n);
+    }
 }
 
 static uint32_t tiles_of(const struct xn_op_attend *a, const struct xn_batch *batch) {

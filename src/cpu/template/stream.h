@@ -1,24 +1,13 @@
-// Products of rows of float weights (F32, F16, BF16; at any address) with a few rows of float32 activations, after the
-// instruction set's simd.h. One row of weights at a time, so that memory is read in one ascending stream.
+// Products of rows of float weights (F32, F16, BF16; at any address) with a few rows of float32 activations, and
+// weighted sums of such rows, after the instruction set's simd.h. One row of weights at a time, so that memory is read
+// in one ascending stream.
 #pragma once
 
-#include "cpu/declare.h"
+#include "cpu/template/load.h"
 
 enum { STREAM_AHEAD = 8192 }; // bytes that the reader asks for in advance
 
-static inline vf load_f32(const char *p) {
-    return v_load((const float *)(const void *)p);
-}
-static inline vf load_f16(const char *p) {
-    return v_load_f16((const uint16_t *)(const void *)p);
-}
-static inline vf load_bf16(const char *p) {
-    return v_load_bf16((const uint16_t *)(const void *)p);
-}
-
-typedef vf stream_load(const char *p);
-
-static inline __attribute__((always_inline)) void stream_row(stream_load *load, const size_t size, const int n,
+static inline __attribute__((always_inline)) void stream_row(load_values *load, const size_t size, const int n,
                                                              const char *w, const float *const *x, uint32_t k,
                                                              float *out, size_t ld) {
     enum { UNROLL = 4 };

@@ -1,0 +1,6 @@
+#include "cpu/avx512/simd.h"
+
+#include "cpu/template/cache.h"
+
+CACHE(f32, 4)
+CACHE(f16, 2)
