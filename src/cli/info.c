@@ -2,6 +2,7 @@
 #include "api/select.h"
 #include "base/memory.h"
 #include "cli/cli.h"
+#include "device/host.h"
 #include "engine/context.h"
 #include "engine/plan.h"
 #include "model/recipe.h"
@@ -235,11 +236,11 @@ static void print_tensors(const struct xn_source *source) {
 
 // --- memory by context ---
 
-// The sizes of a plan do not depend on its weights: none are packed.
-static int pack_nothing(void *user, const struct xn_matrix *matrix, struct xn_weights **out, struct xn_error *err) {
-    (void)matrix;
-    (void)err;
-    *out = user;
+// Of its weights a plan's memory depends on the shapes alone: nothing is packed.
+static int pack_shape(void *user, const struct xn_matrix *matrix, struct xn_weights **out, struct xn_error *err) {
+    *out = xn_arena_alloc(user, 1, sizeof **out);
+    if (!*out) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", matrix->name);
+    (*out)->matrix = *matrix;
     return XN_OK;
 }
 
@@ -250,9 +251,8 @@ static int memory_table(const struct xn_recipe *recipe, const struct xn_model_op
     struct xn_device *device;
     struct xn_arena arena = {0};
     struct xn_plan plan = {0};
-    char placeholder[XN_ALIGN];
     XN_TRY(xn_device_select(options->device, (int)options->threads, &device, err));
-    int status = xn_plan_build(recipe, pack_nothing, placeholder, &arena, &plan, err);
+    int status = xn_plan_build(recipe, pack_shape, &arena, &arena, &plan, err);
     *out = json_array();
     uint64_t longest = recipe->context ? recipe->context : FIRST;
     for (uint64_t context = FIRST < longest ? FIRST : longest; status == XN_OK;) {

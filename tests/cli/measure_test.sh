@@ -25,6 +25,21 @@ expect_out '"format":"Q4_K_M"'
 run synth tiny-qwen3.5-moe -q Q8_0 --layers 4 -o "$work/hybrid.gguf"
 expect_status 0
 
+# What a context needs: of tiny models little, the more the longer.
+for model in tiny hybrid; do
+    run info "$work/$model.gguf" --json
+    expect_status 0
+    python3 - "$work/out" <<'END' || fail "$line: not the memory expected"
+import json, sys
+rows = json.load(open(sys.argv[1]))["memory"]
+assert rows, rows
+for r in rows:
+    assert 0 < r["activation_bytes"] < 256 << 20, r
+    assert r["total_bytes"] > r["activation_bytes"] + r["cache_bytes"], r
+assert [r["cache_bytes"] for r in rows] == sorted({r["cache_bytes"] for r in rows}), rows
+END
+done
+
 for model in tiny hybrid; do
     run bench "$work/$model.gguf" -p 5,9 -n 3 -r 2 --json
     expect_status 0
