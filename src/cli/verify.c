@@ -96,11 +96,14 @@ static int report(const char *what, uint64_t done, uint64_t total, struct xn_err
                                                                      : XN_OK;
 }
 
-// The prompt in steps of c->step rows, with all logits: distances, probabilities, and what the cuts are compared with.
+// (Every sequence is told its exact length ahead: where ropes follow it, the reference sets them for the whole at
+// once.) The prompt in steps of c->step rows, with all logits: distances, probabilities, and what the cuts are compared
+// with.
 static int run_prompt(struct check *c, uint32_t sequence, int32_t *predicted, struct xn_error *err) {
     const struct xn_golden *g = c->golden;
     struct distance d = {0};
     double nll = 0;
+    XN_TRY(xn_sequence_expect(c->context, sequence, g->n_prompt, true, err));
     for (uint32_t from = 0; from < g->n_prompt;) {
         uint32_t n = g->n_prompt - from < c->step ? g->n_prompt - from : c->step;
         for (uint32_t i = 0; i < n; i++)
@@ -139,6 +142,7 @@ static int run_greedy(struct check *c, uint32_t sequence, int32_t predicted, str
         c->result.greedy_right += excused || predicted == g->greedy[i];
         if (i + 1 == g->n_greedy) break;
         struct xn_feed feed = {sequence, g->greedy[i], true};
+        XN_TRY(xn_sequence_expect(c->context, sequence, g->n_prompt + i + 1, true, err));
         XN_TRY(xn_eval(c->context, &feed, 1, err));
         predicted = most_likely(xn_eval_logits(c->context, 0), c->vocab);
         XN_TRY(report("greedy", i + 1, g->n_greedy, err));
@@ -178,8 +182,10 @@ static void compare_probe(const struct check *c, uint32_t probe, const float *lo
 static int run_cut(struct check *c, const struct cut *cut, struct xn_error *err) {
     uint32_t n = c->golden->n_prompt, sequence[2] = {0}, length[2] = {0, 0};
     uint32_t sequences = cut->interleaved ? 2 : 1, turn = 0;
-    for (uint32_t s = 0; s < sequences; s++)
+    for (uint32_t s = 0; s < sequences; s++) {
         XN_TRY(xn_sequence_new(c->context, &sequence[s], err));
+        XN_TRY(xn_sequence_expect(c->context, sequence[s], n, true, err));
+    }
     while (length[0] + length[1] < n * sequences) {
         uint32_t rows = 0;
         while (rows < cut->rows && length[0] + length[1] < n * sequences) {
@@ -205,6 +211,7 @@ static int run_cut(struct check *c, const struct cut *cut, struct xn_error *err)
 
 // Evaluates the prompt's tokens up to `to`, in steps of c->step rows, and compares the probes among them.
 static int go_on(struct check *c, uint32_t sequence, uint32_t to, const char *way, struct xn_error *err) {
+    XN_TRY(xn_sequence_expect(c->context, sequence, c->golden->n_prompt, true, err));
     for (uint32_t at = xn_sequence_length(c->context, sequence); at < to;) {
         uint32_t n = to - at < c->step ? to - at : c->step;
         for (uint32_t i = 0; i < n; i++) {

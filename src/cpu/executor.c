@@ -3,6 +3,7 @@
 #include "cpu/ops/convolution.h"
 #include "cpu/ops/product.h"
 #include "device/reference/reference.h"
+#include "model/rope.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -46,8 +47,10 @@ static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_li
     case XN_OP_PROJECT: {
         want_dense(s, rows, op->project.part[0].weights->matrix.cols);
         size_t cached = 0;
-        for (uint32_t i = 0; i < op->project.n_parts; i++)
+        for (uint32_t i = 0; i < op->project.n_parts; i++) {
             if (op->project.part[i].target != XN_TO_BUFFER) cached += op->project.part[i].weights->matrix.rows;
+            most(&s->decoded, op->project.part[i].rope.dims / 2); // frequencies of a step
+        }
         most(&s->scratch, rows * cached);
         break;
     }
@@ -132,12 +135,6 @@ uint64_t xn_cpu_scratch_bytes(const struct xn_cpu_device *device, const struct x
 
 // --- ropes ---
 
-static bool same_rope(const struct xn_rope *a, const struct xn_rope *b) {
-    return a->dims == b->dims && a->magnitude == b->magnitude &&
-           (a->frequency == b->frequency ||
-            memcmp(a->frequency, b->frequency, a->dims / 2 * sizeof *a->frequency) == 0);
-}
-
 // Lists the different ropes of the plan: few, though every layer names one.
 static int find_ropes(struct xn_executor *e) {
     const struct xn_plan *plan = e->memory.plan;
@@ -153,7 +150,7 @@ static int find_ropes(struct xn_executor *e) {
             const struct xn_rope *rope = &p->part[j].rope;
             if (rope->kind == XN_ROPE_NONE) continue;
             uint32_t known = 0;
-            while (known < e->n_ropes && !same_rope(e->ropes[known].rope, rope))
+            while (known < e->n_ropes && !xn_rope_same(e->ropes[known].rope, rope))
                 known++;
             e->part_rope[(size_t)i * XN_MAX_PARTS + j] = known;
             if (known < e->n_ropes) continue;
@@ -207,11 +204,17 @@ static void fill_rope_tables(struct xn_executor *e, uint32_t thread) {
     xn_cpu_share(e->batch->n_rows, thread, e->threads, &begin, &end);
     for (uint32_t i = 0; i < e->n_ropes; i++) {
         const struct xn_rope *rope = e->ropes[i].rope;
+        const struct xn_span *span = NULL;
+        const float *frequency = NULL;
         uint32_t half = rope->dims / 2;
         for (uint32_t r = begin; r < end; r++) {
+            if (span != &e->batch->spans[e->row_span[r]]) {
+                span = &e->batch->spans[e->row_span[r]];
+                frequency = xn_rope_at(rope, span->rope_length, e->thread[thread].decoded);
+            }
             float *c = e->ropes[i].table + (size_t)r * rope->dims, *s = c + half;
             for (uint32_t d = 0; d < half; d++) {
-                float angle = (float)e->batch->positions[r] * rope->frequency[d];
+                float angle = (float)e->batch->positions[r] * frequency[d];
                 c[d] = cosf(angle) * rope->magnitude;
                 s[d] = sinf(angle) * rope->magnitude;
             }

@@ -121,6 +121,17 @@ static struct xn_rope any_rope(struct world *w, uint32_t head_size, bool is_quer
     for (uint32_t i = 0; i < rope.dims / 2; i++)
         frequency[i] = powf(10000, -2.0f * (float)i / (float)rope.dims);
     rope.frequency = frequency;
+    if (below(3)) return rope;
+    rope.original = 8; // and spans are up to 100 positions long
+    if (rope.dims < 4 || below(2)) {
+        float *longer = take(w, rope.dims / 2, sizeof *longer);
+        for (uint32_t i = 0; i < rope.dims / 2; i++)
+            longer[i] = frequency[i] / (float)(1 + i);
+        rope.long_frequency = longer;
+    } else {
+        rope.theta = 10000;
+        rope.growth = 4;
+    }
     return rope;
 }
 
@@ -133,7 +144,7 @@ static void make_batch(struct world *w, uint32_t max_rows, uint32_t max_past) {
     uint32_t total_pages = 0;
     for (uint32_t s = 0; s < spans; s++) {
         uint32_t rows = max_rows == 1 ? 1 : PICK(1, 1, 2, 1 + below(max_rows), max_rows);
-        span[s] = (struct xn_span){b->n_rows, rows, below(2) ? 0 : below(max_past + 1), NULL, s};
+        span[s] = (struct xn_span){b->n_rows, rows, below(2) ? 0 : below(max_past + 1), NULL, s, below(100)};
         b->n_rows += rows;
         total_pages += (span[s].past + rows + w->limits.page_size - 1) / w->limits.page_size;
     }

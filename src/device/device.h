@@ -15,6 +15,7 @@ struct xn_span {
     uint32_t past;        // positions already in the cache
     const int32_t *pages; // page i holds positions [i * page_size, (i + 1) * page_size)
     uint32_t slot;        // state slot
+    uint32_t rope_length; // positions that ropes which follow the sequence's length are set for (xn_rope_at)
 };
 
 // One step: rows of any mix of sequences and phases. Spans cover the rows in order, without gaps; a sequence has at

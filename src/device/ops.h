@@ -272,6 +272,8 @@ struct xn_plan {
     uint32_t n_cache;
     struct xn_state_layer *states;
     uint32_t n_states;
+    const struct xn_rope **following_ropes; // the different ones that follow the sequence's length
+    uint32_t n_following_ropes;
     float score_spread; // standard deviation of attention scores, of the widest attention whose norms tell it; 0: none
 };
 

@@ -36,6 +36,14 @@ uint32_t xn_sequence_length(const struct xn_context *context, uint32_t sequence)
 const int32_t *xn_sequence_tokens(const struct xn_context *context, uint32_t sequence);
 // A copy with its own future: full cache pages and checkpoints are shared, the last page and the states are copied.
 int xn_sequence_fork(struct xn_context *context, uint32_t from, uint32_t *sequence, struct xn_error *err);
+// Says how long the sequence is about to become. Matters to models whose ropes follow the sequence's length (LongRoPE,
+// dynamic NTK), of which every position turns by the frequencies of the whole: without it a sequence that grows past
+// their original context is then computed anew from its tokens, which costs as much as evaluating it. `exact`:
+// frequencies for exactly that length, as the reference implementations have them; otherwise dynamic ones, which change
+// with every position, are set ahead by up to a quarter, as they are for a sequence that grows without a word. Holds
+// until the sequence is longer, or cut. xn_eval_prompt says it for its prompt where the caller has not.
+int xn_sequence_expect(struct xn_context *context, uint32_t sequence, uint32_t length, bool exact,
+                       struct xn_error *err);
 // Drops all positions from `length` on. Recurrent states go back to the sequence's last checkpoint at or before
 // `length`, from where its tokens are evaluated again (the logits of the last step are gone then). On an error, of a
 // full cache or the device, the length has not changed.

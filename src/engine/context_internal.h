@@ -18,6 +18,9 @@ struct xn_sequence {
     uint32_t n_pages;
     uint32_t *checkpoints; // [options.checkpoints]: numbers of checkpoints, by ascending position
     uint32_t n_checkpoints;
+    uint32_t rope_length; // that keys, values and states were computed for; 0 where no rope follows the length
+    uint32_t expected;    // length that the caller named, whose ropes it gets from now on; 0: none
+    bool exact;           // `expected` is meant exactly
 };
 
 // A copy of a sequence's states after its first `position` tokens, in the state slot options.sequences + its number.
@@ -78,6 +81,10 @@ int xn_sequence_replay(struct xn_context *context, uint32_t sequence, uint32_t f
 int xn_sequence_rewrite(struct xn_context *context, uint32_t sequence, struct xn_error *err);
 // Computes the states again where a failed step left them undefined.
 int xn_sequence_settle(struct xn_context *context, uint32_t sequence, struct xn_error *err);
+
+// Sets the ropes of a sequence for a step that makes it `length` positions long: by what the caller expects, else ahead
+// of its growth. Where that changes what keys were turned by, all of the sequence is computed anew (rope_length.c).
+int xn_sequence_set_ropes(struct xn_context *context, uint32_t sequence, uint32_t length, struct xn_error *err);
 
 enum { XN_PROMPT_TAIL = 16 }; // rows of the last step of a prompt that is longer by some
 // Makes a checkpoint of the sequence's states as they stand after `position` tokens, behind its other checkpoints,

@@ -58,10 +58,12 @@ static int take_pages(struct xn_context *c, uint32_t n_spans, struct xn_error *e
 
 // Everything else that a sequence needs before a step: room for its tokens, states that are right, and a copy of those
 // where one is due.
-static int make_ready(struct xn_context *c, const struct xn_span *span, struct xn_error *err) {
+static int make_ready(struct xn_context *c, struct xn_span *span, struct xn_error *err) {
     uint32_t id = span->slot;
     XN_TRY(xn_sequence_reserve(&c->sequences[id], span->past + span->n_rows, err));
     XN_TRY(xn_sequence_settle(c, id, err));
+    XN_TRY(xn_sequence_set_ropes(c, id, span->past + span->n_rows, err));
+    span->rope_length = c->sequences[id].rope_length;
     return xn_checkpoint_before_step(c, id, span->past, err);
 }
 
@@ -129,11 +131,19 @@ const float *xn_eval_logits(const struct xn_context *c, uint32_t i) {
     return xn_context_device(c)->logits(c->executor) + (size_t)output * c->model->recipe.vocab;
 }
 
+static int expect_prompt(struct xn_context *c, uint32_t id, uint32_t n, struct xn_error *err) {
+    const struct xn_sequence *s = xn_sequence_find(c, id);
+    if (!s) return xn_no_sequence(c, id, err);
+    uint64_t end = (uint64_t)s->length + n;
+    if (end > UINT32_MAX) end = UINT32_MAX; // its steps will say that this is too long
+    return s->expected >= end ? XN_OK : xn_sequence_expect(c, id, (uint32_t)end, false, err);
+}
+
 int xn_eval_prompt(struct xn_context *c, uint32_t sequence, const int32_t *tokens, uint32_t n,
                    const struct xn_progress *progress, struct xn_error *err) {
     struct xn_feed *feeds = xn_alloc(c->options.batch, sizeof *feeds);
     if (!feeds) return xn_fail(err, XN_ERR_NOMEM, "no memory for a step of %u tokens", c->options.batch);
-    int status = XN_OK;
+    int status = expect_prompt(c, sequence, n, err);
     for (uint32_t done = 0; done < n && status == XN_OK;) {
         uint32_t step = n - done < c->options.batch ? n - done : c->options.batch;
         if (step == n - done && step > 4 * XN_PROMPT_TAIL && c->options.checkpoints) step -= XN_PROMPT_TAIL;

@@ -40,7 +40,7 @@ static int score_chunk(struct xn_context *context, const int32_t *tokens, uint32
     const struct xn_context_options *o = xn_context_options(context);
     uint32_t vocab = xn_context_model(context)->recipe.vocab, half = n / 2, sequence;
     XN_TRY(xn_sequence_new(context, &sequence, err));
-    int status = XN_OK;
+    int status = xn_sequence_expect(context, sequence, n, true, err);
     for (uint32_t done = 0; done < n && status == XN_OK;) {
         // Before the scored half steps are as long as they may be, in it as their logits allow.
         uint32_t step = done < half ? half - done : n - done, most = done < half ? o->batch : o->outputs;

@@ -1,4 +1,5 @@
 #include "engine/plan.h"
+#include "model/rope.h"
 
 #include <math.h>
 #include <string.h>
@@ -535,6 +536,27 @@ static int layer_inputs(struct builder *b) {
     return weights(b, &in->table, &e->table);
 }
 
+// Lists the different ropes that follow the sequence's length.
+static int find_following(struct xn_plan *plan, struct xn_arena *arena) {
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        const struct xn_op_project *p = &plan->ops[i].project;
+        for (uint32_t j = 0; plan->ops[i].kind == XN_OP_PROJECT && j < p->n_parts; j++) {
+            const struct xn_rope *rope = &p->part[j].rope;
+            uint32_t known = 0;
+            if (rope->kind == XN_ROPE_NONE || rope->original == 0) continue;
+            if (!plan->following_ropes)
+                plan->following_ropes =
+                    xn_arena_alloc(arena, (size_t)plan->n_ops * XN_MAX_PARTS, sizeof(struct xn_rope *));
+            if (!plan->following_ropes) return -1;
+            while (known < plan->n_following_ropes && !xn_rope_same(plan->following_ropes[known], rope))
+                known++;
+            plan->following_ropes[known] = rope;
+            if (known == plan->n_following_ropes) plan->n_following_ropes++;
+        }
+    }
+    return 0;
+}
+
 int xn_plan_build(const struct xn_recipe *recipe, xn_plan_pack *pack, void *user, struct xn_arena *arena,
                   struct xn_plan *plan, struct xn_error *err) {
     *plan = (struct xn_plan){.hidden = recipe->hidden, .vocab = recipe->vocab};
@@ -561,5 +583,6 @@ int xn_plan_build(const struct xn_recipe *recipe, xn_plan_pack *pack, void *user
     struct xn_op_head *h = &add(&b, XN_OP_HEAD)->head;
     *h = (struct xn_op_head){
         .norm = recipe->final_norm, .scale = recipe->logit_scale, .soft_cap = recipe->logit_soft_cap};
+    if (find_following(plan, arena)) return xn_fail(err, XN_ERR_NOMEM, "no memory for the plan");
     return weights(&b, &recipe->head, &h->weights);
 }

@@ -30,7 +30,7 @@ static const char magic[8] = "XENONSEQ";
     X(cache_type)                                                                                                      \
     X(length)                                                                                                          \
     X(checkpoints)                                                                                                     \
-    X(reserved)
+    X(rope_length)
 struct header {
 #define X(name) uint32_t name;
     HEADER_FIELDS(X)
@@ -214,6 +214,7 @@ static int begin_save(struct xn_context *c, uint32_t id, bool checkpoints, struc
     *header = own_header(c);
     header->length = s->length;
     header->checkpoints = checkpoints ? s->n_checkpoints : 0;
+    header->rope_length = s->length ? s->rope_length : 0;
     if (total_bytes(c, header->length, header->checkpoints, &header->total))
         return xn_fail(err, XN_ERR_LIMIT, "a sequence of %u positions is too long to be saved", s->length);
     return XN_OK;
@@ -305,6 +306,10 @@ static int check_sizes(const struct xn_context *c, const struct saved *s, struct
     if (h->checkpoints > h->length || (h->checkpoints && c->model->plan.n_states == 0))
         return xn_fail(err, XN_ERR_FORMAT, "%s: offset %zu: checkpoints: found %u in %u positions", s->name,
                        sizeof magic + offsetof(struct header, checkpoints), h->checkpoints, h->length);
+    bool follows = c->model->plan.n_following_ropes && h->length;
+    if (follows ? h->rope_length < h->length : h->rope_length != 0)
+        return xn_fail(err, XN_ERR_FORMAT, "%s: offset %zu: rope_length: found %u for %u positions", s->name,
+                       sizeof magic + offsetof(struct header, rope_length), h->rope_length, h->length);
     if (total_bytes(c, h->length, h->checkpoints, &total) || h->total != total || s->size != total)
         return xn_fail(err, XN_ERR_FORMAT,
                        "%s: offset %zu: bytes: found %llu in a file of %zu, expected %llu of %u positions", s->name,
@@ -363,6 +368,7 @@ static int take_all(struct xn_context *c, uint32_t id, struct saved *saved, stru
     const int32_t *tokens = next_piece(saved, length * sizeof *tokens);
     const uint32_t *positions = next_piece(saved, saved->header.checkpoints * sizeof *positions);
     if (length) memcpy(s->tokens, tokens, length * sizeof *tokens);
+    s->rope_length = saved->header.rope_length;
     s->length = s->last_rows = length; // so that the next step makes a checkpoint of it
     for (uint32_t first = 0, n; first < length; first += n) {
         const void *page = next_piece(saved, page_bytes(c, first, length, &n));

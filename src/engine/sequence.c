@@ -19,6 +19,7 @@ int xn_sequence_new(struct xn_context *c, uint32_t *sequence, struct xn_error *e
         s->used = true;
         s->stale = false;
         s->length = s->last_rows = s->n_pages = s->n_checkpoints = 0;
+        s->rope_length = s->expected = 0;
         *sequence = i;
         return XN_OK;
     }
@@ -97,6 +98,9 @@ int xn_sequence_fork(struct xn_context *c, uint32_t from, uint32_t *sequence, st
     xn_checkpoints_share(c, a, b);
     b->length = a->length;
     b->last_rows = a->last_rows;
+    b->rope_length = a->rope_length;
+    b->expected = a->expected;
+    b->exact = a->exact;
     *sequence = id;
     return XN_OK;
 }
@@ -128,8 +132,11 @@ int xn_sequence_replay(struct xn_context *c, uint32_t id, uint32_t from, uint32_
         XN_TRY(xn_checkpoint_before_step(c, id, at, err));
         for (uint32_t i = 0; i < rows; i++)
             c->positions[i] = (int32_t)(at + i);
-        struct xn_span span = {
-            .n_rows = rows, .past = at, .pages = c->spare_page < 0 ? s->pages : c->replay_pages, .slot = id};
+        struct xn_span span = {.n_rows = rows,
+                               .past = at,
+                               .pages = c->spare_page < 0 ? s->pages : c->replay_pages,
+                               .slot = id,
+                               .rope_length = s->rope_length};
         struct xn_batch batch = {
             .n_rows = rows, .tokens = s->tokens + at, .positions = c->positions, .n_spans = 1, .spans = &span};
         XN_TRY(xn_context_device(c)->run(c->executor, &batch, err));
@@ -219,6 +226,7 @@ static int cut_states(struct xn_context *c, uint32_t id, uint32_t length, struct
 int xn_sequence_cut(struct xn_context *c, uint32_t id, uint32_t length, struct xn_error *err) {
     struct xn_sequence *s = xn_sequence_find(c, id);
     if (!s) return xn_no_sequence(c, id, err);
+    s->expected = 0;
     if (length >= s->length) return XN_OK;
     uint32_t keep = xn_pages_for(length);
     bool shared = length % XN_PAGE_SIZE != 0 && c->references[s->pages[keep - 1]] > 1;

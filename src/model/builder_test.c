@@ -196,9 +196,11 @@ static void test_configurations(void **state) {
         {"rope_scaling", "{\"type\": \"linear\", \"factor\": -1}", XN_ERR_FORMAT, "factor is -1"},
         {"rope_scaling", "{\"type\": \"longrope\", \"short_factor\": [1], \"original_max_position_embeddings\": 64}",
          XN_ERR_FORMAT, "short_factor has 1 numbers, expected 2"},
-        {"rope_scaling",
-         "{\"type\": \"longrope\", \"long_factor\": [1, \"x\"], \"original_max_position_embeddings\": 32}",
+        {"rope_scaling", "{\"type\": \"longrope\", \"short_factor\": [1, 2], \"long_factor\": [1, \"x\"]}",
          XN_ERR_FORMAT, "long_factor[1]"},
+        {"rope_scaling", "{\"type\": \"longrope\", \"short_factor\": [1, 2]}", XN_ERR_FORMAT, "long_factor has 0"},
+        {"rope_scaling", "{\"type\": \"dynamic\"}", XN_ERR_FORMAT, "a dynamic rope of 4 values with a factor of 0"},
+        {"rope_scaling", "{\"type\": \"dynamic\", \"factor\": 0.5}", XN_ERR_FORMAT, "with a factor of 0.5"},
         {"rope_parameters", "{\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 0}", XN_ERR_FORMAT,
          "low_freq_factor"},
         {"hidden_act", "\"quick_gelu\"", XN_ERR_UNSUPPORTED, "quick_gelu"},
@@ -223,6 +225,37 @@ static void test_configurations(void **state) {
 }
 
 // The message about an unknown family names all that are known, whole, and the nearest to what was asked for.
+static const struct xn_rope *first_rope(const struct reading *r) {
+    if (r->status) fail_msg("%s", r->err.message);
+    return &r->recipe.layers[0].mixer.attention.rope;
+}
+
+// Ropes that follow the sequence's length, and one that does not.
+static void test_following_ropes(void **state) {
+    (void)state;
+    struct reading r;
+    read_tiny(&r,
+              llama_with("rope_scaling", "{\"type\": \"longrope\", \"short_factor\": [1, 2], \"long_factor\": [4, 10], "
+                                         "\"original_max_position_embeddings\": 32}"),
+              tiny_llama, TINY_LLAMA);
+    const struct xn_rope *rope = first_rope(&r);
+    assert_int_equal(rope->original, 32);
+    assert_true(rope->frequency[0] == 1 && fabsf(rope->frequency[1] - 0.005f) < 1e-8f);
+    assert_true(rope->long_frequency[0] == 0.25f && fabsf(rope->long_frequency[1] - 0.001f) < 1e-9f);
+    assert_true(fabsf(rope->magnitude - sqrtf(1 + logf(2) / logf(32))) < 1e-6f); // 64 positions from 32
+    end_reading(&r);
+    read_tiny(&r, llama_with("rope_parameters", "{\"rope_type\": \"dynamic\", \"factor\": 3, \"rope_theta\": 100}"),
+              tiny_llama, TINY_LLAMA);
+    rope = first_rope(&r);
+    assert_int_equal(rope->original, 64);
+    assert_null(rope->long_frequency);
+    assert_true(rope->theta == 100 && rope->growth == 3 && fabsf(rope->frequency[1] - 0.1f) < 1e-7f);
+    end_reading(&r);
+    read_tiny(&r, llama_with("rope_scaling", "{\"type\": \"linear\", \"factor\": 2}"), tiny_llama, TINY_LLAMA);
+    assert_int_equal(first_rope(&r)->original, 0);
+    end_reading(&r);
+}
+
 static void test_unknown_families(void **state) {
     (void)state;
     static const struct xn_family *const families[] = {
@@ -381,15 +414,11 @@ static void test_wrapper(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_llama),
-        cmocka_unit_test(test_tied),
-        cmocka_unit_test(test_each_tensor),
-        cmocka_unit_test(test_configurations),
-        cmocka_unit_test(test_unknown_families),
-        cmocka_unit_test(test_layer_types),
-        cmocka_unit_test(test_slices),
-        cmocka_unit_test(test_experts),
-        cmocka_unit_test(test_wrapper),
+        cmocka_unit_test(test_llama),           cmocka_unit_test(test_tied),
+        cmocka_unit_test(test_each_tensor),     cmocka_unit_test(test_configurations),
+        cmocka_unit_test(test_following_ropes), cmocka_unit_test(test_unknown_families),
+        cmocka_unit_test(test_layer_types),     cmocka_unit_test(test_slices),
+        cmocka_unit_test(test_experts),         cmocka_unit_test(test_wrapper),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

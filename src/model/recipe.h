@@ -75,6 +75,12 @@ struct xn_rope {
     uint32_t dims;
     const float *frequency; // dims / 2
     float magnitude;        // 1 if unused
+    // Where the frequencies follow the length of the sequence, all of which turns by one set: `frequency` up to
+    // `original` positions, beyond them long_frequency (LongRoPE), or those that model/rope.h makes of theta and growth
+    // for that length (dynamic NTK).
+    uint32_t original;           // 0: `frequency` is for every length
+    const float *long_frequency; // dims / 2, or NULL: dynamic
+    float theta, growth;         // dynamic: the base, and the factor by which the context may be stretched
     // Llama-4 attention temperature, on queries alone: q *= 1 + query_beta * ln(1 + floor(p / query_period)); beta 0:
     // none
     float query_beta;

@@ -1,12 +1,18 @@
 #include "model/rope.h"
+#include "model/recipe.h"
 
 #include <math.h>
+#include <string.h>
 
 // The i-th of the unscaled frequencies is theta^(-2i/dims). The steps are rounded to float32 one by one, as the models
 // were trained: at position 3,000 an angle is 3,000 times the frequency's error away.
+static float power_of(double theta, uint32_t dims, uint32_t i) {
+    float exponent = (float)(2 * i) / (float)dims;
+    return (float)pow(theta, exponent);
+}
+
 static float power(const struct xn_rope_params *p, uint32_t i) {
-    float exponent = (float)(2 * i) / (float)p->dims;
-    return (float)pow(p->theta, exponent);
+    return power_of(p->theta, p->dims, i);
 }
 
 static float llama3(const struct xn_rope_params *p, float frequency) {
@@ -91,4 +97,37 @@ int xn_rope_frequencies(const struct xn_rope_params *p, float *frequency, float 
                        p->factor, p->original);
     *out_magnitude = (float)m;
     return XN_OK;
+}
+
+static bool same_set(const float *a, const float *b, uint32_t dims) {
+    return a == b || (a && b && memcmp(a, b, dims / 2 * sizeof *a) == 0);
+}
+
+bool xn_rope_same(const struct xn_rope *a, const struct xn_rope *b) {
+    return a->dims == b->dims && a->magnitude == b->magnitude && a->original == b->original && a->theta == b->theta &&
+           a->growth == b->growth && same_set(a->frequency, b->frequency, a->dims) &&
+           same_set(a->long_frequency, b->long_frequency, a->dims);
+}
+
+uint32_t xn_rope_set(const struct xn_rope *rope, uint32_t length) {
+    if (rope->kind == XN_ROPE_NONE || rope->original == 0 || length <= rope->original) return 0;
+    return rope->long_frequency ? 1 : length;
+}
+
+const float *xn_rope_at(const struct xn_rope *rope, uint32_t length, float *scratch) {
+    if (xn_rope_set(rope, length) == 0) return rope->frequency;
+    if (rope->long_frequency) return rope->long_frequency;
+    float stretch = rope->growth * (float)length / (float)rope->original - (rope->growth - 1);
+    float theta = rope->theta * powf(stretch, (float)rope->dims / (float)(rope->dims - 2));
+    for (uint32_t i = 0; i < rope->dims / 2; i++)
+        scratch[i] = 1 / power_of(theta, rope->dims, i);
+    return scratch;
+}
+
+uint32_t xn_rope_ahead(const struct xn_rope *rope, uint32_t length) {
+    if (rope->long_frequency || xn_rope_set(rope, length) == 0) return length;
+    uint64_t ahead = rope->original;
+    while (ahead < length)
+        ahead += ahead / 4 + 1;
+    return ahead < UINT32_MAX ? (uint32_t)ahead : UINT32_MAX;
 }

@@ -10,12 +10,16 @@ static const struct {
     const char *name;
     enum xn_rope_scaling scaling;
 } scalings[] = {
-    {"default", XN_SCALING_DEFAULT}, {"none", XN_SCALING_DEFAULT},
-    {"mrope", XN_SCALING_DEFAULT},   // its three positions of an image are one and the same in text
-    {"dynamic", XN_SCALING_DEFAULT}, // differs only beyond the trained context
-    {"linear", XN_SCALING_LINEAR},   {"llama3", XN_SCALING_LLAMA3},
-    {"yarn", XN_SCALING_YARN},       {"longrope", XN_SCALING_LONGROPE},
-    {"su", XN_SCALING_LONGROPE},     {"proportional", XN_SCALING_PROPORTIONAL},
+    {"default", XN_SCALING_DEFAULT},
+    {"none", XN_SCALING_DEFAULT},
+    {"mrope", XN_SCALING_DEFAULT}, // its three positions of an image are one and the same in text
+    {"dynamic", XN_SCALING_DYNAMIC},
+    {"linear", XN_SCALING_LINEAR},
+    {"llama3", XN_SCALING_LLAMA3},
+    {"yarn", XN_SCALING_YARN},
+    {"longrope", XN_SCALING_LONGROPE},
+    {"su", XN_SCALING_LONGROPE},
+    {"proportional", XN_SCALING_PROPORTIONAL},
 };
 
 static enum xn_rope_scaling scaling_named(struct xn_builder *b, const char *name) {
@@ -36,12 +40,15 @@ static const json_t *object_in(const json_t *object, const char *key) {
 // Where a folder says what: the parameters of this kind of layer, and the older rope_scaling, which wins over them.
 struct places {
     const json_t *scaling, *params;
+    bool by_layer_type; // params is one entry of several
 };
 static struct places find_places(const struct xn_builder *b, const char *layer_type) {
-    struct places p = {object_in(b->config, "rope_scaling"), object_in(b->config, "rope_parameters")};
+    struct places p = {.scaling = object_in(b->config, "rope_scaling"),
+                       .params = object_in(b->config, "rope_parameters")};
     const json_t *full = json_object_get(p.params, "full_attention"),
                  *sliding = json_object_get(p.params, "sliding_attention");
-    if (full || sliding) p.params = object_in(p.params, layer_type ? layer_type : "full_attention");
+    p.by_layer_type = full || sliding;
+    if (p.by_layer_type) p.params = object_in(p.params, layer_type ? layer_type : "full_attention");
     if (layer_type && strcmp(layer_type, "sliding_attention") == 0)
         p.scaling = NULL; // it stretches full attention alone
     return p;
@@ -86,12 +93,13 @@ static const float *json_factors(struct xn_builder *b, const struct places *p, c
     return factors;
 }
 
-// A frequency set holds for a whole sequence. With two of them (longrope), a model that was stretched beyond its
-// original context gets the long one, which is right at every length up to the trained context; the short one is right
-// up to the original alone.
-static bool is_long(const struct xn_builder *b, const struct xn_rope_params *r) {
-    return b->recipe->context > r->original;
-}
+// What becomes of a rope: its first set of frequencies, and how others follow the sequence's length.
+struct reading {
+    struct xn_rope_params params;
+    const float *long_divisors; // LongRoPE's, beyond params.original positions; NULL: none
+    double extra;               // a factor of the magnitude
+    double query_beta;
+};
 
 static void check_dims(struct xn_builder *b, uint32_t dims, uint32_t head_size) {
     if (dims >= 2 && dims % 2 == 0 && dims <= head_size) return;
@@ -99,7 +107,8 @@ static void check_dims(struct xn_builder *b, uint32_t dims, uint32_t head_size) 
                   b->config_path, dims, head_size);
 }
 
-static void read_folder(struct xn_builder *b, uint32_t head_size, const char *layer_type, struct xn_rope_params *r) {
+static void read_folder(struct xn_builder *b, uint32_t head_size, const char *layer_type, struct reading *out) {
+    struct xn_rope_params *r = &out->params;
     struct places p = find_places(b, layer_type);
     bool local = layer_type && strcmp(layer_type, "sliding_attention") == 0;
     double top, context = b->recipe->context;
@@ -111,7 +120,7 @@ static void read_folder(struct xn_builder *b, uint32_t head_size, const char *la
     bool has_factors = json_object_get(p.scaling, "long_factor") || json_object_get(p.params, "long_factor");
     if (has_factors && r->scaling == XN_SCALING_YARN) r->scaling = XN_SCALING_LONGROPE; // as early Phi-3 called it
     r->original = real(b, &p, XN_P_ROPE_ORIGINAL, context);
-    if (xn_param_find(b, XN_P_ROPE_ORIGINAL, &top)) r->original = top; // Phi-3 has it outside
+    if (!p.by_layer_type && xn_param_find(b, XN_P_ROPE_ORIGINAL, &top)) r->original = top; // Phi-3 has it outside
     r->magnitude = real(b, &p, XN_P_ROPE_ATTENTION, 0);
     switch (r->scaling) {
     case XN_SCALING_LINEAR:
@@ -127,12 +136,19 @@ static void read_folder(struct xn_builder *b, uint32_t head_size, const char *la
         r->beta_slow = real(b, &p, XN_P_ROPE_SLOW, 0);
         r->mscale = real(b, &p, XN_P_ROPE_MSCALE, 0);
         r->mscale_all_dim = real(b, &p, XN_P_ROPE_MSCALE_ALL, 0);
-        r->truncate = real(b, &p, XN_P_ROPE_TRUNCATE, 1) != 0;
+        // The reference looks for it beside the kinds of layers where each has an entry of its own, and finds none.
+        r->truncate = p.by_layer_type || real(b, &p, XN_P_ROPE_TRUNCATE, 1) != 0;
         r->factor = real(b, &p, XN_P_ROPE_FACTOR, context / r->original);
         break;
     case XN_SCALING_LONGROPE:
         r->factor = real(b, &p, XN_P_ROPE_FACTOR, context / r->original);
-        r->divisors = json_factors(b, &p, is_long(b, r) ? "long_factor" : "short_factor", r->dims / 2);
+        r->divisors = json_factors(b, &p, "short_factor", r->dims / 2);
+        out->long_divisors = json_factors(b, &p, "long_factor", r->dims / 2);
+        break;
+    case XN_SCALING_DYNAMIC:
+        r->factor = real(b, &p, XN_P_ROPE_FACTOR, 0);
+        r->original = context;
+        r->magnitude = 0;
         break;
     case XN_SCALING_PROPORTIONAL:
         r->factor = real(b, &p, XN_P_ROPE_FACTOR, 1);
@@ -141,11 +157,26 @@ static void read_folder(struct xn_builder *b, uint32_t head_size, const char *la
     default:
         r->magnitude = 0;
     }
+    out->query_beta = real(b, &p, XN_P_ROPE_BETA, 0);
 }
 
-static void read_gguf(struct xn_builder *b, uint32_t head_size, const char *layer_type, struct xn_rope_params *r,
-                      double *extra) {
+// A vector of factors, all positive; NULL where the role is absent.
+static const float *gguf_factors(struct xn_builder *b, enum xn_tensor_role role, uint32_t n) {
+    if (!xn_tensor_find(b, role, XN_NO_LAYER)) return NULL;
+    const float *factors = xn_read_vector(b, role, XN_NO_LAYER, n, 0);
+    for (uint32_t i = 0; factors && i < n; i++)
+        if (!(factors[i] > 0)) {
+            xn_build_fail(b, XN_ERR_FORMAT, "%s: a rope factor at %u is %g, expected a positive number", b->config_path,
+                          i, factors[i]);
+            return NULL;
+        }
+    return factors;
+}
+
+static void read_gguf(struct xn_builder *b, uint32_t head_size, const char *layer_type, struct reading *out) {
+    struct xn_rope_params *r = &out->params;
     bool local = layer_type && strcmp(layer_type, "sliding_attention") == 0;
+    out->query_beta = xn_param_real(b, XN_P_ROPE_BETA, 0);
     r->dims = xn_param_u32_or(b, XN_P_ROPE_DIMS, head_size);
     if (local) r->dims = xn_param_u32_or(b, XN_P_ROPE_WINDOW_DIMS, r->dims);
     check_dims(b, r->dims, head_size);
@@ -156,7 +187,7 @@ static void read_gguf(struct xn_builder *b, uint32_t head_size, const char *laye
     r->original = xn_param_real(b, XN_P_ROPE_ORIGINAL, b->recipe->context);
     r->factor = xn_param_real(b, XN_P_ROPE_FACTOR, xn_param_real(b, XN_P_ROPE_SCALE_LINEAR, 1));
     if (r->factor == 0) r->factor = 1; // how old files say that there is none
-    *extra = xn_param_real(b, XN_P_ROPE_MAGNITUDE, 1);
+    out->extra = xn_param_real(b, XN_P_ROPE_MAGNITUDE, 1);
     if (r->scaling == XN_SCALING_YARN) {
         r->beta_fast = xn_param_real(b, XN_P_ROPE_FAST, 0);
         r->beta_slow = xn_param_real(b, XN_P_ROPE_SLOW, 0);
@@ -165,52 +196,57 @@ static void read_gguf(struct xn_builder *b, uint32_t head_size, const char *laye
         r->mscale_all_dim = xn_param_real(b, XN_P_ROPE_MSCALE_ALL, 0);
         r->mscale = r->mscale_all_dim > 0 ? 1 : 0; // the file has no room for another
     } else if (r->scaling == XN_SCALING_LONGROPE) {
-        r->magnitude = 1; // *extra holds it
+        r->magnitude = 1; // extra holds it
     }
-    static const enum xn_tensor_role roles[] = {XN_T_ROPE_FREQS, XN_T_ROPE_LONG, XN_T_ROPE_SHORT};
-    enum xn_tensor_role factors = roles[xn_tensor_find(b, XN_T_ROPE_FREQS, XN_NO_LAYER) ? 0 : is_long(b, r) ? 1 : 2];
-    if (!xn_tensor_find(b, factors, XN_NO_LAYER)) return;
-    const float *divisors = xn_read_vector(b, factors, XN_NO_LAYER, r->dims / 2, 0);
-    for (uint32_t i = 0; divisors && i < r->dims / 2; i++)
-        if (!(divisors[i] > 0)) {
-            xn_build_fail(b, XN_ERR_FORMAT, "%s: a rope factor at %u is %g, expected a positive number", b->config_path,
-                          i, divisors[i]);
-            return;
-        }
-    r->divisors = divisors;
+    r->divisors = gguf_factors(b, XN_T_ROPE_FREQS, r->dims / 2);
+    if (r->divisors) return;
+    r->divisors = gguf_factors(b, XN_T_ROPE_SHORT, r->dims / 2);
+    out->long_divisors = gguf_factors(b, XN_T_ROPE_LONG, r->dims / 2);
+    if (r->divisors && out->long_divisors) return;
+    // One of them alone is for every length.
+    if (!r->divisors) r->divisors = out->long_divisors;
+    out->long_divisors = NULL;
+}
+
+static const float *frequencies(struct xn_builder *b, const struct xn_rope_params *params, float *magnitude) {
+    float *frequency = xn_build_alloc(b, params->dims / 2, sizeof *frequency);
+    struct xn_error error;
+    if (frequency && xn_rope_frequencies(params, frequency, magnitude, &error))
+        xn_build_fail(b, error.status, "%s: %s", b->config_path, error.message);
+    return frequency;
 }
 
 void xn_read_rope(struct xn_builder *b, uint32_t head_size, const char *layer_type, struct xn_rope *out) {
     if (b->status) return;
-    struct xn_rope_params r = {.scaling = XN_SCALING_DEFAULT, .factor = 1, .original = 1, .low = 1, .high = 4};
-    double extra = 1, beta = 0;
-    if (b->config) {
-        struct places p = find_places(b, layer_type);
+    struct reading r = {{.scaling = XN_SCALING_DEFAULT, .factor = 1, .original = 1, .low = 1, .high = 4}, .extra = 1};
+    if (b->config)
         read_folder(b, head_size, layer_type, &r);
-        beta = real(b, &p, XN_P_ROPE_BETA, 0);
-    } else {
-        read_gguf(b, head_size, layer_type, &r, &extra);
-        beta = xn_param_real(b, XN_P_ROPE_BETA, 0);
-    }
-    if (r.beta_fast == 0) r.beta_fast = 32;
-    if (r.beta_slow == 0) r.beta_slow = 1;
+    else
+        read_gguf(b, head_size, layer_type, &r);
+    struct xn_rope_params *p = &r.params;
+    if (p->beta_fast == 0) p->beta_fast = 32;
+    if (p->beta_slow == 0) p->beta_slow = 1;
+    if (p->scaling == XN_SCALING_DYNAMIC && (p->factor < 1 || p->dims < 4))
+        xn_build_fail(b, XN_ERR_FORMAT, "%s: a dynamic rope of %u values with a factor of %g, expected 4 and 1 or more",
+                      b->config_path, p->dims, p->factor);
     if (b->status) return;
-    float *frequency = xn_build_alloc(b, r.dims / 2, sizeof *frequency);
-    if (!frequency) return;
-    float magnitude;
-    struct xn_error error;
-    if (xn_rope_frequencies(&r, frequency, &magnitude, &error)) {
-        xn_build_fail(b, error.status, "%s: %s", b->config_path, error.message);
-        return;
-    }
+    float magnitude = 1;
     *out = (struct xn_rope){
         .kind = b->config ? b->family->hf_rope : b->family->gguf_rope,
-        .dims = r.dims,
-        .frequency = frequency,
-        .magnitude = magnitude * (float)extra,
-        .query_beta = (float)beta,
-        .query_period = beta > 0 ? (uint32_t)r.original : 0,
+        .dims = p->dims,
+        .frequency = frequencies(b, p, &magnitude),
+        .query_beta = (float)r.query_beta,
+        .query_period = r.query_beta > 0 ? (uint32_t)p->original : 0,
     };
+    out->magnitude = magnitude * (float)r.extra;
+    if (r.long_divisors) {
+        p->divisors = r.long_divisors;
+        out->long_frequency = frequencies(b, p, &magnitude);
+    } else if (p->scaling == XN_SCALING_DYNAMIC) {
+        out->theta = (float)p->theta;
+        out->growth = (float)p->factor;
+    }
+    if (r.long_divisors || p->scaling == XN_SCALING_DYNAMIC) out->original = (uint32_t)p->original;
 }
 
 float xn_read_rope_score_scale(struct xn_builder *b) {

@@ -1,5 +1,6 @@
 // Rope frequencies against what transformers 5.17.0 (modeling_rope_utils.py, torch 2.15 float32) computes from the same
 // parameters.
+#include "model/recipe.h"
 #include "model/rope.h"
 
 #include <math.h>
@@ -111,6 +112,84 @@ static void test_given_magnitude(void **state) {
     assert_true(magnitude == 1.5f);
 }
 
+// Ropes that follow the sequence's length: LongRoPE has two sets, dynamic NTK one for every length beyond the original.
+static void test_following(void **state) {
+    (void)state;
+    static const struct {
+        float theta, growth;
+        uint32_t original, length;
+        float frequency[PAIRS];
+    } dynamic[] = {
+        {10000,
+         4,
+         64,
+         65,
+         {1.0f, 3.135008514e-01f, 9.828278422e-02f, 3.081173636e-02f, 9.659505449e-03f, 3.028263105e-03f,
+          9.493631078e-04f, 2.976261312e-04f}},
+        {10000,
+         4,
+         64,
+         3000,
+         {1.0f, 1.500673592e-01f, 2.252021246e-02f, 3.379548667e-03f, 5.071599153e-04f, 7.610815373e-05f,
+          1.142134806e-05f, 1.713971528e-06f}},
+        {500000,
+         2,
+         100,
+         101,
+         {1.0f, 1.933749169e-01f, 3.739386052e-02f, 7.231035270e-03f, 1.398300868e-03f, 2.703962964e-04f,
+          5.228786540e-05f, 1.011116183e-05f}},
+    };
+    float scratch[PAIRS];
+    for (size_t c = 0; c < sizeof dynamic / sizeof *dynamic; c++) {
+        struct xn_rope rope = {.kind = XN_ROPE_HALVES,
+                               .dims = 2 * PAIRS,
+                               .frequency = longrope_factors, // any
+                               .original = dynamic[c].original,
+                               .theta = dynamic[c].theta,
+                               .growth = dynamic[c].growth};
+        const float *found = xn_rope_at(&rope, dynamic[c].length, scratch);
+        for (int i = 0; i < PAIRS; i++)
+            if (!(fabsf(found[i] - dynamic[c].frequency[i]) <= 2e-6f * dynamic[c].frequency[i]))
+                fail_msg("length %u: frequency %d is %.9g, expected %.9g", dynamic[c].length, i, found[i],
+                         dynamic[c].frequency[i]);
+        assert_ptr_equal(xn_rope_at(&rope, rope.original, scratch), rope.frequency);
+        assert_ptr_equal(xn_rope_at(&rope, 0, scratch), rope.frequency);
+        assert_int_equal(xn_rope_set(&rope, rope.original), xn_rope_set(&rope, 1));
+        assert_int_not_equal(xn_rope_set(&rope, rope.original), xn_rope_set(&rope, rope.original + 1));
+        assert_int_not_equal(xn_rope_set(&rope, rope.original + 1), xn_rope_set(&rope, rope.original + 2));
+    }
+    static const float longer[PAIRS] = {0.5f};
+    struct xn_rope two = {.kind = XN_ROPE_PAIRS,
+                          .dims = 2 * PAIRS,
+                          .frequency = longrope_factors,
+                          .original = 64,
+                          .long_frequency = longer};
+    assert_ptr_equal(xn_rope_at(&two, 64, scratch), longrope_factors);
+    assert_ptr_equal(xn_rope_at(&two, 65, scratch), longer);
+    assert_int_equal(xn_rope_set(&two, 65), xn_rope_set(&two, 100000));
+    assert_int_equal(xn_rope_ahead(&two, 65), 65);
+    two.original = 0; // a rope for every length
+    assert_ptr_equal(xn_rope_at(&two, UINT32_MAX, scratch), longrope_factors);
+}
+
+// Dynamic ropes are set ahead by a quarter at most, in few steps, and the same way from wherever a sequence comes.
+static void test_ahead(void **state) {
+    (void)state;
+    for (uint32_t original = 1; original < 5000; original = original * 3 + 1) {
+        struct xn_rope rope = {.kind = XN_ROPE_HALVES, .dims = 8, .original = original, .theta = 10000, .growth = 2};
+        uint32_t sets = 0, last = 0;
+        for (uint32_t length = 1; length <= 20 * original; length++) {
+            uint32_t ahead = xn_rope_ahead(&rope, length);
+            assert_true(ahead >= length && ahead <= length + length / 4 + 1);
+            if (length <= original) assert_int_equal(ahead, length);
+            sets += length > original && ahead != last;
+            last = ahead;
+        }
+        assert_true(sets <= 14); // log 20 / log 1.25
+        assert_int_equal(xn_rope_ahead(&rope, UINT32_MAX), UINT32_MAX);
+    }
+}
+
 static void test_not_finite(void **state) {
     (void)state;
     float frequency[PAIRS], magnitude;
@@ -125,10 +204,9 @@ static void test_not_finite(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_frequencies),
-        cmocka_unit_test(test_divisors_are_llama3),
-        cmocka_unit_test(test_given_magnitude),
-        cmocka_unit_test(test_not_finite),
+        cmocka_unit_test(test_frequencies),     cmocka_unit_test(test_divisors_are_llama3),
+        cmocka_unit_test(test_given_magnitude), cmocka_unit_test(test_following),
+        cmocka_unit_test(test_ahead),           cmocka_unit_test(test_not_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

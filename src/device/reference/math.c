@@ -93,12 +93,12 @@ void xn_ref_sum(const struct xn_sum *sum, float *y, float *to, uint32_t n) {
         to[i] = sum->after * ((sum->set ? 0 : to[i]) + sum->scale * y[i]);
 }
 
-void xn_ref_rope(const struct xn_rope *rope, float *head, uint32_t at, uint32_t head_size, int32_t position,
-                 bool is_query) {
+void xn_ref_rope(const struct xn_rope *rope, const float *frequency, float *head, uint32_t at, uint32_t head_size,
+                 int32_t position, bool is_query) {
     uint32_t half = rope->dims / 2;
     if (rope->kind != XN_ROPE_NONE) {
         for (uint32_t i = 0; i < half; i++) {
-            float angle = (float)position * rope->frequency[i];
+            float angle = (float)position * frequency[i];
             float c = cosf(angle) * rope->magnitude, s = sinf(angle) * rope->magnitude;
             float *a = rope->kind == XN_ROPE_HALVES ? &head[at + i] : &head[at + 2 * i];
             float *b = rope->kind == XN_ROPE_HALVES ? &head[at + i + half] : &head[at + 2 * i + 1];

@@ -22,10 +22,10 @@ void xn_ref_norm(const struct xn_norm *norm, const float *x, float *out, uint32_
 void xn_ref_glu(const struct xn_glu *glu, const float *gate, float *up, uint32_t n);
 // Norms y in place and adds it to `to` as the sum says; n values.
 void xn_ref_sum(const struct xn_sum *sum, float *y, float *to, uint32_t n);
-// Rotates the rope->dims values of a head from value `at` on at a position; `is_query` applies the query temperature to
-// all head_size values.
-void xn_ref_rope(const struct xn_rope *rope, float *head, uint32_t at, uint32_t head_size, int32_t position,
-                 bool is_query);
+// Rotates the rope->dims values of a head from value `at` on at a position, with these of the rope's frequencies;
+// `is_query` applies the query temperature to all head_size values.
+void xn_ref_rope(const struct xn_rope *rope, const float *frequency, float *head, uint32_t at, uint32_t head_size,
+                 int32_t position, bool is_query);
 // a . b of n values, summed in float64.
 double xn_ref_dot(const float *a, const float *b, uint32_t n);
 // For each of `n` rows of x (x_stride values apart): out[i] = row i of matrix `index` . x + bias[i], out_stride apart.

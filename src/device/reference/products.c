@@ -1,5 +1,6 @@
 // embed, project, project_add, add, heads, gate and head in plain C.
 #include "device/reference/math.h"
+#include "model/rope.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -20,8 +21,10 @@ int xn_ref_embed(struct xn_host_memory *m, const struct xn_batch *batch, const s
     return XN_OK;
 }
 
-// Norm and rotation of the heads of one part's result.
-static void finish_heads(const struct xn_part *part, float *y, int32_t position) {
+// Norm and rotation of the heads of one part's result. `scratch` holds the rope's dims / 2 values.
+static void finish_heads(const struct xn_part *part, const struct xn_span *span, float *y, int32_t position,
+                         float *scratch) {
+    const float *frequency = xn_rope_at(&part->rope, span->rope_length, scratch);
     for (uint32_t i = 0; i < part->heads * part->head_stride; i++)
         y[i] *= part->scale;
     // Heads lie without gaps where the norm runs over them as one vector.
@@ -29,7 +32,7 @@ static void finish_heads(const struct xn_part *part, float *y, int32_t position)
     for (uint32_t h = 0; h < part->heads; h++) {
         float *head = y + (size_t)h * part->head_stride;
         if (!part->norm_whole) xn_ref_norm(&part->norm, head, head, part->head_size);
-        xn_ref_rope(&part->rope, head, part->rope_at, part->head_size, position, part->is_query);
+        xn_ref_rope(&part->rope, frequency, head, part->rope_at, part->head_size, position, part->is_query);
     }
 }
 
@@ -74,7 +77,7 @@ int xn_ref_project(struct xn_host_memory *m, const struct xn_batch *batch, const
         const struct xn_part *part = &p->part[i];
         uint32_t width = part->weights->matrix.rows;
         float *y;
-        int status = xn_ref_scratch((size_t)n * width, &y, err);
+        int status = xn_ref_scratch((size_t)n * width + part->rope.dims / 2, &y, err);
         if (status != XN_OK) {
             free(x);
             return status;
@@ -82,11 +85,12 @@ int xn_ref_project(struct xn_host_memory *m, const struct xn_batch *batch, const
         xn_ref_products(part->weights, 0, x, k, n, part->bias, y, width, x + (size_t)n * k);
         for (uint32_t r = 0; r < n; r++) {
             float *row = y + (size_t)r * width;
-            finish_heads(part, row, batch->positions[r]);
+            const struct xn_span *span = span_of(batch, r);
+            finish_heads(part, span, row, batch->positions[r], y + (size_t)n * width);
             if (part->target == XN_TO_BUFFER)
                 memcpy(xn_host_row(m, part->buffer, r), row, width * sizeof *row);
             else
-                store_heads(m, p, part, span_of(batch, r), batch->positions[r], row);
+                store_heads(m, p, part, span, batch->positions[r], row);
         }
         free(y);
     }
