@@ -191,7 +191,7 @@ struct xn_op_gate {
 
 // n = norm(X[r]); t = W n + bias; scores s = softmax(t) or sigmoid(t); the `used` best of s + selection_bias (ties: the
 // lower index first), within the groups_used best groups (a group's rank: sum of its group_best best s +
-// selection_bias) when groups > 1; weights w = s of the chosen, divided by their sum (normalize; + 1e-20 for sigmoid),
+// selection_bias) when groups > 1; weights w = s of the chosen, divided by their sum + sum_epsilon (normalize),
 // times scale and expert_scale. Written to the step's routing: ids and weights of row r, best first. shared_router:
 // GATE[r] = sigmoid(row . n).
 struct xn_op_route {
@@ -201,7 +201,7 @@ struct xn_op_route {
     enum xn_router_score score;
     uint32_t experts, used, groups, groups_used, group_best;
     bool normalize;
-    float scale;
+    float sum_epsilon, scale;
     const float *expert_scale;              // NULL: none
     const struct xn_weights *shared_router; // NULL: none
 };

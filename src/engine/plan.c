@@ -401,6 +401,7 @@ static int route(struct builder *b, const struct xn_layer *layer, bool *gated) {
                               .groups_used = e->groups_used,
                               .group_best = e->group_best,
                               .normalize = e->normalize,
+                              .sum_epsilon = e->sum_epsilon,
                               .scale = e->scale,
                               .expert_scale = e->expert_scale};
     XN_TRY(weights(b, &e->router, &r->router));
@@ -417,7 +418,7 @@ static int expert_gate(struct builder *b, const struct xn_layer *layer) {
     if (e->latent_in.rows) {
         struct xn_op_project *p = &add(b, XN_OP_PROJECT)->project;
         *p = (struct xn_op_project){.in = in, .norm = norm};
-        XN_TRY(plain_part(b, p, &e->latent_in, NULL, 1, XN_BUF_LATENT));
+        XN_TRY(plain_part(b, p, &e->latent_in, e->latent_in_bias, 1, XN_BUF_LATENT));
         in = XN_BUF_LATENT;
         norm.kind = XN_NORM_NONE;
     }
@@ -466,7 +467,7 @@ static int experts(struct builder *b, const struct xn_layer *layer, float after)
     first.norm = e->expert_post_norm;
     if (latent) {
         XN_TRY(expert_add(b, e, &inside));
-        XN_TRY(project_add(b, XN_BUF_SUM, &e->latent_out, NULL, XN_BUF_NONE, &first));
+        XN_TRY(project_add(b, XN_BUF_SUM, &e->latent_out, e->latent_out_bias, XN_BUF_NONE, &first));
     } else {
         XN_TRY(expert_add(b, e, &first));
     }

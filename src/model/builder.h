@@ -64,6 +64,8 @@
     X(SHARED_COUNT, "n_shared_experts", "expert_shared_count", INT, 0, 1024)                                           \
     X(DENSE_LEAD, "first_k_dense_replace", "leading_dense_block_count", INT, 0, INT32_MAX)                             \
     X(ROUTED_SCALE, "routed_scaling_factor", "expert_weights_scale", REAL, 0, 1e6)                                     \
+    X(SELECTION_BIAS, "use_expert_bias", "", FLAG, 0, 1)                                                               \
+    X(EXPERT_LATENT, "moe_latent_size", "moe_latent_size", INT, 1, 1 << 20)                                            \
     X(ROUTER_SCORE, "", "expert_gating_func", INT, 0, 64)                                                              \
     X(GROUPS, "n_group", "expert_group_count", INT, 0, 4096)                                                           \
     X(GROUPS_USED, "topk_group", "expert_group_used_count", INT, 0, 4096)                                              \
@@ -107,6 +109,7 @@
     X(ROPE_LOCAL_THETA, "rope_local_base_freq", "rope.freq_base_swa", REAL, 1.0001, 1e15)                              \
     X(ROPE_DIMS, "", "rope.dimension_count", INT, 2, 1 << 16)                                                          \
     X(ROPE_WINDOW_DIMS, "", "rope.dimension_count_swa", INT, 2, 1 << 16)                                               \
+    X(ROPE_FINETUNED, "", "rope.scaling.finetuned", FLAG, 0, 1)                                                        \
     X(ROPE_PARTIAL, "partial_rotary_factor", "", REAL, 1e-6, 1)                                                        \
     X(ROPE_FACTOR, "factor", "rope.scaling.factor", REAL, 0, 1e6)                                                      \
     X(ROPE_SCALE_LINEAR, "", "rope.scale_linear", REAL, 0, 1e6)                                                        \
@@ -187,6 +190,8 @@ enum xn_param {
     X(SHARED_GATE, "mlp.shared_expert.gate_proj.weight", "ffn_gate_shexp.weight")                                      \
     X(SHARED_UP, "mlp.shared_expert.up_proj.weight", "ffn_up_shexp.weight")                                            \
     X(SHARED_DOWN, "mlp.shared_expert.down_proj.weight", "ffn_down_shexp.weight")                                      \
+    X(LATENT_IN, "mlp.fc1_latent_proj.weight", "ffn_latent_down.weight")                                               \
+    X(LATENT_OUT, "mlp.fc2_latent_proj.weight", "ffn_latent_up.weight")                                                \
     X(SHARED_ROUTER, "mlp.shared_expert_gate.weight", "ffn_gate_inp_shexp.weight")                                     \
     X(Q_A, "self_attn.q_a_proj.weight", "attn_q_a.weight")                                                             \
     X(Q_A_NORM, "self_attn.q_a_layernorm.weight", "attn_q_a_norm.weight")                                              \
@@ -263,6 +268,7 @@ struct xn_family {
     const char *activation_key;           // of config.json; NULL: hidden_act
     bool mxfp4;                           // folders may have experts in MXFP4 (quantization_config)
     bool yarn_unrounded; // yarn's ramp has no whole bounds, which a folder says (truncate) and GGUF does not
+    bool no_gate;        // feed-forwards and experts are act(up)
     float norm_offset;   // what a folder's norm weights lack (1 where w stands for 1 + w); GGUF has it added
     void (*read)(struct xn_builder *b);
 };
@@ -422,6 +428,9 @@ void xn_read_grouped_moe(struct xn_builder *b, const struct xn_decoder *d, int l
                          struct xn_layer *out);
 // Latent attention with the decoder's rope. (parts_latent.c)
 void xn_read_latent_attention(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_layer *out);
+// The shared expert of `inner` values, by the roles SHARED_*.
+void xn_read_shared_expert(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner,
+                           struct xn_dense *out);
 // A gated delta net, its products apart or q, k, v, z (and beta, alpha) in one tensor each, key head by key head.
 // tiled: value heads stand as xn_delta_net.heads_tiled says.
 void xn_read_delta_net(struct xn_builder *b, const struct xn_decoder *d, int layer, bool tiled, struct xn_layer *out);
@@ -441,6 +450,8 @@ void xn_check_silu(struct xn_builder *b, const char *key);
 // A Mamba-2 mixer: sizes, matrices, biases by the flags SSM_*_BIAS, time steps by time_step_limit (GGUF keeps none:
 // free), and with `norm` a gated norm of the whole row (norm_groups 1, behind the gate).
 void xn_read_state_space(struct xn_builder *b, const struct xn_decoder *d, int layer, bool norm, struct xn_mixer *out);
+// Whether layer i is recurrent: in GGUF where it has no key and value heads, in a folder by its type, else `fallback`.
+bool xn_layer_is_recurrent(struct xn_builder *b, uint32_t i, bool fallback);
 // A gated short convolution of the residual stream's width, biases by the flag SHORT_BIAS.
 void xn_read_short_conv(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_mixer *out);
 // What DeepSeek's attention multiplies its scores by where the rope is stretched: (0.1 mscale_all_dim ln(factor) +

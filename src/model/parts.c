@@ -194,7 +194,10 @@ void xn_read_dense(struct xn_builder *b, const struct xn_decoder *d, int layer, 
 void xn_read_dense_of(struct xn_builder *b, const struct xn_decoder *d, int layer, uint64_t inner, struct xn_dense *f) {
     const struct xn_bias *bias = &b->family->ffn_bias;
     *f = (struct xn_dense){.glu.activation = d->activation};
-    if (gate_up_is_one(b, layer, inner)) {
+    if (b->family->no_gate) {
+        xn_read_matrix(b, XN_T_UP, layer, inner, d->hidden, &f->up);
+        f->up_bias = xn_read_bias(b, bias, XN_T_UP, layer, inner);
+    } else if (gate_up_is_one(b, layer, inner)) {
         xn_read_slices(b, XN_T_GATE_UP, layer, 2, (const uint64_t[]){inner, inner}, d->hidden,
                        (struct xn_matrix *const[]){&f->gate, &f->up});
         f->gate_bias = xn_read_bias(b, bias, XN_T_GATE_UP, layer, 2 * inner);

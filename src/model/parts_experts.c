@@ -1,6 +1,18 @@
 // Experts: routers, routed and shared experts.
 #include "model/builder.h"
 
+// What the experts read and write where that is not the residual stream.
+static uint32_t read_latent(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_experts *e) {
+    const struct xn_bias *bias = &b->family->ffn_bias;
+    uint32_t size = xn_param_u32_or(b, XN_P_EXPERT_LATENT, 0);
+    if (size == 0) return d->hidden;
+    xn_read_matrix(b, XN_T_LATENT_IN, layer, size, d->hidden, &e->latent_in);
+    xn_read_matrix(b, XN_T_LATENT_OUT, layer, d->hidden, size, &e->latent_out);
+    e->latent_in_bias = xn_read_bias(b, bias, XN_T_LATENT_IN, layer, size);
+    e->latent_out_bias = xn_read_bias(b, bias, XN_T_LATENT_OUT, layer, d->hidden);
+    return size;
+}
+
 static void read_router(struct xn_builder *b, const struct xn_decoder *d, int layer, bool normalize,
                         struct xn_layer *out) {
     struct xn_experts *e = &out->ffn.experts;
@@ -24,24 +36,28 @@ static void read_routed(struct xn_builder *b, const struct xn_decoder *d, int la
                         struct xn_layer *out) {
     struct xn_experts *e = &out->ffn.experts;
     read_router(b, d, layer, normalize, out);
-    uint32_t count = e->router.rows;
-    if (xn_tensor_find(b, XN_T_EXPERTS_GATE_UP, layer)) {
-        xn_read_experts_pair(b, XN_T_EXPERTS_GATE_UP, layer, count, inner, d->hidden, &e->gate, &e->up);
+    uint32_t count = e->router.rows, width = read_latent(b, d, layer, e);
+    if (b->family->no_gate) {
+        xn_read_experts(b, XN_T_EXPERTS_UP, XN_T_EXPERT_UP, layer, count, inner, width, &e->up);
+    } else if (xn_tensor_find(b, XN_T_EXPERTS_GATE_UP, layer)) {
+        xn_read_experts_pair(b, XN_T_EXPERTS_GATE_UP, layer, count, inner, width, &e->gate, &e->up);
     } else {
-        xn_read_experts(b, XN_T_EXPERTS_GATE, XN_T_EXPERT_GATE, layer, count, inner, d->hidden, &e->gate);
-        xn_read_experts(b, XN_T_EXPERTS_UP, XN_T_EXPERT_UP, layer, count, inner, d->hidden, &e->up);
+        xn_read_experts(b, XN_T_EXPERTS_GATE, XN_T_EXPERT_GATE, layer, count, inner, width, &e->gate);
+        xn_read_experts(b, XN_T_EXPERTS_UP, XN_T_EXPERT_UP, layer, count, inner, width, &e->up);
     }
-    xn_read_experts(b, XN_T_EXPERTS_DOWN, XN_T_EXPERT_DOWN, layer, count, d->hidden, inner, &e->down);
+    xn_read_experts(b, XN_T_EXPERTS_DOWN, XN_T_EXPERT_DOWN, layer, count, width, inner, &e->down);
 }
 
-static void read_shared(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner,
-                        struct xn_dense *out) {
+void xn_read_shared_expert(struct xn_builder *b, const struct xn_decoder *d, int layer, uint32_t inner,
+                           struct xn_dense *out) {
     const struct xn_bias *bias = &b->family->ffn_bias;
     out->glu.activation = d->activation;
-    xn_read_matrix(b, XN_T_SHARED_GATE, layer, inner, d->hidden, &out->gate);
+    if (!b->family->no_gate) {
+        xn_read_matrix(b, XN_T_SHARED_GATE, layer, inner, d->hidden, &out->gate);
+        out->gate_bias = xn_read_bias(b, bias, XN_T_SHARED_GATE, layer, inner);
+    }
     xn_read_matrix(b, XN_T_SHARED_UP, layer, inner, d->hidden, &out->up);
     xn_read_matrix(b, XN_T_SHARED_DOWN, layer, d->hidden, inner, &out->down);
-    out->gate_bias = xn_read_bias(b, bias, XN_T_SHARED_GATE, layer, inner);
     out->up_bias = xn_read_bias(b, bias, XN_T_SHARED_UP, layer, inner);
     out->down_bias = xn_read_bias(b, bias, XN_T_SHARED_DOWN, layer, d->hidden);
 }
@@ -50,7 +66,7 @@ void xn_read_moe(struct xn_builder *b, const struct xn_decoder *d, int layer, ui
                  bool normalize, struct xn_layer *out) {
     read_routed(b, d, layer, inner, normalize, out);
     if (shared_inner == 0) return;
-    read_shared(b, d, layer, shared_inner, &out->ffn.experts.shared);
+    xn_read_shared_expert(b, d, layer, shared_inner, &out->ffn.experts.shared);
     xn_read_matrix(b, XN_T_SHARED_ROUTER, layer, 1, d->hidden, &out->ffn.experts.shared_router);
 }
 
@@ -100,10 +116,13 @@ void xn_read_grouped_moe(struct xn_builder *b, const struct xn_decoder *d, int l
     read_routed(b, d, layer, inner, xn_param_flag(b, XN_P_NORMALIZE, false), out);
     e->score = score_of(b, layer, usual);
     e->scale = (float)xn_param_real(b, XN_P_ROUTED_SCALE, 1);
-    if (e->score == XN_ROUTER_SIGMOID)
+    bool sigmoid = e->score == XN_ROUTER_SIGMOID;
+    if (sigmoid) e->sum_epsilon = 1e-20f;
+    if (sigmoid && (b->config ? xn_param_flag(b, XN_P_SELECTION_BIAS, true)
+                              : xn_tensor_find(b, XN_T_SELECTION_BIAS, layer) != NULL))
         e->selection_bias = xn_read_vector(b, XN_T_SELECTION_BIAS, layer, e->router.rows, 0);
     read_groups(b, e);
-    if (shared) read_shared(b, d, layer, shared * inner, &e->shared);
+    if (shared) xn_read_shared_expert(b, d, layer, shared * inner, &e->shared);
 }
 
 // Every other of the stored rows, from `first` on.

@@ -95,6 +95,11 @@ void xn_read_state_space(struct xn_builder *b, const struct xn_decoder *d, int l
     if (norm) s->norm = (struct xn_norm){XN_NORM_RMS, d->epsilon, xn_read_values(b, XN_T_SSM_NORM, layer, inner), NULL};
 }
 
+bool xn_layer_is_recurrent(struct xn_builder *b, uint32_t i, bool fallback) {
+    if (!b->config) return xn_param_layer(b, XN_P_KV_HEADS, i, 1) == 0;
+    return xn_layer_type(b, i, fallback ? XN_LAYER_LINEAR : XN_LAYER_FULL) == XN_LAYER_LINEAR;
+}
+
 void xn_read_short_conv(struct xn_builder *b, const struct xn_decoder *d, int layer, struct xn_mixer *out) {
     static const struct xn_bias bias = {XN_BIAS_FLAG, XN_P_SHORT_BIAS};
     struct xn_short_conv *s = &out->short_conv;

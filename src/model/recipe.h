@@ -188,19 +188,21 @@ struct xn_experts {
     const float *router_bias;    // added to the logits; NULL: none
     const float *selection_bias; // added to the scores for choosing alone (DeepSeek-V3); NULL: none
     enum xn_router_score score;
-    uint32_t used;                   // experts a token
-    uint32_t groups, groups_used;    // group-limited routing; 0 or 1: none
-    uint32_t group_best;             // a group's rank is the sum of its so many best scores (2: DeepSeek-V3, 1: V2)
-    bool normalize;                  // divide the chosen scores by their sum
+    uint32_t used;                // experts a token
+    uint32_t groups, groups_used; // group-limited routing; 0 or 1: none
+    uint32_t group_best;          // a group's rank is the sum of its so many best scores (2: DeepSeek-V3, 1: V2)
+    bool normalize;               // divide the chosen scores by their sum, to which sum_epsilon is added
+    float sum_epsilon;
     float scale;                     // of the routed sum
     const float *expert_scale;       // [expert], a factor of its routing weight after normalizing; NULL: none
     struct xn_matrix gate, up, down; // count = number of experts
     const float *gate_bias, *up_bias, *down_bias; // [expert][row]; NULL: none
     struct xn_glu glu;
     struct xn_matrix latent_in,
-        latent_out;                 // the experts work between these two, on latent_in.rows values; rows = 0: none
-    struct xn_dense shared;         // an expert for every token; up.rows = 0: none
-    struct xn_matrix shared_router; // 1 row: shared output *= sigmoid(row . x); rows = 0: none
+        latent_out; // the experts work between these two, on latent_in.rows values; rows = 0: none
+    const float *latent_in_bias, *latent_out_bias; // NULL: none
+    struct xn_dense shared;                        // an expert for every token; up.rows = 0: none
+    struct xn_matrix shared_router;                // 1 row: shared output *= sigmoid(row . x); rows = 0: none
     // Norms where they differ from the feed-forward's one (kind NONE: that one): of the router's input, of the
     // experts'.
     struct xn_norm router_norm, expert_norm;

@@ -71,7 +71,7 @@ static void choose(const struct xn_op_route *o, float *t, float *choice, int32_t
         sum += t[best];
         choice[best] = -INFINITY;
     }
-    if (o->score == XN_ROUTER_SIGMOID) sum += 1e-20f;
+    sum += o->sum_epsilon;
     for (uint32_t j = 0; j < o->used; j++)
         weights[j] =
             weights[j] / (o->normalize ? sum : 1.0f) * o->scale * (o->expert_scale ? o->expert_scale[ids[j]] : 1.0f);

@@ -72,7 +72,7 @@ int xn_ref_route(struct xn_host_memory *m, const struct xn_batch *batch, const s
             sum += score[best];
             choice[best] = -INFINITY;
         }
-        if (o->score == XN_ROUTER_SIGMOID) sum += 1e-20f;
+        sum += o->sum_epsilon;
         for (uint32_t j = 0; j < o->used; j++)
             weights[j] = weights[j] / (o->normalize ? sum : 1.0f) * o->scale *
                          (o->expert_scale ? o->expert_scale[ids[j]] : 1.0f);

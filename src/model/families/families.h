@@ -25,6 +25,8 @@
     X(lfm2)                                                                                                            \
     X(falcon_h1)                                                                                                       \
     X(granite)                                                                                                         \
+    X(granitemoe)                                                                                                      \
+    X(granitemoehybrid)                                                                                                \
     X(glm4)                                                                                                            \
     X(glm4_moe)                                                                                                        \
     X(gpt_oss)                                                                                                         \

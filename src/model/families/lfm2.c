@@ -12,13 +12,10 @@ static uint32_t inner_size(struct xn_builder *b) {
     return ((uint32_t)(factor * inner) + multiple - 1) / multiple * multiple;
 }
 
-// In GGUF a layer without key and value heads has the convolution. A folder lists the layers, or those with attention;
-// by neither all have it.
+// A folder may list the layers with attention instead of all layers' types; by neither all have it.
 static bool is_conv(struct xn_builder *b, uint32_t i) {
-    if (!b->config) return xn_param_layer(b, XN_P_KV_HEADS, i, 1) == 0;
-    bool listed = json_is_array(json_object_get(b->config, "full_attn_idxs"));
-    bool attends = !listed || xn_param_lists(b, "full_attn_idxs", i);
-    return xn_layer_type(b, i, attends ? XN_LAYER_FULL : XN_LAYER_LINEAR) != XN_LAYER_FULL;
+    bool listed = b->config && json_is_array(json_object_get(b->config, "full_attn_idxs"));
+    return xn_layer_is_recurrent(b, i, listed && !xn_param_lists(b, "full_attn_idxs", i));
 }
 
 static void read(struct xn_builder *b) {
