@@ -449,11 +449,181 @@ static void test_configurations(void **state) {
     }
 }
 
+// --- GGUF: DeepSeek's architecture, whose metadata leave things to tensors ---
+
+static int produce_zeros(void *user, uint64_t offset, void *out, size_t size, struct xn_error *err) {
+    (void)user, (void)offset, (void)err;
+    memset(out, 0, size);
+    return XN_OK;
+}
+
+struct gguf_entry {
+    const char *key;
+    double number;
+    bool real;
+};
+struct gguf_tensor {
+    const char *name;
+    uint32_t n_dims;
+    uint64_t dims[3]; // innermost first
+};
+static const struct gguf_entry gguf_entries[] = {
+    {"block_count", 1, false},
+    {"context_length", 64, false},
+    {"embedding_length", 8, false},
+    {"feed_forward_length", 6, false},
+    {"attention.head_count", 2, false},
+    {"attention.head_count_kv", 1, false},
+    {"attention.layer_norm_rms_epsilon", 1e-3, true},
+    {"attention.kv_lora_rank", 6, false},
+    {"attention.key_length", 10, false},
+    {"attention.value_length", 6, false},
+    {"attention.key_length_mla", 7, false},
+    {"attention.value_length_mla", 5, false},
+    {"rope.dimension_count", 4, false},
+    {"expert_count", 4, false},
+    {"expert_used_count", 2, false},
+    {"expert_group_count", 2, false},
+    {"expert_group_used_count", 1, false},
+    {"expert_feed_forward_length", 6, false},
+    {"expert_shared_count", 1, false},
+    {"expert_weights_scale", 2.5, true},
+};
+#define B "blk.0."
+static const struct gguf_tensor gguf_tensors[] = {
+    {"token_embd.weight", 2, {8, 10}},      {"output_norm.weight", 1, {8}},
+    {B "attn_norm.weight", 1, {8}},         {B "ffn_norm.weight", 1, {8}},
+    {B "attn_q.weight", 2, {8, 14}},        {B "attn_kv_a_mqa.weight", 2, {8, 10}},
+    {B "attn_kv_a_norm.weight", 1, {6}},    {B "attn_output.weight", 2, {10, 8}},
+    {B "ffn_gate_inp.weight", 2, {8, 4}},   {B "ffn_gate_exps.weight", 3, {8, 6, 4}},
+    {B "ffn_up_exps.weight", 3, {8, 6, 4}}, {B "ffn_down_exps.weight", 3, {6, 8, 4}},
+    {B "ffn_gate_shexp.weight", 2, {8, 6}}, {B "ffn_up_shexp.weight", 2, {8, 6}},
+    {B "ffn_down_shexp.weight", 2, {6, 8}},
+};
+static const struct gguf_tensor absorbed[] = {{B "attn_k_b.weight", 3, {3, 6, 2}}, {B "attn_v_b.weight", 3, {6, 5, 2}}},
+                                old_form[] = {{B "attn_kv_b.weight", 2, {6, 16}}},
+                                bias[] = {{B "exp_probs_b.bias", 1, {4}}};
+
+static void add_tensors(struct xn_gguf_writer *w, const struct gguf_tensor *tensors, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        assert_int_equal(xn_gguf_add_tensor(w, tensors[i].name, XN_F32, tensors[i].n_dims, tensors[i].dims,
+                                            produce_zeros, NULL, NULL),
+                         XN_OK);
+}
+
+// Reads the file with further entries (a key that is there already is replaced, or left out with a negative number) and
+// the tensors of the second product and of the bias for choosing.
+static void read_gguf(struct reading *r, const struct gguf_entry *changes, size_t n, bool is_absorbed, bool biased) {
+    char folder[] = "/tmp/xenon-experts-XXXXXX", path[64], key[80];
+    struct xn_gguf_writer *w;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/model.gguf", folder);
+    assert_int_equal(xn_gguf_writer_new(&w, NULL), XN_OK);
+    assert_int_equal(xn_gguf_add_string(w, "general.architecture", "deepseek2", NULL), XN_OK);
+    for (size_t i = 0; i < COUNT(gguf_entries) + n; i++) {
+        const struct gguf_entry *e = i < n ? &changes[i] : &gguf_entries[i - n];
+        bool replaced = false;
+        for (size_t j = 0; i >= n && j < n; j++)
+            replaced |= strcmp(changes[j].key, e->key) == 0;
+        if (replaced || e->number < 0) continue;
+        snprintf(key, sizeof key, "deepseek2.%s", e->key);
+        assert_int_equal(e->real ? xn_gguf_add_f32(w, key, (float)e->number, NULL)
+                                 : xn_gguf_add_u32(w, key, (uint32_t)e->number, NULL),
+                         XN_OK);
+    }
+    bool yarn = n && strcmp(changes[0].key, "rope.scaling.factor") == 0;
+    if (yarn) assert_int_equal(xn_gguf_add_string(w, "deepseek2.rope.scaling.type", "yarn", NULL), XN_OK);
+    add_tensors(w, gguf_tensors, COUNT(gguf_tensors));
+    if (is_absorbed)
+        add_tensors(w, absorbed, COUNT(absorbed));
+    else
+        add_tensors(w, old_form, COUNT(old_form));
+    if (biased) add_tensors(w, bias, COUNT(bias));
+    assert_int_equal(xn_gguf_write(w, path, NULL, NULL), XN_OK);
+    xn_gguf_writer_free(w);
+    r->err.message[0] = 0;
+    if (xn_source_open(path, &r->source, &r->err)) fail_msg("%s", r->err.message);
+    r->status = xn_recipe_read(r->source, &r->recipe, &r->err);
+    tiny_remove(folder);
+}
+
+static void test_gguf_routers(void **state) {
+    (void)state;
+    static const struct {
+        double function; // -1: not said
+        bool biased;
+        enum xn_router_score score;
+        uint32_t best;
+    } cases[] = {{-1, false, XN_ROUTER_SOFTMAX, 1},
+                 {-1, true, XN_ROUTER_SIGMOID, 2},
+                 {1, true, XN_ROUTER_SOFTMAX, 1},
+                 {2, true, XN_ROUTER_SIGMOID, 2}};
+    struct reading r;
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct gguf_entry entry = {"expert_gating_func", cases[i].function, false};
+        read_gguf(&r, &entry, 1, true, cases[i].biased);
+        if (r.status) fail_msg("%s", r.err.message);
+        const struct xn_experts *e = &r.recipe.layers[0].ffn.experts;
+        assert_int_equal(e->score, cases[i].score);
+        assert_int_equal(e->group_best, cases[i].best);
+        assert_int_equal(e->selection_bias != NULL, cases[i].score == XN_ROUTER_SIGMOID);
+        assert_false(e->normalize); // the file says where it is true
+        assert_true(e->scale == 2.5f);
+        end_reading(&r);
+    }
+    read_gguf(&r, &(struct gguf_entry){"expert_gating_func", 3, false}, 1, true, true);
+    expect_failure(&r, XN_ERR_UNSUPPORTED, "expert_gating_func is 3", "a softmax of the chosen");
+    read_gguf(&r, &(struct gguf_entry){"expert_gating_func", 2, false}, 1, true, false);
+    expect_failure(&r, XN_ERR_FORMAT, "exp_probs_b.bias", "sigmoids without a bias for choosing");
+}
+
+static void test_gguf_latent(void **state) {
+    (void)state;
+    // Before keys and values were absorbed, their sizes were those of a head.
+    static const struct gguf_entry old[] = {{"attention.key_length", 7, false},
+                                            {"attention.value_length", 5, false},
+                                            {"attention.head_count_kv", 2, false},
+                                            {"attention.key_length_mla", -1, false},
+                                            {"attention.value_length_mla", -1, false}};
+    struct reading r;
+    for (int form = 0; form < 2; form++) {
+        read_gguf(&r, old, form ? 0 : COUNT(old), form == 1, false);
+        if (r.status) fail_msg("%s", r.err.message);
+        const struct xn_latent_attention *a = &r.recipe.layers[0].mixer.latent;
+        assert_int_equal(a->nope_size, 3);
+        assert_int_equal(a->rope_size, 4);
+        assert_int_equal(a->value_size, 5);
+        assert_int_equal(a->k_absorb.layout, form ? XN_LAYOUT_ROWS : XN_LAYOUT_COLUMNS);
+        assert_int_equal(a->k_absorb.rows, 6);
+        assert_int_equal(a->k_absorb.cols, 3);
+        assert_int_equal(a->v_expand.rows, 5);
+        assert_int_equal(a->rope.kind, XN_ROPE_PAIRS);
+        end_reading(&r);
+    }
+    // A tenth of mscale_all_dim; cos and sin are not scaled.
+    static const struct gguf_entry yarn[] = {{"rope.scaling.factor", 4, true},
+                                             {"rope.scaling.original_context_length", 16, false},
+                                             {"rope.scaling.yarn_log_multiplier", 0.0707, true}};
+    read_gguf(&r, yarn, COUNT(yarn), true, false);
+    if (r.status) fail_msg("%s", r.err.message);
+    const struct xn_latent_attention *a = &r.recipe.layers[0].mixer.latent;
+    double mscale = 1 + 0.0707 * log(4);
+    assert_true(fabs(a->scale - mscale * mscale / sqrt(7)) < 1e-6);
+    assert_true(a->rope.magnitude == 1);
+    end_reading(&r);
+    read_gguf(&r, &(struct gguf_entry){"attention.key_length_mla", 4, false}, 1, true, false);
+    expect_failure(&r, XN_ERR_FORMAT, "keys of 4 values, expected more than the 4 that rotate", "no part without rope");
+    read_gguf(&r, &(struct gguf_entry){"attention.temperature_scale", 0.1, true}, 1, true, false);
+    expect_failure(&r, XN_ERR_UNSUPPORTED, "temperature_scale", "a temperature");
+    read_gguf(&r, &(struct gguf_entry){"attention.value_length_mla", 6, false}, 1, true, false);
+    expect_failure(&r, XN_ERR_FORMAT, "attn_v_b.weight", "values of another size");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_each_tensor),    cmocka_unit_test(test_grouped), cmocka_unit_test(test_latent),
-        cmocka_unit_test(test_softmax_groups), cmocka_unit_test(test_paired),  cmocka_unit_test(test_interleaved),
-        cmocka_unit_test(test_configurations),
+        cmocka_unit_test(test_each_tensor),    cmocka_unit_test(test_grouped),      cmocka_unit_test(test_latent),
+        cmocka_unit_test(test_softmax_groups), cmocka_unit_test(test_paired),       cmocka_unit_test(test_interleaved),
+        cmocka_unit_test(test_configurations), cmocka_unit_test(test_gguf_routers), cmocka_unit_test(test_gguf_latent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
