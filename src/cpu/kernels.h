@@ -89,8 +89,8 @@ struct xn_cpu_row {
       (const void *w, size_t row_bytes, uint32_t rows, const float *const *x, uint32_t n, uint32_t k, float *out,      \
        size_t ld))                                                                                                     \
     /* Of rows of a cache, for F32, and F16 where it has instructions (NULL for others): out[i * ldo + r] = w_r . x_i, \
-       i < n, r < rows, of k values each, rows of x ldx apart. Meanwhile as many bytes from `ahead` on are called into                             \
-       the caches (NULL: none). */                                                                                                             \
+       i < n, r < rows, of k values each, rows of x ldx apart. Meanwhile as many bytes from `ahead` on are called into \
+       the caches (NULL: none). */                                                                                     \
     X(scores, void,                                                                                                    \
       (const void *w, size_t row_bytes, uint32_t rows, const float *x, size_t ldx, uint32_t n, uint32_t k,             \
        const void *ahead, float *out, size_t ldo))                                                                     \
