@@ -203,13 +203,14 @@ static void test_configurations(void **state) {
         {"rope_scaling", "{\"type\": \"dynamic\", \"factor\": 0.5}", XN_ERR_FORMAT, "with a factor of 0.5"},
         {"rope_parameters", "{\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 0}", XN_ERR_FORMAT,
          "low_freq_factor"},
-        {"hidden_act", "\"quick_gelu\"", XN_ERR_UNSUPPORTED, "quick_gelu"},
+        {"hidden_act", "\"mish\"", XN_ERR_UNSUPPORTED, "mish"},
         {"attention_bias", "true", XN_ERR_FORMAT, "self_attn.q_proj.bias"},
         {"mlp_bias", "true", XN_ERR_FORMAT, "mlp.gate_proj.bias"},
         {"mlp_bias", "\"yes\"", XN_ERR_FORMAT, "mlp_bias is a string"},
         {"quantization_config", "{\"quant_method\": \"fp8\"}", XN_ERR_UNSUPPORTED, "quantization_config"},
         {"model_type", "\"lama\"", XN_ERR_UNSUPPORTED, "the nearest is llama; known: llama, mistral"},
-        {"model_type", "\"whisper\"", XN_ERR_UNSUPPORTED, "'whisper', a family that is not known; known: llama"},
+        {"model_type", "\"whisper\"", XN_ERR_UNSUPPORTED,
+         "'whisper', a family that is not known; the nearest is phi3; known: llama"},
         {"model_type", NULL, XN_ERR_FORMAT, "model_type is missing"},
         {"model_type", "7", XN_ERR_FORMAT, "model_type is missing"},
         {"model_type", "\"qwen3\"", XN_ERR_FORMAT, "q_proj.weight"}, // its heads are 128 wide where nothing is said
@@ -224,7 +225,6 @@ static void test_configurations(void **state) {
     }
 }
 
-// The message about an unknown family names all that are known, whole, and the nearest to what was asked for.
 static const struct xn_rope *first_rope(const struct reading *r) {
     if (r->status) fail_msg("%s", r->err.message);
     return &r->recipe.layers[0].mixer.attention.rope;
@@ -256,6 +256,7 @@ static void test_following_ropes(void **state) {
     end_reading(&r);
 }
 
+// The message about an unknown family names all that are known, whole, and the nearest to what was asked for.
 static void test_unknown_families(void **state) {
     (void)state;
     static const struct xn_family *const families[] = {

@@ -249,8 +249,8 @@ static const struct {
 } activations[] = {
     {"silu", XN_ACT_SILU},          {"swish", XN_ACT_SILU},
     {"gelu", XN_ACT_GELU},          {"gelu_pytorch_tanh", XN_ACT_GELU_TANH},
-    {"gelu_new", XN_ACT_GELU_TANH}, {"relu", XN_ACT_RELU},
-    {"relu2", XN_ACT_RELU2},
+    {"gelu_new", XN_ACT_GELU_TANH}, {"quick_gelu", XN_ACT_GELU_QUICK},
+    {"relu", XN_ACT_RELU},          {"relu2", XN_ACT_RELU2},
 };
 
 enum xn_activation xn_param_activation(struct xn_builder *b) {

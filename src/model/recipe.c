@@ -86,7 +86,7 @@ static const char *known_families(struct xn_builder *b) {
 }
 
 static void unknown_family(struct xn_builder *b, const char *key, const char *name) {
-    const char *nearest = NULL, *known = known_families(b);
+    const char *nearest = families[0]->name, *known = known_families(b);
     size_t best = SIZE_MAX;
     for (int i = 0; i < FAMILIES; i++) {
         size_t distance = family_distance(families[i], name);
@@ -95,9 +95,8 @@ static void unknown_family(struct xn_builder *b, const char *key, const char *na
             nearest = families[i]->name;
         }
     }
-    bool close = nearest && best <= 1 + strlen(name) / 2;
-    xn_build_fail(b, XN_ERR_UNSUPPORTED, "%s: %s is '%.64s', a family that is not known%s%s; known: %s", b->config_path,
-                  key, name, close ? "; the nearest is " : "", close ? nearest : "", known);
+    xn_build_fail(b, XN_ERR_UNSUPPORTED, "%s: %s is '%.64s', a family that is not known; the nearest is %s; known: %s",
+                  b->config_path, key, name, nearest, known);
 }
 
 static void check_quantization(struct xn_builder *b, const json_t *quantization) {
