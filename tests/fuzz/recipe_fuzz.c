@@ -1,10 +1,12 @@
 // Reading a recipe: a configuration of the input's making over a fixed small list of tensors.
 // Nothing may crash, leak, or come back half built.
+#include "model/builder.h"
 #include "model/families/families.h"
 #include "tiny_model.h"
 
 #include <stdlib.h>
 
+// Keys that are no hyper-parameter of the common list, or that are worth meeting more often.
 static const char *const keys[] = {
     "model_type",
     "hidden_size",
@@ -66,6 +68,24 @@ static const char *const keys[] = {
     "sliding_window_pattern",
     "attn_logit_softcapping",
     "final_logit_softcapping",
+    "hybrid_override_pattern",
+    "layers_block_type",
+    "full_attn_idxs",
+    "time_step_limit",
+    "ssm_multipliers",
+    "mlp_multipliers",
+    "per_layer_config",
+    "head_dim",
+    "topk_method",
+    "rope_interleave",
+    "quant_method",
+    "architectures",
+};
+// All hyper-parameters: "a|b" of several names.
+static const char *const params[] = {
+#define X(name, hf, ...) hf,
+    XN_PARAM_LIST(X)
+#undef X
 };
 static const char *const words[] = {
     "linear",
@@ -82,8 +102,26 @@ static const char *const words[] = {
     "gelu_pytorch_tanh",
     "nothing",
     "",
+    "proportional",
+    "conv",
+    "mamba",
+    "moe",
+    "mlp",
+    "attention",
+    "M-M*",
+    "ME*E",
+    "greedy",
+    "group_limited_greedy",
+    "noaux_tc",
+    "mxfp4",
+    "relu2",
+    "nope",
 };
-enum { KEYS = sizeof keys / sizeof *keys, WORDS = sizeof words / sizeof *words };
+enum {
+    KEYS = sizeof keys / sizeof *keys,
+    PARAMS = sizeof params / sizeof *params,
+    WORDS = sizeof words / sizeof *words,
+};
 
 struct input {
     const uint8_t *data;
@@ -93,6 +131,18 @@ static uint8_t next(struct input *in) {
     if (!in->left) return 0;
     in->left--;
     return *in->data++;
+}
+
+// A key, in a buffer that the next call writes over.
+static const char *draw_key(struct input *in) {
+    static char key[64];
+    uint8_t choice = next(in);
+    if (choice & 1) return keys[choice / 2 % KEYS];
+    const char *names = params[next(in) % PARAMS];
+    const char *second = strchr(names, '|');
+    if (second && choice & 2) names = second + 1;
+    snprintf(key, sizeof key, "%.*s", (int)strcspn(names, "|"), names);
+    return key;
 }
 
 static const char *family(uint8_t choice) {
@@ -131,7 +181,8 @@ static json_t *value(struct input *in, int depth) {
     case 9: {
         json_t *object = json_object();
         for (int n = next(in) % 8; n > 0 && depth < 3; n--) {
-            const char *key = keys[next(in) % KEYS];
+            char key[64];
+            snprintf(key, sizeof key, "%s", draw_key(in));
             json_object_set_new(object, key, value(in, depth + 1));
         }
         return object;
@@ -141,37 +192,53 @@ static json_t *value(struct input *in, int depth) {
     }
 }
 
-// The names of every tensor that a family may ask for, all of shape 8 x 8 or 8: enough that reading goes far.
+// Whether a tensor of this name has one dimension.
+static bool is_vector(const char *name) {
+    static const char *const parts[] = {"norm", "bias", "A_log", "mamba.D", "sinks", "scalar"};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strstr(name, parts[i])) return true;
+    return false;
+}
+
+// Every name of a layer's tensor that the families have in common, of shape 8 x 8 or 8, and some whose shape is another
+// or that a family has for itself: enough that reading goes far.
 static struct xn_safetensors *tensors(void) {
     static struct xn_safetensors *opened;
     if (opened) return opened;
-    static const char *const matrices[] = {"self_attn.q_proj.weight",
-                                           "self_attn.k_proj.weight",
-                                           "self_attn.v_proj.weight",
-                                           "self_attn.o_proj.weight",
-                                           "mlp.gate_proj.weight",
-                                           "mlp.up_proj.weight",
-                                           "mlp.down_proj.weight",
-                                           "mlp.gate.weight",
-                                           "linear_attn.in_proj_z.weight",
-                                           "linear_attn.in_proj_b.weight",
-                                           "linear_attn.in_proj_a.weight",
-                                           "linear_attn.out_proj.weight",
-                                           "mlp.shared_expert.gate_proj.weight",
-                                           "mlp.shared_expert.up_proj.weight",
-                                           "mlp.shared_expert.down_proj.weight"};
-    static const char *const vectors[] = {"input_layernorm.weight",
-                                          "post_attention_layernorm.weight",
-                                          "pre_feedforward_layernorm.weight",
-                                          "post_feedforward_layernorm.weight",
-                                          "post_self_attn_layernorm.weight",
-                                          "post_mlp_layernorm.weight",
-                                          "self_attn.q_proj.bias",
-                                          "self_attn.k_proj.bias",
-                                          "self_attn.v_proj.bias",
-                                          "self_attn.o_proj.bias",
-                                          "linear_attn.A_log",
-                                          "linear_attn.dt_bias"};
+    static const char *const common[] = {
+#define X(name, hf, ...) hf,
+        XN_TENSOR_LIST(X)
+#undef X
+    };
+    static const char *const own[] = {"pre_feedforward_layernorm.weight",
+                                      "post_feedforward_layernorm.weight",
+                                      "post_self_attn_layernorm.weight",
+                                      "post_mlp_layernorm.weight",
+                                      "self_attn.q_proj.bias",
+                                      "self_attn.k_proj.bias",
+                                      "self_attn.v_proj.bias",
+                                      "self_attn.o_proj.bias",
+                                      "mixer.q_proj.weight",
+                                      "mixer.k_proj.weight",
+                                      "mixer.v_proj.weight",
+                                      "mixer.o_proj.weight",
+                                      "mixer.up_proj.weight",
+                                      "mixer.down_proj.weight",
+                                      "mixer.out_proj.weight",
+                                      "mixer.A_log",
+                                      "mixer.norm.weight",
+                                      "norm.weight",
+                                      "operator_norm.weight",
+                                      "ffn_norm.weight",
+                                      "feed_forward.w1.weight",
+                                      "feed_forward.w2.weight",
+                                      "feed_forward.w3.weight",
+                                      "feed_forward.gate.weight",
+                                      "self_attn.out_proj.weight",
+                                      "feed_forward.gate_proj.weight",
+                                      "feed_forward.up_proj.weight",
+                                      "feed_forward.down_proj.weight",
+                                      "pre_ff_layernorm.weight"};
     static const struct tiny_tensor others[] = {
         {"model.embed_tokens.weight", 2, {8, 8}, 0},
         {"model.norm.weight", 1, {8}, 0},
@@ -185,22 +252,32 @@ static struct xn_safetensors *tensors(void) {
         {"model.layers.0.linear_attn.in_proj_qkv.weight", 2, {24, 8}, 0},
         {"model.layers.0.linear_attn.conv1d.weight", 3, {24, 1, 4}, 0},
         {"model.layers.0.linear_attn.norm.weight", 1, {1}, 0},
+        {"model.layers.0.conv.in_proj.weight", 2, {24, 8}, 0},
+        {"model.layers.0.conv.conv.weight", 3, {8, 1, 3}, 0},
+        {"model.embedding_norm.weight", 1, {8}, 0},
     };
     enum {
-        M = sizeof matrices / sizeof *matrices,
-        V = sizeof vectors / sizeof *vectors,
+        COMMON = sizeof common / sizeof *common,
+        OWN = sizeof own / sizeof *own,
         O = sizeof others / sizeof *others
     };
-    static struct tiny_tensor all[M + V + O];
-    static char names[M + V][96];
-    for (int i = 0; i < M + V; i++) {
-        snprintf(names[i], sizeof names[i], "model.layers.0.%s", i < M ? matrices[i] : vectors[i - M]);
-        all[i] = (struct tiny_tensor){names[i], i < M ? 2 : 1, {8, 8}, 0};
+    static struct tiny_tensor all[COMMON + OWN + O];
+    static char names[COMMON + OWN][96];
+    size_t n = 0;
+    memcpy(all, others, sizeof others);
+    n = O;
+    for (int i = 0; i < COMMON + OWN; i++) {
+        const char *name = i < COMMON ? common[i] : own[i - COMMON];
+        if (!*name || *name == '/' || strchr(name, '%') || strchr(name, '|')) continue;
+        snprintf(names[i], sizeof names[i], "model.layers.0.%s", name);
+        bool taken = false; // with a shape of its own
+        for (size_t j = 0; j < n; j++)
+            taken |= strcmp(all[j].name, names[i]) == 0;
+        if (!taken) all[n++] = (struct tiny_tensor){names[i], is_vector(name) ? 1 : 2, {8, 8}, 0};
     }
-    memcpy(all + M + V, others, sizeof others);
     char folder[] = "/tmp/xenon-fuzz-XXXXXX", path[64];
     if (!mkdtemp(folder)) abort();
-    tiny_write_safetensors(folder, all, M + V + O);
+    tiny_write_safetensors(folder, all, n);
     snprintf(path, sizeof path, "%s/model.safetensors", folder);
     if (xn_safetensors_open(path, &opened, NULL)) abort();
     tiny_remove(folder);
@@ -214,7 +291,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                "num_attention_heads", 2, "num_hidden_layers", 1, "intermediate_size", 8, "vocab_size",
                                8, "head_dim", 4);
     while (in.left) {
-        const char *key = keys[next(&in) % KEYS];
+        char key[64];
+        snprintf(key, sizeof key, "%s", draw_key(&in));
         json_object_set_new(config, key, value(&in, 0));
     }
     struct xn_source source = {.path = "fuzz", .st = tensors(), .config = config};

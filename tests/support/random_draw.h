@@ -8,8 +8,9 @@ struct draw {
     uint64_t choice, value, noise; // states of three generators: the same choices whatever was drawn between
     struct xn_recipe *recipe;
     const struct random_recipe_options *options;
-    size_t n_taken; // of options->choices
-    uint32_t layer; // being drawn
+    size_t n_taken;    // of options->choices
+    uint32_t layer;    // being drawn
+    uint32_t original; // context beyond which ropes follow the sequence's length; 0: none does
     // Attentions with a cache of their own that later layers may share.
     struct draw_cache {
         uint32_t layer;

@@ -4,15 +4,25 @@
 #include <math.h>
 #include <string.h>
 
+static const float *draw_frequencies(struct draw *d, uint32_t dims, float theta) {
+    float *f = draw_alloc(d, dims / 2, sizeof *f);
+    for (uint32_t i = 0; i < dims / 2; i++)
+        f[i] = powf(theta, -(float)(2 * i) / (float)dims);
+    return f;
+}
+
 static struct xn_rope draw_rope(struct draw *d, uint32_t head_size) {
     struct xn_rope rope = {.kind = draw_below(d, 5) ? (draw_coin(d) ? XN_ROPE_HALVES : XN_ROPE_PAIRS) : XN_ROPE_NONE,
                            .magnitude = draw_coin(d) ? 1.0f : 1.1f};
     if (rope.kind != XN_ROPE_NONE) {
         rope.dims = draw_coin(d) ? head_size : head_size / 4 * 2;
-        float *f = draw_alloc(d, rope.dims / 2, sizeof *f);
-        for (uint32_t i = 0; i < rope.dims / 2; i++)
-            f[i] = powf(10000, -(float)(2 * i) / (float)rope.dims);
-        rope.frequency = f;
+        rope.frequency = draw_frequencies(d, rope.dims, 10000);
+    }
+    if (rope.kind != XN_ROPE_NONE && d->original && draw_below(d, 4)) {
+        rope.original = d->original;
+        rope.theta = 10000;
+        rope.growth = 4;
+        if (draw_coin(d)) rope.long_frequency = draw_frequencies(d, rope.dims, 500000);
     }
     if (draw_below(d, 4) == 0) {
         rope.query_beta = 0.1f;

@@ -48,6 +48,7 @@ int random_recipe(const struct random_recipe_options *options, struct xn_recipe 
                      .noise = options->seed ^ (uint64_t)(1e12 * (double)options->noise),
                      .recipe = recipe,
                      .options = options};
+    if (draw_below(&d, 5) == 0) d.original = 10 + draw_below(&d, 90);
     d.caches = draw_alloc(&d, 2 * (size_t)recipe->n_layers, sizeof *d.caches);
     recipe->embedding = draw_matrix(&d, "embedding", recipe->vocab, recipe->hidden);
     recipe->embedding_scale = draw_coin(&d) ? 8 : 1;

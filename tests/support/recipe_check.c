@@ -119,10 +119,12 @@ static bool feed_text(struct run *r, struct xn_context *c, const char *name, uin
     return true;
 }
 
-static uint32_t new_sequence(struct xn_context *c) {
+// A sequence that says how long it becomes, so that its ropes do not depend on the steps.
+static uint32_t new_sequence(struct xn_context *c, uint32_t length) {
     uint32_t s;
     struct xn_error err;
     must(xn_sequence_new(c, &s, &err), &err);
+    must(xn_sequence_expect(c, s, length, true, &err), &err);
     return s;
 }
 
@@ -130,7 +132,7 @@ static uint32_t new_sequence(struct xn_context *c) {
 static bool run_whole(struct run *r, struct xn_context *c, const char *name, struct results *out) {
     const struct script *s = &r->script;
     static float all[MOST][VOCAB];
-    uint32_t a = new_sequence(c), b = new_sequence(c), f = new_sequence(c);
+    uint32_t a = new_sequence(c, s->length), b = new_sequence(c, s->other_length), f = new_sequence(c, s->length);
     if (!feed_text(r, c, name, a, s->text, 0, s->length, out->text) ||
         !feed_text(r, c, name, b, s->other, 0, s->other_length, all))
         return false;
@@ -150,9 +152,11 @@ static bool run_pieces(struct run *r, struct xn_context *c, const char *name, st
     const int32_t *tokens[3] = {s->text, s->other, s->forked};
     float *last[3] = {NULL, out->other, out->forked};
     uint32_t at[3] = {0, 0, s->fork}, end[3] = {s->length, s->other_length, s->length};
-    uint32_t id[3] = {new_sequence(c), new_sequence(c), UINT32_MAX};
+    uint32_t id[3] = {new_sequence(c, s->length), new_sequence(c, s->other_length), UINT32_MAX};
     while (at[0] < end[0] || at[1] < end[1] || at[2] < end[2]) {
-        if (at[0] == s->fork && id[2] == UINT32_MAX && xn_sequence_fork(c, id[0], &id[2], &err) != XN_OK)
+        if (at[0] == s->fork && id[2] == UINT32_MAX &&
+            (xn_sequence_fork(c, id[0], &id[2], &err) != XN_OK ||
+             xn_sequence_expect(c, id[2], s->length, true, &err) != XN_OK))
             return failed(r, name, "fork", &err);
         struct xn_feed feeds[BATCH];
         uint32_t n = 0, which[BATCH], position[BATCH];
@@ -177,6 +181,19 @@ static bool run_pieces(struct run *r, struct xn_context *c, const char *name, st
     }
     for (uint32_t i = 0; i < 3; i++)
         xn_sequence_free(c, id[i]);
+    return true;
+}
+
+// The text, then back to where the third sequence left it, and on once more.
+static bool run_back(struct run *r, struct xn_context *c, const char *name, struct results *out) {
+    const struct script *s = &r->script;
+    struct xn_error err;
+    uint32_t a = new_sequence(c, s->length);
+    if (!feed_text(r, c, name, a, s->text, 0, s->length, out->text)) return false;
+    if (xn_sequence_cut(c, a, s->fork, &err) != XN_OK || xn_sequence_expect(c, a, s->length, true, &err) != XN_OK)
+        return failed(r, name, "cut", &err);
+    if (!feed_text(r, c, name, a, s->text, s->fork, s->length, out->text)) return false;
+    xn_sequence_free(c, a);
     return true;
 }
 
@@ -225,7 +242,8 @@ static bool run_device(struct run *r, const struct xn_recipe *recipe, struct xn_
     struct xn_context *c;
     if (!open_context(r, recipe, device, name, &model, &c)) return false;
     bool ok = run_whole(r, c, name, r->got) && compare(r, name, "in one go", tolerance) &&
-              run_pieces(r, c, name, r->got) && compare(r, name, "in pieces", tolerance);
+              run_pieces(r, c, name, r->got) && compare(r, name, "in pieces", tolerance) &&
+              run_back(r, c, name, r->got) && compare(r, name, "cut back", tolerance);
     xn_context_free(c);
     xn_model_close(model);
     return ok;
@@ -268,10 +286,13 @@ static bool compare_all(struct run *r, const struct xn_recipe *recipe) {
     struct xn_model *model;
     struct xn_context *c;
     if (!open_context(r, recipe, check->reference, "reference", &model, &c)) return false;
-    bool ok = run_whole(r, c, "reference", r->truth) && run_pieces(r, c, "reference", r->got);
+    const double exact = 1e-6; // it takes row after row
+    bool ok = run_whole(r, c, "reference", r->truth) && run_pieces(r, c, "reference", r->got) &&
+              compare(r, "reference", "in pieces", exact) && run_back(r, c, "reference", r->got) &&
+              compare(r, "reference", "cut back", exact);
     xn_context_free(c);
     xn_model_close(model);
-    if (!ok || !compare(r, "reference", "in pieces", 1e-6)) return false; // it takes row after row
+    if (!ok) return false;
     const float noise = r->integers ? 0.004f : 1e-6f;
     double moved = 0;
     if (!sensitivity(r, noise, &moved) || !sensitivity(r, 1.4f * noise, &moved)) return false;

@@ -1,5 +1,5 @@
 // A random model on every processor level against the plain-C device: the same logits, however the text is cut into
-// steps, mixed with other sequences, or forked.
+// steps, mixed with other sequences, forked, or cut back.
 #pragma once
 
 #include "device/device.h"
