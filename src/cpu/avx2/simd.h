@@ -81,6 +81,17 @@ static inline void v_store_i8(int8_t *p, vf v) {
     __m128i s = _mm_packs_epi32(_mm256_castsi256_si128(i), _mm256_extracti128_si256(i, 1));
     _mm_storel_epi64((__m128i *)p, _mm_packs_epi16(s, s));
 }
+static inline vf v_sums(const vf s[V]) {
+    __m256d pair[4];
+    vf part[2];
+    for (int i = 0; i < 4; i++) // sums over half of each 128 bits of two vectors side by side, then over all of four
+        pair[i] =
+            _mm256_castps_pd(_mm256_unpacklo_ps(s[2 * i], s[2 * i + 1]) + _mm256_unpackhi_ps(s[2 * i], s[2 * i + 1]));
+    for (int i = 0; i < 2; i++)
+        part[i] = _mm256_castpd_ps(_mm256_unpacklo_pd(pair[2 * i], pair[2 * i + 1])) +
+                  _mm256_castpd_ps(_mm256_unpackhi_pd(pair[2 * i], pair[2 * i + 1]));
+    return _mm256_permute2f128_ps(part[0], part[1], 0x20) + _mm256_permute2f128_ps(part[0], part[1], 0x31);
+}
 static inline void v_transpose(vf r[V]) {
     vf a[V], b[V];
     for (int i = 0; i < V; i += 2) {

@@ -73,6 +73,20 @@ static inline float v_highest(vf a) {
 static inline void v_store_i8(int8_t *p, vf v) {
     _mm_storeu_si128((__m128i *)p, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(v)));
 }
+static inline vf v_sums(const vf s[V]) {
+    __m512d pair[8];
+    vf part[4], half[2];
+    for (int i = 0; i < 8; i++) // sums over half of each 128 bits of two vectors side by side, then over all of four
+        pair[i] =
+            _mm512_castps_pd(_mm512_unpacklo_ps(s[2 * i], s[2 * i + 1]) + _mm512_unpackhi_ps(s[2 * i], s[2 * i + 1]));
+    for (int i = 0; i < 4; i++)
+        part[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(pair[2 * i], pair[2 * i + 1])) +
+                  _mm512_castpd_ps(_mm512_unpackhi_pd(pair[2 * i], pair[2 * i + 1]));
+    for (int i = 0; i < 2; i++)
+        half[i] = _mm512_shuffle_f32x4(part[2 * i], part[2 * i + 1], 0x88) +
+                  _mm512_shuffle_f32x4(part[2 * i], part[2 * i + 1], 0xdd);
+    return _mm512_shuffle_f32x4(half[0], half[1], 0x88) + _mm512_shuffle_f32x4(half[0], half[1], 0xdd);
+}
 static inline void v_transpose(vf r[V]) {
     vf a[V], b[V];
     for (int i = 0; i < V; i += 2) {

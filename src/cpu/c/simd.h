@@ -89,6 +89,10 @@ static inline float v_highest(vf a) {
         m = a[i] > m ? a[i] : m;
     return m;
 }
+// Value i of the result is the sum of s[i].
+static inline vf v_sums(const vf s[V]) {
+    return (vf){v_sum(s[0]), v_sum(s[1]), v_sum(s[2]), v_sum(s[3])};
+}
 // Rows of V x V values: row i of the result is column i.
 static inline void v_transpose(vf r[V]) {
     vf t[V];

@@ -31,10 +31,10 @@ INLINE_ALWAYS void call_ahead(const struct cache_rows *c, const size_t size, con
 
 INLINE_ALWAYS void score_rows(load_values *load, const size_t size, const int rows, const int n,
                               const struct cache_rows *c, const float *x, size_t ldx, float *out, size_t ldo) {
-    vf sum[CACHE_QUERIES][CACHE_ROWS], row[CACHE_ROWS];
-    for (int i = 0; i < n; i++)
-        for (int r = 0; r < rows; r++)
-            sum[i][r] = v_set1(0);
+    vf sum[CACHE_QUERIES * CACHE_ROWS], row[CACHE_ROWS]; // sum: [query][row]
+#pragma GCC unroll 16
+    for (int i = 0; i < n * CACHE_ROWS; i++)
+        sum[i] = v_set1(0);
     uint32_t at = 0;
     for (; at + V <= c->k; at += V) {
         call_ahead(c, size, rows, at);
@@ -46,7 +46,7 @@ INLINE_ALWAYS void score_rows(load_values *load, const size_t size, const int ro
             vf query = v_load(x + (size_t)i * ldx + at);
 #pragma GCC unroll 4
             for (int r = 0; r < rows; r++)
-                sum[i][r] = v_fma(query, row[r], sum[i][r]);
+                sum[i * CACHE_ROWS + r] = v_fma(query, row[r], sum[i * CACHE_ROWS + r]);
         }
     }
     uint32_t rest = c->k - at;
@@ -55,11 +55,23 @@ INLINE_ALWAYS void score_rows(load_values *load, const size_t size, const int ro
             row[r] = load_rest(load, size, c->w + (size_t)r * c->row_bytes + at * size, rest);
         for (int i = 0; i < n; i++)
             for (int r = 0; r < rows; r++)
-                sum[i][r] = v_fma(v_load_n(x + (size_t)i * ldx + at, rest), row[r], sum[i][r]);
+                sum[i * CACHE_ROWS + r] =
+                    v_fma(v_load_n(x + (size_t)i * ldx + at, rest), row[r], sum[i * CACHE_ROWS + r]);
+    }
+    enum { AT_ONCE = V / CACHE_ROWS }; // queries whose sums over all rows fill a vector
+    if (rows == CACHE_ROWS && n % AT_ONCE == 0) {
+#pragma GCC unroll 4
+        for (int i = 0; i < n; i += AT_ONCE) {
+            float sums[V];
+            v_store(sums, v_sums(sum + i * CACHE_ROWS));
+            for (int j = 0; j < AT_ONCE; j++)
+                memcpy(out + (size_t)(i + j) * ldo, sums + j * CACHE_ROWS, CACHE_ROWS * sizeof *out);
+        }
+        return;
     }
     for (int i = 0; i < n; i++)
         for (int r = 0; r < rows; r++)
-            out[(size_t)i * ldo + (size_t)r] = v_sum(sum[i][r]);
+            out[(size_t)i * ldo + (size_t)r] = v_sum(sum[i * CACHE_ROWS + r]);
 }
 
 INLINE_ALWAYS void mix_rows(load_values *load, const size_t size, const int rows, const int n,
