@@ -97,6 +97,7 @@
     X(SSM_CONV_BIAS, "mamba_conv_bias", "", FLAG, 0, 1)                                                                \
     X(SSM_NORM, "mamba_rms_norm", "", FLAG, 0, 1)                                                                      \
     X(SSM_NORM_FIRST, "mamba_norm_before_gate", "", FLAG, 0, 1)                                                        \
+    X(SSM_TIME_MIN, "", "", REAL, 0, 1e6)                                                                              \
     X(FACTOR_HEAD, "lm_head_multiplier", "", REAL, 1e-9, 1e6)                                                          \
     X(FACTOR_KEY, "key_multiplier", "", REAL, 1e-9, 1e6)                                                               \
     X(FACTOR_ATTENTION_IN, "attention_in_multiplier", "", REAL, 1e-9, 1e6)                                             \
@@ -287,6 +288,7 @@ struct xn_builder {
     char config_path[512];
     char arch[64];   // GGUF: what keys begin with
     char prefix[64]; // folder: what tensor names begin with ("model.", "model.language_model.", ...)
+    uint32_t layers; // where a family counts them itself; 0: num_hidden_layers
     struct xn_error *err;
     int status;
 };

@@ -37,10 +37,17 @@ static bool family_default(const struct xn_builder *b, enum xn_param param, doub
     return false;
 }
 
-static const struct xn_gguf_value *gguf_value(const struct xn_builder *b, const char *key) {
-    char full[128];
-    int n = snprintf(full, sizeof full, "%s.%s", b->arch, key);
-    return n < (int)sizeof full ? xn_gguf_find(b->source->gguf, full) : NULL;
+// The value of the first of "a|b" that is there.
+static const struct xn_gguf_value *gguf_value(const struct xn_builder *b, const char *keys) {
+    while (*keys) {
+        char full[128];
+        size_t length = strcspn(keys, "|");
+        int n = snprintf(full, sizeof full, "%s.%.*s", b->arch, (int)length, keys);
+        const struct xn_gguf_value *v = n < (int)sizeof full ? xn_gguf_find(b->source->gguf, full) : NULL;
+        if (v) return v;
+        keys += length + (keys[length] == '|');
+    }
+    return NULL;
 }
 
 // The value of the first of "a|b" that is there; *found names it.
@@ -88,7 +95,7 @@ static bool from_gguf(struct xn_builder *b, const struct param *p, double *value
     }
     if (v->n == 0) return false;
     *value = first;
-    check(b, p, p->gguf, value);
+    check(b, p, v->key + strlen(b->arch) + 1, value);
     return true;
 }
 

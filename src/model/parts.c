@@ -41,7 +41,8 @@ static void read_embedding(struct xn_builder *b, const struct xn_decoder *d) {
 }
 
 static void read_sizes(struct xn_builder *b, struct xn_decoder *d) {
-    *d = (struct xn_decoder){.layers = xn_param_u32(b, XN_P_LAYERS), .hidden = xn_param_u32(b, XN_P_HIDDEN)};
+    *d = (struct xn_decoder){.layers = b->layers ? b->layers : xn_param_u32(b, XN_P_LAYERS),
+                             .hidden = xn_param_u32(b, XN_P_HIDDEN)};
     uint32_t extra = xn_param_u32_or(b, XN_P_EXTRA_LAYERS, 0); // layers that only guess further tokens
     if (extra >= d->layers)
         xn_build_fail(b, XN_ERR_FORMAT, "%s: %u layers, of which %u predict further tokens: none is left",

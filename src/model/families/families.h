@@ -23,6 +23,8 @@
     X(olmo2)                                                                                                           \
     X(mamba2)                                                                                                          \
     X(lfm2)                                                                                                            \
+    X(lfm2_moe)                                                                                                        \
+    X(nemotron_h)                                                                                                      \
     X(falcon_h1)                                                                                                       \
     X(granite)                                                                                                         \
     X(granitemoe)                                                                                                      \
