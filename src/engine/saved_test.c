@@ -248,7 +248,7 @@ static void another_training_of_the_same_sizes_is_told_apart(void **state) {
     open_fixture(&f, ATTENTION_LAYERS);
     struct random_recipe_options o = {.seed = 7, .type = XN_BF16, .attention_only = true, .n_layers = 2};
     assert_int_equal(random_recipe(&o, &recipe), XN_OK);
-    ((uint16_t *)recipe.embedding.data[0])[0] ^= 1; // a weight's last bit
+    ((uint8_t *)recipe.embedding.data[0])[0] ^= 1; // a weight's last bit
     assert_int_equal(xn_model_from_recipe(&recipe, device, &model, NULL), XN_OK);
     struct xn_context *c = context_of(model, LENGTH, 0);
     struct xn_error err;
