@@ -436,6 +436,11 @@ static void test_gguf_tensors(void **state) {
         tensors[i].type = XN_I32; // numbers, but no weights
         expect_gguf_failure(NULL, tensors, GGUF_LLAMA, XN_ERR_UNSUPPORTED, gguf_llama[i].name);
     }
+    struct gguf_tensor no_factors[GGUF_LLAMA];
+    memcpy(no_factors, gguf_llama, 2 * sizeof *gguf_llama);
+    memcpy(no_factors + 2, gguf_llama + 3, (GGUF_LLAMA - 3) * sizeof *gguf_llama);
+    const struct gguf_change longrope = {"llama.rope.scaling.type", XN_GGUF_STRING, 0, "longrope"};
+    expect_gguf_failure(&longrope, no_factors, GGUF_LLAMA - 1, XN_ERR_FORMAT, "rope_factors_short.weight");
     struct gguf_tensor scaled[GGUF_LLAMA + 1];
     memcpy(scaled, gguf_llama, sizeof gguf_llama);
     scaled[GGUF_LLAMA] = (struct gguf_tensor){"blk.0.attn_q.scale", 1, XN_F32, {1}};

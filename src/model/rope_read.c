@@ -206,6 +206,10 @@ static void read_gguf(struct xn_builder *b, uint32_t head_size, const char *laye
     // One of them alone is for every length.
     if (!r->divisors) r->divisors = out->long_divisors;
     out->long_divisors = NULL;
+    if (r->scaling == XN_SCALING_LONGROPE && !r->divisors)
+        xn_build_fail(b, XN_ERR_FORMAT,
+                      "%s: %s.rope.scaling.type is longrope, but rope_factors_short.weight is missing", b->config_path,
+                      b->arch);
 }
 
 static const float *frequencies(struct xn_builder *b, const struct xn_rope_params *params, float *magnitude) {

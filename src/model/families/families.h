@@ -18,6 +18,7 @@
     X(gemma2)                                                                                                          \
     X(gemma3)                                                                                                          \
     X(gemma4)                                                                                                          \
+    X(gemma4_unified)                                                                                                  \
     X(phi3)                                                                                                            \
     X(smollm3)                                                                                                         \
     X(olmo2)                                                                                                           \

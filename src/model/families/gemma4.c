@@ -208,26 +208,34 @@ static const struct xn_tensor_name tensors[] = {
     XN_NO_TENSOR,
 };
 
+#define SIZES                                                                                                          \
+    {XN_P_EPSILON, 1e-6}, {XN_P_HEADS, 8}, {XN_P_KV_HEADS, 4}, {XN_P_HEAD_SIZE, 256}, {                                \
+        XN_P_VOCAB, 262144                                                                                             \
+    }
+#define FORM                                                                                                           \
+    .tensors = tensors, .qkv_bias = {XN_BIAS_FLAG, XN_P_ATTENTION_BIAS},                                               \
+    .o_bias = {XN_BIAS_FLAG, XN_P_ATTENTION_BIAS}, .hf_rope = XN_ROPE_HALVES, .gguf_rope = XN_ROPE_HALVES,             \
+    .activation = XN_ACT_GELU_TANH, .activation_key = "hidden_activation", .read = read
+
 const struct xn_family xn_family_gemma4 = {
     .name = "gemma4",
     .hf = (const char *const[]){"gemma4_text", "gemma4", "Gemma4ForCausalLM", "Gemma4ForConditionalGeneration", NULL},
     .gguf = (const char *const[]){"gemma4", NULL},
-    .defaults = (const struct xn_param_default[]){{XN_P_EPSILON, 1e-6},
-                                                  {XN_P_HEADS, 8},
-                                                  {XN_P_KV_HEADS, 4},
-                                                  {XN_P_HEAD_SIZE, 256},
+    .defaults = (const struct xn_param_default[]){SIZES,
                                                   {XN_P_CONTEXT, 131072},
-                                                  {XN_P_VOCAB, 262144},
                                                   {XN_P_WINDOW, 512},
                                                   {XN_P_LAYER_INPUT, 256},
                                                   {XN_P_LAYER_INPUT_VOCAB, 262144},
                                                   XN_NO_DEFAULT},
-    .tensors = tensors,
-    .qkv_bias = {XN_BIAS_FLAG, XN_P_ATTENTION_BIAS},
-    .o_bias = {XN_BIAS_FLAG, XN_P_ATTENTION_BIAS},
-    .hf_rope = XN_ROPE_HALVES,
-    .gguf_rope = XN_ROPE_HALVES,
-    .activation = XN_ACT_GELU_TANH,
-    .activation_key = "hidden_activation",
-    .read = read,
+    FORM,
+};
+
+// The same without layer inputs and experts, and with other defaults; GGUF calls it gemma4.
+const struct xn_family xn_family_gemma4_unified = {
+    .name = "gemma4_unified",
+    .hf = (const char *const[]){"gemma4_unified_text", "gemma4_unified", "Gemma4UnifiedForCausalLM",
+                                "Gemma4UnifiedForConditionalGeneration", NULL},
+    .gguf = (const char *const[]){NULL},
+    .defaults = (const struct xn_param_default[]){SIZES, {XN_P_CONTEXT, 262144}, {XN_P_WINDOW, 1024}, XN_NO_DEFAULT},
+    FORM,
 };

@@ -148,6 +148,17 @@ static void test_without_exceptions(void **state) {
     end_reading(&r);
 }
 
+// Gemma 4 unified is read the same way.
+static void test_unified(void **state) {
+    (void)state;
+    struct reading r;
+    read_with(&r, "model_type", "\"gemma4_unified_text\"", tensors, TENSORS);
+    if (r.status) fail_msg("%s", r.err.message);
+    assert_string_equal(r.recipe.family, "gemma4_unified");
+    check_layer(&r.recipe, 3, false, true);
+    end_reading(&r);
+}
+
 static void test_tensors(void **state) {
     (void)state;
     struct tiny_tensor changed[TENSORS];
@@ -199,9 +210,8 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_without_exceptions),
-        cmocka_unit_test(test_tensors),
+        cmocka_unit_test(test_layers),  cmocka_unit_test(test_without_exceptions),
+        cmocka_unit_test(test_unified), cmocka_unit_test(test_tensors),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
