@@ -34,7 +34,7 @@ static void every_level_agrees_with_plain_c(void **state) {
     fprintf(stderr, "%lu recipes from seed %llu: %lu fail; %llu ill conditioned; closest %.2f of what is allowed\n", n,
             (unsigned long long)first, failures, (unsigned long long)check.ill, check.worst);
     assert_int_equal(failures, 0);
-    assert_true(n < 20 || check.ill < n / 4); // the rest says something
+    assert_true(n < 20 || check.ill < n / 2); // about one in seven is; the rest says something
 }
 
 int main(void) {
