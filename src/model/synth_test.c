@@ -1,6 +1,7 @@
 // Synthetic models: read back as recipes with the shape's numbers, the same for the same seed, and with sane weights.
 #include "base/file.h"
 #include "base/memory.h"
+#include "model/families/families.h"
 #include "model/recipe.h"
 #include "model/synth.h"
 #include "text/tokenizer.h"
@@ -155,17 +156,33 @@ static void every_kind_reads_back(void **state) {
         struct xn_source *source;
         struct xn_recipe recipe;
         if (xn_source_open(path, &source, &err) != XN_OK) fail_msg("%s: %s", s->name, err.message);
-        if (xn_recipe_read(source, &recipe, &err) == XN_OK) {
-            print_message("%s\n", s->name);
-            check_recipe(&recipe, s);
-            xn_recipe_free(&recipe);
-        } else if (!strstr(err.message, "a family that is not known")) {
-            fail_msg("%s: %s", s->name, err.message);
-        }
+        if (xn_recipe_read(source, &recipe, &err) != XN_OK) fail_msg("%s: %s", s->name, err.message);
+        print_message("%s\n", s->name);
+        check_recipe(&recipe, s);
+        xn_recipe_free(&recipe);
         xn_source_close(source);
         unlink(path);
         free(path);
     }
+}
+
+// Families that are another's in GGUF (Mistral is a llama there) have no name of their own.
+static bool has_shape(const struct xn_family *family) {
+    if (!family->gguf || !*family->gguf) return true;
+    for (const char *const *name = family->gguf; *name; name++)
+        for (size_t i = 0; i < xn_shape_count(); i++)
+            if ((xn_shape_at(i)->flags & XN_SHAPE_HIDDEN) && strcmp(xn_shape_at(i)->family, *name) == 0) return true;
+    return false;
+}
+
+static void every_family_has_a_tiny_shape(void **state) {
+    (void)state;
+#define X(name)                                                                                                        \
+    if (!has_shape(&xn_family_##name)) print_message("no tiny shape of %s\n", #name), missing++;
+    int missing = 0;
+    XN_FAMILY_LIST(X)
+#undef X
+    assert_int_equal(missing, 0);
 }
 
 // Every tensor of the file has the type and size that xn_synth_tensors announced, finite values and the deviation
@@ -280,7 +297,8 @@ static int remove_folder(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_kind_reads_back), cmocka_unit_test(weights_are_sane), cmocka_unit_test(a_seed_is_a_file),
+        cmocka_unit_test(every_kind_reads_back), cmocka_unit_test(every_family_has_a_tiny_shape),
+        cmocka_unit_test(weights_are_sane),      cmocka_unit_test(a_seed_is_a_file),
         cmocka_unit_test(the_vocabulary_works),  cmocka_unit_test(what_cannot_be),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
