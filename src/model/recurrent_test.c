@@ -620,11 +620,83 @@ static void test_nemotron_h(void **state) {
     end_reading(&r);
 }
 
+// --- GGUF as llama.cpp writes it: -exp(A_log), and vectors in the shapes that it multiplies by ---
+
+static int produce_index(void *user, uint64_t offset, void *out, size_t size, struct xn_error *err) {
+    (void)user, (void)err;
+    for (size_t i = 0; i < size / 4; i++)
+        ((float *)out)[i] = (float)(offset / 4 + i) - 2;
+    return XN_OK;
+}
+
+static void read_gguf(struct reading *r, uint64_t norm_groups) {
+    static const struct {
+        const char *key;
+        uint32_t value;
+    } numbers[] = {
+        {"mamba2.block_count", 1},         {"mamba2.context_length", 64},      {"mamba2.embedding_length", 8},
+        {"mamba2.feed_forward_length", 0}, {"mamba2.attention.head_count", 0}, {"mamba2.ssm.conv_kernel", 3},
+        {"mamba2.ssm.inner_size", 8},      {"mamba2.ssm.state_size", 1},       {"mamba2.ssm.time_step_rank", 4},
+        {"mamba2.ssm.group_count", 2},
+    };
+    const struct {
+        const char *name;
+        uint32_t n_dims;
+        uint64_t dims[2]; // innermost first
+    } tensors[] = {
+        {"token_embd.weight", 2, {8, 10}},
+        {"blk.0.attn_norm.weight", 1, {8}},
+        {"blk.0.ssm_in.weight", 2, {8, 24}},
+        {"blk.0.ssm_conv1d.weight", 2, {3, 12}},
+        {"blk.0.ssm_conv1d.bias", 1, {12}},
+        {"blk.0.ssm_dt.bias", 1, {4}},
+        {"blk.0.ssm_a", 2, {1, 4}},
+        {"blk.0.ssm_d", 2, {1, 4}},
+        {"blk.0.ssm_norm.weight", 2, {4, norm_groups}},
+        {"blk.0.ssm_out.weight", 2, {8, 8}},
+        {"output_norm.weight", 1, {8}},
+    };
+    char folder[] = "/tmp/xenon-recipe-XXXXXX", path[64];
+    struct xn_gguf_writer *w;
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/model.gguf", folder);
+    assert_int_equal(xn_gguf_writer_new(&w, NULL), XN_OK);
+    assert_int_equal(xn_gguf_add_string(w, "general.architecture", "mamba2", NULL), XN_OK);
+    assert_int_equal(xn_gguf_add_f32(w, "mamba2.attention.layer_norm_rms_epsilon", 0.25f, NULL), XN_OK);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        assert_int_equal(xn_gguf_add_u32(w, numbers[i].key, numbers[i].value, NULL), XN_OK);
+    for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++)
+        assert_int_equal(xn_gguf_add_tensor(w, tensors[i].name, XN_F32, tensors[i].n_dims, tensors[i].dims,
+                                            produce_index, NULL, NULL),
+                         XN_OK);
+    assert_int_equal(xn_gguf_write(w, path, NULL, NULL), XN_OK);
+    xn_gguf_writer_free(w);
+    read_path(r, path);
+    tiny_remove(folder);
+}
+
+static void test_gguf(void **state) {
+    (void)state;
+    struct reading r;
+    read_gguf(&r, 2);
+    if (r.status) fail_msg("%s", r.err.message);
+    const struct xn_state_space *s = &r.recipe.layers[0].mixer.state_space;
+    assert_int_equal(r.recipe.context, 64);
+    assert_true(s->heads == 4 && s->head_size == 2 && s->groups == 2 && s->state_size == 1 && s->kernel == 3);
+    assert_true(s->z.rows == 8 && s->xbc.rows == 12 && s->dt.rows == 4 && !s->z_bias && !s->out_bias);
+    assert_true(s->decay_rate[0] == -2 && s->decay_rate[3] == 1 && s->skip[3] == 1 && s->dt_bias[3] == 1);
+    assert_true(s->conv_bias[11] == 9 && s->norm.weight[7] == 5 && s->norm_groups == 1 && s->norm.epsilon == 0.25f);
+    assert_true(s->dt_min == 0 && isinf(s->dt_max));
+    end_reading(&r);
+    read_gguf(&r, 3);
+    expect_failure(&r, XN_ERR_FORMAT, "blk.0.ssm_norm.weight", "a norm of 12 values");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_families), cmocka_unit_test(test_each_tensor), cmocka_unit_test(test_configurations),
         cmocka_unit_test(test_mamba2),   cmocka_unit_test(test_lfm2),        cmocka_unit_test(test_falcon_h1),
-        cmocka_unit_test(test_granite),  cmocka_unit_test(test_nemotron_h),
+        cmocka_unit_test(test_granite),  cmocka_unit_test(test_nemotron_h),  cmocka_unit_test(test_gguf),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
