@@ -39,11 +39,11 @@ NOTES = {
     "deepseek_v3": "`moe_layer_freq` other than 1; DeepSeek V3.2's sparse attention",
     "gemma3": "Gemma 3n is another family, not known",
     "gemma4": "per-layer settings other than head sizes and numbers of key heads",
-    "gpt_oss": "`swiglu_limit` other than 7 in GGUF, which does not carry it",
-    "mamba2": "activations other than silu",
-    "falcon_h1": "activations other than silu",
-    "granitemoehybrid": "activations other than silu in recurrent mixers",
-    "nemotron_h": "activations other than silu in recurrent mixers",
+    "gpt_oss": "`swiglu_limit` other than 7",
+    "mamba2": "activations other than silu in the mixers",
+    "falcon_h1": "activations other than silu in the mixers",
+    "granitemoehybrid": "activations other than silu in the mixers",
+    "nemotron_h": "activations other than silu in the mixers",
     "olmo2": "OLMo 3's sliding windows",
 }
 
