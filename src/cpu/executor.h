@@ -109,6 +109,16 @@ static inline void xn_cpu_share(uint32_t n, uint32_t thread, uint32_t threads, u
     *end = (uint32_t)((uint64_t)n * (thread + 1) / threads);
 }
 
+// How the columns of `heads` heads' states are cut into slices (of so many columns each, but for the last), so that
+// every thread has one: into one where heads are no fewer than threads.
+static inline uint32_t xn_cpu_slice_columns(const struct xn_executor *e, uint32_t heads, uint32_t columns,
+                                            uint32_t *slices) {
+    uint32_t wanted = (e->threads + heads - 1) / heads, each = columns;
+    if (wanted > 1) each = ((columns + wanted - 1) / wanted + XN_CPU_PAD - 1) / XN_CPU_PAD * XN_CPU_PAD;
+    *slices = (columns + each - 1) / each;
+    return each;
+}
+
 // Row i of the inputs as integers, rows of k values: its integers, then scales, then sums.
 static inline size_t xn_cpu_integer_bytes(uint32_t k) {
     size_t padded = ((size_t)k + XN_CPU_SUPER - 1) / XN_CPU_SUPER * XN_CPU_SUPER;

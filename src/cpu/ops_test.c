@@ -523,8 +523,8 @@ static void delta_net_case(struct world *w) {
     struct xn_op_delta_net *d = &w->op.delta_net;
     w->op.kind = XN_OP_DELTA_NET;
     d->out = below(2) ? XN_BUF_MIX : XN_BUF_BESIDE;
-    d->key_heads = 1 + below(3);
-    d->value_heads = d->key_heads * (1 + below(3));
+    d->key_heads = PICK(1, 1, 2, 3);
+    d->value_heads = d->key_heads * PICK(1, 1, 2, 3);
     d->key_size = PICK(8, 16, 30, 64, 128);
     d->value_size = PICK(8, 16, 33, 64, 128);
     d->kernel = 1 + below(5);
@@ -553,8 +553,8 @@ static void state_space_case(struct world *w) {
     struct xn_op_state_space *s = &w->op.state_space;
     w->op.kind = XN_OP_STATE_SPACE;
     s->out = below(2) ? XN_BUF_MIX : XN_BUF_BESIDE;
-    s->groups = 1 + below(3);
-    s->heads = s->groups * (1 + below(4));
+    s->groups = PICK(1, 1, 2, 3);
+    s->heads = s->groups * PICK(1, 1, 2, 3, 4);
     s->head_size = PICK(5, 8, 16, 24, 32, 64, 80);
     s->state_size = PICK(3, 16, 30, 64, 128);
     s->kernel = 1 + below(5);
@@ -679,7 +679,7 @@ TEST(route, 15)
 TEST(expert_gate, 12)
 TEST(expert_add, 12)
 TEST(attend, 15)
-TEST(delta_net, 8)
+TEST(delta_net, 10)
 TEST(state_space, 15)
 TEST(short_conv, 10)
 TEST(heads, 12)

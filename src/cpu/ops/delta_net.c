@@ -9,6 +9,7 @@
 #include "cpu/ops/convolution.h"
 
 #include <math.h>
+#include <string.h>
 
 enum {
     CHUNK = XN_CPU_CHUNK,
@@ -79,139 +80,160 @@ static void convolve(const struct xn_executor *e, const struct xn_op_delta_net *
 
 // --- the rule ---
 
-struct head {
+// A piece of work: the columns [column, column + columns) of a value head of a span.
+struct piece {
     const struct xn_op_delta_net *d;
     const float *q, *k, *v; // of the span's first row; rows are `ld` apart
     size_t ld;
     float *state;
-    uint32_t first_row, index;
+    uint32_t first_row, index, column, columns;
 };
 
-static float log_decay(const struct xn_executor *e, const struct head *h, uint32_t row) {
-    float x = xn_host_row(&e->memory, XN_BUF_ALPHA, row)[h->index] + h->d->dt_bias[h->index];
-    return h->d->decay_rate[h->index] * (x > 20 ? x : log1pf(expf(x)));
+static float log_decay(const struct xn_executor *e, const struct piece *p, uint32_t row) {
+    float x = xn_host_row(&e->memory, XN_BUF_ALPHA, row)[p->index] + p->d->dt_bias[p->index];
+    return p->d->decay_rate[p->index] * (x > 20 ? x : log1pf(expf(x)));
 }
-static float beta_of(const struct xn_executor *e, const struct head *h, uint32_t row) {
-    return 1.0f / (1.0f + expf(-xn_host_row(&e->memory, XN_BUF_BETA, row)[h->index]));
+static float beta_of(const struct xn_executor *e, const struct piece *p, uint32_t row) {
+    return 1.0f / (1.0f + expf(-xn_host_row(&e->memory, XN_BUF_BETA, row)[p->index]));
 }
-
-// Norm and gate of a row's result, into MIX.
-static void finish(const struct xn_executor *e, const struct head *h, uint32_t row, const float *o) {
-    uint32_t size = h->d->value_size;
-    float *out = xn_host_row(&e->memory, h->d->out, row) + (size_t)h->index * size;
-    const float *z = xn_host_row(&e->memory, XN_BUF_Z, row) + (size_t)h->index * size;
-    e->kernels->norm(&h->d->norm, o, out, size);
-    e->kernels->activate(XN_ACT_SILU, z, out, out, size);
+static float *out_of(const struct xn_executor *e, const struct piece *p, uint32_t row) {
+    return xn_host_row(&e->memory, p->d->out, row) + (size_t)p->index * p->d->value_size + p->column;
 }
 
-static void steps(const struct xn_executor *e, const struct head *h, const struct work *w, uint32_t from, uint32_t n) {
-    const struct xn_op_delta_net *d = h->d;
+static void steps(const struct xn_executor *e, const struct piece *p, uint32_t from, uint32_t n) {
+    const struct xn_op_delta_net *d = p->d;
     for (uint32_t i = from; i < from + n; i++) {
-        uint32_t row = h->first_row + i;
-        e->kernels->delta_step(h->state, d->value_size, d->key_size, d->value_size, h->q + i * h->ld, h->k + i * h->ld,
-                               h->v + i * h->ld, expf(log_decay(e, h, row)), beta_of(e, h, row), w->o);
-        finish(e, h, row, w->o);
+        uint32_t row = p->first_row + i;
+        e->kernels->delta_step(p->state, d->value_size, d->key_size, p->columns, p->q + i * p->ld, p->k + i * p->ld,
+                               p->v + i * p->ld, expf(log_decay(e, p, row)), beta_of(e, p, row), out_of(e, p, row));
     }
 }
 
-// row[s] times e^(G_t - G_s) for s <= t; beyond them zeros.
-static void apply_decays(const struct xn_executor *e, const double *total, uint32_t n, uint32_t t, float *decays,
-                         float *row) {
+// Row t of both products of the chunk: kk[s] times -b_t e^(G_t - G_s) for s < t, qk[s] times e^(G_t - G_s) for s <= t;
+// beyond them zeros.
+static void apply_decays(const struct xn_executor *e, const double *total, uint32_t n, uint32_t t, float beta,
+                         float *kk, float *qk) {
+    float decays[CHUNK];
     for (uint32_t s = 0; s <= t; s++)
         decays[s] = (float)(total[t] - total[s]);
     e->kernels->exp_sum(decays, 0, t + 1);
-    for (uint32_t s = 0; s <= t; s++)
-        row[s] *= decays[s];
+    for (uint32_t s = 0; s <= t; s++) {
+        kk[s] *= -beta * decays[s];
+        qk[s] *= decays[s];
+    }
     for (uint32_t s = t + 1; s < n; s++)
-        row[s] = 0;
+        kk[s] = qk[s] = 0;
 }
 
-static void chunk(const struct xn_executor *e, const struct head *h, const struct work *w, uint32_t from, uint32_t n) {
+static void chunk(const struct xn_executor *e, const struct piece *p, const struct work *w, uint32_t from, uint32_t n) {
     const struct xn_cpu_kernels *kernels = e->kernels;
-    uint32_t keys = h->d->key_size, values = h->d->value_size, wide = xn_cpu_round_up(n, XN_CPU_PAD);
-    const float *q = h->q + from * h->ld, *k = h->k + from * h->ld, *v = h->v + from * h->ld;
+    uint32_t keys = p->d->key_size, values = p->d->value_size, width = p->columns,
+             wide = xn_cpu_round_up(n, XN_CPU_PAD);
+    const float *q = p->q + from * p->ld, *k = p->k + from * p->ld, *v = p->v + from * p->ld;
     double total[CHUNK], sum = 0;
     for (uint32_t t = 0; t < n; t++) {
-        total[t] = sum += log_decay(e, h, h->first_row + from + t);
+        total[t] = sum += log_decay(e, p, p->first_row + from + t);
         w->decay[t] = expf((float)sum);
-        w->beta[t] = beta_of(e, h, h->first_row + from + t);
+        w->beta[t] = beta_of(e, p, p->first_row + from + t);
     }
     for (uint32_t j = 0; j < wide; j += XN_CPU_PAD) {
         const float *rows[XN_CPU_PAD];
         uint32_t count = n - j < XN_CPU_PAD ? n - j : XN_CPU_PAD;
         for (uint32_t i = 0; i < count; i++)
-            rows[i] = k + (j + i) * h->ld;
+            rows[i] = k + (j + i) * p->ld;
         kernels->transpose(rows, count, keys, w->kt + j, CHUNK);
     }
-    kernels->gemm(n, wide, keys, k, h->ld, w->kt, CHUNK, w->kk, CHUNK, false);
-    kernels->gemm(n, wide, keys, q, h->ld, w->kt, CHUNK, w->qk, CHUNK, false);
-    kernels->gemm(n, values, keys, k, h->ld, h->state, values, w->d, values, false);
-    kernels->gemm(n, values, keys, q, h->ld, h->state, values, w->o, values, false);
+    kernels->gemm(n, wide, keys, k, p->ld, w->kt, CHUNK, w->kk, CHUNK, false);
+    kernels->gemm(n, wide, keys, q, p->ld, w->kt, CHUNK, w->qk, CHUNK, false);
+    kernels->gemm(n, width, keys, k, p->ld, p->state, values, w->d, width, false);
+    kernels->gemm(n, width, keys, q, p->ld, p->state, values, w->o, width, false);
 
     // The system's right side in d, its matrix (negated) in kk; what the rows of d give to o in qk.
-    float decays[CHUNK];
     for (uint32_t t = 0; t < n; t++) {
-        kernels->blend(w->d + (size_t)t * values, -w->beta[t] * w->decay[t], v + t * h->ld, w->beta[t], values);
-        kernels->blend(w->o + (size_t)t * values, w->decay[t], w->o + (size_t)t * values, 0, values);
-        apply_decays(e, total, n, t, decays, w->kk + (size_t)t * CHUNK);
-        for (uint32_t s = 0; s < t; s++)
-            w->kk[(size_t)t * CHUNK + s] *= -w->beta[t];
-        apply_decays(e, total, n, t, decays, w->qk + (size_t)t * CHUNK);
+        float *d = w->d + (size_t)t * width, *o = w->o + (size_t)t * width;
+        kernels->blend(d, -w->beta[t] * w->decay[t], v + t * p->ld, w->beta[t], width);
+        kernels->blend(o, w->decay[t], o, 0, width);
+        apply_decays(e, total, n, t, w->beta[t], w->kk + (size_t)t * CHUNK, w->qk + (size_t)t * CHUNK);
     }
     for (uint32_t b = 0; b < n; b += SOLVE) {
         uint32_t rows = n - b < SOLVE ? n - b : SOLVE;
-        float *d = w->d + (size_t)b * values;
+        float *d = w->d + (size_t)b * width;
         const float *a = w->kk + (size_t)b * CHUNK;
-        if (b) kernels->gemm(rows, values, b, a, CHUNK, w->d, values, d, values, true);
+        if (b) kernels->gemm(rows, width, b, a, CHUNK, w->d, width, d, width, true);
         for (uint32_t t = 1; t < rows; t++)
             for (uint32_t s = 0; s < t; s++)
-                kernels->blend(d + (size_t)t * values, 1, d + (size_t)s * values, a[(size_t)t * CHUNK + b + s], values);
+                kernels->blend(d + (size_t)t * width, 1, d + (size_t)s * width, a[(size_t)t * CHUNK + b + s], width);
     }
-    kernels->gemm(n, values, n, w->qk, CHUNK, w->d, values, w->o, values, true);
+    kernels->gemm(n, width, n, w->qk, CHUNK, w->d, width, w->o, width, true);
 
-    for (uint32_t s = 0; s < n; s++)
-        decays[s] = (float)(total[n - 1] - total[s]);
-    kernels->exp_sum(decays, 0, n);
-    for (uint32_t i = 0; i < keys; i++)
-        for (uint32_t s = 0; s < n; s++)
-            w->kt[(size_t)i * CHUNK + s] *= decays[s];
-    kernels->blend(h->state, w->decay[n - 1], h->state, 0, (size_t)keys * values);
-    kernels->gemm(keys, values, n, w->kt, CHUNK, w->d, values, h->state, values, true);
-    for (uint32_t t = 0; t < n; t++)
-        finish(e, h, h->first_row + from + t, w->o + (size_t)t * values);
+    for (uint32_t t = 0; t < n; t++) {
+        float *d = w->d + (size_t)t * width;
+        memcpy(out_of(e, p, p->first_row + from + t), w->o + (size_t)t * width, width * sizeof *d);
+        kernels->blend(d, expf((float)(sum - total[t])), d, 0, width);
+    }
+    for (uint32_t i = 0; i < keys; i++) {
+        float *state = p->state + (size_t)i * values;
+        kernels->blend(state, w->decay[n - 1], state, 0, width);
+    }
+    kernels->gemm(keys, width, n, w->kt, CHUNK, w->d, width, p->state, values, true);
+}
+
+// Piece i of those that cut each value head of each span into slices of `columns` columns.
+static struct piece piece_at(const struct xn_executor *e, const struct xn_op_delta_net *d, uint32_t columns,
+                             uint32_t slices, uint32_t i) {
+    const struct xn_span *span = &e->batch->spans[i / slices / d->value_heads];
+    uint32_t channels = xn_cpu_delta_net_channels(d), index = i / slices % d->value_heads,
+             column = i % slices * columns;
+    uint32_t key_head = d->heads_tiled ? index % d->key_heads : index / (d->value_heads / d->key_heads);
+    const float *row = e->scratch + (size_t)span->first_row * channels;
+    struct piece p = {.d = d, .ld = channels, .first_row = span->first_row, .index = index, .column = column};
+    p.columns = d->value_size - column < columns ? d->value_size - column : columns;
+    p.q = row + (size_t)key_head * d->key_size;
+    p.k = p.q + key_channels(d);
+    p.v = row + 2 * key_channels(d) + (size_t)index * d->value_size + column;
+    p.state = xn_host_state(&e->memory, d->state, span->slot) + e->memory.plan->states[d->state].conv_size +
+              (size_t)index * d->key_size * d->value_size + column;
+    return p;
+}
+
+// Norm and gate of a head's result.
+static void finish(const struct xn_executor *e, const struct xn_op_delta_net *d, uint32_t row, uint32_t index) {
+    uint32_t size = d->value_size;
+    float *out = xn_host_row(&e->memory, d->out, row) + (size_t)index * size;
+    const float *z = xn_host_row(&e->memory, XN_BUF_Z, row) + (size_t)index * size;
+    e->kernels->norm(&d->norm, out, out, size);
+    e->kernels->activate(XN_ACT_SILU, z, out, out, size);
 }
 
 void xn_cpu_op_delta_net(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
     const struct xn_op_delta_net *d = &op->delta_net;
     const struct xn_batch *batch = e->batch;
     struct xn_cpu_convolution conv = convolution_of(e, op);
-    uint32_t channels = conv.channels, units = 2 * d->key_heads + d->value_heads, begin, end;
+    uint32_t units = 2 * d->key_heads + d->value_heads, begin, end;
     xn_cpu_share(batch->n_rows * units, thread, e->threads, &begin, &end);
     for (uint32_t u = begin; u < end; u++)
         convolve(e, d, &conv, u / units, u % units);
     xn_pool_barrier(e->pool);
     for (uint32_t s = thread; s < batch->n_spans; s += e->threads)
-        xn_cpu_keep_window(e, &conv, &batch->spans[s], 0, channels);
+        xn_cpu_keep_window(e, &conv, &batch->spans[s], 0, conv.channels);
 
     struct work w = lay_out(d, e->thread[thread].work);
-    bool whole = d->value_size % XN_CPU_PAD == 0; // as the products of matrices want it
-    for (uint32_t i; (i = xn_pool_next(e->pool)) < batch->n_spans * d->value_heads;) {
-        const struct xn_span *span = &batch->spans[i / d->value_heads];
-        uint32_t index = i % d->value_heads;
-        uint32_t key_head = d->heads_tiled ? index % d->key_heads : index / (d->value_heads / d->key_heads);
-        const float *row = e->scratch + (size_t)span->first_row * channels;
-        struct head h = {.d = d, .ld = channels, .first_row = span->first_row, .index = index};
-        h.q = row + (size_t)key_head * d->key_size;
-        h.k = h.q + key_channels(d);
-        h.v = row + 2 * key_channels(d) + (size_t)index * d->value_size;
-        h.state = xn_host_state(&e->memory, d->state, span->slot) + e->memory.plan->states[d->state].conv_size +
-                  (size_t)index * d->key_size * d->value_size;
-        for (uint32_t from = 0; from < span->n_rows; from += CHUNK) {
-            uint32_t n = span->n_rows - from < CHUNK ? span->n_rows - from : CHUNK;
+    uint32_t slices, heads = batch->n_spans * d->value_heads,
+                     columns = xn_cpu_slice_columns(e, heads, d->value_size, &slices);
+    for (uint32_t i; (i = xn_pool_next(e->pool)) < heads * slices;) {
+        struct piece p = piece_at(e, d, columns, slices, i);
+        bool whole = p.columns % XN_CPU_PAD == 0; // as the products of matrices want it
+        uint32_t rows = batch->spans[i / slices / d->value_heads].n_rows;
+        for (uint32_t from = 0; from < rows; from += CHUNK) {
+            uint32_t n = rows - from < CHUNK ? rows - from : CHUNK;
             if (whole && n >= CHUNKED_LEAST)
-                chunk(e, &h, &w, from, n);
+                chunk(e, &p, &w, from, n);
             else
-                steps(e, &h, &w, from, n);
+                steps(e, &p, from, n);
         }
     }
+    xn_pool_barrier(e->pool);
+    xn_cpu_share(batch->n_rows * d->value_heads, thread, e->threads, &begin, &end);
+    for (uint32_t i = begin; i < end; i++)
+        finish(e, d, i / d->value_heads, i % d->value_heads);
 }

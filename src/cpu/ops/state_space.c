@@ -154,8 +154,9 @@ static void chunk_of_head(const struct xn_executor *e, const struct piece *p, co
         memcpy(y_of(e, p, head, from + r), w->y + (size_t)r * width, width * sizeof *x);
         kernels->blend(x, expf((float)(sum - total[r])), x, 0, width);
     }
+    float decay = expf((float)sum);
     for (uint32_t i = 0; i < s->state_size; i++)
-        kernels->blend(state + (size_t)i * s->head_size, expf((float)sum), state, 0, width);
+        kernels->blend(state + (size_t)i * s->head_size, decay, state + (size_t)i * s->head_size, 0, width);
     kernels->gemm(s->state_size, width, n, w->bt, CHUNK, w->x, width, state, s->head_size, true);
 }
 
@@ -183,15 +184,11 @@ struct cut {
 
 static struct cut cut_of(const struct xn_executor *e, const struct xn_op_state_space *s) {
     uint32_t in_group = s->heads / s->groups, all = e->batch->n_spans * s->heads, wanted = PIECES * e->threads;
-    struct cut c = {.heads = all / wanted, .columns = s->head_size};
+    struct cut c = {.heads = all / wanted};
     if (c.heads < 1) c.heads = 1;
     if (c.heads > in_group) c.heads = in_group;
     c.parts = (in_group + c.heads - 1) / c.heads;
-    if (all < e->threads) {
-        uint32_t slices = (e->threads + all - 1) / all;
-        c.columns = xn_cpu_round_up((s->head_size + slices - 1) / slices, XN_CPU_PAD);
-    }
-    c.slices = (s->head_size + c.columns - 1) / c.columns;
+    c.columns = xn_cpu_slice_columns(e, all, s->head_size, &c.slices);
     return c;
 }
 
