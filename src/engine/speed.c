@@ -152,12 +152,17 @@ struct xn_speed_cost xn_speed_cost(const struct xn_model *model, const struct xn
         if (op->kind == XN_OP_ATTEND) {
             const struct xn_op_attend *a = &op->attend;
             double seen = a->window && a->window < before ? a->window : before;
-            cost.bytes += seen * a->kv_heads * (a->head_size + a->value_size) * value_bytes;
+            uint32_t cached = a->head_size + (a->values_in_keys ? 0 : a->value_size);
+            cost.bytes += seen * a->kv_heads * cached * value_bytes;
             cost.flops += 2 * seen * a->heads * (a->head_size + a->value_size);
         } else if (op->kind == XN_OP_DELTA_NET) {
             double state = plan->states[op->delta_net.state].recurrent_size;
             cost.bytes += 2 * sizeof(float) * state;
             cost.flops += 6 * state; // decay and two products with vectors, and one outer product
+        } else if (op->kind == XN_OP_STATE_SPACE) {
+            double state = plan->states[op->state_space.state].recurrent_size;
+            cost.bytes += 2 * sizeof(float) * state;
+            cost.flops += 5 * state; // decay, an outer product, and one product with a vector
         }
     }
     return cost;

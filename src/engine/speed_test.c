@@ -91,6 +91,25 @@ static void cost_of_a_token(void **state) {
     xn_model_close(model);
 }
 
+// A recurrent state is read and written; latent attention reads its vectors once, for keys and values.
+static void cost_of_states_and_latent_vectors(void **state) {
+    (void)state;
+    struct xn_model *mamba = open_shape("tiny-mamba2", "BF16"), *latent = open_shape("tiny-deepseek-v3", "BF16");
+    struct xn_speed_test at_0 = {.generate = 2}, at_100 = {.generate = 2, .depth = 100};
+    double states = 0, cached = 0;
+    for (uint32_t i = 0; i < mamba->plan.n_states; i++)
+        states += mamba->plan.states[i].recurrent_size;
+    assert_true(states > 0);
+    double active = (double)xn_recipe_sizes(&mamba->recipe).active_bytes;
+    assert_true(fabs(xn_speed_cost(mamba, &at_0, XN_F32).bytes - active - 2 * 4 * states) < 1);
+    for (uint32_t i = 0; i < latent->plan.n_cache; i++)
+        cached += latent->plan.cache[i].key_size;
+    double more = xn_speed_cost(latent, &at_100, XN_F32).bytes - xn_speed_cost(latent, &at_0, XN_F32).bytes;
+    assert_true(cached > 0 && fabs(more - 100 * 4 * cached) < 1);
+    xn_model_close(mamba);
+    xn_model_close(latent);
+}
+
 static void perplexity_of_random_tokens(void **state) {
     (void)state;
     struct xn_model *model = open_shape("tiny-llama", "BF16");
@@ -160,6 +179,7 @@ int main(void) {
         cmocka_unit_test(statistics),
         cmocka_unit_test(tests_run),
         cmocka_unit_test(cost_of_a_token),
+        cmocka_unit_test(cost_of_states_and_latent_vectors),
         cmocka_unit_test(perplexity_of_random_tokens),
         cmocka_unit_test(chunks_are_independent),
     };
