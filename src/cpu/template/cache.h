@@ -23,10 +23,10 @@ static inline vf load_rest(load_values *load, const size_t size, const char *p, 
 
 // Calls the share of a vector of each of `rows` rows.
 INLINE_ALWAYS void call_ahead(const struct cache_rows *c, const size_t size, const int rows, uint32_t at) {
+    if (!c->ahead) return;
     const char *p = c->ahead + (size_t)rows * at * size;
-    if (c->ahead)
-        for (size_t i = 0; i < (size_t)rows * V * size; i += 64)
-            __builtin_prefetch(p + i);
+    for (size_t i = 0; i < (size_t)rows * V * size; i += 64)
+        __builtin_prefetch(p + i);
 }
 
 INLINE_ALWAYS void score_rows(load_values *load, const size_t size, const int rows, const int n,
