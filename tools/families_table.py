@@ -33,6 +33,10 @@ EVERYWHERE = [
     "(attention to both sides) are refused.",
     "Layers that predict several tokens ahead (nextn, MTP) are passed over.",
     "Rope types other than default, linear, dynamic, llama3, yarn, longrope and proportional are refused.",
+    "GGUF files are those of llama.cpp's converter (May 2026). What it does not write can't be read from them: sliding "
+    "windows of the llama architecture (mistral), window patterns other than Gemma 3's own, finite time step limits of "
+    "Mamba-2, yarn's truncation and separate mscale, interleaved rope switched off (deepseek). Of a container that is "
+    "missing in the table no file was there, or it could not hold the model.",
 ]
 NOTES = {
     "deepseek_v2": "`moe_layer_freq` other than 1",
@@ -155,6 +159,8 @@ def mixers(info):
         kind = group["is"].get("kind", "?")
         if kind == "attention" and group["is"].get("window"):
             kind = "windowed attention"
+        if group["is"].get("beside"):
+            kind += " beside " + group["is"]["beside"].get("kind", "?")
         if kind not in kinds and kind != "none":
             kinds.append(kind)
     experts = any(g["is"].get("kind") == "experts" for g in info.get("feed_forward", []))
