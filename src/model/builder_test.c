@@ -1,66 +1,12 @@
 // What the builder refuses, on models of a few values: every tensor in turn missing and misshapen, and configurations
 // that lie.
 #include "model/families/families.h"
-#include "model/recipe.h"
-#include "tiny_model.h"
+#include "tiny_reading.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-// Reads a folder of config (a reference is taken over) and tensors; the status, the recipe and source where it is
-// XN_OK.
-struct reading {
-    struct xn_source *source;
-    struct xn_recipe recipe;
-    struct xn_error err;
-    int status;
-};
-
-static void read_path(struct reading *r, const char *path) {
-    r->err.message[0] = 0;
-    r->status = xn_source_open(path, &r->source, &r->err);
-    assert_string_equal(r->err.message, "");
-    assert_int_equal(r->status, XN_OK);
-    r->status = xn_recipe_read(r->source, &r->recipe, &r->err);
-}
-
-static void end_reading(struct reading *r) {
-    xn_recipe_free(&r->recipe);
-    xn_source_close(r->source);
-}
-
-static void read_tiny(struct reading *r, json_t *config, const struct tiny_tensor *tensors, size_t n) {
-    const char *folder = tiny_folder(config, tensors, n);
-    json_decref(config);
-    read_path(r, folder);
-    tiny_remove(folder);
-}
-
-static json_t *parse(const char *text) {
-    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-    assert_non_null(value);
-    return value;
-}
 
 static json_t *llama_with(const char *key, const char *value) {
-    json_t *config = parse(tiny_llama_config);
-    if (key && value)
-        json_object_set_new(config, key, parse(value));
-    else if (key)
-        json_object_del(config, key);
-    return config;
-}
-
-static void expect_failure(struct reading *r, int status, const char *part, const char *what) {
-    if (r->status != status) fail_msg("%s: status %d, expected %d (%s)", what, r->status, status, r->err.message);
-    if (!strstr(r->err.message, part)) fail_msg("%s: '%s' does not name '%s'", what, r->err.message, part);
-    assert_null(strchr(r->err.message, '\n'));
-    assert_null(r->recipe.layers);
-    end_reading(r);
+    return config_with(tiny_llama_config, key, value);
 }
 
 static void test_llama(void **state) {

@@ -1,59 +1,8 @@
 // Families with experts and latent attention, on models of a few values: what they become in a recipe, every tensor in
 // turn missing and misshapen, and configurations that lie.
-#include "model/recipe.h"
-#include "tiny_model.h"
+#include "tiny_reading.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-struct reading {
-    struct xn_source *source;
-    struct xn_recipe recipe;
-    struct xn_error err;
-    int status;
-};
-
-static void read_tiny(struct reading *r, json_t *config, const struct tiny_tensor *tensors, size_t n) {
-    const char *folder = tiny_folder(config, tensors, n);
-    json_decref(config);
-    r->err.message[0] = 0;
-    if (xn_source_open(folder, &r->source, &r->err)) fail_msg("%s", r->err.message);
-    r->status = xn_recipe_read(r->source, &r->recipe, &r->err);
-    tiny_remove(folder);
-}
-
-static void end_reading(struct reading *r) {
-    xn_recipe_free(&r->recipe);
-    xn_source_close(r->source);
-}
-
-static json_t *parse(const char *text) {
-    json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-    assert_non_null(value);
-    return value;
-}
-
-// A configuration with one key changed (value NULL: left out; key NULL: none).
-static json_t *config_with(const char *text, const char *key, const char *value) {
-    json_t *config = parse(text);
-    if (key && value)
-        json_object_set_new(config, key, parse(value));
-    else if (key)
-        json_object_del(config, key);
-    return config;
-}
-
-static void expect_failure(struct reading *r, int status, const char *part, const char *what) {
-    if (r->status != status) fail_msg("%s: status %d, expected %d (%s)", what, r->status, status, r->err.message);
-    if (!strstr(r->err.message, part)) fail_msg("%s: '%s' does not name '%s'", what, r->err.message, part);
-    assert_null(strchr(r->err.message, '\n'));
-    assert_null(r->recipe.layers);
-    end_reading(r);
-}
 
 // One layer behind an embedding of 8 values; heads of 4 (2 of queries, 1 of keys) where there is an attention.
 #define AROUND                                                                                                         \

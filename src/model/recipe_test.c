@@ -1,14 +1,8 @@
 // Every family of ../shared/models reads, with the fields that its configuration says; where there is a GGUF file of
 // the same weights, it gives the same recipe. And what a GGUF's metadata may get wrong.
-#include "model/recipe.h"
-#include "tiny_model.h"
+#include "tiny_reading.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 
 struct expected {
     const char *family;
@@ -80,20 +74,9 @@ static const char *shared_folder(void) {
     return access(path, R_OK) == 0 ? path : NULL;
 }
 
-struct reading {
-    struct xn_source *source;
-    struct xn_recipe recipe;
-};
-
 static void read_model(struct reading *r, const char *path) {
-    struct xn_error err;
-    if (xn_source_open(path, &r->source, &err)) fail_msg("%s", err.message);
-    if (xn_recipe_read(r->source, &r->recipe, &err)) fail_msg("%s", err.message);
-}
-
-static void end_reading(struct reading *r) {
-    xn_recipe_free(&r->recipe);
-    xn_source_close(r->source);
+    read_path(r, path);
+    if (r->status) fail_msg("%s", r->err.message);
 }
 
 static void near(const char *family, const char *what, float found, float wanted) {

@@ -1,32 +1,8 @@
 // Recurrent families: those of ../shared/models with the mixers that their configurations say, folder and GGUF alike;
 // and on models of a few values every tensor in turn missing and misshapen, and configurations that lie.
-#include "model/recipe.h"
-#include "tiny_model.h"
+#include "tiny_reading.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-struct reading {
-    struct xn_source *source;
-    struct xn_recipe recipe;
-    struct xn_error err;
-    int status;
-};
-
-static void read_path(struct reading *r, const char *path) {
-    r->err.message[0] = 0;
-    if (xn_source_open(path, &r->source, &r->err)) fail_msg("%s", r->err.message);
-    r->status = xn_recipe_read(r->source, &r->recipe, &r->err);
-}
-
-static void end_reading(struct reading *r) {
-    xn_recipe_free(&r->recipe);
-    xn_source_close(r->source);
-}
 
 // --- ../shared/models ---
 
@@ -350,32 +326,14 @@ static const struct tiny tiny[TINY] = {
 };
 
 // Reads it with these tensors and one key changed (value NULL: removed; key NULL: none).
-static void read_tiny(struct reading *r, const struct tiny *model, const struct tiny_tensor *tensors, size_t n,
-                      const char *key, const char *value) {
-    json_t *config = json_loads(model->config, 0, NULL),
-           *other = value ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
-    assert_non_null(config);
-    assert_true(!value || other);
-    if (key && value)
-        json_object_set_new(config, key, other);
-    else if (key)
-        json_object_del(config, key);
-    const char *folder = tiny_folder(config, tensors, n);
-    json_decref(config);
-    read_path(r, folder);
-    tiny_remove(folder);
+static void read_changed(struct reading *r, const struct tiny *model, const struct tiny_tensor *tensors, size_t n,
+                         const char *key, const char *value) {
+    read_tiny(r, config_with(model->config, key, value), tensors, n);
 }
 
 static void read_whole(struct reading *r, int model, const char *key, const char *value) {
-    read_tiny(r, &tiny[model], tiny[model].tensors, tiny[model].n, key, value);
+    read_changed(r, &tiny[model], tiny[model].tensors, tiny[model].n, key, value);
     if (r->status) fail_msg("%s", r->err.message);
-}
-
-static void expect_failure(struct reading *r, int status, const char *part, const char *what) {
-    if (r->status != status) fail_msg("%s: status %d, expected %d (%s)", what, r->status, status, r->err.message);
-    if (!strstr(r->err.message, part)) fail_msg("%s: '%s' does not name '%s'", what, r->err.message, part);
-    assert_null(strchr(r->err.message, '\n'));
-    end_reading(r);
 }
 
 static void test_each_tensor(void **state) {
@@ -389,14 +347,14 @@ static void test_each_tensor(void **state) {
             assert_true(size < sizeof tensors);
             memcpy(tensors, tiny[m].tensors, size);
             memmove(tensors + i, tensors + i + 1, (tiny[m].n - 1 - i) * sizeof *tensors);
-            read_tiny(&r, &tiny[m], tensors, tiny[m].n - 1, NULL, NULL);
+            read_changed(&r, &tiny[m], tensors, tiny[m].n - 1, NULL, NULL);
             // without gate and up in one matrix, the usual two are looked for
             bool one = strstr(tiny[m].tensors[i].name, "shared_mlp.input_linear");
             expect_failure(&r, XN_ERR_FORMAT, one ? "mlp.gate_proj.weight" : tiny[m].tensors[i].name, "missing");
             for (uint32_t d = 0; d < tiny[m].tensors[i].n_dims; d++) {
                 memcpy(tensors, tiny[m].tensors, size);
                 tensors[i].shape[d]++;
-                read_tiny(&r, &tiny[m], tensors, tiny[m].n, NULL, NULL);
+                read_changed(&r, &tiny[m], tensors, tiny[m].n, NULL, NULL);
                 expect_failure(&r, XN_ERR_FORMAT, tiny[m].tensors[i].name, "shape");
             }
         }
@@ -477,7 +435,7 @@ static void test_configurations(void **state) {
         struct reading r;
         char what[160];
         snprintf(what, sizeof what, "%s: %s", cases[i].key, cases[i].value ? cases[i].value : "(removed)");
-        read_tiny(&r, model, model->tensors, model->n, cases[i].key, cases[i].value);
+        read_changed(&r, model, model->tensors, model->n, cases[i].key, cases[i].value);
         expect_failure(&r, cases[i].status, cases[i].part, what);
     }
 }

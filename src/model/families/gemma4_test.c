@@ -1,14 +1,8 @@
 // Gemma 4 on a model of a few values: layers of both kinds, with caches of their own and shared ones, per-layer inputs
 // and experts; every tensor in turn missing and misshapen, and options that the family does not have.
-#include "model/recipe.h"
-#include "tiny_model.h"
+#include "tiny_reading.h"
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
 
 // Hidden 8, 2 heads of 4 with 2 of keys and values; in full layers 2 of 6 with 1, whose keys are the values. Layers:
 // sliding, full, and the same two again, which share caches and have a feed-forward of twice 12.
@@ -63,32 +57,9 @@ static const struct tiny_tensor tensors[] = {
 };
 enum { TENSORS = sizeof tensors / sizeof *tensors };
 
-struct reading {
-    struct xn_source *source;
-    struct xn_recipe recipe;
-    struct xn_error err;
-    int status;
-};
-
 // The usual model with one key of its configuration changed (value NULL: left out), and these tensors.
 static void read_with(struct reading *r, const char *key, const char *value, const struct tiny_tensor *list, size_t n) {
-    json_t *config = json_loads(usual, 0, NULL);
-    assert_non_null(config);
-    if (key && value)
-        json_object_set_new(config, key, json_loads(value, JSON_DECODE_ANY, NULL));
-    else if (key)
-        json_object_del(config, key);
-    const char *folder = tiny_folder(config, list, n);
-    json_decref(config);
-    r->err.message[0] = 0;
-    assert_int_equal(xn_source_open(folder, &r->source, &r->err), XN_OK);
-    r->status = xn_recipe_read(r->source, &r->recipe, &r->err);
-    tiny_remove(folder);
-}
-
-static void end_reading(struct reading *r) {
-    xn_recipe_free(&r->recipe);
-    xn_source_close(r->source);
+    read_tiny(r, config_with(usual, key, value), list, n);
 }
 
 static void check_layer(const struct xn_recipe *m, uint32_t i, bool sliding, bool shares) {
