@@ -86,6 +86,10 @@ struct xn_cpu_row {
     X(read, float, (const float *x, size_t n))                                                                         \
     /* Measurement: independent multiply-adds in registers; how many floating-point operations they were. */           \
     X(multiply, uint64_t, (uint64_t rounds, float *result))                                                            \
+    /* The same of products of bfloat16 and of bytes, as gemm16 and gemm8 compute them; NULL where the level has none  \
+     */                                                                                                                \
+    X(multiply16, uint64_t, (uint64_t rounds, float *result))                                                          \
+    X(multiply8, uint64_t, (uint64_t rounds, float *result))                                                           \
     /* out[c] = bias[c] + sum_t w[t * ldw + c] * x[t][c], or the silu of that, c < n; x: `taps` rows; bias may be NULL \
      */                                                                                                                \
     X(conv, void,                                                                                                      \

@@ -9,3 +9,6 @@ static inline vi i_dot(vi sum, vi weights, vi x) {
 
 #define GEMM8_NAME xn_cpu_gemm8_avx512vnni
 #include "cpu/template/gemm8.h"
+
+#define MULTIPLY8_NAME xn_cpu_multiply8_avx512vnni
+#include "cpu/template/measure8.h"
