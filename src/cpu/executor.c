@@ -14,6 +14,7 @@
 struct sizes {
     size_t values, integers, rounded, scratch, decoded, tile, out, work, partial, chosen;
     size_t panel[XN_TILE_KINDS]; // bytes
+    bool halves;                 // weights are decoded to bfloat16
 };
 
 static void most(size_t *size, size_t want) {
@@ -26,6 +27,7 @@ static void want_input(struct sizes *s, size_t n, size_t streamed, size_t side_b
     most(&s->values, n * k);
     most(&s->integers, streamed * xn_cpu_integer_bytes(k));
     if (needs->rounded) most(&s->rounded, streamed * k);
+    s->halves |= needs->tile[XN_TILE_BF16] || needs->tile[XN_TILE_SPLIT];
     for (int tile = 0; tile < XN_TILE_KINDS; tile++)
         if (needs->tile[tile])
             most(&s->panel[tile], side_by_side / XN_CPU_PANEL * xn_cpu_panel_bytes((enum xn_cpu_tile)tile, k));
@@ -112,6 +114,7 @@ static void want(struct sizes *s, const struct xn_cpu_kernels *kernels, const st
     case XN_OP_HEADS: {
         uint32_t k = op->heads.weights->matrix.cols;
         most(&s->work, xn_cpu_heads_work(kernels, plan, &op->heads, limits->rows));
+        s->halves |= needs.tile[XN_TILE_BF16] || needs.tile[XN_TILE_SPLIT];
         most(&s->decoded, k);
         break;
     }
@@ -130,6 +133,7 @@ static struct sizes sizes_of(const struct xn_cpu_kernels *kernels, const struct 
     s.tile = rows > XN_CPU_STREAM_ROWS ? padded * XN_CPU_BLOCK : 0;
     s.out = padded * XN_CPU_BLOCK;
     most(&s.decoded, XN_CPU_BLOCK * XN_CPU_DEPTH);
+    if (s.halves) most(&s.decoded, XN_CPU_BLOCK * (XN_CPU_DEPTH16 + 2 * XN_CPU_DEPTH) / 2);
     return s;
 }
 

@@ -18,12 +18,12 @@ struct xn_cpu_device {
 struct xn_cpu_device *xn_cpu_device_of(struct xn_device *device);
 
 enum {
-    XN_CPU_BLOCK = 96,    // the most rows of weights in a block of work; a multiple of every gemm's rows
-    XN_CPU_DEPTH = 256,   // columns that are decoded at once to floats: a multiple of every format's block
-    XN_CPU_DEPTH16 = 512, // likewise to bfloat16: 32 rows of them stay in the first cache
-    XN_CPU_CHUNK = 64,    // positions that attention and recurrent mixers take at once: a multiple of XN_CPU_PAD
-    XN_CPU_MAX_TAPS = 64, // of a convolution
-    XN_CPU_QUERIES = 64   // query heads (times rows) that attention takes at once
+    XN_CPU_BLOCK = 192,    // the most rows of weights in a block of work: whole strips and tiles of every kernel
+    XN_CPU_DEPTH = 256,    // columns that are decoded at once to floats: a multiple of every format's block
+    XN_CPU_DEPTH16 = 2048, // likewise to bfloat16, at the most: a multiple of XN_CPU_DEPTH
+    XN_CPU_CHUNK = 64,     // positions that attention and recurrent mixers take at once: a multiple of XN_CPU_PAD
+    XN_CPU_MAX_TAPS = 64,  // of a convolution
+    XN_CPU_QUERIES = 64    // query heads (times rows) that attention takes at once
 };
 
 // What belongs to one thread.

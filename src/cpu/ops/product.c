@@ -127,19 +127,28 @@ void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *s
     xn_pool_barrier(e->pool);
 }
 
+// Blocks of a product with panels: so large that the rows of x, which come by once a block, cost little; equally many
+// for each thread, and at least two, so that none waits long for the last one.
+static uint32_t tiled_rows(uint32_t threads, uint32_t rows) {
+    enum { STEP = 48 }; // whole strips and tiles of every kernel
+    uint32_t share = (rows + threads - 1) / threads, blocks = (share + XN_CPU_BLOCK - 1) / XN_CPU_BLOCK;
+    if (blocks < 2) blocks = 2;
+    uint32_t each = xn_cpu_round_up((share + blocks - 1) / blocks, STEP);
+    return min_u32(each, XN_CPU_BLOCK);
+}
+
 uint32_t xn_cpu_block_rows(const struct xn_executor *e, const struct xn_cpu_operand *x, const struct xn_weights *w) {
-    enum { STREAM_BYTES = 48 * 1024, ONE_PASS = 8, STEP = 48 }; // STEP: whole strips and tiles of every kernel
-    uint32_t rows = XN_CPU_BLOCK;
-    if (!x->tiled && x->n > ONE_PASS) { // a block that stays in the caches while further rows of x come by
+    enum { STREAM_BYTES = 48 * 1024, ONE_PASS = 8, MOST = 96, LEAST = 4 };
+    if (x->tiled) return tiled_rows(e->threads, w->matrix.rows);
+    uint32_t rows = MOST;
+    if (x->n > ONE_PASS) { // a block that stays in the caches while further rows of x come by
         size_t fit = STREAM_BYTES / (w->row_bytes ? w->row_bytes : 1);
-        if (fit < rows) rows = fit < 4 ? 4 : (uint32_t)fit;
+        if (fit < rows) rows = fit < LEAST ? LEAST : (uint32_t)fit;
     }
     // Enough blocks that no thread waits long for the last one.
     uint32_t share = w->matrix.rows / (6 * e->threads);
     if (share < rows) rows = share;
-    if (x->tiled) rows = rows / STEP * STEP;
-    uint32_t least = x->tiled ? STEP : 4;
-    return rows < least ? least : rows;
+    return rows < LEAST ? LEAST : rows;
 }
 
 static void stream(const struct xn_executor *e, struct xn_cpu_thread *t, const struct xn_cpu_operand *x,
@@ -201,31 +210,32 @@ static void tiled_float(const struct block *b) {
     }
 }
 
-// Two tiles of rows at a time are decoded into the first cache, which then meet all of x from the second.
+// The block is decoded into the second cache, as many of its columns as leave room for what passes by: results are
+// loaded and stored again for each part, which costs a third of the speed where parts are 512 columns, and little from
+// 1,536 on.
 static void tiled_bf16(const struct block *b) {
-    enum { PAIR = 2 * XN_CPU_TILE_ROWS, TILE = XN_CPU_TILE_ROWS * XN_CPU_TILE_COLS };
+    enum { TILE = XN_CPU_TILE_ROWS * XN_CPU_TILE_COLS };
     const struct xn_cpu_kernels *kernels = b->e->kernels;
     uint32_t k = b->x->k, type = b->w->matrix.type;
     uint16_t *decoded = (uint16_t *)(void *)b->t->decoded;
     const uint16_t *x = b->x->panel[b->tile];
     uint32_t terms = xn_cpu_terms16(b->tile), w_terms = terms == 1 ? 1 : kernels->type[type].terms;
     size_t stride = xn_cpu_panel_bytes(b->tile, k) / sizeof *x;
-    for (uint32_t at = 0; at < k; at += XN_CPU_DEPTH16) {
-        uint32_t depth = min_u32(XN_CPU_DEPTH16, k - at), blocks = xn_cpu_blocks16(depth);
-        for (uint32_t r = 0; r < b->count; r += PAIR) {
-            uint32_t rows = min_u32(PAIR, xn_cpu_round_up(b->count - r, XN_CPU_TILE_ROWS));
-            for (uint32_t i = 0; i < rows; i++) {
-                uint16_t *to = decoded + (size_t)(i / XN_CPU_TILE_ROWS) * blocks * w_terms * TILE +
-                               i % XN_CPU_TILE_ROWS * XN_CPU_TILE_COLS;
-                if (r + i < b->count)
-                    kernels->decode16[type](columns(b, r + i, at), depth, w_terms, to);
-                else
-                    for (uint32_t j = 0; j < blocks * w_terms; j++) // rows of the tile beyond the last
-                        memset(to + (size_t)j * TILE, 0, XN_CPU_TILE_COLS * sizeof *to);
-            }
-            kernels->gemm16(rows, blocks, w_terms, terms, decoded, x + (size_t)at * XN_CPU_PANEL * terms, stride,
-                            b->x->n, b->t->tile + (size_t)r * XN_CPU_PANEL, (size_t)b->span * XN_CPU_PANEL, at != 0);
+    uint32_t parts = (k * w_terms + XN_CPU_DEPTH16 - 1) / XN_CPU_DEPTH16;
+    uint32_t step = xn_cpu_round_up((k + parts - 1) / parts, XN_CPU_DEPTH);
+    for (uint32_t at = 0; at < k; at += step) {
+        uint32_t depth = min_u32(step, k - at), blocks = xn_cpu_blocks16(depth);
+        for (uint32_t r = 0; r < b->span; r++) {
+            uint16_t *to = decoded + (size_t)(r / XN_CPU_TILE_ROWS) * blocks * w_terms * TILE +
+                           r % XN_CPU_TILE_ROWS * XN_CPU_TILE_COLS;
+            if (r < b->count)
+                kernels->decode16[type](columns(b, r, at), depth, w_terms, to);
+            else
+                for (uint32_t j = 0; j < blocks * w_terms; j++) // rows of the tile beyond the last
+                    memset(to + (size_t)j * TILE, 0, XN_CPU_TILE_COLS * sizeof *to);
         }
+        kernels->gemm16(b->span, blocks, w_terms, terms, decoded, x + (size_t)at * XN_CPU_PANEL * terms, stride,
+                        b->x->n, b->t->tile, (size_t)b->span * XN_CPU_PANEL, at != 0);
     }
 }
 
