@@ -91,7 +91,7 @@ static void want(struct sizes *s, const struct xn_cpu_kernels *kernels, const st
         if (op->expert_add.sum.norm.kind != XN_NORM_NONE) most(&s->scratch, rows * op->expert_add.down->matrix.rows);
         break;
     case XN_OP_ATTEND:
-        most(&s->work, xn_cpu_attend_work(&op->attend));
+        most(&s->work, xn_cpu_attend_work(kernels, &op->attend));
         most(&s->partial, xn_cpu_attend_partial(&op->attend, limits->rows, threads));
         break;
     case XN_OP_DELTA_NET:
@@ -283,6 +283,7 @@ int xn_cpu_executor_create(struct xn_cpu_device *device, const struct xn_plan *p
     e->kernels = &device->kernels;
     e->pool = device->pool;
     e->threads = xn_pool_threads(device->pool);
+    e->rough = xn_cpu_is_rough(e->kernels, plan);
     int status = xn_host_memory_init(&e->memory, plan, limits, err);
     if (status != XN_OK) {
         free(e);

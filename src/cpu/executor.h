@@ -51,6 +51,7 @@ struct xn_executor {
     const struct xn_cpu_kernels *kernels;
     struct xn_pool *pool;
     uint32_t threads;
+    bool rough; // all of the plan's products round activations, so attention may
     struct xn_host_memory memory;
     const struct xn_batch *batch; // of the step
     int status;                   // of the step: what thread 0 met
@@ -95,7 +96,9 @@ xn_cpu_op xn_cpu_op_embed, xn_cpu_op_project, xn_cpu_op_attend, xn_cpu_op_delta_
     xn_cpu_op_expert_gate, xn_cpu_op_expert_add, xn_cpu_op_head;
 
 // Floats of `work` that an operation wants of each thread.
-size_t xn_cpu_attend_work(const struct xn_op_attend *attend);
+size_t xn_cpu_attend_work(const struct xn_cpu_kernels *kernels, const struct xn_op_attend *attend);
+// Whether all products of the plan round activations.
+bool xn_cpu_is_rough(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan);
 // Floats of partial results that attention in a batch of at most `rows` rows wants.
 size_t xn_cpu_attend_partial(const struct xn_op_attend *attend, uint32_t rows, uint32_t threads);
 size_t xn_cpu_delta_net_work(const struct xn_op_delta_net *delta);
