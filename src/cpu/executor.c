@@ -14,6 +14,7 @@
 struct sizes {
     size_t values, integers, rounded, scratch, decoded, tile, out, work, partial, chosen;
     size_t panel[XN_TILE_KINDS]; // bytes
+    size_t handed;               // bytes
     bool halves;                 // weights are decoded to bfloat16
 };
 
@@ -128,6 +129,12 @@ static struct sizes sizes_of(const struct xn_cpu_kernels *kernels, const struct 
     struct sizes s = {0};
     for (uint32_t i = 0; i < plan->n_ops; i++)
         want(&s, kernels, plan, limits, threads, &plan->ops[i]);
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        enum xn_cpu_tile tile;
+        if (limits->rows > XN_CPU_STREAM_ROWS && xn_cpu_hands_over(kernels, plan, i, &tile))
+            most(&s.handed, xn_cpu_panels(limits->rows) *
+                                xn_cpu_panel_bytes(tile, plan->ops[i + 1].project_add.weights->matrix.cols));
+    }
     size_t rows = limits->rows > limits->outputs ? limits->rows : limits->outputs;
     size_t padded = (rows + XN_CPU_PANEL - 1) / XN_CPU_PANEL * XN_CPU_PANEL;
     s.tile = rows > XN_CPU_STREAM_ROWS ? padded * XN_CPU_BLOCK : 0;
@@ -144,7 +151,7 @@ uint64_t xn_cpu_scratch_bytes(const struct xn_cpu_device *device, const struct x
     uint64_t each = (s.decoded + s.tile + 2 * s.out + s.work) * sizeof(float), panels = 0;
     for (int tile = 0; tile < XN_TILE_KINDS; tile++)
         panels += s.panel[tile];
-    return (s.values + s.rounded + s.scratch + s.partial) * sizeof(float) + panels + s.integers +
+    return (s.values + s.rounded + s.scratch + s.partial) * sizeof(float) + panels + s.handed + s.integers +
            s.chosen * 2 * sizeof(uint32_t) + each * threads;
 }
 
@@ -249,6 +256,7 @@ static int allocate(struct xn_executor *e) {
     ok = ok && (e->integers = xn_arena_alloc(a, s.integers, 1));
     for (int tile = 0; tile < XN_TILE_KINDS; tile++)
         ok = ok && (e->panel[tile] = xn_arena_alloc(a, s.panel[tile], 1));
+    ok = ok && (e->handed = xn_arena_alloc(a, s.handed, 1));
     ok = ok && (e->rounded = xn_arena_alloc(a, s.rounded, sizeof(float)));
     ok = ok && (e->scratch = xn_arena_alloc(a, s.scratch, sizeof(float)));
     ok = ok && (e->partial = xn_arena_alloc(a, s.partial, sizeof(float)));

@@ -67,6 +67,7 @@ struct xn_executor {
     int8_t *integers;           // inputs as integers: xn_cpu_integer_row
     float *rounded;             // inputs of a few rows, rounded to bfloat16
     void *panel[XN_TILE_KINDS]; // inputs side by side
+    void *handed;               // what `gate` leaves for the next product: panels
     float *scratch;             // results that wait for a norm or for the cache
     float *partial;             // of attention split over positions
     struct xn_cpu_group *groups;

@@ -130,7 +130,7 @@ void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *s
 // Blocks of a product with panels: so large that the rows of x, which come by once a block, cost little; equally many
 // for each thread, and at least two, so that none waits long for the last one.
 static uint32_t tiled_rows(uint32_t threads, uint32_t rows) {
-    enum { STEP = 48 }; // whole strips and tiles of every kernel
+    enum { STEP = 96 }; // whole strips and tiles of every kernel, and blocks of columns of the next product
     uint32_t share = (rows + threads - 1) / threads, blocks = (share + XN_CPU_BLOCK - 1) / XN_CPU_BLOCK;
     if (blocks < 2) blocks = 2;
     uint32_t each = xn_cpu_round_up((share + blocks - 1) / blocks, STEP);

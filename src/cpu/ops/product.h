@@ -60,6 +60,10 @@ static inline bool xn_cpu_rounds(const struct xn_cpu_kernels *kernels, const str
 void xn_cpu_op_needs(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, const struct xn_op *op,
                      struct xn_cpu_needs *needs);
 
+// Whether an operation (`gate`) leaves its result in panels of *tile for the product behind it when rows are many.
+bool xn_cpu_hands_over(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, uint32_t op,
+                       enum xn_cpu_tile *tile);
+
 // Norms the rows (into e->values; without a norm they stay where they are) and brings them into shape. Called by all
 // threads; ends with a barrier where anything was written.
 void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *source, const struct xn_norm *norm,
