@@ -129,6 +129,16 @@ WIDEN(q2_k)
 WIDEN(q3_k)
 WIDEN(iq4_nl)
 WIDEN(iq4_xs)
+WIDEN(iq1_s)
+WIDEN(iq1_m)
+WIDEN(iq2_xxs)
+WIDEN(iq2_xs)
+WIDEN(iq2_s)
+WIDEN(iq3_xxs)
+WIDEN(iq3_s)
+WIDEN(tq1_0)
+WIDEN(tq2_0)
+WIDEN(nvfp4)
 
 INLINE void accumulate(const struct wide *w, const bool is_signed, const struct xn_cpu_row *x, size_t at,
                        __m512 sum[2]) {
