@@ -4,17 +4,15 @@
 
 #include "cpu/declare.h"
 
-enum { AHEAD = 8192 }; // bytes of weights asked for in advance
-
 // Weights of 256 values as the integer product takes them. Activations of this level stand in the same order
 // (XN_CPU_LANES in kernels.h): each of the sixteen lanes holds values of one group of 16 only, in all four vectors, so
 // that the four products are summed as integers and take one conversion and one scale.
-struct wide {
+struct weights {
     __m512i q[4];
     __m512 scale, minimum;
 };
 
-typedef void unpack_fn(const uint8_t *p, struct wide *w);
+typedef void unpack_fn(const uint8_t *p, struct weights *w);
 
 // Group of lane l: 4 (l % 4) + l / 4.
 INLINE __m512i group_of_lane(void) {
@@ -42,7 +40,7 @@ INLINE void interleave(const __m512i n[4], __m512i q[4]) {
     q[3] = _mm512_unpackhi_epi64(b, d);
 }
 
-INLINE void widen(const struct unpacked *u, const bool is_signed, struct wide *w) {
+INLINE void widen(const struct unpacked *u, const bool is_signed, struct weights *w) {
     __m512i n[4];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
@@ -56,7 +54,7 @@ INLINE void widen(const struct unpacked *u, const bool is_signed, struct wide *w
 }
 
 // Scales and minima of Q4_K and Q5_K.
-INLINE void wide_scales_k(const uint8_t *p, struct wide *w) {
+INLINE void wide_scales_k(const uint8_t *p, struct weights *w) {
     uint64_t scales, minima;
     scale_bytes_k(p, &scales, &minima);
     w->scale = spread_wide(times(bytes_to_float(_mm_cvtsi64_si128((long long)scales)), load_half(p)));
@@ -73,12 +71,12 @@ INLINE void wide_nibbles_k(const uint8_t *p, __m512i q[4]) {
     }
 }
 
-INLINE void wide_q4_k(const uint8_t *p, struct wide *w) {
+INLINE void wide_q4_k(const uint8_t *p, struct weights *w) {
     wide_nibbles_k(p + 16, w->q);
     wide_scales_k(p, w);
 }
 
-INLINE void wide_q5_k(const uint8_t *p, struct wide *w) {
+INLINE void wide_q5_k(const uint8_t *p, struct weights *w) {
     wide_nibbles_k(p + 48, w->q);
     __m512i bits = _mm512_castsi256_si512(load_32(p + 16)), sixteen = _mm512_set1_epi8(16);
     // The bit of 32 values s, of lanes with s = 2 (l % 4) + l / 8, to bit 4 of its byte.
@@ -93,7 +91,7 @@ INLINE void wide_q5_k(const uint8_t *p, struct wide *w) {
     wide_scales_k(p, w);
 }
 
-INLINE void wide_q6_k(const uint8_t *p, struct wide *w) {
+INLINE void wide_q6_k(const uint8_t *p, struct weights *w) {
     __m512i a = _mm512_loadu_si512(p), b = _mm512_loadu_si512(p + 64), top = _mm512_loadu_si512(p + 128);
     __m512i fifteen = _mm512_set1_epi8(15), bits = _mm512_set1_epi8(0x30);
     __m512i high = _mm512_setr_epi32(0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4, 0, 4);
@@ -115,7 +113,7 @@ INLINE void wide_q6_k(const uint8_t *p, struct wide *w) {
 }
 
 #define WIDEN(name)                                                                                                    \
-    INLINE void wide_##name(const uint8_t *p, struct wide *w) {                                                        \
+    INLINE void wide_##name(const uint8_t *p, struct weights *w) {                                                     \
         struct unpacked u;                                                                                             \
         unpack_##name(p, &u);                                                                                          \
         widen(&u, SIGNED_##name, w);                                                                                   \
@@ -140,63 +138,34 @@ WIDEN(tq1_0)
 WIDEN(tq2_0)
 WIDEN(nvfp4)
 
-INLINE void accumulate(const struct wide *w, const bool is_signed, const struct xn_cpu_row *x, size_t at,
-                       __m512 sum[2]) {
+typedef __m512 vs;
+#define VS_ZERO _mm512_setzero_ps()
+
+INLINE vs accumulate(const struct weights *w, const bool is_signed, const int8_t *q, const float *scales,
+                     const float *group_sums, vs sum) {
     __m512i dot = _mm512_setzero_si512();
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)
-        dot = dot_bytes(dot, w->q[j], _mm512_loadu_si512(x->q + at + 64 * j), is_signed);
-    __m512 scale = _mm512_mul_ps(w->scale, _mm512_loadu_ps(x->scale + at / 16));
-    sum[0] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot), sum[0]);
-    if (HAS_MINIMUM(is_signed)) sum[1] = _mm512_fnmadd_ps(w->minimum, _mm512_loadu_ps(x->sum + at / 16), sum[1]);
+        dot = dot_bytes(dot, w->q[j], _mm512_loadu_si512(q + 64 * j), is_signed);
+    if (HAS_MINIMUM(is_signed)) sum = _mm512_fnmadd_ps(w->minimum, _mm512_loadu_ps(group_sums), sum);
+    __m512 scale = _mm512_mul_ps(w->scale, _mm512_loadu_ps(scales));
+    return _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot), sum);
 }
 
-INLINE void dot_row(unpack_fn *unpack, const size_t bytes, const size_t values, const bool is_signed, const int n,
-                    const uint8_t *w, const struct xn_cpu_row *x, uint32_t k, float *out, size_t ld) {
-    const size_t super_bytes = bytes * (XN_CPU_SUPER / values);
-    __m512 sum[8][2];
-    struct wide wide;
-#pragma GCC unroll 8
-    for (int i = 0; i < n; i++)
-        sum[i][0] = sum[i][1] = _mm512_setzero_ps();
-    size_t at = 0;
-    for (; at + XN_CPU_SUPER <= k; at += XN_CPU_SUPER, w += super_bytes) {
-        for (size_t line = 0; line < super_bytes; line += 64)
-            _mm_prefetch((const char *)w + AHEAD + line, _MM_HINT_T0);
-        unpack(w, &wide);
-        prepare_weights(&wide, is_signed);
-#pragma GCC unroll 8
-        for (int i = 0; i < n; i++)
-            accumulate(&wide, is_signed, &x[i], at, sum[i]);
-    }
-    if (values < XN_CPU_SUPER && at < k) {
-        uint8_t padded[TAIL_BYTES];
-        unpack(pad_tail(w, (k - at) / values * bytes, padded), &wide);
-        prepare_weights(&wide, is_signed);
-#pragma GCC unroll 8
-        for (int i = 0; i < n; i++)
-            accumulate(&wide, is_signed, &x[i], at, sum[i]);
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < n; i++)
-        out[(size_t)i * ld] = _mm512_reduce_add_ps(_mm512_add_ps(sum[i][0], sum[i][1]));
+// The sums of four vectors each, the first n of them.
+INLINE void store_sums(vs a, vs b, vs c, vs d, float *out, uint32_t n) {
+    vs e = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    vs f = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
+    vs g = _mm512_add_ps(_mm512_shuffle_ps(e, f, 0x44), _mm512_shuffle_ps(e, f, 0xee));
+    __m256 h = _mm256_add_ps(_mm512_castps512_ps256(g), _mm512_extractf32x8_ps(g, 1));
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+    _mm_mask_storeu_ps(out, (__mmask8)(n < 4 ? (1u << n) - 1 : 15), four);
 }
 
-#define ROWS(name, n)                                                                                                  \
-    for (uint32_t r = 0; r < rows; r++)                                                                                \
-        dot_row(wide_##name, BYTES_##name, VALUES_##name, SIGNED_##name, n, (const uint8_t *)w + r * row_bytes, x, k,  \
-                out + r, ld);
-#define X(name, type)                                                                                                  \
-    void DOT_NAME(name)(const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x, uint32_t n,        \
-                        uint32_t k, float *out, size_t ld) {                                                           \
-        for (; n >= 8; n -= 8, x += 8, out += 8 * ld)                                                                  \
-            ROWS(name, 8)                                                                                              \
-        for (; n >= 4; n -= 4, x += 4, out += 4 * ld)                                                                  \
-            ROWS(name, 4)                                                                                              \
-        for (; n >= 2; n -= 2, x += 2, out += 2 * ld)                                                                  \
-            ROWS(name, 2)                                                                                              \
-        for (; n >= 1; n -= 1, x += 1, out += ld)                                                                      \
-            ROWS(name, 1)                                                                                              \
-    }
+#define AHEAD 8192
+#define AHEAD_TO _MM_HINT_T1
+#include "cpu/template/dot_rows.h"
+
+#define X(name, type) DOT(wide_##name, name)
 #include "cpu/int_formats.inc"
 #undef X
