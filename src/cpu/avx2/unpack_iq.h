@@ -30,11 +30,14 @@ enum {
 // What a block says before grids are read: places in the grid of eights (IQ3: of fours), and signs, a bit a value.
 struct places {
     uint16_t at[64] __attribute__((aligned(32)));
-    uint8_t signs[32] __attribute__((aligned(32)));
+    __m256i signs;
 };
 
-INLINE void store_32(void *p, __m256i x) {
-    _mm256_store_si256((__m256i *)p, x);
+// What is stored here comes back number by number from memory: compilers would else take it out of the vector, in two
+// steps each.
+INLINE void to_memory(void *p, __m256i x) {
+    _mm256_storeu_si256((__m256i *)p, x);
+    __asm__("" : "+m"(*(char(*)[sizeof x])p));
 }
 INLINE __m256i bytes_to_words(const uint8_t *p) {
     return _mm256_cvtepu8_epi16(load_16(p));
@@ -93,15 +96,15 @@ INLINE __m256i second_words(const uint8_t *p) {
 }
 
 INLINE void unpack_iq2_xxs(const uint8_t *p, struct unpacked *u) {
-    struct places l;
     __m256i words = second_words(p + 2);
-    store_32(l.signs, signs_of_28(words));
+    uint8_t signs[32];
+    to_memory(signs, signs_of_28(words));
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
         const uint8_t *at = p + 2 + 8 * i;
         __m256i eights = _mm256_set_epi64x((long long)xn_iq2_xxs_grid[at[3]], (long long)xn_iq2_xxs_grid[at[2]],
                                            (long long)xn_iq2_xxs_grid[at[1]], (long long)xn_iq2_xxs_grid[at[0]]);
-        u->q[i] = with_signs(eights, l.signs + 4 * i, ZERO_iq2);
+        u->q[i] = with_signs(eights, signs + 4 * i, ZERO_iq2);
     }
     spread(scales_of_words(words, load_half(p) * 0.125f), u->scale);
     minimum_of(u, ZERO_iq2);
@@ -109,17 +112,19 @@ INLINE void unpack_iq2_xxs(const uint8_t *p, struct unpacked *u) {
 
 INLINE void places_iq2_xs(const uint8_t *p, struct places *l) {
     __m256i a = load_32(p + 2), b = load_32(p + 34), nine = _mm256_set1_epi16(511);
-    store_32(l->at, _mm256_and_si256(a, nine));
-    store_32(l->at + 16, _mm256_and_si256(b, nine));
+    to_memory(l->at, _mm256_and_si256(a, nine));
+    to_memory(l->at + 16, _mm256_and_si256(b, nine));
     __m256i seven = _mm256_packus_epi16(_mm256_srli_epi16(a, 9), _mm256_srli_epi16(b, 9));
-    store_32(l->signs, even_signs(_mm256_permute4x64_epi64(seven, 0xd8)));
+    l->signs = even_signs(_mm256_permute4x64_epi64(seven, 0xd8));
 }
 INLINE void unpack_iq2_xs(const uint8_t *p, struct unpacked *u) {
     struct places l;
     places_iq2_xs(p, &l);
+    uint8_t signs[32];
+    to_memory(signs, l.signs);
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++)
-        u->q[i] = with_signs(grid_of_eights(xn_iq2_xs_grid, l.at + 4 * i), l.signs + 4 * i, ZERO_iq2);
+        u->q[i] = with_signs(grid_of_eights(xn_iq2_xs_grid, l.at + 4 * i), signs + 4 * i, ZERO_iq2);
     scales_of_halves(p + 66, load_half(p) * 0.125f, u->scale);
     minimum_of(u, ZERO_iq2);
 }
@@ -132,7 +137,7 @@ INLINE void places_iq2_s(const uint8_t *p, struct places *l) {
                                            _mm256_setr_epi8(0, -1, 0, -1, 0, -1, 0, -1, 1, -1, 1, -1, 1, -1, 1, -1, 2,
                                                             -1, 2, -1, 2, -1, 2, -1, 3, -1, 3, -1, 3, -1, 3, -1));
         high = _mm256_and_si256(_mm256_mullo_epi16(high, turn), bits);
-        store_32(l->at + 16 * h, _mm256_or_si256(bytes_to_words(p + 2 + 16 * h), high));
+        to_memory(l->at + 16 * h, _mm256_or_si256(bytes_to_words(p + 2 + 16 * h), high));
     }
 }
 INLINE void unpack_iq2_s(const uint8_t *p, struct unpacked *u) {
@@ -146,16 +151,16 @@ INLINE void unpack_iq2_s(const uint8_t *p, struct unpacked *u) {
 }
 
 INLINE void unpack_iq3_xxs(const uint8_t *p, struct unpacked *u) {
-    struct places l;
     __m256i words = load_32(p + 66);
-    store_32(l.signs, signs_of_28(words));
+    uint8_t signs[32];
+    to_memory(signs, signs_of_28(words));
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
         const uint8_t *at = p + 2 + 8 * i;
         const uint32_t *grid = xn_iq3_xxs_grid;
         __m256i fours = _mm256_set_epi32((int)grid[at[7]], (int)grid[at[6]], (int)grid[at[5]], (int)grid[at[4]],
                                          (int)grid[at[3]], (int)grid[at[2]], (int)grid[at[1]], (int)grid[at[0]]);
-        u->q[i] = with_signs(fours, l.signs + 4 * i, ZERO_iq3_xxs);
+        u->q[i] = with_signs(fours, signs + 4 * i, ZERO_iq3_xxs);
     }
     spread(scales_of_words(words, load_half(p) * 0.25f), u->scale);
     minimum_of(u, ZERO_iq3_xxs);
@@ -167,8 +172,8 @@ INLINE void places_iq3_s(const uint8_t *p, struct places *l) {
         __m256i low = load_32(p + 2 + 32 * h), high = spread_bits(p + 66 + 4 * h, 1);
         low = _mm256_permute4x64_epi64(low, 0xd8);
         high = _mm256_permute4x64_epi64(high, 0xd8);
-        store_32(l->at + 32 * h, _mm256_unpacklo_epi8(low, high));
-        store_32(l->at + 32 * h + 16, _mm256_unpackhi_epi8(low, high));
+        to_memory(l->at + 32 * h, _mm256_unpacklo_epi8(low, high));
+        to_memory(l->at + 32 * h + 16, _mm256_unpackhi_epi8(low, high));
     }
 }
 // Four halves of bytes, two groups of 32 a byte.

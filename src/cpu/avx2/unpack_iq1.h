@@ -38,7 +38,7 @@ INLINE void places_iq1_s(const uint8_t *p, struct places *l) {
         __m256i up = _mm256_and_si256(_mm256_mullo_epi16(high, turn), bits);
         __m256i down = _mm256_and_si256(_mm256_srli_epi16(high, 1), last);
         high = _mm256_or_si256(_mm256_or_si256(up, down), bytes_to_words(p + 2 + 16 * h));
-        store_32(l->at + 16 * h, high);
+        to_memory(l->at + 16 * h, high);
     }
 }
 INLINE void unpack_iq1_s(const uint8_t *p, struct unpacked *u) {
@@ -62,12 +62,11 @@ INLINE void places_iq1_m(const uint8_t *p, struct places *l) {
         __m128i eight = h ? _mm_srli_si128(high, 8) : high;
         __m256i words = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(eight, eight));
         words = _mm256_and_si256(_mm256_mullo_epi16(words, turn), bits);
-        store_32(l->at + 16 * h, _mm256_or_si256(words, bytes_to_words(p + 16 * h)));
+        to_memory(l->at + 16 * h, _mm256_or_si256(words, bytes_to_words(p + 16 * h)));
     }
     __m128i low = _mm_srli_epi16(_mm_andnot_si128(high, _mm_set1_epi8(0x08)), 3);
     __m128i top = _mm_srli_epi16(_mm_andnot_si128(high, _mm_set1_epi8((char)0x80)), 7);
-    _mm_store_si128((__m128i *)l->signs, _mm_unpacklo_epi8(low, top)); // 1: the eighth is added
-    _mm_store_si128((__m128i *)l->signs + 1, _mm_unpackhi_epi8(low, top));
+    l->signs = _mm256_set_m128i(_mm_unpackhi_epi8(low, top), _mm_unpacklo_epi8(low, top)); // 1: the eighth is added
 }
 // The scales of sixteen groups, of three bits, and their common one in the top halves of the four words.
 INLINE __m256 scales_iq1_m(const uint8_t *p, int half) {
@@ -82,14 +81,16 @@ INLINE __m256 scales_iq1_m(const uint8_t *p, int half) {
 INLINE void unpack_iq1_m(const uint8_t *p, struct unpacked *u) {
     struct places l;
     places_iq1_m(p, &l);
+    uint8_t more[32];
+    to_memory(more, l.signs);
     __m256i one = _mm256_set1_epi8(1);
     __m256i lanes = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3,
                                      3, 3, 3, 3);
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
         __m256i q = _mm256_add_epi8(grid_of_eights(xn_iq1_grid, l.at + 4 * i), one);
-        __m256i more = _mm256_shuffle_epi8(_mm256_set1_epi32((int)load_u32(l.signs + 4 * i)), lanes);
-        u->q[i] = _mm256_add_epi8(_mm256_slli_epi16(q, 2), more);
+        __m256i eighth = _mm256_shuffle_epi8(_mm256_set1_epi32((int)load_u32(more + 4 * i)), lanes);
+        u->q[i] = _mm256_add_epi8(_mm256_slli_epi16(q, 2), eighth);
     }
     u->scale[0] = scales_iq1_m(p, 0);
     u->scale[1] = scales_iq1_m(p, 1);

@@ -24,9 +24,8 @@ INLINE void unpack_iq4_nl(const uint8_t *p, struct unpacked *u) {
     spread(load_halves(p, 18), u->scale);
 }
 
-INLINE void unpack_iq4_xs(const uint8_t *p, struct unpacked *u) {
-    for (int i = 0; i < 8; i++)
-        u->q[i] = codebook(p + 8 + 16 * i, iq4_table());
+// The scales of eight groups of 32.
+INLINE __m256 scales_iq4_xs(const uint8_t *p) {
     uint32_t high = load_u16(p + 2), low = load_u32(p + 4);
     __m256i shift = _mm256_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28);
     __m256i four_bits = _mm256_and_si256(_mm256_srlv_epi32(_mm256_set1_epi32((int)low), shift), _mm256_set1_epi32(15));
@@ -34,5 +33,10 @@ INLINE void unpack_iq4_xs(const uint8_t *p, struct unpacked *u) {
     __m256i two_bits = _mm256_slli_epi32(
         _mm256_and_si256(_mm256_srlv_epi32(_mm256_set1_epi32((int)high), half_shift), _mm256_set1_epi32(3)), 4);
     __m256i s = _mm256_sub_epi32(_mm256_or_si256(four_bits, two_bits), _mm256_set1_epi32(32));
-    spread(times(_mm256_cvtepi32_ps(s), load_half(p)), u->scale);
+    return times(_mm256_cvtepi32_ps(s), load_half(p));
+}
+INLINE void unpack_iq4_xs(const uint8_t *p, struct unpacked *u) {
+    for (int i = 0; i < 8; i++)
+        u->q[i] = codebook(p + 8 + 16 * i, iq4_table());
+    spread(scales_iq4_xs(p), u->scale);
 }

@@ -38,6 +38,17 @@ INLINE void unpack_q2_k(const uint8_t *p, struct unpacked *u) {
     u->minimum[1] = times(bytes_to_float(_mm_srli_si128(minima, 8)), m);
 }
 
+// Scales of 6 bits: the low 4 in bytes 0 .. 7 (low nibbles: 0 .. 7, high: 8 .. 15), the high 2 of scale i in byte 8 + i
+// % 4.
+INLINE __m128i scale_bytes_q3_k(const uint8_t *p) {
+    uint64_t low;
+    memcpy(&low, p, sizeof low);
+    uint32_t top = load_u32(p + 8);
+    __m128i four_bits = _mm_and_si128(_mm_set_epi64x((long long)(low >> 4), (long long)low), _mm_set1_epi8(15));
+    __m128i two_bits = _mm_setr_epi32((int)(top << 4), (int)(top << 2), (int)top, (int)(top >> 2));
+    __m128i s = _mm_or_si128(four_bits, _mm_and_si128(two_bits, _mm_set1_epi8(0x30)));
+    return _mm_sub_epi8(s, _mm_set1_epi8(32));
+}
 INLINE void unpack_q3_k(const uint8_t *p, struct unpacked *u) {
     __m256i three = _mm256_set1_epi8(3), four = _mm256_set1_epi8(4), high = load_32(p);
     for (int h = 0; h < 2; h++) {
@@ -51,15 +62,7 @@ INLINE void unpack_q3_k(const uint8_t *p, struct unpacked *u) {
         u->q[4 * h + 3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(q, 6), three),
                                           _mm256_and_si256(_mm256_srli_epi16(bits, 1), four));
     }
-    // Scales of 6 bits: the low 4 in bytes 0 .. 7 (low nibbles: 0 .. 7, high: 8 .. 15), the high 2 of scale i in byte 8
-    // + i % 4.
-    uint64_t low;
-    memcpy(&low, p + 96, sizeof low);
-    uint32_t top = load_u32(p + 104);
-    __m128i four_bits = _mm_and_si128(_mm_set_epi64x((long long)(low >> 4), (long long)low), _mm_set1_epi8(15));
-    __m128i two_bits = _mm_setr_epi32((int)(top << 4), (int)(top << 2), (int)top, (int)(top >> 2));
-    __m128i s = _mm_or_si128(four_bits, _mm_and_si128(two_bits, _mm_set1_epi8(0x30)));
-    s = _mm_sub_epi8(s, _mm_set1_epi8(32));
+    __m128i s = scale_bytes_q3_k(p + 96);
     float d = load_half(p + 108);
     u->scale[0] = times(signed_to_float(s), d);
     u->scale[1] = times(signed_to_float(_mm_srli_si128(s, 8)), d);
