@@ -21,20 +21,41 @@ INLINE __mmask32 bit_of_words(__m512i x, int bit) {
     return _mm512_test_epi16_mask(x, _mm512_set1_epi16((short)(1 << bit)));
 }
 
-// The four codes of a lane's low or high word, a byte each.
+// For two vectors of places, each part of the table loaded once.
+INLINE void look_up_two(const uint16_t *table, const int n, __m512i *x, __m512i *y, __mmask32 x8, __mmask32 y8) {
+    __mmask32 x6 = bit_of_words(*x, 6), y6 = bit_of_words(*y, 6), x7 = bit_of_words(*x, 7), y7 = bit_of_words(*y, 7);
+    __m512i a[8], b[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < n / 64; i++) {
+        __m512i low = _mm512_load_si512(table + 64 * i), high = _mm512_load_si512(table + 64 * i + 32);
+        a[i] = _mm512_permutex2var_epi16(low, *x, high);
+        b[i] = _mm512_permutex2var_epi16(low, *y, high);
+        if (i & 1) {
+            a[i] = _mm512_mask_mov_epi16(a[i - 1], x6, a[i]);
+            b[i] = _mm512_mask_mov_epi16(b[i - 1], y6, b[i]);
+        }
+        if (i % 4 == 3) {
+            a[i] = _mm512_mask_mov_epi16(a[i - 2], x7, a[i]);
+            b[i] = _mm512_mask_mov_epi16(b[i - 2], y7, b[i]);
+        }
+    }
+    *x = n == 256 ? a[3] : _mm512_mask_mov_epi16(a[3], x8, a[7]);
+    *y = n == 256 ? b[3] : _mm512_mask_mov_epi16(b[3], y8, b[7]);
+}
+
+// The four codes of a lane's low or high word, in the low halves of its bytes.
 INLINE __m512i codes_of_low_words(__m512i x) {
-    __m512i two = _mm512_and_si512(x, _mm512_set1_epi32(0x0f0f));
-    return _mm512_ternarylogic_epi32(two, _mm512_slli_epi32(x, 12), _mm512_set1_epi32(0x0f0f0000), 0xf8);
+    return _mm512_mask_blend_epi16(0xaaaaaaaa, x, _mm512_slli_epi32(x, 12));
 }
 INLINE __m512i codes_of_high_words(__m512i x) {
-    __m512i two = _mm512_and_si512(_mm512_srli_epi32(x, 16), _mm512_set1_epi32(0x0f0f));
-    return _mm512_ternarylogic_epi32(two, _mm512_srli_epi32(x, 4), _mm512_set1_epi32(0x0f0f0000), 0xf8);
+    return _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(x, 16), _mm512_srli_epi32(x, 4));
 }
+// A shuffle goes by the low half and the top bit of a byte.
 INLINE __m512i values_of_codes(__m512i codes, const __m128i table) {
     return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), codes);
 }
 
-// Signs for 256 magnitudes, from `zero` on.
+// Signs for 256 magnitudes that are `zero` too large.
 INLINE void sign_wide(__m256i signs, char zero, __m512i q[4]) {
     // Both bytes of a group to its lane; then each of them four times.
     __m512i words = _mm512_setr_epi32(0x000000, 0x040004, 0x080008, 0x0c000c, 0x010001, 0x050005, 0x090009, 0x0d000d,
@@ -44,19 +65,23 @@ INLINE void sign_wide(__m256i signs, char zero, __m512i q[4]) {
         both, _mm512_broadcast_i32x4(_mm_setr_epi8(0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12)));
     __m512i second = _mm512_shuffle_epi8(
         both, _mm512_broadcast_i32x4(_mm_setr_epi8(1, 1, 1, 1, 5, 5, 5, 5, 9, 9, 9, 9, 13, 13, 13, 13)));
-    __m512i low = _mm512_set1_epi32(0x08040201), high = _mm512_set1_epi32((int)0x80402010), z = _mm512_set1_epi8(zero);
+    __m512i low = _mm512_set1_epi32(0x08040201), high = _mm512_set1_epi32((int)0x80402010);
+    __m512i twice = _mm512_set1_epi8((char)(2 * zero));
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++) {
         __mmask64 negative = _mm512_test_epi8_mask(j < 2 ? first : second, j & 1 ? high : low);
-        q[j] = _mm512_mask_sub_epi8(_mm512_add_epi8(q[j], z), negative, z, q[j]);
+        q[j] = _mm512_mask_sub_epi8(q[j], negative, twice, q[j]);
     }
 }
 
 // Codes of IQ2: the low word of a lane is for its first eight values.
 INLINE void values_iq2(__m512i codes, __m512i q[4]) {
-    __m128i first = _mm_setr_epi8(8, 25, 43, 0, 8, 25, 43, 0, 8, 25, 43, 0, 0, 0, 0, 0);
-    __m128i second = _mm_setr_epi8(8, 8, 8, 0, 25, 25, 25, 0, 43, 43, 43, 0, 0, 0, 0, 0);
-    __m512i low = codes_of_low_words(codes), high = codes_of_high_words(codes);
+    enum { A = ZERO_iq2 + 8, B = ZERO_iq2 + 25, C = ZERO_iq2 + 43 };
+    __m128i first = _mm_setr_epi8(A, B, C, 0, A, B, C, 0, A, B, C, 0, 0, 0, 0, 0);
+    __m128i second = _mm_setr_epi8(A, A, A, 0, B, B, B, 0, C, C, C, 0, 0, 0, 0, 0);
+    __m512i half = _mm512_set1_epi8(15); // four bits are in use
+    __m512i low = _mm512_and_si512(codes_of_low_words(codes), half);
+    __m512i high = _mm512_and_si512(codes_of_high_words(codes), half);
     q[0] = values_of_codes(low, first);
     q[1] = values_of_codes(low, second);
     q[2] = values_of_codes(high, first);
@@ -128,9 +153,8 @@ INLINE void values_iq3(__m512i even, __m512i odd, const __m128i table, __m512i q
 INLINE void wide_iq3_xxs(const uint8_t *p, struct weights *w) {
     __m512i at = _mm512_permutexvar_epi32(group_of_lane(), _mm512_loadu_si512(p + 2));
     __m512i even = _mm512_and_si512(at, _mm512_set1_epi16(255)), odd = _mm512_srli_epi16(at, 8);
-    even = look_up_256(xn_cpu_iq3_xxs_codes, even, bit_of_words(even, 6), bit_of_words(even, 7));
-    odd = look_up_256(xn_cpu_iq3_xxs_codes, odd, bit_of_words(odd, 6), bit_of_words(odd, 7));
-    values_iq3(even, odd, _mm_setr_epi8(4, 12, 20, 28, 36, 44, 52, 62, 0, 0, 0, 0, 0, 0, 0, 0), w->q);
+    look_up_two(xn_cpu_iq3_xxs_codes, 256, &even, &odd, 0, 0);
+    values_iq3(even, odd, _mm_setr_epi8(67, 75, 83, 91, 99, 107, 115, 125, 0, 0, 0, 0, 0, 0, 0, 0), w->q);
     __m256i words = load_32(p + 66);
     sign_wide(signs_of_28(words), ZERO_iq3_xxs, w->q);
     w->scale = spread_wide(scales_of_words(words, load_half(p) * 0.25f));
@@ -150,11 +174,9 @@ INLINE void wide_iq3_s(const uint8_t *p, struct weights *w) {
                                        0x00400010, 0x00400010, 0x00040001, 0x00040001, 0x00040001, 0x00040001,
                                        0x00400010, 0x00400010, 0x00400010, 0x00400010);
     __m512i even = at, odd = _mm512_srli_epi16(at, 8); // what looks up sees six bits
-    even = look_up_512(xn_cpu_iq3_s_codes, even, bit_of_words(even, 6), bit_of_words(even, 7),
-                       _mm512_test_epi16_mask(high, eighth));
-    odd = look_up_512(xn_cpu_iq3_s_codes, odd, bit_of_words(odd, 6), bit_of_words(odd, 7),
-                      _mm512_test_epi16_mask(high, _mm512_slli_epi32(eighth, 1)));
-    values_iq3(even, odd, _mm_setr_epi8(1, 3, 5, 7, 9, 11, 13, 15, 0, 0, 0, 0, 0, 0, 0, 0), w->q);
+    look_up_two(xn_cpu_iq3_s_codes, 512, &even, &odd, _mm512_test_epi16_mask(high, eighth),
+                _mm512_test_epi16_mask(high, _mm512_slli_epi32(eighth, 1)));
+    values_iq3(even, odd, _mm_setr_epi8(17, 19, 21, 23, 25, 27, 29, 31, 0, 0, 0, 0, 0, 0, 0, 0), w->q);
     sign_wide(load_32(p + 74), ZERO_iq3_s, w->q);
     w->scale = spread_wide(scales_iq3_s(p));
     w->minimum = times_wide(w->scale, ZERO_iq3_s);
