@@ -27,17 +27,21 @@ enum {
     ZERO_iq3_s = 16, // to 15
 };
 
-// What a block says before grids are read: places in the grid of eights (IQ3: of fours), and signs, a bit a value.
+// Places in a grid, four a word: loads that depend on numbers stored as a vector wait for long, and compilers take
+// numbers out of a vector in two steps each.
 struct places {
-    uint16_t at[64] __attribute__((aligned(32)));
-    __m256i signs;
+    uint64_t at[16];
 };
-
-// What is stored here comes back number by number from memory: compilers would else take it out of the vector, in two
-// steps each.
-INLINE void to_memory(void *p, __m256i x) {
-    _mm256_storeu_si256((__m256i *)p, x);
-    __asm__("" : "+m"(*(char(*)[sizeof x])p));
+INLINE void keep_places(struct places *l, int i, __m256i x) {
+    l->at[i] = (uint64_t)_mm256_extract_epi64(x, 0);
+    l->at[i + 1] = (uint64_t)_mm256_extract_epi64(x, 1);
+    l->at[i + 2] = (uint64_t)_mm256_extract_epi64(x, 2);
+    l->at[i + 3] = (uint64_t)_mm256_extract_epi64(x, 3);
+    for (int j = i; j < i + 4; j++)
+        __asm__("" : "+r"(l->at[j])); // a register of its own
+}
+INLINE unsigned place(const struct places *l, int i) {
+    return (uint16_t)(l->at[i / 4] >> 16 * (i % 4));
 }
 INLINE __m256i bytes_to_words(const uint8_t *p) {
     return _mm256_cvtepu8_epi16(load_16(p));
@@ -71,19 +75,28 @@ INLINE void scales_of_halves(const uint8_t *p, float step, __m256 scale[2]) {
     scale[1] = _mm256_fmadd_ps(bytes_to_float(_mm_srli_si128(s, 8)), _mm256_set1_ps(2 * step), _mm256_set1_ps(step));
 }
 
-// 32 magnitudes with their signs, from `zero` on.
-INLINE __m256i with_signs(__m256i magnitude, const uint8_t *signs, char zero) {
-    __m256i set = spread_bits(signs, -1);
-    return _mm256_sub_epi8(_mm256_xor_si256(magnitude, set), _mm256_sub_epi8(set, _mm256_set1_epi8(zero)));
+// 32 bytes of -1 where a bit of signs 32 i to 32 i + 31 is set; `half` is that of the signs with 16 bytes of them,
+// twice.
+INLINE __m256i negative(__m256i half, int i) {
+    __m256i first = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3,
+                                     3, 3, 3, 3);
+    __m256i bytes = _mm256_shuffle_epi8(half, _mm256_add_epi8(first, _mm256_set1_epi8((char)(i % 4 * 4))));
+    __m256i bit = _mm256_set1_epi64x((long long)0x8040201008040201ull);
+    return _mm256_cmpeq_epi8(_mm256_and_si256(bytes, bit), bit);
 }
-INLINE __m256i grid_of_eights(const uint64_t *grid, const uint16_t *at) {
-    return _mm256_set_epi64x((long long)grid[at[3]], (long long)grid[at[2]], (long long)grid[at[1]],
-                             (long long)grid[at[0]]);
+// 256 magnitudes with their signs, from `zero` on.
+INLINE void apply_signs(__m256i signs, char zero, __m256i q[8]) {
+    __m256i half[2] = {_mm256_permute4x64_epi64(signs, 0x44), _mm256_permute4x64_epi64(signs, 0xee)};
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++) {
+        __m256i set = negative(half[i / 4], i);
+        q[i] = _mm256_sub_epi8(_mm256_xor_si256(q[i], set), _mm256_sub_epi8(set, _mm256_set1_epi8(zero)));
+    }
 }
-INLINE __m256i grid_of_fours(const uint32_t *grid, const uint16_t *at) {
-    return _mm256_set_epi32((int)grid[at[7]], (int)grid[at[6]], (int)grid[at[5]], (int)grid[at[4]], (int)grid[at[3]],
-                            (int)grid[at[2]], (int)grid[at[1]], (int)grid[at[0]]);
+INLINE __m256i grid_of_eights(const uint64_t *grid, unsigned a, unsigned b, unsigned c, unsigned d) {
+    return _mm256_set_epi64x((long long)grid[d], (long long)grid[c], (long long)grid[b], (long long)grid[a]);
 }
+#define EIGHTS(grid, l, i) grid_of_eights(grid, place(l, i), place(l, (i) + 1), place(l, (i) + 2), place(l, (i) + 3))
 INLINE void minimum_of(struct unpacked *u, float zero) {
     u->minimum[0] = times(u->scale[0], zero);
     u->minimum[1] = times(u->scale[1], zero);
@@ -97,85 +110,65 @@ INLINE __m256i second_words(const uint8_t *p) {
 
 INLINE void unpack_iq2_xxs(const uint8_t *p, struct unpacked *u) {
     __m256i words = second_words(p + 2);
-    uint8_t signs[32];
-    to_memory(signs, signs_of_28(words));
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
         const uint8_t *at = p + 2 + 8 * i;
-        __m256i eights = _mm256_set_epi64x((long long)xn_iq2_xxs_grid[at[3]], (long long)xn_iq2_xxs_grid[at[2]],
-                                           (long long)xn_iq2_xxs_grid[at[1]], (long long)xn_iq2_xxs_grid[at[0]]);
-        u->q[i] = with_signs(eights, signs + 4 * i, ZERO_iq2);
+        u->q[i] = grid_of_eights(xn_iq2_xxs_grid, at[0], at[1], at[2], at[3]);
     }
+    apply_signs(signs_of_28(words), ZERO_iq2, u->q);
     spread(scales_of_words(words, load_half(p) * 0.125f), u->scale);
     minimum_of(u, ZERO_iq2);
 }
 
-INLINE void places_iq2_xs(const uint8_t *p, struct places *l) {
-    __m256i a = load_32(p + 2), b = load_32(p + 34), nine = _mm256_set1_epi16(511);
-    to_memory(l->at, _mm256_and_si256(a, nine));
-    to_memory(l->at + 16, _mm256_and_si256(b, nine));
-    __m256i seven = _mm256_packus_epi16(_mm256_srli_epi16(a, 9), _mm256_srli_epi16(b, 9));
-    l->signs = even_signs(_mm256_permute4x64_epi64(seven, 0xd8));
-}
 INLINE void unpack_iq2_xs(const uint8_t *p, struct unpacked *u) {
-    struct places l;
-    places_iq2_xs(p, &l);
-    uint8_t signs[32];
-    to_memory(signs, l.signs);
 #pragma GCC unroll 8
-    for (int i = 0; i < 8; i++)
-        u->q[i] = with_signs(grid_of_eights(xn_iq2_xs_grid, l.at + 4 * i), signs + 4 * i, ZERO_iq2);
+    for (int i = 0; i < 8; i++) {
+        const uint8_t *at = p + 2 + 8 * i;
+        u->q[i] = grid_of_eights(xn_iq2_xs_grid, load_u16(at) & 511, load_u16(at + 2) & 511, load_u16(at + 4) & 511,
+                                 load_u16(at + 6) & 511);
+    }
+    __m256i seven = _mm256_packus_epi16(_mm256_srli_epi16(load_32(p + 2), 9), _mm256_srli_epi16(load_32(p + 34), 9));
+    apply_signs(even_signs(_mm256_permute4x64_epi64(seven, 0xd8)), ZERO_iq2, u->q);
     scales_of_halves(p + 66, load_half(p) * 0.125f, u->scale);
     minimum_of(u, ZERO_iq2);
 }
 
 // Two more bits for each of 32 places, bits 8 and 9.
-INLINE void places_iq2_s(const uint8_t *p, struct places *l) {
+INLINE void unpack_iq2_s(const uint8_t *p, struct unpacked *u) {
+    struct places l;
     __m256i turn = _mm256_set1_epi64x(0x0004001000400100), bits = _mm256_set1_epi16(0x300);
+#pragma GCC unroll 2
     for (int h = 0; h < 2; h++) {
         __m256i high = _mm256_shuffle_epi8(_mm256_set1_epi32((int)load_u32(p + 66 + 4 * h)),
                                            _mm256_setr_epi8(0, -1, 0, -1, 0, -1, 0, -1, 1, -1, 1, -1, 1, -1, 1, -1, 2,
                                                             -1, 2, -1, 2, -1, 2, -1, 3, -1, 3, -1, 3, -1, 3, -1));
         high = _mm256_and_si256(_mm256_mullo_epi16(high, turn), bits);
-        to_memory(l->at + 16 * h, _mm256_or_si256(bytes_to_words(p + 2 + 16 * h), high));
+        keep_places(&l, 4 * h, _mm256_or_si256(bytes_to_words(p + 2 + 16 * h), high));
     }
-}
-INLINE void unpack_iq2_s(const uint8_t *p, struct unpacked *u) {
-    struct places l;
-    places_iq2_s(p, &l);
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++)
-        u->q[i] = with_signs(grid_of_eights(xn_iq2_s_grid, l.at + 4 * i), p + 34 + 4 * i, ZERO_iq2);
+        u->q[i] = EIGHTS(xn_iq2_s_grid, &l, 4 * i);
+    apply_signs(load_32(p + 34), ZERO_iq2, u->q);
     scales_of_halves(p + 74, load_half(p) * 0.125f, u->scale);
     minimum_of(u, ZERO_iq2);
 }
 
+#define FOURS(grid, at)                                                                                                \
+    _mm256_set_epi32((int)grid[at(7)], (int)grid[at(6)], (int)grid[at(5)], (int)grid[at(4)], (int)grid[at(3)],         \
+                     (int)grid[at(2)], (int)grid[at(1)], (int)grid[at(0)])
+
 INLINE void unpack_iq3_xxs(const uint8_t *p, struct unpacked *u) {
-    __m256i words = load_32(p + 66);
-    uint8_t signs[32];
-    to_memory(signs, signs_of_28(words));
+#define AT(j) p[2 + 8 * i + (j)]
 #pragma GCC unroll 8
-    for (int i = 0; i < 8; i++) {
-        const uint8_t *at = p + 2 + 8 * i;
-        const uint32_t *grid = xn_iq3_xxs_grid;
-        __m256i fours = _mm256_set_epi32((int)grid[at[7]], (int)grid[at[6]], (int)grid[at[5]], (int)grid[at[4]],
-                                         (int)grid[at[3]], (int)grid[at[2]], (int)grid[at[1]], (int)grid[at[0]]);
-        u->q[i] = with_signs(fours, signs + 4 * i, ZERO_iq3_xxs);
-    }
+    for (int i = 0; i < 8; i++)
+        u->q[i] = FOURS(xn_iq3_xxs_grid, AT);
+#undef AT
+    __m256i words = load_32(p + 66);
+    apply_signs(signs_of_28(words), ZERO_iq3_xxs, u->q);
     spread(scales_of_words(words, load_half(p) * 0.25f), u->scale);
     minimum_of(u, ZERO_iq3_xxs);
 }
 
-// A ninth bit for each of 64 places.
-INLINE void places_iq3_s(const uint8_t *p, struct places *l) {
-    for (int h = 0; h < 2; h++) {
-        __m256i low = load_32(p + 2 + 32 * h), high = spread_bits(p + 66 + 4 * h, 1);
-        low = _mm256_permute4x64_epi64(low, 0xd8);
-        high = _mm256_permute4x64_epi64(high, 0xd8);
-        to_memory(l->at + 32 * h, _mm256_unpacklo_epi8(low, high));
-        to_memory(l->at + 32 * h + 16, _mm256_unpackhi_epi8(low, high));
-    }
-}
 // Four halves of bytes, two groups of 32 a byte.
 INLINE __m256 scales_iq3_s(const uint8_t *p) {
     __m256i s =
@@ -184,12 +177,16 @@ INLINE __m256 scales_iq3_s(const uint8_t *p) {
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(_mm256_and_si256(s, _mm256_set1_epi32(15))), _mm256_add_ps(step, step),
                            step);
 }
+// A ninth bit for each of 64 places.
 INLINE void unpack_iq3_s(const uint8_t *p, struct unpacked *u) {
-    struct places l;
-    places_iq3_s(p, &l);
+#define AT(j) p[2 + 8 * i + (j)] + (high << (8 - (j)) & 256)
 #pragma GCC unroll 8
-    for (int i = 0; i < 8; i++)
-        u->q[i] = with_signs(grid_of_fours(xn_iq3_s_grid, l.at + 8 * i), p + 74 + 4 * i, ZERO_iq3_s);
+    for (int i = 0; i < 8; i++) {
+        unsigned high = p[66 + i];
+        u->q[i] = FOURS(xn_iq3_s_grid, AT);
+    }
+#undef AT
+    apply_signs(load_32(p + 74), ZERO_iq3_s, u->q);
     spread(scales_iq3_s(p), u->scale);
     minimum_of(u, ZERO_iq3_s);
 }

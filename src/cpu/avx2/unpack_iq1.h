@@ -31,6 +31,7 @@ INLINE void places_iq1_s(const uint8_t *p, struct places *l) {
     __m256i last = _mm256_set1_epi64x(0x0700000000000000);
     __m256i lanes = _mm256_setr_epi8(0, 1, 0, 1, 0, 1, 0, 1, 2, 3, 2, 3, 2, 3, 2, 3, 4, 5, 4, 5, 4, 5, 4, 5, 6, 7, 6, 7,
                                      6, 7, 6, 7);
+#pragma GCC unroll 2
     for (int h = 0; h < 2; h++) {
         long long words;
         memcpy(&words, p + 34 + 8 * h, sizeof words);
@@ -38,7 +39,7 @@ INLINE void places_iq1_s(const uint8_t *p, struct places *l) {
         __m256i up = _mm256_and_si256(_mm256_mullo_epi16(high, turn), bits);
         __m256i down = _mm256_and_si256(_mm256_srli_epi16(high, 1), last);
         high = _mm256_or_si256(_mm256_or_si256(up, down), bytes_to_words(p + 2 + 16 * h));
-        to_memory(l->at + 16 * h, high);
+        keep_places(l, 4 * h, high);
     }
 }
 INLINE void unpack_iq1_s(const uint8_t *p, struct unpacked *u) {
@@ -47,26 +48,28 @@ INLINE void unpack_iq1_s(const uint8_t *p, struct unpacked *u) {
     __m256i one = _mm256_set1_epi8(1);
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++)
-        u->q[i] = _mm256_add_epi8(grid_of_eights(xn_iq1_grid, l.at + 4 * i), one);
+        u->q[i] = _mm256_add_epi8(EIGHTS(xn_iq1_grid, &l, 4 * i), one);
     __m256 scale, minimum;
     scales_iq1_s(p, &scale, &minimum);
     spread(scale, u->scale);
     spread(minimum, u->minimum);
 }
 
-// Half a byte for each of 32 places: three bits more, and whether the eighth is taken off.
-INLINE void places_iq1_m(const uint8_t *p, struct places *l) {
+// Half a byte for each of 32 places: three bits more, and whether the eighth is added (1 in the byte that is returned)
+// or taken off.
+INLINE __m256i places_iq1_m(const uint8_t *p, struct places *l) {
     __m256i turn = _mm256_set1_epi32(0x00100100), bits = _mm256_set1_epi16(0x700);
     __m128i high = load_16(p + 32);
+#pragma GCC unroll 2
     for (int h = 0; h < 2; h++) {
         __m128i eight = h ? _mm_srli_si128(high, 8) : high;
         __m256i words = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(eight, eight));
         words = _mm256_and_si256(_mm256_mullo_epi16(words, turn), bits);
-        to_memory(l->at + 16 * h, _mm256_or_si256(words, bytes_to_words(p + 16 * h)));
+        keep_places(l, 4 * h, _mm256_or_si256(words, bytes_to_words(p + 16 * h)));
     }
     __m128i low = _mm_srli_epi16(_mm_andnot_si128(high, _mm_set1_epi8(0x08)), 3);
     __m128i top = _mm_srli_epi16(_mm_andnot_si128(high, _mm_set1_epi8((char)0x80)), 7);
-    l->signs = _mm256_set_m128i(_mm_unpackhi_epi8(low, top), _mm_unpacklo_epi8(low, top)); // 1: the eighth is added
+    return _mm256_set_m128i(_mm_unpackhi_epi8(low, top), _mm_unpacklo_epi8(low, top));
 }
 // The scales of sixteen groups, of three bits, and their common one in the top halves of the four words.
 INLINE __m256 scales_iq1_m(const uint8_t *p, int half) {
@@ -80,16 +83,15 @@ INLINE __m256 scales_iq1_m(const uint8_t *p, int half) {
 // Integers are four times those of IQ1_S, and one more where the eighth is added: 9 / 2 above the value.
 INLINE void unpack_iq1_m(const uint8_t *p, struct unpacked *u) {
     struct places l;
-    places_iq1_m(p, &l);
-    uint8_t more[32];
-    to_memory(more, l.signs);
+    __m256i more = places_iq1_m(p, &l);
+    __m256i half[2] = {_mm256_permute4x64_epi64(more, 0x44), _mm256_permute4x64_epi64(more, 0xee)};
     __m256i one = _mm256_set1_epi8(1);
     __m256i lanes = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3,
                                      3, 3, 3, 3);
 #pragma GCC unroll 8
     for (int i = 0; i < 8; i++) {
-        __m256i q = _mm256_add_epi8(grid_of_eights(xn_iq1_grid, l.at + 4 * i), one);
-        __m256i eighth = _mm256_shuffle_epi8(_mm256_set1_epi32((int)load_u32(more + 4 * i)), lanes);
+        __m256i q = _mm256_add_epi8(EIGHTS(xn_iq1_grid, &l, 4 * i), one);
+        __m256i eighth = _mm256_shuffle_epi8(half[i / 4], _mm256_add_epi8(lanes, _mm256_set1_epi8((char)(i % 4 * 4))));
         u->q[i] = _mm256_add_epi8(_mm256_slli_epi16(q, 2), eighth);
     }
     u->scale[0] = scales_iq1_m(p, 0);

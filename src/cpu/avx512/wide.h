@@ -73,6 +73,7 @@ INLINE __m512 times_wide(__m512 x, float y) {
 }
 
 #include "cpu/avx512/wide_iq.h"
+#include "cpu/avx512/wide_iq1.h"
 #include "cpu/avx512/wide_k.h"
 #include "cpu/avx512/wide_nibbles.h"
 #include "cpu/avx512/wide_ternary.h"
@@ -86,5 +87,3 @@ INLINE __m512 times_wide(__m512 x, float y) {
 WIDEN(q5_0)
 WIDEN(q5_1)
 WIDEN(q8_0)
-WIDEN(iq1_s)
-WIDEN(iq1_m)
