@@ -1,8 +1,8 @@
-// IQ2 and IQ3; part of wide.h. Their grids are looked up within registers, sixteen bits an entry (cpu/iq_codes.h), for
+// IQ2 and IQ3; part of wide.h. Their grids are looked up within registers, sixteen bits an entry (cpu/codes.h), for
 // 32 places at once: loading entry by entry takes two loads each, of which a core does three at a time.
 #pragma once
 
-#include "cpu/iq_codes.h"
+#include "cpu/codes.h"
 
 // Entries of a table of 64, 128, ... by the low bits of 32 places.
 INLINE __m512i look_up_64(const uint16_t *table, __m512i at) {
