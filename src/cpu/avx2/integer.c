@@ -50,8 +50,7 @@ INLINE void store_sums(vs a, vs b, vs c, vs d, float *out, uint32_t n) {
 }
 
 #define DOT_NAME(name) xn_cpu_dot_##name##_avx2
-#define AHEAD 3072
-#define AHEAD_TO _MM_HINT_T0
+#define FAST_BYTES SIZE_MAX
 #include "cpu/template/dot_rows.h"
 
 // 16 values a step, by the scale and the minimum of their group.

@@ -28,8 +28,7 @@ INLINE void store_sums(vs a, vs b, vs c, vs d, float *out, uint32_t n) {
     _mm_mask_storeu_ps(out, (__mmask8)(n < 4 ? (1u << n) - 1 : 15), four);
 }
 
-#define AHEAD 8192
-#define AHEAD_TO _MM_HINT_T1
+#define FAST_BYTES 128
 #include "cpu/template/dot_rows.h"
 
 #define X(name, type) DOT(wide_##name, name)

@@ -1,11 +1,13 @@
 // Products of rows of weights with a few rows of activations, after an instruction set's `struct weights` (256 values),
-// `unpack_fn` that fills one, `vs` (a vector of sums) with VS_ZERO and `store_sums`, and `accumulate`; AHEAD bytes of
-// weights are asked for in advance, into the cache AHEAD_TO.
+// `unpack_fn` that fills one, `vs` (a vector of sums) with VS_ZERO and `store_sums`, and `accumulate`; and after
+// FAST_BYTES, the bytes of 256 weights from which on memory sets the pace, not unpacking.
 #pragma once
 
 #include "cpu/declare.h"
 
 enum {
+    AHEAD = 3072,           // bytes of weights asked for in advance, to the first cache
+    FAR_AHEAD = 8192,       // or to the second: better for a fast reader
     TOGETHER = 16,          // rows of weights whose sums are kept
     MOST = 8,               // rows of activations at once
     FIRST_CACHE = 12 << 10, // bytes of activations that stay in the first cache
@@ -38,14 +40,15 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
                      uint32_t k, float *out, size_t ld) {
     const size_t super_bytes = bytes * (XN_CPU_SUPER / values), supers = ((size_t)k + XN_CPU_SUPER - 1) / XN_CPU_SUPER;
     const size_t piece = n == 1 ? supers : PIECE / n;
-    const size_t ahead = supers <= piece ? AHEAD : TOGETHER * row_bytes; // what comes next
+    const bool pieces = supers > piece, far = pieces || super_bytes >= FAST_BYTES;
+    const size_t ahead = pieces ? TOGETHER * row_bytes : far ? FAR_AHEAD : AHEAD; // of what comes next
     struct activations near[PIECE];
     for (uint32_t first = 0; first < rows; first += TOGETHER) {
         uint32_t some = rows - first < TOGETHER ? rows - first : TOGETHER;
         vs sums[TOGETHER + 3][MOST];
         for (size_t begin = 0; begin < supers; begin += piece) {
             size_t end = supers - begin < piece ? supers : begin + piece;
-            if (n > 1 && (first == 0 || supers > piece)) side_by_side(x, count, n, begin, end, near);
+            if (n > 1 && (first == 0 || pieces)) side_by_side(x, count, n, begin, end, near);
             for (uint32_t r = 0; r < some; r++) {
                 const uint8_t *p = w + (first + r) * row_bytes + begin * super_bytes;
                 const struct activations *a = near;
@@ -56,7 +59,10 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
                     sum[i] = begin ? sums[r][i] : VS_ZERO;
                 for (size_t s = begin; s < end; s++, p += super_bytes) {
                     for (size_t line = 0; line < super_bytes; line += 64)
-                        _mm_prefetch((const char *)p + ahead + line, AHEAD_TO);
+                        if (far)
+                            _mm_prefetch((const char *)p + ahead + line, _MM_HINT_T1);
+                        else
+                            _mm_prefetch((const char *)p + ahead + line, _MM_HINT_T0);
                     uint8_t padded[TAIL_BYTES];
                     const uint8_t *blocks = p;
                     if (values < XN_CPU_SUPER && (s + 1) * XN_CPU_SUPER > k)
