@@ -120,13 +120,32 @@ static size_t scale_at(const struct xn_cpu_kernels *k, size_t i) {
 struct product_case {
     uint32_t type, rows, n, k;
     enum fill fill;
+    bool extreme; // every byte of the weights as large as it may be
 };
+
+// Sets the bytes of blocks to 255, but for those (of scales) that would make values too large for a test.
+static void to_extremes(uint32_t type, uint8_t *p, size_t n) {
+    const struct xn_format *f = xn_format_of(type);
+    float *decoded = xn_alloc(f->block_values, sizeof *decoded);
+    for (size_t b = 0; b < n / f->block_values; b++, p += f->block_bytes)
+        for (size_t i = 0; i < f->block_bytes; i++) {
+            uint8_t before = p[i];
+            bool fine = true;
+            p[i] = 255;
+            f->decode(p, decoded, f->block_values);
+            for (size_t j = 0; j < f->block_values; j++)
+                fine &= isfinite(decoded[j]) && fabsf(decoded[j]) < 64;
+            if (!fine) p[i] = before;
+        }
+    free(decoded);
+}
 
 static void product_case(const struct xn_cpu_kernels *kernels, const struct product_case *c, uint64_t *s) {
     const struct xn_format *f = xn_format_of(c->type);
     size_t row_bytes = c->k / f->block_values * f->block_bytes, offset = rng(s) % 63, ld = c->rows + 3;
     uint8_t *exact = malloc(row_bytes * c->rows + offset); // ends where the weights end
     fill_blocks(s, c->type, exact + offset, (size_t)c->k * c->rows);
+    if (c->extreme) to_extremes(c->type, exact + offset, (size_t)c->k * c->rows);
     uint32_t padded = (c->k + XN_CPU_SUPER - 1) / XN_CPU_SUPER * XN_CPU_SUPER;
     float *x = xn_alloc((size_t)c->n * c->k, sizeof *x), *w = xn_alloc(c->k, sizeof *w);
     fill_values(s, c->fill, x, (size_t)c->n * c->k);
@@ -192,10 +211,16 @@ static void product_level(const struct xn_cpu_kernels *k) {
         for (size_t i = 0; i < sizeof ks / sizeof *ks; i++) {
             if (ks[i] % f->block_values) continue;
             for (uint32_t n = 1; n <= 17; n += n < 9 ? 1 : 4)
-                product_case(k, &(struct product_case){type, n == 1 ? 129 : 3, n, ks[i], FILL_RANDOM}, &s);
+                product_case(k, &(struct product_case){type, n == 1 ? 129 : 3, n, ks[i], FILL_RANDOM, false}, &s);
             for (int fill = 0; fill < FILLS; fill++)
-                product_case(k, &(struct product_case){type, 2, 5, ks[i], (enum fill)fill}, &s);
+                product_case(k, &(struct product_case){type, 2, 5, ks[i], (enum fill)fill, false}, &s);
+            product_case(k, &(struct product_case){type, 1, 2, ks[i], FILL_LARGE, true}, &s);
         }
+        // More rows of activations than a first cache holds at once, with more rows of weights than meet a piece of
+        // them.
+        uint32_t deep = 18 * 256 + (f->block_values < 256 && 256 % f->block_values == 0 ? f->block_values : 0);
+        for (uint32_t n = 1; n <= 11; n += n < 3 ? 1 : 4)
+            product_case(k, &(struct product_case){type, 19, n, deep, FILL_RANDOM, false}, &s);
     }
 }
 static void products_agree_with_the_formats(void **state) {
