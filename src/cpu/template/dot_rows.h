@@ -5,6 +5,13 @@
 
 #include "cpu/declare.h"
 
+// Sanitized, what is unrolled takes compilers minutes.
+#if defined(__SANITIZE_ADDRESS__)
+#define ROWS_UNROLL
+#else
+#define ROWS_UNROLL _Pragma("GCC unroll 8")
+#endif
+
 enum {
     AHEAD = 3072,           // bytes of weights asked for in advance, to the first cache
     FAR_AHEAD = 8192,       // or to the second: better for a fast reader
@@ -54,7 +61,7 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
                 const struct activations *a = near;
                 struct weights u;
                 vs sum[MOST];
-#pragma GCC unroll 8
+                ROWS_UNROLL
                 for (uint32_t i = 0; i < n; i++)
                     sum[i] = begin ? sums[r][i] : VS_ZERO;
                 for (size_t s = begin; s < end; s++, p += super_bytes) {
@@ -74,11 +81,11 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
                                             x->sum + s * XN_CPU_SUPER / 16, sum[0]);
                         continue;
                     }
-#pragma GCC unroll 8
+                    ROWS_UNROLL
                     for (uint32_t i = 0; i < n; i++, a++)
                         sum[i] = accumulate(&u, is_signed, a->q, a->scale, a->sum, sum[i]);
                 }
-#pragma GCC unroll 8
+                ROWS_UNROLL
                 for (uint32_t i = 0; i < n; i++)
                     sums[r][i] = sum[i];
             }
@@ -93,20 +100,25 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
     }
 }
 
+// A function for each number of rows: compilers take long over large ones.
+#define DOT_ROWS(unpack, name, n)                                                                                      \
+    static __attribute__((noinline)) void dot_##name##_##n(const void *w, size_t row_bytes, uint32_t rows,             \
+                                                           const struct xn_cpu_row *x, uint32_t count, uint32_t k,     \
+                                                           float *out, size_t ld) {                                    \
+        dot_rows(unpack, BYTES_##name, VALUES_##name, SIGNED_##name, n, w, row_bytes, rows, x, count, k, out, ld);     \
+    }
 #define DOT(unpack, name)                                                                                              \
+    DOT_ROWS(unpack, name, 1)                                                                                          \
+    DOT_ROWS(unpack, name, 2)                                                                                          \
+    DOT_ROWS(unpack, name, 4)                                                                                          \
+    DOT_ROWS(unpack, name, 8)                                                                                          \
     void DOT_NAME(name)(const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x, uint32_t n,        \
                         uint32_t k, float *out, size_t ld) {                                                           \
-        for (; n; x += n < MOST ? n : MOST, out += (n < MOST ? n : MOST) * ld, n -= n < MOST ? n : MOST) {             \
-            uint32_t count = n < MOST ? n : MOST;                                                                      \
-            if (n > 4)                                                                                                 \
-                DOT_ROWS(unpack, name, 8);                                                                             \
-            else if (n > 2)                                                                                            \
-                DOT_ROWS(unpack, name, 4);                                                                             \
-            else if (n > 1)                                                                                            \
-                DOT_ROWS(unpack, name, 2);                                                                             \
-            else                                                                                                       \
-                DOT_ROWS(unpack, name, 1);                                                                             \
+        for (uint32_t count; n; x += count, out += count * ld, n -= count) {                                           \
+            count = n < MOST ? n : MOST;                                                                               \
+            (count > 4   ? dot_##name##_8                                                                              \
+             : count > 2 ? dot_##name##_4                                                                              \
+             : count > 1 ? dot_##name##_2                                                                              \
+                         : dot_##name##_1)(w, row_bytes, rows, x, count, k, out, ld);                                  \
         }                                                                                                              \
     }
-#define DOT_ROWS(unpack, name, n)                                                                                      \
-    dot_rows(unpack, BYTES_##name, VALUES_##name, SIGNED_##name, n, w, row_bytes, rows, x, count, k, out, ld)
