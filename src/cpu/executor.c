@@ -36,15 +36,14 @@ static void want_input(struct sizes *s, size_t n, size_t streamed, size_t side_b
 }
 
 static void want_dense(struct sizes *s, size_t n, uint32_t k, const struct xn_cpu_needs *needs) {
-    bool streams = n <= XN_CPU_STREAM_ROWS;
     size_t panel = (n + XN_CPU_PANEL - 1) / XN_CPU_PANEL * XN_CPU_PANEL;
-    want_input(s, n, streams ? n : XN_CPU_STREAM_ROWS, streams ? 0 : panel, k, needs);
+    want_input(s, n, n < XN_CPU_STREAM_ROWS ? n : XN_CPU_STREAM_ROWS, n < 2 ? 0 : panel, k, needs);
 }
 
-static void want_experts(struct sizes *s, size_t input_rows, size_t chosen, uint32_t k,
+static void want_experts(struct sizes *s, size_t input_rows, size_t chosen, size_t experts, uint32_t k,
                          const struct xn_cpu_needs *needs) {
-    // Only groups beyond XN_CPU_STREAM_ROWS have panels, each padded to whole ones.
-    size_t groups = chosen / (XN_CPU_STREAM_ROWS + 1), padded = chosen + groups * (XN_CPU_PANEL - 1);
+    // Only groups of two rows and more may have panels, each padded to whole ones.
+    size_t groups = chosen / 2 < experts ? chosen / 2 : experts, padded = chosen + groups * (XN_CPU_PANEL - 1);
     want_input(s, input_rows, input_rows, groups ? (padded + XN_CPU_PANEL - 1) / XN_CPU_PANEL * XN_CPU_PANEL : 0, k,
                needs);
     most(&s->chosen, chosen);
@@ -84,10 +83,11 @@ static void want(struct sizes *s, const struct xn_cpu_kernels *kernels, const st
         most(&s->decoded, (size_t)op->route.experts + op->route.groups);
         break;
     case XN_OP_EXPERT_GATE:
-        want_experts(s, rows, rows * op->expert_gate.used, op->expert_gate.up->matrix.cols, &needs);
+        want_experts(s, rows, rows * op->expert_gate.used, plan->n_experts, op->expert_gate.up->matrix.cols, &needs);
         break;
     case XN_OP_EXPERT_ADD:
-        want_experts(s, rows * op->expert_add.used, rows * op->expert_add.used, op->expert_add.size, &needs);
+        want_experts(s, rows * op->expert_add.used, rows * op->expert_add.used, plan->n_experts, op->expert_add.size,
+                     &needs);
         most(&s->decoded, plan->hidden);
         if (op->expert_add.sum.norm.kind != XN_NORM_NONE) most(&s->scratch, rows * op->expert_add.down->matrix.rows);
         break;
@@ -131,13 +131,13 @@ static struct sizes sizes_of(const struct xn_cpu_kernels *kernels, const struct 
         want(&s, kernels, plan, limits, threads, &plan->ops[i]);
     for (uint32_t i = 0; i < plan->n_ops; i++) {
         enum xn_cpu_tile tile;
-        if (limits->rows > XN_CPU_STREAM_ROWS && xn_cpu_hands_over(kernels, plan, i, &tile))
+        if (limits->rows > 1 && xn_cpu_hands_over(kernels, plan, i, &tile))
             most(&s.handed, xn_cpu_panels(limits->rows) *
                                 xn_cpu_panel_bytes(tile, plan->ops[i + 1].project_add.weights->matrix.cols));
     }
     size_t rows = limits->rows > limits->outputs ? limits->rows : limits->outputs;
     size_t padded = (rows + XN_CPU_PANEL - 1) / XN_CPU_PANEL * XN_CPU_PANEL;
-    s.tile = rows > XN_CPU_STREAM_ROWS ? padded * XN_CPU_BLOCK : 0;
+    s.tile = rows > 1 ? padded * XN_CPU_BLOCK : 0;
     s.out = padded * XN_CPU_BLOCK;
     most(&s.decoded, XN_CPU_BLOCK * XN_CPU_DEPTH);
     if (s.halves) most(&s.decoded, XN_CPU_BLOCK * (XN_CPU_DEPTH16 + 2 * XN_CPU_DEPTH) / 2);

@@ -12,6 +12,8 @@ struct xn_cpu_device {
     struct xn_cpu_kernels kernels;
     struct xn_pool *pool;
     char name[64];
+    char *crossover_path;        // where crossovers are kept; NULL: nowhere
+    bool crossed[XN_TYPE_COUNT]; // those known
 };
 
 // The processor behind a device, or NULL if it is another kind.
@@ -43,7 +45,7 @@ struct xn_cpu_rope {
 // Rows that chose the same expert: entries [first, first + n) of `chosen`.
 struct xn_cpu_group {
     uint32_t expert, first, n;
-    uint32_t panel; // first row of its panels, where n > XN_CPU_STREAM_ROWS
+    uint32_t panel; // first row of its panels, where it has some
 };
 
 struct xn_executor {

@@ -13,7 +13,7 @@
 enum {
     XN_CPU_PAD = 16,         // widths of panels and scratch rows are multiples of it
     XN_CPU_LANES = 16,       // dwords of a vector of integers
-    XN_CPU_STREAM_ROWS = 16, // rows of activations up to which products stream the weights
+    XN_CPU_STREAM_ROWS = 32, // the most rows of activations by which weights stream
 };
 
 // A row of activations as integers: value i is the scale of its group of 16 times its integer; a group's sum is its
@@ -153,6 +153,7 @@ struct xn_cpu_kernels {
     struct {
         uint8_t group, most; // of weights, for gemm8
         uint8_t terms;       // bfloat16 numbers that a value of weights takes
+        uint8_t stream;      // rows of activations up to which weights stream (crossover.h)
         uint8_t tile;        // enum xn_cpu_tile: how products of many rows are computed
     } type[XN_TYPE_COUNT];
 };

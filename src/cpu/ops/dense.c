@@ -232,13 +232,16 @@ static void take_input(struct xn_executor *e, const struct xn_op *op, const stru
                        struct xn_cpu_operand *x) {
     static const struct xn_norm none = {.kind = XN_NORM_NONE};
     enum xn_cpu_tile tile;
-    uint32_t index = (uint32_t)(op - e->memory.plan->ops);
-    if (index && !xn_cpu_streams(source->n) && xn_cpu_hands_over(e->kernels, e->memory.plan, index - 1, &tile)) {
-        *x = (struct xn_cpu_operand){.n = source->n, .k = source->k, .tiled = true};
-        x->panel[tile] = e->handed;
-        return;
-    }
     struct xn_cpu_needs needs;
+    if (op > e->memory.plan->ops &&
+        xn_cpu_hands_over(e->kernels, e->memory.plan, (uint32_t)(op - 1 - e->memory.plan->ops), &tile)) {
+        xn_cpu_op_needs(e->kernels, e->memory.plan, op - 1, &needs);
+        if (source->n > needs.stream) { // it was tiled, and so is this
+            *x = (struct xn_cpu_operand){.n = source->n, .k = source->k, .tiled = true};
+            x->panel[tile] = e->handed;
+            return;
+        }
+    }
     xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
     xn_cpu_operand_prepare(e, source, &none, &needs, x);
 }
