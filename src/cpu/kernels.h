@@ -69,6 +69,8 @@ struct xn_cpu_row {
     X(soft_cap, void, (float *x, float cap, size_t n))                                                                 \
     /* x = exp(x - max); the sum of them */                                                                            \
     X(exp_sum, float, (float *x, float max, size_t n))                                                                 \
+    /* out[i] = exp(t - total[i]), for differences up to 0 */                                                          \
+    X(decays, void, (const double *total, double t, float *out, size_t n))                                             \
     X(maximum, float, (const float *x, size_t n))                                                                      \
     X(widen, void, (const uint16_t *f16, float *out, size_t n))                                                        \
     X(narrow, void, (const float *x, uint16_t *f16, size_t n))                                                         \

@@ -415,6 +415,14 @@ static void rows_level(const struct xn_cpu_kernels *k) {
             largest = x[i] > largest ? x[i] : largest;
         CHECK(max == largest, "%s maximum n %zu", level, n);
         memcpy(got, x, n * 4);
+        double totals[200];
+        for (size_t i = 0; i < n; i++)
+            totals[i] = 1000 + 30 * (double)uniform(&s);
+        k->decays(totals, 970, got, n);
+        for (size_t i = 0; i < n; i++)
+            CHECK(fabs(got[i] - exp(970 - totals[i])) <= 8e-6 * exp(970 - totals[i]) + 1e-38, "%s decays n %zu", level,
+                  n);
+        memcpy(got, x, n * 4);
         double total = 0, sum = k->exp_sum(got, max, n);
         for (size_t i = 0; i < n; i++) {
             double want = exp((double)(x[i] - max));

@@ -114,9 +114,7 @@ static void steps(const struct xn_executor *e, const struct piece *p, uint32_t f
 static void apply_decays(const struct xn_executor *e, const double *total, uint32_t n, uint32_t t, float beta,
                          float *kk, float *qk) {
     float decays[CHUNK];
-    for (uint32_t s = 0; s <= t; s++)
-        decays[s] = (float)(total[t] - total[s]);
-    e->kernels->exp_sum(decays, 0, t + 1);
+    e->kernels->decays(total, total[t], decays, t + 1);
     for (uint32_t s = 0; s <= t; s++) {
         kk[s] *= -beta * decays[s];
         qk[s] *= decays[s];

@@ -116,9 +116,7 @@ static void share(const struct xn_executor *e, const struct piece *p, const stru
 // scores[s] = cb[s] e^(total[r] - total[s]) up to the diagonal; zeros up to the width of the band.
 static void decayed_scores(const struct xn_executor *e, const double *total, uint32_t r, const float *cb, float *scores,
                            uint32_t wide) {
-    for (uint32_t s = 0; s <= r; s++)
-        scores[s] = (float)(total[r] - total[s]);
-    e->kernels->exp_sum(scores, 0, r + 1);
+    e->kernels->decays(total, total[r], scores, r + 1);
     for (uint32_t s = 0; s <= r; s++)
         scores[s] *= cb[s];
     for (uint32_t s = r + 1; s < wide; s++)

@@ -128,6 +128,16 @@ float XN_KERNEL(exp_sum)(float *x, float max, size_t n) {
     return sum;
 }
 
+// Differences in float64: sums over a chunk are large where its decays are strong.
+void XN_KERNEL(decays)(const double *total, double t, float *out, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        out[i] = (float)(t - total[i]);
+    size_t i = 0;
+    for (; i + V <= n; i += V)
+        v_store(out + i, v_exp(v_load(out + i)));
+    if (i < n) v_store_n(out + i, v_exp(v_load_n(out + i, n - i)), n - i);
+}
+
 float XN_KERNEL(maximum)(const float *x, size_t n) {
     vf m = v_set1(-INFINITY);
     size_t i = 0;
