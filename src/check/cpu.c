@@ -2,6 +2,7 @@
 #include "cpu/cpu.h"
 #include "check/device.h"
 #include "cpu/executor.h"
+#include "cpu/measure.h"
 
 #include <stdio.h>
 
@@ -36,7 +37,12 @@ int xn_check_device_of(struct xn_device *device, struct xn_check_device *out, st
         return xn_fail(err, XN_ERR_UNSUPPORTED, "check: device %s can't be checked, only the processor can",
                        info.backend);
     }
-    *out = (struct xn_check_device){.device = device, .write = cpu_write, .read = cpu_read, .rounding = cpu_rounding};
+    *out = (struct xn_check_device){.device = device,
+                                    .write = cpu_write,
+                                    .read = cpu_read,
+                                    .rounding = cpu_rounding,
+                                    .measure_bandwidth = xn_cpu_measure_bandwidth,
+                                    .measure_peak = xn_cpu_measure_peak};
     snprintf(out->name, sizeof out->name, "%s", xn_cpu_level_name(cpu->kernels.level));
     return XN_OK;
 }

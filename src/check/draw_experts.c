@@ -42,7 +42,7 @@ void draw_route(struct draw *d) {
 
 static void draw_numbers(struct draw *d, uint32_t *experts, uint32_t *used) {
     bool plain = d->c->wish.plain;
-    *experts = plain ? 16 : 2 + draw_below(d, 14);
+    *experts = plain ? 8 : 2 + draw_below(d, 14);
     *used = plain ? 4 : 1 + draw_below(d, *experts < 6 ? *experts : 6);
     d->c->plan.route_width = *used;
     d->c->plan.n_experts = *experts;

@@ -1,0 +1,57 @@
+// Every operation of devices against plain C, in every format, over batch sizes and odd shapes, and the share of the
+// hardware's limit that it reaches: what `xenon check` runs.
+#pragma once
+
+#include "base/log.h"
+#include "check/device.h"
+
+struct xn_check_options {
+    uint64_t seed;
+    bool quick;       // fewer sizes, formats and measurements
+    uint32_t threads; // that draw cases and compute them in plain C; 0: one a core
+    int op;           // only this kind of operation; -1: all
+    int type;         // only this format; -1: all
+    const struct xn_progress *progress;
+};
+
+// A measurement; seconds 0: not made, share 0: no limit is simply said.
+struct xn_check_speed {
+    double seconds, share; // of one operation; of the bandwidth (one row) or of the peak (many)
+};
+
+// One operation in one format on one device.
+struct xn_check_row {
+    uint32_t device; // index
+    enum xn_op_kind kind;
+    uint32_t type; // of the weights, or of attention's cache; XN_TYPE_COUNT: the operation has none
+    uint32_t cases, wrong;
+    double error, tolerance; // of the case that came nearest to its tolerance
+    struct xn_check_speed one, many;
+};
+
+struct xn_check_failure {
+    uint32_t device;
+    enum xn_op_kind kind;
+    uint32_t type;
+    char what[256], problem[192]; // the case's sizes, and what is wrong
+};
+
+enum { XN_CHECK_FAILURES = 64, XN_CHECK_MANY = 512 }; // failures that are kept; rows of `many`
+
+struct xn_check_report {
+    struct xn_check_row *rows; // device by device
+    size_t n_rows;
+    struct xn_check_failure failures[XN_CHECK_FAILURES];
+    size_t n_failures; // kept
+    uint64_t cases, wrong;
+    double bandwidth;                     // bytes a second that the device at its best reads
+    double *peak;                         // [n_devices]: float32 operations a second
+    double seconds;                       // that everything took
+    uint32_t n_devices, n_ops, n_formats; // different ones
+};
+
+// Checks n devices, which take the same cases. An error is what keeps it from going on (memory, cancellation); what is
+// wrong is in the report. *report is the caller's to free either way.
+int xn_check_run(const struct xn_check_device *devices, uint32_t n, const struct xn_check_options *options,
+                 struct xn_check_report *report, struct xn_error *err);
+void xn_check_report_free(struct xn_check_report *report);
