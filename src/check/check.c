@@ -105,27 +105,44 @@ static int run_group(struct run *r, uint32_t g, struct xn_error *err) {
     return status;
 }
 
+// Keeps the best of what was measured: another program that takes a share makes each worse, none better.
 static int measure_limits(struct run *r, struct xn_error *err) {
-    const struct xn_check_device *best = &r->devices[r->n - 1];
-    if (best->measure_bandwidth) XN_TRY(best->measure_bandwidth(best->device, &r->report->bandwidth, err));
-    for (uint32_t d = 0; d < r->n; d++)
-        if (r->devices[d].measure_peak)
-            XN_TRY(r->devices[d].measure_peak(r->devices[d].device, &r->report->peak[d], err));
+    const struct xn_check_device *last = &r->devices[r->n - 1];
+    double rate = 0;
+    if (last->measure_bandwidth) XN_TRY(last->measure_bandwidth(last->device, &rate, err));
+    r->report->bandwidth = fmax(r->report->bandwidth, rate);
+    for (uint32_t d = 0; d < r->n; d++) {
+        if (!r->devices[d].measure_peak) continue;
+        XN_TRY(r->devices[d].measure_peak(r->devices[d].device, &rate, err));
+        r->report->peak[d] = fmax(r->report->peak[d], rate);
+    }
+    return XN_OK;
+}
+
+static void set_share(struct xn_check_speed *speed, double limit) {
+    if (speed->seconds > 0 && limit > 0) speed->share = speed->least / speed->seconds / limit;
+}
+
+static int time_groups(struct run *r, struct xn_error *err) {
+    XN_TRY(measure_limits(r, err));
+    for (uint32_t g = 0; g < r->n_groups; g++) {
+        if (g == r->n_groups / 2) XN_TRY(measure_limits(r, err));
+        if (!r->groups[g].timed) continue;
+        XN_TRY(xn_check_time_group(r->devices, r->n, &r->groups[g], r->blocks, &r->report->rows[g], r->n_groups, err));
+        XN_TRY(advance(r, (uint64_t)TIMING_COST * r->n, err));
+    }
+    XN_TRY(measure_limits(r, err));
+    for (size_t i = 0; i < r->report->n_rows; i++) {
+        set_share(&r->report->rows[i].one, r->report->bandwidth);
+        set_share(&r->report->rows[i].many, r->report->peak[r->report->rows[i].device]);
+    }
     return XN_OK;
 }
 
 static int run_groups(struct run *r, struct xn_error *err) {
-    XN_TRY(advance(r, 0, err));
-    XN_TRY(measure_limits(r, err));
     for (uint32_t g = 0; g < r->n_groups; g++)
         XN_TRY(run_group(r, g, err));
-    for (uint32_t g = 0; g < r->n_groups; g++) {
-        if (!r->groups[g].timed) continue;
-        XN_TRY(xn_check_time_group(r->devices, r->n, &r->groups[g], r->blocks, r->report, &r->report->rows[g],
-                                   r->n_groups, err));
-        XN_TRY(advance(r, (uint64_t)TIMING_COST * r->n, err));
-    }
-    return XN_OK;
+    return r->options->errors_only ? XN_OK : time_groups(r, err);
 }
 
 static int prepare(struct run *r, struct xn_error *err) {

@@ -7,6 +7,7 @@
 
 struct xn_check_options {
     uint64_t seed;
+    bool errors_only; // no measurements
     bool quick;       // fewer sizes, formats and measurements
     uint32_t threads; // that draw cases and compute them in plain C; 0: one a core
     int op;           // only this kind of operation; -1: all
@@ -14,9 +15,11 @@ struct xn_check_options {
     const struct xn_progress *progress;
 };
 
-// A measurement; seconds 0: not made, share 0: no limit is simply said.
+// A measurement of one operation.
 struct xn_check_speed {
-    double seconds, share; // of one operation; of the bandwidth (one row) or of the peak (many)
+    double seconds; // 0: not measured
+    double least;   // bytes it must read (one row) or operations it must compute (many); 0: not simply said
+    double share;   // of the bandwidth or the peak that this is; 0: not known
 };
 
 // One operation in one format on one device.
@@ -44,7 +47,8 @@ struct xn_check_report {
     struct xn_check_failure failures[XN_CHECK_FAILURES];
     size_t n_failures; // kept
     uint64_t cases, wrong;
-    double bandwidth;                     // bytes a second that the device at its best reads
+    // The limits: the best of several measurements, before, between and after those of the operations.
+    double bandwidth;                     // bytes a second, of the last device
     double *peak;                         // [n_devices]: float32 operations a second
     double seconds;                       // that everything took
     uint32_t n_devices, n_ops, n_formats; // different ones

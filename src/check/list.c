@@ -72,7 +72,7 @@ static struct group group_of(const struct xn_check_options *o, enum xn_op_kind k
                           .trials = multiplies ? 1
                                     : o->quick ? 2
                                                : 3,
-                          .timed = is_timed(o, kind, type)};
+                          .timed = !o->errors_only && is_timed(o, kind, type)};
 }
 
 int xn_check_list(const struct xn_check_options *o, struct group **out, uint32_t *n, struct xn_error *err) {

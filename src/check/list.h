@@ -21,5 +21,5 @@ struct xn_check_wish xn_check_group_wish(const struct group *group, uint64_t see
 
 // Measures a group on every device: fills `one` and `many` of rows[d * stride].
 int xn_check_time_group(const struct xn_check_device *devices, uint32_t n, const struct group *group,
-                        const struct xn_check_blocks *blocks, const struct xn_check_report *report,
-                        struct xn_check_row *rows, size_t stride, struct xn_error *err);
+                        const struct xn_check_blocks *blocks, struct xn_check_row *rows, size_t stride,
+                        struct xn_error *err);

@@ -13,7 +13,7 @@
 struct check {
     const char *device, *op, *format, *report;
     int64_t threads, seed;
-    bool quick, json;
+    bool quick, json, errors_only;
     struct xn_check_device devices[XN_CPU_LEVELS];
     uint32_t n_devices;
 };
@@ -89,8 +89,11 @@ static int write_report(const struct check *c, const struct xn_check_subject *su
 }
 
 static int run(struct check *c, bool *wrong, struct xn_error *err) {
-    struct xn_check_options options = {
-        .seed = (uint64_t)c->seed, .quick = c->quick, .threads = (uint32_t)c->threads, .progress = xn_progress_line()};
+    struct xn_check_options options = {.seed = (uint64_t)c->seed,
+                                       .quick = c->quick,
+                                       .errors_only = c->errors_only,
+                                       .threads = (uint32_t)c->threads,
+                                       .progress = xn_progress_line()};
     XN_TRY(find_op(c->op, &options.op, err));
     XN_TRY(find_format(c->format, &options.type, err));
     XN_TRY(open_devices(c, err));
@@ -120,6 +123,7 @@ int xn_command_check(int argc, char **argv) {
          0, NULL},
         {'t', "threads", XN_OPTION_INT, &c.threads, "N", "threads; 0: one a core (0)", 0, 1024, NULL},
         {0, "quick", XN_OPTION_FLAG, &c.quick, NULL, "fewer sizes, formats and measurements", 0, 0, NULL},
+        {0, "no-speed", XN_OPTION_FLAG, &c.errors_only, NULL, "errors alone, no measurements", 0, 0, NULL},
         {0, "op", XN_OPTION_STRING, &c.op, "NAME", "only this operation", 0, 0, NULL},
         {0, "format", XN_OPTION_STRING, &c.format, "NAME", "only this format", 0, 0, NULL},
         {0, "seed", XN_OPTION_INT, &c.seed, "N", "of the random cases (1)", 0, 9e15, NULL},

@@ -60,11 +60,11 @@ void xn_check_print(const struct xn_check_subject *s, const struct xn_check_repo
     fprintf(out, "%s, %u thread%s, seed %llu%s\n", machine->name, machine->threads, machine->threads == 1 ? "" : "s",
             (unsigned long long)s->seed, s->quick ? ", quick" : "");
     if (report->bandwidth > 0) fprintf(out, "memory bandwidth (measured): %.1f GB/s\n", report->bandwidth / 1e9);
-    fprintf(out, "peak (measured, float32):");
-    for (uint32_t i = 0; i < report->n_devices; i++)
-        fprintf(out, "%s %s %.0f", i ? "," : "", s->devices[i].name, report->peak[i] / 1e9);
-    fprintf(out, " GFLOP/s\n\n%-11s %-12s %-8s %6s %9s %9s %-5s %10s %9s %10s %7s\n", "set", "operation", "format",
-            "cases", "error", "allowed", "", "1 row", "bandwidth", "512 rows", "peak");
+    for (uint32_t i = 0; i < report->n_devices && report->peak[i] > 0; i++)
+        fprintf(out, "%s %s %.0f%s", i ? "," : "peak (measured, float32):", s->devices[i].name, report->peak[i] / 1e9,
+                i + 1 == report->n_devices ? " GFLOP/s\n" : "");
+    fprintf(out, "\n%-11s %-12s %-8s %6s %9s %9s %-5s %10s %9s %10s %7s\n", "set", "operation", "format", "cases",
+            "error", "allowed", "", "1 row", "bandwidth", "512 rows", "peak");
     for (size_t i = 0; i < report->n_rows; i++)
         print_row(s, &report->rows[i], out);
     fputc('\n', out);
