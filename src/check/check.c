@@ -126,7 +126,7 @@ static void set_share(struct xn_check_speed *speed, double limit) {
 static int time_groups(struct run *r, struct xn_error *err) {
     XN_TRY(measure_limits(r, err));
     for (uint32_t g = 0; g < r->n_groups; g++) {
-        if (g == r->n_groups / 2) XN_TRY(measure_limits(r, err));
+        if (g == r->n_groups / 2 && !r->options->quick) XN_TRY(measure_limits(r, err));
         if (!r->groups[g].timed) continue;
         XN_TRY(xn_check_time_group(r->devices, r->n, &r->groups[g], r->blocks, &r->report->rows[g], r->n_groups, err));
         XN_TRY(advance(r, (uint64_t)TIMING_COST * r->n, err));

@@ -49,7 +49,8 @@ static bool in_quick(enum xn_op_kind kind, uint32_t type) {
 
 // The plain product is measured in every format, what else multiplies in the typical ones.
 static bool is_timed(const struct xn_check_options *o, enum xn_op_kind kind, uint32_t type) {
-    if (o->type >= 0 || formats_of[kind] == CACHE || formats_of[kind] == NONE) return true;
+    if (o->type >= 0 || formats_of[kind] == NONE) return true;
+    if (formats_of[kind] == CACHE) return !o->quick || type == XN_F16;
     if (formats_of[kind] == NUMBERS) return type == XN_F32;
     if (o->quick) return type == XN_Q4_K || (kind == XN_OP_PROJECT_ADD && is_typical(type));
     return kind == XN_OP_PROJECT_ADD || is_typical(type);
@@ -72,7 +73,8 @@ static struct group group_of(const struct xn_check_options *o, enum xn_op_kind k
                           .trials = multiplies ? 1
                                     : o->quick ? 2
                                                : 3,
-                          .timed = !o->errors_only && is_timed(o, kind, type)};
+                          .timed = !o->errors_only && is_timed(o, kind, type),
+                          .quick = o->quick};
 }
 
 int xn_check_list(const struct xn_check_options *o, struct group **out, uint32_t *n, struct xn_error *err) {

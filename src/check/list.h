@@ -10,7 +10,7 @@ struct group {
     const uint32_t *rows; // [n_rows]: of batches
     uint32_t n_rows;
     uint32_t trials; // of each
-    bool timed;
+    bool timed, quick;
 };
 
 // The groups that the options ask for, in the order of the report. *out is the caller's to free().

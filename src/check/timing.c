@@ -7,11 +7,11 @@
 enum { WIDTH = 2048, NARROW = 512 };
 static const double enough_seconds = 0.04; // of steps, for one measurement
 
-// Bytes that one row's weights (or cache) must have, so that next to nothing of them is still in the caches when the
-// next step comes to it.
-static double cold_bytes(void) {
+// Bytes that one row's weights (or cache) must have, so that little or (not quick) next to nothing of them is still in
+// the caches when the next step comes to it.
+static double cold_bytes(const struct group *g) {
     long cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
-    double bytes = 4 * (double)(cache > 0 ? cache : 0);
+    double bytes = (g->quick ? 2 : 4) * (double)(cache > 0 ? cache : 0);
     return bytes < 64e6 ? 64e6 : bytes > 512e6 ? 512e6 : bytes;
 }
 
@@ -35,7 +35,7 @@ static struct xn_check_wish wish_of(const struct group *g, uint32_t rows) {
         w.outputs = WIDTH;
         break;
     case XN_OP_ATTEND: // 8 heads of 128 values, keys and values
-        if (rows == 1) w.past = (uint32_t)(cold_bytes() / (8 * 256 * (g->type == XN_F16 ? 2 : 4)));
+        if (rows == 1) w.past = (uint32_t)(cold_bytes(g) / (8 * 256 * (g->type == XN_F16 ? 2 : 4)));
         break;
     default:
         break;
@@ -54,8 +54,8 @@ static int make_case(const struct group *g, uint32_t rows, const struct xn_check
     struct xn_check_wish wish = wish_of(g, rows);
     XN_TRY(xn_check_case_make(&wish, blocks, c, err));
     *cost = xn_check_case_cost(*c);
-    if (rows > 1 || cost->bytes == 0 || !streams(g->kind) || cost->bytes >= cold_bytes()) return XN_OK;
-    wish.copies = (uint32_t)(cold_bytes() / cost->bytes) + 1;
+    if (rows > 1 || cost->bytes == 0 || !streams(g->kind) || cost->bytes >= cold_bytes(g)) return XN_OK;
+    wish.copies = (uint32_t)(cold_bytes(g) / cost->bytes) + 1;
     xn_check_case_free(*c);
     return xn_check_case_make(&wish, blocks, c, err);
 }
