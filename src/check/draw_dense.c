@@ -50,8 +50,9 @@ static void draw_part(struct draw *d, struct xn_part *part, int i, uint32_t type
     if (i == 2) return;
     part->norm_whole = part->head_stride == size && draw_coin(d);
     part->norm = draw_norm(d, part->norm_whole ? part->heads * size : size);
-    if (size < 3) part->norm.kind = XN_NORM_NONE;                        // a sign, which a rounding may turn
-    if (size < 16 && part->norm.kind != XN_NORM_NONE) d->c->magnify = 4; // few values may be small together
+    if (size < 3) part->norm.kind = XN_NORM_NONE; // a sign, which a rounding may turn
+    if (size < 16)
+        part->norm.epsilon = 0.1f; // few values may be small together, and their norm would magnify a rounding
     part->rope = draw_rope(d, size, i == 0);
     if (part->rope.kind != XN_ROPE_NONE) part->rope_at = draw_choice(d, size - part->rope.dims + 1);
 }

@@ -60,7 +60,7 @@ static void a_table_names_what_is_wrong(void **unused) {
         "c 50, avx2 200 GFLOP/s",
         "avx2        head         Q4_K         20       inf   2.0e-02 WRONG   150.0 us     80.0%   20.00 ms       -\n",
         "WRONG avx2, head Q4_K hidden 1280 vocab 129 rows 5 of 5: logits is off by 0.1\n",
-        "xenon check --device cpu:avx2 --op head --format Q4_K --quick --seed 9\n",
+        "xenon check --device cpu:avx2 --op head --format Q4_K --quick --seed 9 -t 2\n",
         "and 1 more\n",
         "2 instruction sets, 2 operations, 1 formats, 80 cases in 0 s: 2 WRONG\n",
     };
