@@ -4,14 +4,23 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 // Bits of xcr0: which register files the system saves when it switches threads.
-enum { STATE_AVX = 0x6, STATE_AVX512 = 0xe6 };
+enum { STATE_AVX = 0x6, STATE_AVX512 = 0xe6, STATE_AMX = 0x60000 };
 
 static uint32_t enabled_state(void) {
     uint32_t low, high;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return low;
+}
+
+// Linux hands out the eight kilobytes of tiles only to processes that ask for them; threads started later have them
+// too.
+static bool ask_for_tiles(void) {
+    enum { REQUEST_PERMISSION = 0x1023, TILE_DATA = 18 }; // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    return syscall(SYS_arch_prctl, REQUEST_PERMISSION, TILE_DATA) == 0;
 }
 
 static void read_name(char *name, size_t size) {
@@ -40,8 +49,10 @@ void xn_cpu_features_read(struct xn_cpu_features *f) {
     f->fma = c >> 12 & 1;
     f->f16c = c >> 29 & 1;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
-    uint32_t subleaves = a;
+    uint32_t subleaves = a, tiles = d, a1 = 0, b1, c1, d1;
     f->avx2 = b >> 5 & 1;
+    if (subleaves >= 1 && !__get_cpuid_count(7, 1, &a1, &b1, &c1, &d1)) a1 = 0;
+    f->avxvnni = a1 >> 4 & 1;
     if ((state & STATE_AVX512) != STATE_AVX512) return;
     f->avx512f = b >> 16 & 1;
     f->avx512dq = b >> 17 & 1;
@@ -49,5 +60,9 @@ void xn_cpu_features_read(struct xn_cpu_features *f) {
     f->avx512bw = b >> 30 & 1;
     f->avx512vl = b >> 31 & 1;
     f->avx512vnni = c >> 11 & 1;
-    if (subleaves >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) f->avx512bf16 = a >> 5 & 1;
+    f->avx512bf16 = a1 >> 5 & 1;
+    if ((state & STATE_AMX) != STATE_AMX || !(tiles >> 24 & 1) || !ask_for_tiles()) return;
+    f->amx_tile = true;
+    f->amx_bf16 = tiles >> 22 & 1;
+    f->amx_int8 = tiles >> 25 & 1;
 }

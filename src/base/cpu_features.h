@@ -9,5 +9,7 @@ struct xn_cpu_features {
     bool avx2, fma, f16c;
     bool avx512f, avx512bw, avx512dq, avx512vl, avx512cd;
     bool avx512vnni, avx512bf16;
+    bool avxvnni;                      // VNNI of 256 bits, on processors without AVX-512 as well
+    bool amx_tile, amx_int8, amx_bf16; // this process has asked the system for the tiles, and may use them
 };
 void xn_cpu_features_read(struct xn_cpu_features *features);

@@ -53,6 +53,7 @@ static void draw_plan(struct draw *d) {
     d->op->kind = c->wish.kind;
     d->op->layer = -1;
     draw_ops[c->wish.kind](d);
+    c->plan.sensitive = draw_coin(d);
     uint32_t n = c->n_matrices;
     for (uint32_t i = 1; i < copies; i++) {
         d->op = &c->plan.ops[i];

@@ -2,6 +2,7 @@
 #include "check/check.h"
 
 #include "base/thread_pool.h"
+#include "check/limits.h"
 #include "check/list.h"
 
 #include <math.h>
@@ -105,37 +106,18 @@ static int run_group(struct run *r, uint32_t g, struct xn_error *err) {
     return status;
 }
 
-// Keeps the best of what was measured: another program that takes a share makes each worse, none better.
-static int measure_limits(struct run *r, struct xn_error *err) {
-    const struct xn_check_device *last = &r->devices[r->n - 1];
-    double rate = 0;
-    if (last->measure_bandwidth) XN_TRY(last->measure_bandwidth(last->device, &rate, err));
-    r->report->bandwidth = fmax(r->report->bandwidth, rate);
-    for (uint32_t d = 0; d < r->n; d++) {
-        if (!r->devices[d].measure_peak) continue;
-        XN_TRY(r->devices[d].measure_peak(r->devices[d].device, &rate, err));
-        r->report->peak[d] = fmax(r->report->peak[d], rate);
-    }
-    return XN_OK;
-}
-
-static void set_share(struct xn_check_speed *speed, double limit) {
-    if (speed->seconds > 0 && limit > 0) speed->share = speed->least / speed->seconds / limit;
-}
-
 static int time_groups(struct run *r, struct xn_error *err) {
-    XN_TRY(measure_limits(r, err));
+    struct xn_check_report *report = r->report;
+    XN_TRY(xn_check_measure_limits(r->devices, r->n, report, err));
     for (uint32_t g = 0; g < r->n_groups; g++) {
-        if (g == r->n_groups / 2 && !r->options->quick) XN_TRY(measure_limits(r, err));
+        if (g == r->n_groups / 2 && !r->options->quick) XN_TRY(xn_check_measure_limits(r->devices, r->n, report, err));
         if (!r->groups[g].timed) continue;
-        XN_TRY(xn_check_time_group(r->devices, r->n, &r->groups[g], r->blocks, &r->report->rows[g], r->n_groups, err));
+        XN_TRY(xn_check_time_group(r->devices, r->n, &r->groups[g], r->blocks, report, &report->rows[g], r->n_groups,
+                                   err));
         XN_TRY(advance(r, (uint64_t)TIMING_COST * r->n, err));
     }
-    XN_TRY(measure_limits(r, err));
-    for (size_t i = 0; i < r->report->n_rows; i++) {
-        set_share(&r->report->rows[i].one, r->report->bandwidth);
-        set_share(&r->report->rows[i].many, r->report->peak[r->report->rows[i].device]);
-    }
+    XN_TRY(xn_check_measure_limits(r->devices, r->n, report, err));
+    xn_check_set_shares(report);
     return XN_OK;
 }
 
@@ -151,9 +133,9 @@ static int prepare(struct run *r, struct xn_error *err) {
     XN_TRY(xn_check_list(r->options, &r->groups, &r->n_groups, err));
     XN_TRY(xn_check_blocks_make(r->options->seed, &r->blocks, err));
     XN_TRY(xn_pool_create(r->options->threads, &r->pool, err));
-    report->peak = xn_alloc_zero(r->n, sizeof *report->peak);
+    report->peaks = xn_alloc_zero(r->n, sizeof *report->peaks);
     report->rows = xn_alloc_zero((size_t)r->n * r->n_groups, sizeof *report->rows);
-    if (!report->peak || !report->rows) return xn_fail(err, XN_ERR_NOMEM, "no memory for a report");
+    if (!report->peaks || !report->rows) return xn_fail(err, XN_ERR_NOMEM, "no memory for a report");
     report->n_rows = (size_t)r->n * r->n_groups;
     report->n_devices = r->n;
     for (size_t i = 0; i < report->n_rows; i++) {
@@ -185,6 +167,6 @@ int xn_check_run(const struct xn_check_device *devices, uint32_t n, const struct
 
 void xn_check_report_free(struct xn_check_report *report) {
     free(report->rows);
-    free(report->peak);
+    free(report->peaks);
     *report = (struct xn_check_report){0};
 }

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "check/device.h"
+#include "quant/format.h"
 
 struct xn_check_options {
     uint64_t seed;
@@ -30,6 +31,7 @@ struct xn_check_row {
     uint32_t cases, wrong;
     double error, tolerance; // of the case that came nearest to its tolerance
     struct xn_check_speed one, many;
+    const char *unit; // of the peak that `many` is held against; NULL: none
 };
 
 struct xn_check_failure {
@@ -41,6 +43,16 @@ struct xn_check_failure {
 
 enum { XN_CHECK_FAILURES = 64, XN_CHECK_MANY = 512 }; // failures that are kept; rows of `many`
 
+// Operations a second of a device in the data types that its products of many rows use.
+enum { XN_CHECK_UNITS = 4 };
+struct xn_check_peak {
+    const char *unit[XN_CHECK_UNITS]; // "float32"
+    double flops[XN_CHECK_UNITS];
+    uint32_t type[XN_CHECK_UNITS]; // of weights that use it
+    uint32_t n;
+    uint8_t of[XN_TYPE_COUNT + 1]; // weights of each type: 1 + the index; 0: not measured
+};
+
 struct xn_check_report {
     struct xn_check_row *rows; // device by device
     size_t n_rows;
@@ -49,7 +61,7 @@ struct xn_check_report {
     uint64_t cases, wrong;
     // The limits: the best of several measurements, before, between and after those of the operations.
     double bandwidth;                     // bytes a second, of the last device
-    double *peak;                         // [n_devices]: float32 operations a second
+    struct xn_check_peak *peaks;          // [n_devices]
     double seconds;                       // that everything took
     uint32_t n_devices, n_ops, n_formats; // different ones
 };

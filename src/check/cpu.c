@@ -18,15 +18,16 @@ static int cpu_read(struct xn_executor *e, struct xn_host_memory *to, struct xn_
     return XN_OK;
 }
 
-// From AVX2 on activations become 8-bit integers in blocks where the weights are of few bits, and beyond AVX-512 they
-// may become bfloat16 where the weights (or keys and values) have no more than half precision.
+// Activations become 8-bit integers in blocks, or bfloat16 where the user let them, as the kernels of the type are; or
+// sums of two bfloat16 numbers, which are nearly exact.
 static double cpu_rounding(const struct xn_check_device *device, const struct xn_check_case *c) {
-    static const double integers = 0.02, halves = 0.01;
-    enum xn_cpu_level level = xn_cpu_device_of(device->device)->kernels.level;
-    uint32_t type = c->n_matrices ? c->matrices[0].matrix.type : c->limits.cache_type;
-    if (level == XN_CPU_C || type == XN_F32 || type == XN_F64) return 0;
-    if (type == XN_F16 || type == XN_BF16 || type == XN_MXFP4) return level > XN_CPU_AVX512 ? halves : 0;
-    return integers;
+    static const double integers = 0.02, halves = 0.01, split = 5e-5;
+    const struct xn_cpu_kernels *k = &xn_cpu_device_of(device->device)->kernels;
+    if (c->n_matrices == 0) return 0;
+    uint32_t type = c->matrices[0].matrix.type, tile = k->type[type].tile;
+    if (k->dot[type] || tile == XN_TILE_INT8) return integers;
+    if (tile != XN_TILE_BF16) return 0;
+    return k->rounds ? halves : k->split16 ? split : 0;
 }
 
 int xn_check_device_of(struct xn_device *device, struct xn_check_device *out, struct xn_error *err) {
@@ -43,6 +44,7 @@ int xn_check_device_of(struct xn_device *device, struct xn_check_device *out, st
                                     .rounding = cpu_rounding,
                                     .measure_bandwidth = xn_cpu_measure_bandwidth,
                                     .measure_peak = xn_cpu_measure_peak};
-    snprintf(out->name, sizeof out->name, "%s", xn_cpu_level_name(cpu->kernels.level));
+    snprintf(out->name, sizeof out->name, "%s%s", xn_cpu_level_name(cpu->kernels.level),
+             cpu->kernels.rounds ? "+bf16" : "");
     return XN_OK;
 }

@@ -11,9 +11,11 @@ struct xn_check_device {
     int (*read)(struct xn_executor *executor, struct xn_host_memory *to, struct xn_error *err);
     // What rounding may cost a product of a case, relative: 0 where float32 activations meet decoded weights.
     double (*rounding)(const struct xn_check_device *device, const struct xn_check_case *c);
-    // Bytes a second that it reads, and float32 operations a second: what shares are of. NULL: not known.
+    // What shares are of: bytes a second that it reads, and operations a second in the data type in which it multiplies
+    // many rows with weights of a type (*unit names that: "int8"). NULL: not known.
     int (*measure_bandwidth)(struct xn_device *device, double *bytes_per_second, struct xn_error *err);
-    int (*measure_peak)(struct xn_device *device, double *flops, struct xn_error *err);
+    int (*measure_peak)(struct xn_device *device, uint32_t type, double *flops, const char **unit,
+                        struct xn_error *err);
 };
 
 // What is known of a device's kind. The device stays the caller's. An error for kinds that can't be checked: the

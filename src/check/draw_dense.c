@@ -44,6 +44,7 @@ static void draw_part(struct draw *d, struct xn_part *part, int i, uint32_t type
     draw_weights(d, &part->weights, type, rows, hidden, 1);
     part->bias = draw_maybe(d, rows, 0, 1);
     part->is_query = i == 0;
+    part->exact = draw_coin(d);
     part->target = i == 0 ? XN_TO_BUFFER : i == 1 ? XN_TO_KEYS : XN_TO_VALUES;
     part->buffer = i == 0 ? XN_BUF_Q : XN_BUF_NONE;
     part->rope.magnitude = 1;

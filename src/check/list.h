@@ -19,7 +19,8 @@ int xn_check_list(const struct xn_check_options *options, struct group **out, ui
 // Case i of a group, i < n_rows * trials.
 struct xn_check_wish xn_check_group_wish(const struct group *group, uint64_t seed, uint32_t i);
 
-// Measures a group on every device: fills `one` and `many` of rows[d * stride].
+// Measures a group on every device: fills `one` and `many` of rows[d * stride], but for their shares, and the peaks
+// that those will be of.
 int xn_check_time_group(const struct xn_check_device *devices, uint32_t n, const struct group *group,
-                        const struct xn_check_blocks *blocks, struct xn_check_row *rows, size_t stride,
-                        struct xn_error *err);
+                        const struct xn_check_blocks *blocks, struct xn_check_report *report, struct xn_check_row *rows,
+                        size_t stride, struct xn_error *err);

@@ -1,4 +1,5 @@
 // Measuring operations: one row against the bandwidth, many against the peak.
+#include "check/limits.h"
 #include "check/list.h"
 #include "quant/format.h"
 
@@ -61,8 +62,10 @@ static int make_case(const struct group *g, uint32_t rows, const struct xn_check
 }
 
 int xn_check_time_group(const struct xn_check_device *devices, uint32_t n, const struct group *g,
-                        const struct xn_check_blocks *blocks, struct xn_check_row *rows, size_t stride,
-                        struct xn_error *err) {
+                        const struct xn_check_blocks *blocks, struct xn_check_report *report, struct xn_check_row *rows,
+                        size_t stride, struct xn_error *err) {
+    for (uint32_t d = 0; d < n; d++)
+        XN_TRY(xn_check_know_peak(&devices[d], xn_check_peak_type(g->kind, g->type), &report->peaks[d], err));
     for (int many = 0; many < 2; many++) {
         struct xn_check_case *c = NULL;
         struct xn_check_cost cost;

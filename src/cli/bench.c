@@ -82,7 +82,7 @@ static int measure(struct bench *b, const struct xn_loaded *loaded, struct xn_be
     xn_bench_describe(loaded->model, subject);
     if (strncmp(subject->device.backend, "CPU", 3) == 0) {
         XN_TRY(xn_cpu_measure_bandwidth(loaded->device, &subject->bandwidth, err));
-        XN_TRY(xn_cpu_measure_peak(loaded->device, &subject->peak, err));
+        XN_TRY(xn_cpu_measure_peak(loaded->device, subject->type, &subject->peak, &subject->unit, err));
     }
     for (size_t i = 0; i < b->n_rows; i++) {
         struct xn_bench_row *row = &b->rows[i];

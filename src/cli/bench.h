@@ -10,9 +10,11 @@
 struct xn_bench_subject {
     char model[128]; // "Qwen3 4B"
     char format[32]; // "Q4_K_M"
+    uint32_t type;   // the format of most of its bytes
     uint64_t bytes, parameters;
     struct xn_device_info device;
     double bandwidth, peak; // measured: bytes and operations a second; 0: not measured
+    const char *unit;       // of the peak: "bfloat16"
 };
 struct xn_bench_row {
     struct xn_speed_test test;

@@ -7,8 +7,21 @@
 #include <stdlib.h>
 #include <string.h>
 
-// The mixture that a GGUF file names, else the format of most of its bytes.
-static void format_of(const struct xn_source *source, char *out, size_t size) {
+// The format of most of the bytes.
+static uint32_t main_type(const struct xn_source *source) {
+    uint64_t bytes[XN_TYPE_COUNT] = {0};
+    uint32_t most = XN_F32;
+    for (size_t i = 0; i < xn_source_n_tensors(source); i++) {
+        const struct xn_tensor *t = xn_source_tensor_at(source, i);
+        if (t->type >= XN_TYPE_COUNT) continue;
+        bytes[t->type] += t->bytes;
+        if (bytes[t->type] > bytes[most]) most = t->type;
+    }
+    return most;
+}
+
+// The mixture that a GGUF file names, else the main format.
+static void format_of(const struct xn_source *source, uint32_t type, char *out, size_t size) {
     int64_t file_type;
     const struct xn_gguf_value *value = source->gguf ? xn_gguf_find(source->gguf, "general.file_type") : NULL;
     if (value && xn_gguf_int(value, 0, &file_type)) {
@@ -18,15 +31,7 @@ static void format_of(const struct xn_source *source, char *out, size_t size) {
             return;
         }
     }
-    uint64_t bytes[XN_TYPE_COUNT] = {0};
-    uint32_t most = XN_F32;
-    for (size_t i = 0; i < xn_source_n_tensors(source); i++) {
-        const struct xn_tensor *t = xn_source_tensor_at(source, i);
-        if (t->type >= XN_TYPE_COUNT) continue;
-        bytes[t->type] += t->bytes;
-        if (bytes[t->type] > bytes[most]) most = t->type;
-    }
-    snprintf(out, size, "%s", xn_format_of(most)->name);
+    snprintf(out, size, "%s", xn_format_of(type)->name);
 }
 
 void xn_bench_describe(const struct xn_model *model, struct xn_bench_subject *subject) {
@@ -34,7 +39,8 @@ void xn_bench_describe(const struct xn_model *model, struct xn_bench_subject *su
     *subject = (struct xn_bench_subject){.bytes = sizes.bytes, .parameters = sizes.parameters};
     const char *name = model->recipe.name && *model->recipe.name ? model->recipe.name : model->recipe.family;
     snprintf(subject->model, sizeof subject->model, "%s", name);
-    format_of(model->source, subject->format, sizeof subject->format);
+    subject->type = main_type(model->source);
+    format_of(model->source, subject->type, subject->format, sizeof subject->format);
     model->device->table->describe(model->device, &subject->device);
 }
 
@@ -81,7 +87,7 @@ static void print_limits(const struct xn_bench_subject *s, const struct xn_bench
     fprintf(out, "\n%s, %s, %u thread%s\n", s->device.name, s->device.backend, s->device.threads,
             s->device.threads == 1 ? "" : "s");
     if (s->bandwidth > 0) fprintf(out, "memory bandwidth (measured): %.1f GB/s\n", s->bandwidth / 1e9);
-    if (s->peak > 0) fprintf(out, "peak (measured): %.0f GFLOP/s\n", s->peak / 1e9);
+    if (s->peak > 0) fprintf(out, "peak (measured, %s): %.0f GFLOP/s\n", s->unit ? s->unit : "?", s->peak / 1e9);
     for (size_t i = 0; i < n; i++) {
         double share = xn_bench_share(s, &rows[i]);
         char name[48];
@@ -148,13 +154,14 @@ json_t *xn_bench_json(const struct xn_bench_subject *s, const struct xn_bench_ro
         char name[48];
         xn_speed_name(&row->test, name);
         json_t *object = json_pack(
-            "{s:s, s:s, s:I, s:I, s:s, s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "model", s->model, "format",
-            s->format, "size", (json_int_t)s->bytes, "params", (json_int_t)s->parameters, "device", s->device.name,
-            "backend", s->device.backend, "threads", (int)s->device.threads, "test", name, "tps",
+            "{s:s, s:s, s:I, s:I, s:s, s:s, s:i, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s*, s:o}", "model", s->model,
+            "format", s->format, "size", (json_int_t)s->bytes, "params", (json_int_t)s->parameters, "device",
+            s->device.name, "backend", s->device.backend, "threads", (int)s->device.threads, "test", name, "tps",
             xn_json_number(row->speed.mean), "tps_stddev", xn_json_number(row->speed.deviation), "bytes_per_token",
             xn_json_number(row->cost.bytes), "flops_per_token", xn_json_number(row->cost.flops), "bandwidth",
             s->bandwidth > 0 ? json_real(s->bandwidth) : json_null(), "peak",
-            s->peak > 0 ? json_real(s->peak) : json_null(), "share", xn_json_number(xn_bench_share(s, row)));
+            s->peak > 0 ? json_real(s->peak) : json_null(), "peak_type", s->unit, "share",
+            xn_json_number(xn_bench_share(s, row)));
         if (ops) json_object_set_new(object, "ops", ops_json(row));
         if (json_array_append_new(array, object) != 0) {
             json_decref(array);

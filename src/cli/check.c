@@ -14,7 +14,7 @@ struct check {
     const char *device, *op, *format, *report;
     int64_t threads, seed;
     bool quick, json, errors_only;
-    struct xn_check_device devices[XN_CPU_LEVELS];
+    struct xn_check_device devices[XN_CPU_LEVELS + 1];
     uint32_t n_devices;
 };
 
@@ -29,15 +29,18 @@ static int add_device(struct check *c, const char *name, struct xn_error *err) {
     return status;
 }
 
-// The processor at every instruction set up to a level, those left out that the machine does not have.
+// The processor at every instruction set up to a level, those left out that the machine does not have, and the last
+// with the rounding that a user may allow.
 static int add_levels(struct check *c, int highest, struct xn_error *err) {
+    char name[64];
     for (int level = 0; level <= highest; level++) {
-        char name[64];
         snprintf(name, sizeof name, "cpu:%s", xn_cpu_level_name((enum xn_cpu_level)level));
         int status = add_device(c, name, err);
         if (status != XN_OK && status != XN_ERR_UNSUPPORTED) return status;
     }
-    return XN_OK;
+    if (strcmp(c->devices[c->n_devices - 1].name, "c") == 0) return XN_OK;
+    snprintf(name, sizeof name, "cpu:%s+bf16", c->devices[c->n_devices - 1].name);
+    return add_device(c, name, err);
 }
 
 static int open_devices(struct check *c, struct xn_error *err) {
@@ -119,8 +122,8 @@ static int run(struct check *c, bool *wrong, struct xn_error *err) {
 int xn_command_check(int argc, char **argv) {
     struct check c = {.seed = 1};
     const struct xn_option options[] = {
-        {0, "device", XN_OPTION_STRING, &c.device, "NAME", "cpu: every instruction set; cpu:LEVEL: that one (cpu)", 0,
-         0, NULL},
+        {0, "device", XN_OPTION_STRING, &c.device, "NAME",
+         "cpu: every instruction set; cpu:LEVEL, cpu:LEVEL+bf16: that one (cpu)", 0, 0, NULL},
         {'t', "threads", XN_OPTION_INT, &c.threads, "N", "threads; 0: one a core (0)", 0, 1024, NULL},
         {0, "quick", XN_OPTION_FLAG, &c.quick, NULL, "fewer sizes, formats and measurements", 0, 0, NULL},
         {0, "no-speed", XN_OPTION_FLAG, &c.errors_only, NULL, "errors alone, no measurements", 0, 0, NULL},

@@ -35,9 +35,9 @@ static void print_row(const struct xn_check_subject *s, const struct xn_check_ro
     put_share(one_share, &r->one);
     put_time(many, r->many.seconds);
     put_share(many_share, &r->many);
-    fprintf(out, "%-11s %-12s %-8s %6u %9.1e %9.1e %-5s %10s %9s %10s %7s\n", s->devices[r->device].name,
+    fprintf(out, "%-15s %-12s %-8s %6u %9.1e %9.1e %-5s %10s %9s %10s %7s %s\n", s->devices[r->device].name,
             xn_op_name(r->kind), format_name(r->type), r->cases, r->error, r->tolerance, r->wrong ? "WRONG" : "ok", one,
-            one_share, many, many_share);
+            one_share, many, many_share, r->many.share > 0 && r->unit ? r->unit : "");
 }
 
 static void print_failures(const struct xn_check_subject *s, const struct xn_check_report *report, FILE *out) {
@@ -55,15 +55,25 @@ static void print_failures(const struct xn_check_subject *s, const struct xn_che
     if (report->wrong) fputc('\n', out);
 }
 
+static void print_peaks(const struct xn_check_subject *s, const struct xn_check_report *report, FILE *out) {
+    if (report->peaks[0].n == 0) return;
+    fprintf(out, "peak (measured, GFLOP/s):\n");
+    for (uint32_t d = 0; d < report->n_devices; d++) {
+        const struct xn_check_peak *peak = &report->peaks[d];
+        fprintf(out, "  %s:", s->devices[d].name);
+        for (uint32_t i = 0; i < peak->n; i++)
+            fprintf(out, "%s %s %.0f", i ? "," : "", peak->unit[i], peak->flops[i] / 1e9);
+        fputc('\n', out);
+    }
+}
+
 void xn_check_print(const struct xn_check_subject *s, const struct xn_check_report *report, FILE *out) {
     const struct xn_device_info *machine = &s->machine;
     fprintf(out, "%s, %u thread%s, seed %llu%s\n", machine->name, machine->threads, machine->threads == 1 ? "" : "s",
             (unsigned long long)s->seed, s->quick ? ", quick" : "");
     if (report->bandwidth > 0) fprintf(out, "memory bandwidth (measured): %.1f GB/s\n", report->bandwidth / 1e9);
-    for (uint32_t i = 0; i < report->n_devices && report->peak[i] > 0; i++)
-        fprintf(out, "%s %s %.0f%s", i ? "," : "peak (measured, float32):", s->devices[i].name, report->peak[i] / 1e9,
-                i + 1 == report->n_devices ? " GFLOP/s\n" : "");
-    fprintf(out, "\n%-11s %-12s %-8s %6s %9s %9s %-5s %10s %9s %10s %7s\n", "set", "operation", "format", "cases",
+    print_peaks(s, report, out);
+    fprintf(out, "\n%-15s %-12s %-8s %6s %9s %9s %-5s %10s %9s %10s %7s\n", "set", "operation", "format", "cases",
             "error", "allowed", "", "1 row", "bandwidth", "512 rows", "peak");
     for (size_t i = 0; i < report->n_rows; i++)
         print_row(s, &report->rows[i], out);
@@ -114,12 +124,12 @@ static json_t *speed_json(const struct xn_check_speed *speed) {
 }
 
 static json_t *row_json(const struct xn_check_subject *s, const struct xn_check_row *r) {
-    return json_pack("{s:s, s:s, s:o, s:i, s:i, s:o, s:o, s:b, s:o, s:o}", "set", s->devices[r->device].name,
+    return json_pack("{s:s, s:s, s:o, s:i, s:i, s:o, s:o, s:b, s:o, s:o, s:s*}", "set", s->devices[r->device].name,
                      "operation", xn_op_name(r->kind), "format",
                      r->type == XN_TYPE_COUNT ? json_null() : json_string(format_name(r->type)), "cases", (int)r->cases,
                      "wrong", (int)r->wrong, "error", xn_json_number(r->error), "tolerance",
                      xn_json_number(r->tolerance), "ok", r->wrong == 0, "one_row", speed_json(&r->one), "many_rows",
-                     speed_json(&r->many));
+                     speed_json(&r->many), "peak_type", r->unit);
 }
 
 json_t *xn_check_json(const struct xn_check_subject *s, const struct xn_check_report *report) {
@@ -131,8 +141,12 @@ json_t *xn_check_json(const struct xn_check_subject *s, const struct xn_check_re
         json_array_append_new(failures, json_pack("{s:s, s:s, s:s}", "set", s->devices[f->device].name, "case", f->what,
                                                   "problem", f->problem));
     }
-    for (uint32_t i = 0; i < report->n_devices; i++)
-        json_object_set_new(peaks, s->devices[i].name, report->peak[i] > 0 ? json_real(report->peak[i]) : json_null());
+    for (uint32_t d = 0; d < report->n_devices; d++) {
+        json_t *units = json_object();
+        for (uint32_t i = 0; i < report->peaks[d].n; i++)
+            json_object_set_new(units, report->peaks[d].unit[i], json_real(report->peaks[d].flops[i]));
+        json_object_set_new(peaks, s->devices[d].name, units);
+    }
     return json_pack("{s:s, s:i, s:I, s:b, s:o, s:o, s:I, s:I, s:o, s:b, s:i, s:o, s:o}", "device", s->machine.name,
                      "threads", (int)s->machine.threads, "seed", (json_int_t)s->seed, "quick", s->quick, "bandwidth",
                      report->bandwidth > 0 ? json_real(report->bandwidth) : json_null(), "peak", peaks, "cases",

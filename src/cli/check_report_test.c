@@ -11,7 +11,10 @@
 #include <cmocka.h>
 
 static struct xn_check_device devices[] = {{.name = "c"}, {.name = "avx2"}};
-static double peak[] = {50e9, 200e9};
+static struct xn_check_peak peaks[] = {
+    {.unit = {"float32"}, .flops = {50e9}, .n = 1},
+    {.unit = {"float32", "int8"}, .flops = {200e9, 400e9}, .n = 2},
+};
 static struct xn_check_row rows[] = {
     {.device = 0, .kind = XN_OP_ADD, .type = XN_TYPE_COUNT, .cases = 60, .error = 1e-7, .tolerance = 2e-5},
     {.device = 1,
@@ -22,7 +25,8 @@ static struct xn_check_row rows[] = {
      .error = INFINITY,
      .tolerance = 0.02,
      .one = {1.5e-4, 3e6, 0.8},
-     .many = {0.02, 4e9, 0}},
+     .many = {0.02, 4e9, 0.5},
+     .unit = "int8"},
 };
 
 static struct xn_check_report report_of(void) {
@@ -32,7 +36,7 @@ static struct xn_check_report report_of(void) {
                                      .cases = 80,
                                      .wrong = 2,
                                      .bandwidth = 25e9,
-                                     .peak = peak,
+                                     .peaks = peaks,
                                      .n_devices = 2,
                                      .n_ops = 2,
                                      .n_formats = 1};
@@ -57,8 +61,9 @@ static void a_table_names_what_is_wrong(void **unused) {
     static const char *const parts[] = {
         "a processor, 2 threads, seed 9, quick\n",
         "25.0 GB/s",
-        "c 50, avx2 200 GFLOP/s",
-        "avx2        head         Q4_K         20       inf   2.0e-02 WRONG   150.0 us     80.0%   20.00 ms       -\n",
+        "  avx2: float32 200, int8 400\n",
+        "avx2            head         Q4_K         20       inf   2.0e-02 WRONG   150.0 us     80.0%   20.00 ms   "
+        "50.0% int8\n",
         "WRONG avx2, head Q4_K hidden 1280 vocab 129 rows 5 of 5: logits is off by 0.1\n",
         "xenon check --device cpu:avx2 --op head --format Q4_K --quick --seed 9 -t 2\n",
         "and 1 more\n",
@@ -78,7 +83,7 @@ static void json_says_so_too(void **unused) {
     const json_t *row = json_array_get(json_object_get(json, "rows"), 1);
     assert_true(json_is_false(json_object_get(row, "ok")));
     assert_true(json_is_null(json_object_get(row, "error"))); // infinite
-    assert_true(json_is_null(json_object_get(json_object_get(row, "many_rows"), "share")));
+    assert_string_equal(json_string_value(json_object_get(row, "peak_type")), "int8");
     assert_true(json_is_null(json_object_get(json_array_get(json_object_get(json, "rows"), 0), "format")));
     const json_t *failure = json_array_get(json_object_get(json, "failures"), 0);
     assert_string_equal(json_string_value(json_object_get(failure, "set")), "avx2");

@@ -57,9 +57,15 @@ struct xn_model_options {
 };
 #define XN_MODEL_OPTIONS(m)                                                                                            \
     {'t', "threads", XN_OPTION_INT, &(m).threads, "N", "threads; 0: one a core (0)", 0, 1024, NULL},                   \
-        {0,           "device", XN_OPTION_STRING,                                                                      \
-         &(m).device, "NAME",   "cpu, cpu:LEVEL (c, avx2, avx512, avx512vnni), reference (cpu, or $XENON_CPU)",        \
-         0,           0,        NULL},                                                                                 \
+        {0,                                                                                                            \
+         "device",                                                                                                     \
+         XN_OPTION_STRING,                                                                                             \
+         &(m).device,                                                                                                  \
+         "NAME",                                                                                                       \
+         "cpu, cpu:LEVEL (c, avx2, avx2vnni, avx512, avx512vnni, amx), reference (cpu, or $XENON_CPU)",                \
+         0,                                                                                                            \
+         0,                                                                                                            \
+         NULL},                                                                                                        \
         {0,                                                                                                            \
          "cache-type",                                                                                                 \
          XN_OPTION_CHOICE,                                                                                             \

@@ -26,7 +26,8 @@ static int help(void) {
          "  -h, --help     this text; xenon COMMAND --help has the options of a command, and examples\n"
          "  --version      the version\n\n"
          "environment:\n"
-         "  XENON_CPU            the device where --device is not given: reference, c, avx2, avx512, avx512vnni\n"
+         "  XENON_CPU            the device where --device is not given: reference, c, avx2, avx2vnni, avx512, "
+         "avx512vnni, amx\n"
          "  XENON_DEFAULT_MODEL  the model of `xenon run` where none is named\n\n"
          "A MODEL is a GGUF file or a Hugging Face folder. Exit status: 0 done, 1 failed, 2 wrong usage.");
     return XN_EXIT_OK;

@@ -11,8 +11,10 @@
 static const char *const level_names[XN_CPU_LEVELS] = {
     [XN_CPU_C] = "c",
     [XN_CPU_AVX2] = "avx2",
+    [XN_CPU_AVX2VNNI] = "avx2vnni",
     [XN_CPU_AVX512] = "avx512",
     [XN_CPU_AVX512VNNI] = "avx512vnni",
+    [XN_CPU_AMX] = "amx",
 };
 
 const char *xn_cpu_level_name(enum xn_cpu_level level) {
@@ -25,16 +27,50 @@ int xn_cpu_level_from_name(const char *name) {
     return -1;
 }
 
-static enum xn_cpu_level level_of(const struct xn_cpu_features *f) {
-    if (!f->avx2 || !f->fma || !f->f16c) return XN_CPU_C;
-    if (!f->avx512f || !f->avx512bw || !f->avx512dq || !f->avx512vl || !f->avx512cd) return XN_CPU_AVX2;
-    return f->avx512vnni && f->avx512bf16 ? XN_CPU_AVX512VNNI : XN_CPU_AVX512;
+static bool has_level(const struct xn_cpu_features *f, enum xn_cpu_level level) {
+    bool avx2 = f->avx2 && f->fma && f->f16c;
+    bool avx512 = avx2 && f->avx512f && f->avx512bw && f->avx512dq && f->avx512vl && f->avx512cd;
+    bool vnni = avx512 && f->avx512vnni && f->avx512bf16;
+    switch (level) {
+    case XN_CPU_C:
+        return true;
+    case XN_CPU_AVX2:
+        return avx2;
+    case XN_CPU_AVX2VNNI:
+        return avx2 && f->avxvnni;
+    case XN_CPU_AVX512:
+        return avx512;
+    case XN_CPU_AVX512VNNI:
+        return vnni;
+    case XN_CPU_AMX:
+#ifdef XN_AMX_EMULATE
+        return vnni;
+#else
+        return vnni && f->amx_tile && f->amx_bf16;
+#endif
+    case XN_CPU_LEVELS:
+        break;
+    }
+    return false;
+}
+
+static enum xn_cpu_level best_level(const struct xn_cpu_features *f) {
+    int level = XN_CPU_LEVELS - 1;
+    while (!has_level(f, (enum xn_cpu_level)level))
+        level--;
+    return (enum xn_cpu_level)level;
+}
+
+bool xn_cpu_level_here(enum xn_cpu_level level) {
+    struct xn_cpu_features features;
+    xn_cpu_features_read(&features);
+    return has_level(&features, level);
 }
 
 enum xn_cpu_level xn_cpu_level_detect(void) {
     struct xn_cpu_features features;
     xn_cpu_features_read(&features);
-    return level_of(&features);
+    return best_level(&features);
 }
 
 static struct xn_cpu_device *of(struct xn_device *device) {
@@ -192,19 +228,19 @@ int xn_cpu_device_open(const struct xn_cpu_options *options, struct xn_device **
     *out = NULL;
     struct xn_cpu_features features;
     xn_cpu_features_read(&features);
-    enum xn_cpu_level best = level_of(&features);
     if ((unsigned)options->level >= XN_CPU_LEVELS)
         return xn_fail(err, XN_ERR_ARGUMENT, "instruction set %d, below %d expected", (int)options->level,
                        XN_CPU_LEVELS);
-    if (options->level > best)
-        return xn_fail(err, XN_ERR_UNSUPPORTED, "instruction set %s asked for, %s has no more than %s",
-                       xn_cpu_level_name(options->level), features.name, xn_cpu_level_name(best));
+    if (!has_level(&features, options->level))
+        return xn_fail(err, XN_ERR_UNSUPPORTED, "instruction set %s asked for, %s has not got it; its best is %s",
+                       xn_cpu_level_name(options->level), features.name, xn_cpu_level_name(best_level(&features)));
     if (options->threads < 0) return xn_fail(err, XN_ERR_ARGUMENT, "%d threads, 0 or more expected", options->threads);
     struct xn_cpu_device *d = xn_alloc_zero(1, sizeof *d);
     if (!d) return xn_fail(err, XN_ERR_NOMEM, "no memory for a device");
     d->device.table = &cpu_table;
     snprintf(d->name, sizeof d->name, "%s", features.name);
     xn_cpu_kernels_init(&d->kernels, options->level);
+    d->kernels.rounds = options->bf16;
     int status = xn_pool_create((uint32_t)options->threads, &d->pool, err);
     if (status != XN_OK) {
         free(d);

@@ -12,40 +12,51 @@
 
 // What the plan's operations want of the scratch, in elements.
 struct sizes {
-    size_t values, integers, panel, scratch, decoded, tile, out, work, partial, chosen;
+    size_t values, integers, rounded, scratch, decoded, tile, out, work, partial, chosen;
+    size_t panel[XN_TILE_KINDS]; // bytes
+    bool halves;                 // weights are decoded to bfloat16
 };
 
 static void most(size_t *size, size_t want) {
     if (want > *size) *size = want;
 }
 
-// Inputs of n rows, of which `streamed` at the most go as integers and `side_by_side` into panels.
-static void want_input(struct sizes *s, size_t n, size_t streamed, size_t side_by_side, uint32_t k) {
+// Inputs of n rows, of which `streamed` at the most go as integers and `side_by_side` (whole panels) into panels.
+static void want_input(struct sizes *s, size_t n, size_t streamed, size_t side_by_side, uint32_t k,
+                       const struct xn_cpu_needs *needs) {
     most(&s->values, n * k);
     most(&s->integers, streamed * xn_cpu_integer_bytes(k));
-    most(&s->panel, side_by_side * k);
+    if (needs->rounded) most(&s->rounded, streamed * k);
+    s->halves |= needs->tile[XN_TILE_BF16] || needs->tile[XN_TILE_SPLIT];
+    for (int tile = 0; tile < XN_TILE_KINDS; tile++)
+        if (needs->tile[tile])
+            most(&s->panel[tile], side_by_side / XN_CPU_PANEL * xn_cpu_panel_bytes((enum xn_cpu_tile)tile, k));
     most(&s->decoded, k);
 }
 
-static void want_dense(struct sizes *s, size_t n, uint32_t k) {
+static void want_dense(struct sizes *s, size_t n, uint32_t k, const struct xn_cpu_needs *needs) {
     bool streams = n <= XN_CPU_STREAM_ROWS;
     size_t panel = (n + XN_CPU_PANEL - 1) / XN_CPU_PANEL * XN_CPU_PANEL;
-    want_input(s, n, streams ? n : XN_CPU_STREAM_ROWS, streams ? 0 : panel, k);
+    want_input(s, n, streams ? n : XN_CPU_STREAM_ROWS, streams ? 0 : panel, k, needs);
 }
 
-static void want_experts(struct sizes *s, size_t input_rows, size_t chosen, uint32_t k) {
+static void want_experts(struct sizes *s, size_t input_rows, size_t chosen, uint32_t k,
+                         const struct xn_cpu_needs *needs) {
     // Only groups beyond XN_CPU_STREAM_ROWS have panels, each padded to whole ones.
-    size_t groups = chosen / (XN_CPU_STREAM_ROWS + 1);
-    want_input(s, input_rows, input_rows, groups ? chosen + groups * (XN_CPU_PANEL - 1) : 0, k);
+    size_t groups = chosen / (XN_CPU_STREAM_ROWS + 1), padded = chosen + groups * (XN_CPU_PANEL - 1);
+    want_input(s, input_rows, input_rows, groups ? (padded + XN_CPU_PANEL - 1) / XN_CPU_PANEL * XN_CPU_PANEL : 0, k,
+               needs);
     most(&s->chosen, chosen);
 }
 
-static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_limits *limits, uint32_t threads,
-                 const struct xn_op *op) {
+static void want(struct sizes *s, const struct xn_cpu_kernels *kernels, const struct xn_plan *plan,
+                 const struct xn_limits *limits, uint32_t threads, const struct xn_op *op) {
     size_t rows = limits->rows;
+    struct xn_cpu_needs needs = {0};
+    xn_cpu_op_needs(kernels, plan, op, &needs);
     switch (op->kind) {
     case XN_OP_PROJECT: {
-        want_dense(s, rows, op->project.part[0].weights->matrix.cols);
+        want_dense(s, rows, op->project.part[0].weights->matrix.cols, &needs);
         size_t cached = 0;
         for (uint32_t i = 0; i < op->project.n_parts; i++) {
             if (op->project.part[i].target != XN_TO_BUFFER) cached += op->project.part[i].weights->matrix.rows;
@@ -55,27 +66,27 @@ static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_li
         break;
     }
     case XN_OP_PROJECT_ADD:
-        want_dense(s, rows, op->project_add.weights->matrix.cols);
+        want_dense(s, rows, op->project_add.weights->matrix.cols, &needs);
         most(&s->decoded, plan->hidden);
         if (op->project_add.sum.norm.kind != XN_NORM_NONE)
             most(&s->scratch, rows * op->project_add.weights->matrix.rows);
         break;
     case XN_OP_GATE:
-        want_dense(s, rows, plan->hidden);
+        want_dense(s, rows, plan->hidden, &needs);
         break;
     case XN_OP_HEAD:
-        want_dense(s, limits->outputs, plan->hidden);
+        want_dense(s, limits->outputs, plan->hidden, &needs);
         break;
     case XN_OP_ROUTE:
-        want_dense(s, rows, plan->hidden);
+        want_dense(s, rows, plan->hidden, &needs);
         most(&s->scratch, rows * op->route.experts);
         most(&s->decoded, (size_t)op->route.experts + op->route.groups);
         break;
     case XN_OP_EXPERT_GATE:
-        want_experts(s, rows, rows * op->expert_gate.used, op->expert_gate.up->matrix.cols);
+        want_experts(s, rows, rows * op->expert_gate.used, op->expert_gate.up->matrix.cols, &needs);
         break;
     case XN_OP_EXPERT_ADD:
-        want_experts(s, rows * op->expert_add.used, rows * op->expert_add.used, op->expert_add.size);
+        want_experts(s, rows * op->expert_add.used, rows * op->expert_add.used, op->expert_add.size, &needs);
         most(&s->decoded, plan->hidden);
         if (op->expert_add.sum.norm.kind != XN_NORM_NONE) most(&s->scratch, rows * op->expert_add.down->matrix.rows);
         break;
@@ -102,8 +113,8 @@ static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_li
         break;
     case XN_OP_HEADS: {
         uint32_t k = op->heads.weights->matrix.cols;
-        most(&s->work, xn_cpu_heads_work(&op->heads, limits->rows));
-        most(&s->integers, (size_t)threads * XN_CPU_STREAM_ROWS * xn_cpu_integer_bytes(k));
+        most(&s->work, xn_cpu_heads_work(kernels, plan, &op->heads, limits->rows));
+        s->halves |= needs.tile[XN_TILE_BF16] || needs.tile[XN_TILE_SPLIT];
         most(&s->decoded, k);
         break;
     }
@@ -112,25 +123,29 @@ static void want(struct sizes *s, const struct xn_plan *plan, const struct xn_li
     }
 }
 
-static struct sizes sizes_of(const struct xn_plan *plan, const struct xn_limits *limits, uint32_t threads) {
+static struct sizes sizes_of(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan,
+                             const struct xn_limits *limits, uint32_t threads) {
     struct sizes s = {0};
     for (uint32_t i = 0; i < plan->n_ops; i++)
-        want(&s, plan, limits, threads, &plan->ops[i]);
+        want(&s, kernels, plan, limits, threads, &plan->ops[i]);
     size_t rows = limits->rows > limits->outputs ? limits->rows : limits->outputs;
-    size_t padded = (rows + XN_CPU_PAD - 1) / XN_CPU_PAD * XN_CPU_PAD;
+    size_t padded = (rows + XN_CPU_PANEL - 1) / XN_CPU_PANEL * XN_CPU_PANEL;
     s.tile = rows > XN_CPU_STREAM_ROWS ? padded * XN_CPU_BLOCK : 0;
     s.out = padded * XN_CPU_BLOCK;
     most(&s.decoded, XN_CPU_BLOCK * XN_CPU_DEPTH);
+    if (s.halves) most(&s.decoded, XN_CPU_BLOCK * (XN_CPU_DEPTH16 + 2 * XN_CPU_DEPTH) / 2);
     return s;
 }
 
 uint64_t xn_cpu_scratch_bytes(const struct xn_cpu_device *device, const struct xn_plan *plan,
                               const struct xn_limits *limits) {
     uint32_t threads = xn_pool_threads(device->pool);
-    struct sizes s = sizes_of(plan, limits, threads);
-    uint64_t each = (s.decoded + s.tile + 2 * s.out + s.work) * sizeof(float);
-    return (s.values + s.panel + s.scratch + s.partial) * sizeof(float) + s.integers + s.chosen * 2 * sizeof(uint32_t) +
-           each * threads;
+    struct sizes s = sizes_of(&device->kernels, plan, limits, threads);
+    uint64_t each = (s.decoded + s.tile + 2 * s.out + s.work) * sizeof(float), panels = 0;
+    for (int tile = 0; tile < XN_TILE_KINDS; tile++)
+        panels += s.panel[tile];
+    return (s.values + s.rounded + s.scratch + s.partial) * sizeof(float) + panels + s.integers +
+           s.chosen * 2 * sizeof(uint32_t) + each * threads;
 }
 
 // --- ropes ---
@@ -227,12 +242,14 @@ static void fill_rope_tables(struct xn_executor *e, uint32_t thread) {
 static int allocate(struct xn_executor *e) {
     const struct xn_plan *plan = e->memory.plan;
     const struct xn_limits *limits = &e->memory.limits;
-    struct sizes s = sizes_of(plan, limits, e->threads);
+    struct sizes s = sizes_of(e->kernels, plan, limits, e->threads);
     struct xn_arena *a = &e->arena;
     bool ok = (e->row_span = xn_arena_alloc(a, limits->rows, sizeof *e->row_span)) != NULL;
     ok = ok && (e->values = xn_arena_alloc(a, s.values, sizeof(float)));
     ok = ok && (e->integers = xn_arena_alloc(a, s.integers, 1));
-    ok = ok && (e->panel = xn_arena_alloc(a, s.panel, sizeof(float)));
+    for (int tile = 0; tile < XN_TILE_KINDS; tile++)
+        ok = ok && (e->panel[tile] = xn_arena_alloc(a, s.panel[tile], 1));
+    ok = ok && (e->rounded = xn_arena_alloc(a, s.rounded, sizeof(float)));
     ok = ok && (e->scratch = xn_arena_alloc(a, s.scratch, sizeof(float)));
     ok = ok && (e->partial = xn_arena_alloc(a, s.partial, sizeof(float)));
     ok = ok && (e->groups = xn_arena_alloc(a, plan->n_experts, sizeof *e->groups));

@@ -18,18 +18,18 @@ struct xn_cpu_device {
 struct xn_cpu_device *xn_cpu_device_of(struct xn_device *device);
 
 enum {
-    XN_CPU_BLOCK = 96,    // the most rows of weights in a block of work; a multiple of every gemm's rows
-    XN_CPU_DEPTH = 256,   // columns of a decoded tile: a multiple of every format's block
-    XN_CPU_PANEL = 32,    // rows of activations side by side in a panel: a multiple of XN_CPU_PAD
-    XN_CPU_CHUNK = 64,    // positions that attention and recurrent mixers take at once: a multiple of XN_CPU_PAD
-    XN_CPU_MAX_TAPS = 64, // of a convolution
-    XN_CPU_QUERIES = 64   // query heads (times rows) that attention takes at once
+    XN_CPU_BLOCK = 192,    // the most rows of weights in a block of work: whole strips and tiles of every kernel
+    XN_CPU_DEPTH = 256,    // columns that are decoded at once to floats: a multiple of every format's block
+    XN_CPU_DEPTH16 = 2048, // likewise to bfloat16, at the most: a multiple of XN_CPU_DEPTH
+    XN_CPU_CHUNK = 64,     // positions that attention and recurrent mixers take at once: a multiple of XN_CPU_PAD
+    XN_CPU_MAX_TAPS = 64,  // of a convolution
+    XN_CPU_QUERIES = 64    // query heads (times rows) that attention takes at once
 };
 
 // What belongs to one thread.
 struct xn_cpu_thread {
-    float *decoded; // a row of weights, or a tile: XN_CPU_BLOCK x XN_CPU_DEPTH
-    float *tile;    // result of a tiled product: XN_CPU_BLOCK x rows
+    float *decoded; // a row of weights, or a part of a block's columns: XN_CPU_BLOCK x XN_CPU_DEPTH
+    float *tile;    // result of a tiled product: rows x XN_CPU_BLOCK
     float *out[2];  // results of products: rows x XN_CPU_BLOCK
     float *work;    // of attention, recurrent mixers and products by heads
 };
@@ -62,11 +62,12 @@ struct xn_executor {
     uint32_t *part_rope; // [n_ops x XN_MAX_PARTS]: index into ropes
     float **conv;        // [n_ops]: taps of a convolution as [tap][channel]
 
-    float *values;    // normalised inputs
-    int8_t *integers; // inputs as integers: xn_cpu_integer_row
-    float *panel;     // inputs side by side
-    float *scratch;   // results that wait for a norm or for the cache
-    float *partial;   // of attention split over positions
+    float *values;              // normalised inputs
+    int8_t *integers;           // inputs as integers: xn_cpu_integer_row
+    float *rounded;             // inputs of a few rows, rounded to bfloat16
+    void *panel[XN_TILE_KINDS]; // inputs side by side
+    float *scratch;             // results that wait for a norm or for the cache
+    float *partial;             // of attention split over positions
     struct xn_cpu_group *groups;
     uint32_t n_groups;
     uint32_t *chosen;       // [rows x used]: row * used + j, by expert
@@ -101,7 +102,8 @@ size_t xn_cpu_delta_net_work(const struct xn_op_delta_net *delta);
 uint32_t xn_cpu_delta_net_channels(const struct xn_op_delta_net *delta);
 size_t xn_cpu_state_space_work(const struct xn_op_state_space *space);
 uint32_t xn_cpu_state_space_channels(const struct xn_op_state_space *space);
-size_t xn_cpu_heads_work(const struct xn_op_heads *heads, uint32_t rows);
+size_t xn_cpu_heads_work(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan,
+                         const struct xn_op_heads *heads, uint32_t rows);
 
 // The share [*begin, *end) of n things that falls to a thread.
 static inline void xn_cpu_share(uint32_t n, uint32_t thread, uint32_t threads, uint32_t *begin, uint32_t *end) {

@@ -4,6 +4,10 @@
 
 #include <string.h>
 
+static bool contains(enum xn_cpu_level level, enum xn_cpu_level part) {
+    return level >= part && (part != XN_CPU_AVX2VNNI || level == part);
+}
+
 void xn_cpu_kernels_init(struct xn_cpu_kernels *k, enum xn_cpu_level level) {
     memset(k, 0, sizeof *k);
     k->level = level;
@@ -12,10 +16,25 @@ void xn_cpu_kernels_init(struct xn_cpu_kernels *k, enum xn_cpu_level level) {
         if (format) k->decode[type] = format->decode;
     }
 #define KERNEL(LEVEL, suffix, slot)                                                                                    \
-    if (level >= XN_CPU_##LEVEL) k->slot = xn_cpu_##slot##_##suffix;
+    if (contains(level, XN_CPU_##LEVEL)) k->slot = xn_cpu_##slot##_##suffix;
 #define TYPE_KERNEL(LEVEL, suffix, slot, name, type)                                                                   \
-    if (level >= XN_CPU_##LEVEL) k->slot[type] = xn_cpu_##slot##_##name##_##suffix;
+    if (contains(level, XN_CPU_##LEVEL)) k->slot[type] = xn_cpu_##slot##_##name##_##suffix;
 #include "cpu/kernels.inc"
 #undef KERNEL
 #undef TYPE_KERNEL
+    k->split16 = level >= XN_CPU_AMX;
+    bool vnni = level == XN_CPU_AVX2VNNI || level >= XN_CPU_AVX512VNNI;
+    k->most8 = vnni ? 255 : 127; // pairs of products of bytes are summed in 16 bits elsewhere
+#define X(name, number, values, largest)                                                                               \
+    k->type[number].group = values;                                                                                    \
+    k->type[number].most = largest;
+#include "cpu/int_formats.inc"
+#undef X
+    for (uint32_t type = 0; type < XN_TYPE_COUNT; type++) {
+        k->type[type].terms = type == XN_F16 || type == XN_F32 ? 2 : 1;
+        if (k->gemm16 && k->decode16[type])
+            k->type[type].tile = XN_TILE_BF16;
+        else if (k->gemm8 && k->unpack8[type] && k->type[type].most <= k->most8)
+            k->type[type].tile = XN_TILE_INT8;
+    }
 }

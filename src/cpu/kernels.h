@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cpu/cpu.h"
+#include "cpu/panels.h"
 #include "model/recipe.h"
 #include "quant/format.h"
 
@@ -11,7 +12,6 @@
 
 enum {
     XN_CPU_PAD = 16,         // widths of panels and scratch rows are multiples of it
-    XN_CPU_SUPER = 256,      // values that an integer kernel takes at once
     XN_CPU_LANES = 16,       // dwords of a vector of integers
     XN_CPU_STREAM_ROWS = 16, // rows of activations up to which products stream the weights
 };
@@ -35,6 +35,22 @@ struct xn_cpu_row {
     X(norm, void, (const struct xn_norm *norm, const float *x, float *out, size_t n))                                  \
     /* n values (a multiple of 32) as integers. NULL where no integer kernel is. */                                    \
     X(quantize, void, (const float *x, size_t n, struct xn_cpu_row *out))                                              \
+    /* 16 rows (n of them there) of k values into one half (rows 16 half .. 16 half + 15) of a panel, whose rows that  \
+       are not there become zeros; NULL where no kernel wants them */                                                  \
+    X(pack16, void,                                                                                                    \
+      (const float *const *rows, uint32_t n, uint32_t k, uint32_t half, uint32_t terms, uint16_t *panel))              \
+    X(pack8, void, (const float *const *rows, uint32_t n, uint32_t k, uint32_t half, struct xn_cpu_chunk *panel))      \
+    /* c = (accumulate: c +) w x for m rows of weights (a multiple of 16), `blocks` blocks of columns, and n rows of   \
+       activations of `terms` terms in panels `stride` values apart; their results c_stride. NULL: the level has none  \
+     */                                                                                                                \
+    X(gemm16, void,                                                                                                    \
+      (uint32_t m, uint32_t blocks, uint32_t w_terms, uint32_t terms, const uint16_t *w, const uint16_t *x,            \
+       size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate))                                         \
+    /* The same for m rows and one chunk of columns, panels `stride` chunks apart; `group` (16 or 32) values of        \
+       weights have one scale, none of the integers is above `most`. NULL where the level has none. */                 \
+    X(gemm8, void,                                                                                                     \
+      (uint32_t m, const struct xn_cpu_rows8 *w, uint32_t group, uint32_t most, const struct xn_cpu_chunk *x,          \
+       size_t stride, uint32_t n, float *c, bool accumulate))                                                          \
     /* out = act(gate) * up, or act(gate) where up is NULL. out may be either. */                                      \
     X(activate, void, (enum xn_activation act, const float *gate, const float *up, float *out, size_t n))              \
     /* x = x * sigmoid(gate) */                                                                                        \
@@ -70,6 +86,10 @@ struct xn_cpu_row {
     X(read, float, (const float *x, size_t n))                                                                         \
     /* Measurement: independent multiply-adds in registers; how many floating-point operations they were. */           \
     X(multiply, uint64_t, (uint64_t rounds, float *result))                                                            \
+    /* The same of products of bfloat16 and of bytes, as gemm16 and gemm8 compute them; NULL where the level has none  \
+     */                                                                                                                \
+    X(multiply16, uint64_t, (uint64_t rounds, float *result))                                                          \
+    X(multiply8, uint64_t, (uint64_t rounds, float *result))                                                           \
     /* out[c] = bias[c] + sum_t w[t * ldw + c] * x[t][c], or the silu of that, c < n; x: `taps` rows; bias may be NULL \
      */                                                                                                                \
     X(conv, void,                                                                                                      \
@@ -79,6 +99,11 @@ struct xn_cpu_row {
 #define XN_CPU_TYPE_SLOTS(X)                                                                                           \
     /* n values (a multiple of the format's block) to float32; never NULL for a format that decodes */                 \
     X(decode, void, (const void *blocks, float *out, size_t n))                                                        \
+    /* n values as a row of tiles: 32 of them every 512, zeros behind the last; with two terms (of types that need     \
+       them) every 1024, and what rounding left 512 behind. NULL: the type does not go to BF16 */                      \
+    X(decode16, void, (const void *blocks, size_t n, uint32_t terms, uint16_t *out))                                   \
+    /* n values (up to XN_CPU_SUPER) as row `row` of w, zeros behind. NULL where no gemm8 takes the type. */           \
+    X(unpack8, void, (const void *blocks, size_t n, uint32_t row, const struct xn_cpu_rows8 *w))                       \
     /* Products with integer activations: out[i * ld + r] = w_r . x_i for `rows` rows of weights, n rows of x, k       \
        values each. NULL where the level has none for the type. */                                                     \
     X(dot, void,                                                                                                       \
@@ -112,6 +137,14 @@ struct xn_cpu_kernels {
 #define X(slot, result, arguments) xn_cpu_##slot##_fn *slot[XN_TYPE_COUNT];
     XN_CPU_TYPE_SLOTS(X)
 #undef X
+    bool split16;   // products of BF16 are so fast that several of them are the way to exact ones
+    bool rounds;    // activations may be rounded to BF16 where weights are unquantized: the user said so
+    uint32_t most8; // the largest integer of weights that gemm8 takes
+    struct {
+        uint8_t group, most; // of weights, for gemm8
+        uint8_t terms;       // bfloat16 numbers that a value of weights takes
+        uint8_t tile;        // enum xn_cpu_tile: how products of many rows are computed
+    } type[XN_TYPE_COUNT];
 };
 
 // Fills a table for a level (which the machine must have).

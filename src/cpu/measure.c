@@ -15,6 +15,7 @@ struct job {
     size_t n;       // floats
     double best;    // seconds of the fastest pass
     uint64_t flops; // of one thread and pass
+    xn_cpu_multiply_fn *multiply;
     float sink[XN_POOL_MAX_THREADS];
 };
 
@@ -54,7 +55,7 @@ static void read_job(void *user, uint32_t thread, uint32_t threads) {
 static float multiply_pass(struct job *job, uint32_t thread, uint32_t threads) {
     (void)threads;
     float result;
-    uint64_t flops = job->kernels->multiply(ROUNDS, &result);
+    uint64_t flops = job->multiply(ROUNDS, &result);
     if (thread == 0) job->flops = flops;
     return result;
 }
@@ -91,9 +92,22 @@ int xn_cpu_measure_bandwidth(struct xn_device *device, double *bytes_per_second,
     return XN_OK;
 }
 
-int xn_cpu_measure_peak(struct xn_device *device, double *flops, struct xn_error *err) {
+int xn_cpu_measure_peak(struct xn_device *device, uint32_t type, double *flops, const char **unit,
+                        struct xn_error *err) {
     struct job *job;
     XN_TRY(start(device, &job, err));
+    const struct xn_cpu_kernels *k = job->kernels;
+    int tile = type < XN_TYPE_COUNT ? k->type[type].tile : XN_TILE_FLOAT;
+    bool halves = tile == XN_TILE_BF16 && (k->dot[type] || k->split16 || k->rounds); // else they go as floats
+    job->multiply = k->multiply;
+    *unit = "float32";
+    if (halves) {
+        job->multiply = k->multiply16;
+        *unit = "bfloat16";
+    } else if (tile == XN_TILE_INT8 && k->multiply8) {
+        job->multiply = k->multiply8;
+        *unit = "int8";
+    }
     xn_pool_run(job->pool, multiply_job, job);
     *flops = (double)job->flops * xn_pool_threads(job->pool) / job->best;
     free(job);

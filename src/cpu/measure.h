@@ -8,6 +8,8 @@
 // processor.
 int xn_cpu_measure_bandwidth(struct xn_device *device, double *bytes_per_second, struct xn_error *err);
 
-// Float32 operations a second (a fused multiply-add is two) that the threads reach together in registers, at the
-// device's level.
-int xn_cpu_measure_peak(struct xn_device *device, double *flops, struct xn_error *err);
+// Operations a second (a multiply-add is two) that the threads reach together in registers, at the device's level and
+// in the data type that its products of many rows with weights of this type use; *unit names it: "float32", "bfloat16",
+// "int8". (Without VNNI, int8 is summed by several instructions: its peak is float32's then.)
+int xn_cpu_measure_peak(struct xn_device *device, uint32_t type, double *flops, const char **unit,
+                        struct xn_error *err);

@@ -17,8 +17,9 @@ static void measurements_are_plausible(void **state) {
     struct xn_cpu_options options = {.threads = 0, .level = xn_cpu_level_detect()};
     assert_int_equal(xn_cpu_device_open(&options, &device, &err), XN_OK);
     double bandwidth = 0, peak = 0;
+    const char *unit;
     assert_int_equal(xn_cpu_measure_bandwidth(device, &bandwidth, &err), XN_OK);
-    assert_int_equal(xn_cpu_measure_peak(device, &peak, &err), XN_OK);
+    assert_int_equal(xn_cpu_measure_peak(device, XN_F32, &peak, &unit, &err), XN_OK);
     assert_true(bandwidth > 1e7 && bandwidth < 1e13);
     assert_true(peak > 1e7 && peak < 1e15);
     device->table->free(device);
@@ -30,8 +31,9 @@ static void another_device_is_an_error(void **state) {
     struct xn_device *device;
     assert_int_equal(xn_reference_device_open(&device, &err), XN_OK);
     double value;
+    const char *unit;
     assert_int_equal(xn_cpu_measure_bandwidth(device, &value, &err), XN_ERR_ARGUMENT);
-    assert_int_equal(xn_cpu_measure_peak(device, &value, &err), XN_ERR_ARGUMENT);
+    assert_int_equal(xn_cpu_measure_peak(device, XN_F32, &value, &unit, &err), XN_ERR_ARGUMENT);
     assert_non_null(strstr(err.message, "not the processor"));
     device->table->free(device);
 }

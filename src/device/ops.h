@@ -72,6 +72,7 @@ struct xn_part {
     struct xn_norm norm;
     bool norm_whole;
     bool is_query; // the rope's query temperature applies
+    bool exact;    // what follows multiplies a rounding of the inputs (decays of a state), so they take none
     struct xn_rope rope;
     enum xn_part_target target;
     enum xn_buffer buffer; // TO_BUFFER: row r of it begins with y
@@ -274,6 +275,7 @@ struct xn_plan {
     uint32_t n_states;
     const struct xn_rope **following_ropes; // the different ones that follow the sequence's length
     uint32_t n_following_ropes;
+    bool sensitive;     // a rounding may change much: what routers choose, what states remember, scores that spread far
     float score_spread; // standard deviation of attention scores, of the widest attention whose norms tell it; 0: none
 };
 

@@ -49,6 +49,11 @@ static float or_one(float scale) {
 }
 
 // A part of `heads` heads of `size` values into a buffer, without norm or rotation.
+// What becomes the decay or the strength of a state's update is computed exactly.
+static bool drives_state(enum xn_buffer buffer) {
+    return buffer == XN_BUF_BETA || buffer == XN_BUF_ALPHA;
+}
+
 static int plain_part(struct builder *b, struct xn_op_project *p, const struct xn_matrix *matrix, const float *bias,
                       float scale, enum xn_buffer buffer) {
     struct xn_part *part = &p->part[p->n_parts++];
@@ -58,6 +63,7 @@ static int plain_part(struct builder *b, struct xn_op_project *p, const struct x
                              .head_size = matrix->rows,
                              .head_stride = matrix->rows,
                              .rope.magnitude = 1,
+                             .exact = drives_state(buffer),
                              .target = XN_TO_BUFFER,
                              .buffer = buffer};
     widen(b, buffer, matrix->rows);
@@ -558,6 +564,17 @@ static int find_following(struct xn_plan *plan, struct xn_arena *arena) {
     return 0;
 }
 
+static bool is_sensitive(const struct xn_plan *plan) {
+    static const float widest = 4; // scores that spread so far make much of a rounding
+    bool sensitive = plan->score_spread > widest;
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        enum xn_op_kind kind = plan->ops[i].kind;
+        sensitive |=
+            kind == XN_OP_ROUTE || kind == XN_OP_DELTA_NET || kind == XN_OP_STATE_SPACE || kind == XN_OP_SHORT_CONV;
+    }
+    return sensitive;
+}
+
 int xn_plan_build(const struct xn_recipe *recipe, xn_plan_pack *pack, void *user, struct xn_arena *arena,
                   struct xn_plan *plan, struct xn_error *err) {
     *plan = (struct xn_plan){.hidden = recipe->hidden, .vocab = recipe->vocab};
@@ -584,6 +601,7 @@ int xn_plan_build(const struct xn_recipe *recipe, xn_plan_pack *pack, void *user
     struct xn_op_head *h = &add(&b, XN_OP_HEAD)->head;
     *h = (struct xn_op_head){
         .norm = recipe->final_norm, .scale = recipe->logit_scale, .soft_cap = recipe->logit_soft_cap};
+    plan->sensitive = is_sensitive(plan);
     if (find_following(plan, arena)) return xn_fail(err, XN_ERR_NOMEM, "no memory for the plan");
     return weights(&b, &recipe->head, &h->weights);
 }

@@ -53,12 +53,13 @@ void recipe_check_open(struct recipe_check *check) {
     must(xn_reference_device_open(&check->reference, &err), &err);
     int best = (int)xn_cpu_level_detect();
     for (int i = 0; i <= best + 1; i++) {
-        struct xn_cpu_options o = {i > best ? 3 : 1, (enum xn_cpu_level)(i > best ? best : i)};
-        must(xn_cpu_device_open(&o, &check->device[i], &err), &err);
-        snprintf(check->name[i], sizeof check->name[i], "%s, %d thread%s", xn_cpu_level_name(o.level), o.threads,
+        struct xn_cpu_options o = {.threads = i > best ? 3 : 1, .level = (enum xn_cpu_level)(i > best ? best : i)};
+        if (!xn_cpu_level_here(o.level)) continue;
+        int n = check->n_devices++;
+        must(xn_cpu_device_open(&o, &check->device[n], &err), &err);
+        snprintf(check->name[n], sizeof check->name[n], "%s, %d thread%s", xn_cpu_level_name(o.level), o.threads,
                  o.threads > 1 ? "s" : "");
     }
-    check->n_devices = best + 2;
 }
 
 void recipe_check_close(struct recipe_check *check) {

@@ -82,7 +82,7 @@ INLINE void store_decoded(const struct unpacked *u, const bool is_signed, float 
     for (uint32_t r = 0; r < rows; r++)                                                                                \
         dot_row(unpack_##name, BYTES_##name, VALUES_##name, SIGNED_##name, n, (const uint8_t *)w + r * row_bytes, x,   \
                 k, out + r, ld);
-#define X(name, type)                                                                                                  \
+#define X(name, type, ...)                                                                                             \
     void xn_cpu_dot_##name##_avx2(const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x,          \
                                   uint32_t n, uint32_t k, float *out, size_t ld) {                                     \
         for (; n >= 4; n -= 4, x += 4, out += 4 * ld)                                                                  \

@@ -55,6 +55,9 @@ static inline vf v_copysign(vf magnitude, vf sign) {
     vf bit = _mm256_set1_ps(-0.0f);
     return _mm256_or_ps(_mm256_andnot_ps(bit, magnitude), _mm256_and_ps(bit, sign));
 }
+static inline vf v_reciprocal(vf a) {
+    return _mm256_set1_ps(1.0f) / a;
+}
 static inline vf v_sqrt(vf a) {
     return _mm256_sqrt_ps(a);
 }

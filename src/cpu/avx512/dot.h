@@ -176,7 +176,7 @@ INLINE void dot_row(unpack_fn *unpack, const size_t bytes, const size_t values, 
     for (uint32_t r = 0; r < rows; r++)                                                                                \
         dot_row(wide_##name, BYTES_##name, VALUES_##name, SIGNED_##name, n, (const uint8_t *)w + r * row_bytes, x, k,  \
                 out + r, ld);
-#define X(name, type)                                                                                                  \
+#define X(name, type, ...)                                                                                             \
     void DOT_NAME(name)(const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x, uint32_t n,        \
                         uint32_t k, float *out, size_t ld) {                                                           \
         for (; n >= 8; n -= 8, x += 8, out += 8 * ld)                                                                  \

@@ -32,7 +32,7 @@ INLINE void store_decoded(const struct unpacked *u, const bool is_signed, float 
 
 #include "cpu/template/decode_blocks.h"
 
-#define X(name, type)                                                                                                  \
+#define X(name, type, ...)                                                                                             \
     void xn_cpu_decode_##name##_avx512(const void *blocks, float *out, size_t n) {                                     \
         decode_blocks(unpack_##name, BYTES_##name, VALUES_##name, SIGNED_##name, blocks, out, n);                      \
     }

@@ -69,6 +69,10 @@ static inline vf v_abs(vf a) {
 static inline vf v_copysign(vf magnitude, vf sign) {
     return (vf)(((vi)magnitude & 0x7fffffff) | ((vi)sign & (int32_t)0x80000000));
 }
+// 1 / a, for a >= 1, to 1 unit or two in the last place.
+static inline vf v_reciprocal(vf a) {
+    return 1.0f / a;
+}
 static inline vf v_sqrt(vf a) {
     return (vf){sqrtf(a[0]), sqrtf(a[1]), sqrtf(a[2]), sqrtf(a[3])};
 }

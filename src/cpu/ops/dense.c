@@ -151,10 +151,9 @@ void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_o
     struct xn_cpu_thread *t = &e->thread[thread];
     struct xn_cpu_source source = source_of(e, p->in, p->part[0].weights->matrix.cols);
     struct xn_cpu_operand x;
-    bool integers = false;
-    for (uint32_t i = 0; i < p->n_parts; i++)
-        integers |= xn_cpu_takes_integers(e, p->part[i].weights);
-    xn_cpu_operand_prepare(e, &source, &p->norm, integers, &x);
+    struct xn_cpu_needs needs;
+    xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
+    xn_cpu_operand_prepare(e, &source, &p->norm, &needs, &x);
 
     uint32_t rows[XN_MAX_PARTS], blocks[XN_MAX_PARTS + 1] = {0}, units = 0;
     for (uint32_t i = 0; i < p->n_parts; i++) {
@@ -169,6 +168,7 @@ void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_o
         const struct xn_part *part = &p->part[i];
         uint32_t first = (b - blocks[i]) * rows[i], count = part->weights->matrix.rows - first;
         if (count > rows[i]) count = rows[i];
+        x.exact = part->exact;
         xn_cpu_product(e, t, &x, part->weights, 0, first, count, t->out[0]);
         struct place place = place_of(e, p, i);
         for (uint32_t r = 0; r < x.n; r++)
@@ -220,7 +220,9 @@ void xn_cpu_op_project_add(struct xn_executor *e, uint32_t thread, const struct 
     static const struct xn_norm none = {.kind = XN_NORM_NONE};
     struct xn_cpu_source source = source_of(e, p->in, p->weights->matrix.cols);
     struct xn_cpu_operand x;
-    xn_cpu_operand_prepare(e, &source, &none, xn_cpu_takes_integers(e, p->weights), &x);
+    struct xn_cpu_needs needs;
+    xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
+    xn_cpu_operand_prepare(e, &source, &none, &needs, &x);
     bool normed = p->sum.norm.kind != XN_NORM_NONE;
     uint32_t rows = xn_cpu_block_rows(e, &x, p->weights), total = p->weights->matrix.rows;
     for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
@@ -253,8 +255,9 @@ void xn_cpu_op_gate(struct xn_executor *e, uint32_t thread, const struct xn_op *
     struct xn_cpu_thread *t = &e->thread[thread];
     struct xn_cpu_source source = source_of(e, XN_BUF_X, e->memory.plan->hidden);
     struct xn_cpu_operand x;
-    bool integers = xn_cpu_takes_integers(e, g->up) || xn_cpu_takes_integers(e, g->gate);
-    xn_cpu_operand_prepare(e, &source, &g->norm, integers, &x);
+    struct xn_cpu_needs needs;
+    xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
+    xn_cpu_operand_prepare(e, &source, &g->norm, &needs, &x);
     uint32_t rows = xn_cpu_block_rows(e, &x, g->up), total = g->up->matrix.rows;
     for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
         uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
@@ -284,7 +287,9 @@ void xn_cpu_op_head(struct xn_executor *e, uint32_t thread, const struct xn_op *
     source.n = e->batch->n_outputs;
     source.list = e->batch->outputs;
     struct xn_cpu_operand x;
-    xn_cpu_operand_prepare(e, &source, &h->norm, xn_cpu_takes_integers(e, h->weights), &x);
+    struct xn_cpu_needs needs;
+    xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
+    xn_cpu_operand_prepare(e, &source, &h->norm, &needs, &x);
     uint32_t rows = xn_cpu_block_rows(e, &x, h->weights), total = h->weights->matrix.rows;
     for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
         uint32_t first = b * rows, count = total - first < rows ? total - first : rows;

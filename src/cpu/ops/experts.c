@@ -85,7 +85,10 @@ void xn_cpu_op_route(struct xn_executor *e, uint32_t thread, const struct xn_op 
     uint32_t hidden = m->plan->hidden, n = e->batch->n_rows;
     struct xn_cpu_source source = {m->buffer[XN_BUF_X], m->plan->width[XN_BUF_X], n, hidden, NULL};
     struct xn_cpu_operand x;
-    xn_cpu_operand_prepare(e, &source, &o->norm, false, &x);
+    struct xn_cpu_needs needs;
+    xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
+    xn_cpu_operand_prepare(e, &source, &o->norm, &needs, &x);
+    x.exact = true;
     uint32_t rows = xn_cpu_block_rows(e, &x, o->router), blocks = (o->experts + rows - 1) / rows;
     for (uint32_t b; (b = xn_pool_next(e->pool)) < blocks + (o->shared_router != NULL);) {
         if (b == blocks) {
@@ -136,9 +139,13 @@ static void group_rows(struct xn_executor *e, uint32_t used, uint32_t experts) {
         }
 }
 
+static void *panels_of(const struct xn_executor *e, const struct xn_cpu_group *g, enum xn_cpu_tile tile, uint32_t k) {
+    return (char *)e->panel[tile] + g->panel / XN_CPU_PANEL * xn_cpu_panel_bytes(tile, k);
+}
+
 // Panels of the groups too large to stream: rows of e->values by `list`. All threads; ends with a barrier if there are
 // any.
-static void fill_panels(struct xn_executor *e, const uint32_t *list, uint32_t k) {
+static void fill_panels(struct xn_executor *e, const struct xn_cpu_needs *needs, const uint32_t *list, uint32_t k) {
     uint32_t total = 0;
     for (uint32_t g = 0; g < e->n_groups; g++)
         if (!xn_cpu_streams(e->groups[g].n)) total += (e->groups[g].n + XN_CPU_PAD - 1) / XN_CPU_PAD;
@@ -149,8 +156,10 @@ static void fill_panels(struct xn_executor *e, const uint32_t *list, uint32_t k)
             if (xn_cpu_streams(group->n)) continue;
             uint32_t parts = (group->n + XN_CPU_PAD - 1) / XN_CPU_PAD;
             if (i < parts) {
-                xn_cpu_panel_fill(e, e->values, k, list + group->first, group->n, k, i,
-                                  e->panel + (size_t)group->panel * k);
+                for (int tile = 0; tile < XN_TILE_KINDS; tile++)
+                    if (needs->tile[tile])
+                        xn_cpu_panel_fill(e, (enum xn_cpu_tile)tile, e->values, k, list + group->first, group->n, k, i,
+                                          panels_of(e, group, (enum xn_cpu_tile)tile, k));
                 break;
             }
             i -= parts;
@@ -159,20 +168,23 @@ static void fill_panels(struct xn_executor *e, const uint32_t *list, uint32_t k)
     xn_pool_barrier(e->pool);
 }
 
-static struct xn_cpu_operand operand_of(const struct xn_executor *e, const struct xn_cpu_group *g, const uint32_t *list,
-                                        uint32_t k, bool integers) {
-    return (struct xn_cpu_operand){.n = g->n,
-                                   .k = k,
-                                   .list = list + g->first,
-                                   .values = e->values,
-                                   .ld = k,
-                                   .integers = integers,
-                                   .panel = xn_cpu_streams(g->n) ? NULL : e->panel + (size_t)g->panel * k};
+static struct xn_cpu_operand operand_of(const struct xn_executor *e, const struct xn_cpu_group *g,
+                                        const struct xn_cpu_needs *needs, const uint32_t *list, uint32_t k) {
+    struct xn_cpu_operand x = {.n = g->n,
+                               .k = k,
+                               .list = list + g->first,
+                               .values = e->values,
+                               .ld = k,
+                               .integers = needs->integers,
+                               .tiled = !xn_cpu_streams(g->n)};
+    for (int tile = 0; tile < XN_TILE_KINDS && x.tiled; tile++)
+        if (needs->tile[tile]) x.panel[tile] = panels_of(e, g, (enum xn_cpu_tile)tile, k);
+    return x;
 }
 
 // Rows of weights in a block, for groups of any size.
 static uint32_t block_rows(const struct xn_executor *e, const struct xn_weights *w) {
-    struct xn_cpu_operand tiled = {.panel = e->values};
+    struct xn_cpu_operand tiled = {.tiled = true};
     return xn_cpu_block_rows(e, &tiled, w);
 }
 
@@ -183,22 +195,23 @@ void xn_cpu_op_expert_gate(struct xn_executor *e, uint32_t thread, const struct 
     struct xn_host_memory *m = &e->memory;
     struct xn_cpu_thread *t = &e->thread[thread];
     uint32_t k = o->up->matrix.cols, n = e->batch->n_rows, experts = o->up->matrix.count;
-    bool integers = xn_cpu_takes_integers(e, o->up) || xn_cpu_takes_integers(e, o->gate);
+    struct xn_cpu_needs needs;
+    xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
     if (thread == 0) group_rows(e, o->used, experts);
     for (uint32_t r; (r = xn_pool_next(e->pool)) < n;) {
         float *row = e->values + (size_t)r * k;
         e->kernels->norm(&o->norm, xn_host_row(m, o->in, r), row, k);
-        if (!integers) continue;
+        if (!needs.integers) continue;
         struct xn_cpu_row to = xn_cpu_integer_row(e, k, r);
         e->kernels->quantize(row, k, &to);
     }
     xn_pool_barrier(e->pool);
-    fill_panels(e, e->chosen_row, k);
+    fill_panels(e, &needs, e->chosen_row, k);
     uint32_t rows = block_rows(e, o->up), blocks = (o->size + rows - 1) / rows;
     for (uint32_t i; (i = xn_pool_next(e->pool)) < blocks * e->n_groups;) {
         const struct xn_cpu_group *g = &e->groups[i / blocks];
         uint32_t first = i % blocks * rows, count = o->size - first < rows ? o->size - first : rows;
-        struct xn_cpu_operand x = operand_of(e, g, e->chosen_row, k, integers);
+        struct xn_cpu_operand x = operand_of(e, g, &needs, e->chosen_row, k);
         xn_cpu_product(e, t, &x, o->up, g->expert, first, count, t->out[1]);
         if (o->gate) xn_cpu_product(e, t, &x, o->gate, g->expert, first, count, t->out[0]);
         for (uint32_t r = 0; r < g->n; r++) {
@@ -222,17 +235,18 @@ void xn_cpu_op_expert_add(struct xn_executor *e, uint32_t thread, const struct x
     struct xn_host_memory *m = &e->memory;
     struct xn_cpu_thread *t = &e->thread[thread];
     uint32_t n = e->batch->n_rows, experts = o->down->matrix.count, total = o->down->matrix.rows;
-    bool integers = xn_cpu_takes_integers(e, o->down);
+    struct xn_cpu_needs needs;
+    xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
     if (thread == 0) group_rows(e, o->used, experts);
     for (uint32_t i; (i = xn_pool_next(e->pool)) < n * o->used;) {
         const float *from = xn_host_row(m, XN_BUF_EXPERTS, i / o->used) + (size_t)(i % o->used) * o->size;
         memcpy(e->values + (size_t)i * o->size, from, o->size * sizeof *from);
-        if (!integers) continue;
+        if (!needs.integers) continue;
         struct xn_cpu_row to = xn_cpu_integer_row(e, o->size, i);
         e->kernels->quantize(from, o->size, &to);
     }
     xn_pool_barrier(e->pool);
-    fill_panels(e, e->chosen, o->size);
+    fill_panels(e, &needs, e->chosen, o->size);
     bool normed = o->sum.norm.kind != XN_NORM_NONE;
     float *to = normed ? e->scratch : m->buffer[o->sum.to];
     size_t ld = normed ? total : m->plan->width[o->sum.to];
@@ -249,7 +263,7 @@ void xn_cpu_op_expert_add(struct xn_executor *e, uint32_t thread, const struct x
         }
         for (uint32_t g = 0; g < e->n_groups; g++) {
             const struct xn_cpu_group *group = &e->groups[g];
-            struct xn_cpu_operand x = operand_of(e, group, e->chosen, o->size, integers);
+            struct xn_cpu_operand x = operand_of(e, group, &needs, e->chosen, o->size);
             xn_cpu_product(e, t, &x, o->down, group->expert, first, count, t->out[0]);
             for (uint32_t r = 0; r < group->n; r++) {
                 uint32_t row = e->chosen_row[group->first + r], slot = e->chosen[group->first + r] - row * o->used;

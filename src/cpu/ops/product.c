@@ -22,28 +22,92 @@ void xn_cpu_glu(const struct xn_executor *e, const struct xn_glu *glu, float *ga
     e->kernels->activate(glu->activation, gate ? gate : up, gate ? up : NULL, out, n);
 }
 
-void xn_cpu_panel_fill(struct xn_executor *e, const float *values, size_t ld, const uint32_t *list, uint32_t n,
-                       uint32_t k, uint32_t group, float *panel) {
+// Adds what products of these weights (NULL: none) want.
+static void need(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, const struct xn_weights *w,
+                 bool exact, struct xn_cpu_needs *needs) {
+    if (!w) return;
+    needs->integers |= !exact && kernels->dot[w->matrix.type];
+    needs->rounded |= xn_cpu_rounds(kernels, plan, w, exact);
+    needs->tile[xn_cpu_tile_of(kernels, plan, w, exact)] = true;
+}
+
+void xn_cpu_op_needs(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, const struct xn_op *op,
+                     struct xn_cpu_needs *needs) {
+    *needs = (struct xn_cpu_needs){0};
+    switch (op->kind) {
+    case XN_OP_PROJECT:
+        for (uint32_t i = 0; i < op->project.n_parts; i++)
+            need(kernels, plan, op->project.part[i].weights, op->project.part[i].exact, needs);
+        break;
+    case XN_OP_PROJECT_ADD:
+        need(kernels, plan, op->project_add.weights, false, needs);
+        break;
+    case XN_OP_GATE:
+        need(kernels, plan, op->gate.up, false, needs);
+        need(kernels, plan, op->gate.gate, false, needs);
+        break;
+    case XN_OP_ROUTE:
+        need(kernels, plan, op->route.router, true, needs);
+        break;
+    case XN_OP_EXPERT_GATE:
+        need(kernels, plan, op->expert_gate.up, false, needs);
+        need(kernels, plan, op->expert_gate.gate, false, needs);
+        break;
+    case XN_OP_EXPERT_ADD:
+        need(kernels, plan, op->expert_add.down, false, needs);
+        break;
+    case XN_OP_HEADS:
+        need(kernels, plan, op->heads.weights, true, needs);
+        break;
+    case XN_OP_HEAD:
+        need(kernels, plan, op->head.weights, false, needs);
+        break;
+    default:
+        break;
+    }
+}
+
+void xn_cpu_panel_fill(const struct xn_executor *e, enum xn_cpu_tile tile, const float *values, size_t ld,
+                       const uint32_t *list, uint32_t n, uint32_t k, uint32_t group, void *panels) {
+    const struct xn_cpu_kernels *kernels = e->kernels;
     const float *rows[XN_CPU_PAD];
-    uint32_t first = group * XN_CPU_PAD, count = min_u32(n - first, XN_CPU_PAD);
+    uint32_t first = group * XN_CPU_PAD, count = min_u32(n - first, XN_CPU_PAD), half = group % 2;
     for (uint32_t i = 0; i < count; i++)
         rows[i] = values + (list ? list[first + i] : first + i) * ld;
-    float *to = panel + (size_t)(first / XN_CPU_PANEL) * XN_CPU_PANEL * k + first % XN_CPU_PANEL;
-    e->kernels->transpose(rows, count, k, to, XN_CPU_PANEL);
+    void *panel = (char *)panels + first / XN_CPU_PANEL * xn_cpu_panel_bytes(tile, k);
+    if (tile == XN_TILE_BF16 || tile == XN_TILE_SPLIT)
+        kernels->pack16(rows, count, k, half, xn_cpu_terms16(tile), panel);
+    else if (tile == XN_TILE_INT8)
+        kernels->pack8(rows, count, k, half, panel);
+    else
+        kernels->transpose(rows, count, k, (float *)panel + half * XN_CPU_PAD, XN_CPU_PANEL);
+}
+
+// To the nearest bfloat16 (ties to even).
+static void round_halves(const float *x, uint32_t n, float *out) {
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bits = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u; // a NaN may become an infinity: as wrong as before
+        memcpy(out + i, &bits, sizeof bits);
+    }
 }
 
 void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *s, const struct xn_norm *norm,
-                            bool integers, struct xn_cpu_operand *out) {
+                            const struct xn_cpu_needs *needs, struct xn_cpu_operand *out) {
     // Rows of a list are copied, so that row i is row i in every shape.
     bool streams = xn_cpu_streams(s->n), copies = norm->kind != XN_NORM_NONE || s->list;
-    integers = integers && streams;
+    bool integers = needs->integers && streams, rounded = needs->rounded && streams;
     *out = (struct xn_cpu_operand){.n = s->n,
                                    .k = s->k,
                                    .values = copies ? e->values : s->rows,
                                    .ld = copies ? s->k : s->ld,
                                    .integers = integers,
-                                   .panel = streams ? NULL : e->panel};
-    if (!copies && !integers && streams) return;
+                                   .rounded = rounded ? e->rounded : NULL,
+                                   .tiled = !streams};
+    for (int tile = 0; tile < XN_TILE_KINDS && !streams; tile++)
+        if (needs->tile[tile]) out->panel[tile] = e->panel[tile];
+    if (!copies && !integers && !rounded && streams) return;
     uint32_t per_group = streams ? 1 : XN_CPU_PAD, groups = (s->n + per_group - 1) / per_group;
     for (uint32_t g; (g = xn_pool_next(e->pool)) < groups;) {
         for (uint32_t i = g * per_group; i < min_u32(s->n, (g + 1) * per_group); i++) {
@@ -54,25 +118,37 @@ void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *s
                 struct xn_cpu_row row = xn_cpu_integer_row(e, s->k, i);
                 e->kernels->quantize(copies ? to : from, s->k, &row);
             }
+            if (rounded) round_halves(copies ? to : from, s->k, e->rounded + (size_t)i * s->k);
         }
-        if (!streams) xn_cpu_panel_fill(e, out->values, out->ld, NULL, s->n, s->k, g, e->panel);
+        for (int tile = 0; tile < XN_TILE_KINDS; tile++)
+            if (out->panel[tile])
+                xn_cpu_panel_fill(e, (enum xn_cpu_tile)tile, out->values, out->ld, NULL, s->n, s->k, g, e->panel[tile]);
     }
     xn_pool_barrier(e->pool);
 }
 
+// Blocks of a product with panels: so large that the rows of x, which come by once a block, cost little; equally many
+// for each thread, and at least two, so that none waits long for the last one.
+static uint32_t tiled_rows(uint32_t threads, uint32_t rows) {
+    enum { STEP = 48 }; // whole strips and tiles of every kernel
+    uint32_t share = (rows + threads - 1) / threads, blocks = (share + XN_CPU_BLOCK - 1) / XN_CPU_BLOCK;
+    if (blocks < 2) blocks = 2;
+    uint32_t each = xn_cpu_round_up((share + blocks - 1) / blocks, STEP);
+    return min_u32(each, XN_CPU_BLOCK);
+}
+
 uint32_t xn_cpu_block_rows(const struct xn_executor *e, const struct xn_cpu_operand *x, const struct xn_weights *w) {
-    enum { STREAM_BYTES = 48 * 1024, ONE_PASS = 8, STEP = 12 };
-    uint32_t rows = XN_CPU_BLOCK;
-    if (!x->panel && x->n > ONE_PASS) { // a block that stays in the caches while further rows of x come by
+    enum { STREAM_BYTES = 48 * 1024, ONE_PASS = 8, MOST = 96, LEAST = 4 };
+    if (x->tiled) return tiled_rows(e->threads, w->matrix.rows);
+    uint32_t rows = MOST;
+    if (x->n > ONE_PASS) { // a block that stays in the caches while further rows of x come by
         size_t fit = STREAM_BYTES / (w->row_bytes ? w->row_bytes : 1);
-        if (fit < rows) rows = fit < 4 ? 4 : (uint32_t)fit;
+        if (fit < rows) rows = fit < LEAST ? LEAST : (uint32_t)fit;
     }
     // Enough blocks that no thread waits long for the last one.
     uint32_t share = w->matrix.rows / (6 * e->threads);
     if (share < rows) rows = share;
-    if (x->panel) rows = rows / STEP * STEP;
-    uint32_t least = x->panel ? STEP : 4;
-    return rows < least ? least : rows;
+    return rows < LEAST ? LEAST : rows;
 }
 
 static void stream(const struct xn_executor *e, struct xn_cpu_thread *t, const struct xn_cpu_operand *x,
@@ -80,7 +156,7 @@ static void stream(const struct xn_executor *e, struct xn_cpu_thread *t, const s
     const struct xn_cpu_kernels *k = e->kernels;
     uint32_t type = w->matrix.type;
     const void *weights = xn_weights_row(w, index, first);
-    if (x->integers && k->dot[type]) {
+    if (x->integers && !x->exact && k->dot[type]) {
         struct xn_cpu_row rows[XN_CPU_STREAM_ROWS];
         for (uint32_t i = 0; i < x->n; i++)
             rows[i] = xn_cpu_integer_row(e, x->k, x->list ? x->list[i] : i);
@@ -88,8 +164,11 @@ static void stream(const struct xn_executor *e, struct xn_cpu_thread *t, const s
         return;
     }
     const float *rows[XN_CPU_STREAM_ROWS];
-    for (uint32_t i = 0; i < x->n; i++)
-        rows[i] = x->values + (x->list ? x->list[i] : i) * x->ld;
+    bool rounded = x->rounded && xn_cpu_rounds(k, e->memory.plan, w, x->exact);
+    for (uint32_t i = 0; i < x->n; i++) {
+        size_t row = x->list ? x->list[i] : i;
+        rows[i] = rounded ? x->rounded + row * x->k : x->values + row * x->ld;
+    }
     if (k->stream[type]) {
         k->stream[type](weights, w->row_bytes, count, rows, x->n, x->k, out, XN_CPU_BLOCK);
         return;
@@ -100,37 +179,109 @@ static void stream(const struct xn_executor *e, struct xn_cpu_thread *t, const s
     }
 }
 
-static void tiled(const struct xn_executor *e, struct xn_cpu_thread *t, const struct xn_cpu_operand *x,
-                  const struct xn_weights *w, uint32_t index, uint32_t first, uint32_t count, float *out) {
-    const struct xn_cpu_kernels *kernels = e->kernels;
-    uint32_t width = xn_cpu_round_up(x->n, XN_CPU_PAD);
-    size_t block_bytes = w->format->block_bytes, block_values = w->format->block_values;
-    for (uint32_t at = 0; at < x->k; at += XN_CPU_DEPTH) {
-        uint32_t depth = min_u32(XN_CPU_DEPTH, x->k - at);
-        for (uint32_t r = 0; r < count; r++) {
-            const char *row = xn_weights_row(w, index, first + r);
-            kernels->decode[w->matrix.type](row + at / block_values * block_bytes, t->decoded + r * XN_CPU_DEPTH,
-                                            depth);
-        }
-        for (uint32_t p = 0; p < width; p += XN_CPU_PANEL)
-            kernels->gemm(count, min_u32(XN_CPU_PANEL, width - p), depth, t->decoded, XN_CPU_DEPTH,
-                          x->panel + (size_t)p * x->k + (size_t)at * XN_CPU_PANEL, XN_CPU_PANEL, t->tile + p, width,
-                          at != 0);
+// A block of weights with all rows of x: its results are [panel][`span` rows][XN_CPU_PANEL].
+struct block {
+    const struct xn_executor *e;
+    struct xn_cpu_thread *t;
+    const struct xn_cpu_operand *x;
+    const struct xn_weights *w;
+    uint32_t index, first, count, span;
+    enum xn_cpu_tile tile;
+};
+
+// The columns from `at` on of row r of the block.
+static const void *columns(const struct block *b, uint32_t r, uint32_t at) {
+    const struct xn_format *f = b->w->format;
+    return (const char *)xn_weights_row(b->w, b->index, b->first + r) + (size_t)at / f->block_values * f->block_bytes;
+}
+
+static void tiled_float(const struct block *b) {
+    const struct xn_cpu_kernels *kernels = b->e->kernels;
+    uint32_t k = b->x->k, type = b->w->matrix.type;
+    const float *panels = b->x->panel[XN_TILE_FLOAT];
+    for (uint32_t at = 0; at < k; at += XN_CPU_DEPTH) {
+        uint32_t depth = min_u32(XN_CPU_DEPTH, k - at);
+        for (uint32_t r = 0; r < b->count; r++)
+            kernels->decode[type](columns(b, r, at), b->t->decoded + r * XN_CPU_DEPTH, depth);
+        for (uint32_t p = 0; p < xn_cpu_panels(b->x->n); p++)
+            kernels->gemm(b->count, min_u32(XN_CPU_PANEL, xn_cpu_round_up(b->x->n - p * XN_CPU_PANEL, XN_CPU_PAD)),
+                          depth, b->t->decoded, XN_CPU_DEPTH, panels + ((size_t)p * k + at) * XN_CPU_PANEL,
+                          XN_CPU_PANEL, b->t->tile + (size_t)p * b->span * XN_CPU_PANEL, XN_CPU_PANEL, at != 0);
     }
-    // Columns of the tile are rows of the result.
+}
+
+// The block is decoded into the second cache, as many of its columns as leave room for what passes by: results are
+// loaded and stored again for each part, which costs a third of the speed where parts are 512 columns, and little from
+// 1,536 on.
+static void tiled_bf16(const struct block *b) {
+    enum { TILE = XN_CPU_TILE_ROWS * XN_CPU_TILE_COLS };
+    const struct xn_cpu_kernels *kernels = b->e->kernels;
+    uint32_t k = b->x->k, type = b->w->matrix.type;
+    uint16_t *decoded = (uint16_t *)(void *)b->t->decoded;
+    const uint16_t *x = b->x->panel[b->tile];
+    uint32_t terms = xn_cpu_terms16(b->tile), w_terms = terms == 1 ? 1 : kernels->type[type].terms;
+    size_t stride = xn_cpu_panel_bytes(b->tile, k) / sizeof *x;
+    uint32_t parts = (k * w_terms + XN_CPU_DEPTH16 - 1) / XN_CPU_DEPTH16;
+    uint32_t step = xn_cpu_round_up((k + parts - 1) / parts, XN_CPU_DEPTH);
+    for (uint32_t at = 0; at < k; at += step) {
+        uint32_t depth = min_u32(step, k - at), blocks = xn_cpu_blocks16(depth);
+        for (uint32_t r = 0; r < b->span; r++) {
+            uint16_t *to = decoded + (size_t)(r / XN_CPU_TILE_ROWS) * blocks * w_terms * TILE +
+                           r % XN_CPU_TILE_ROWS * XN_CPU_TILE_COLS;
+            if (r < b->count)
+                kernels->decode16[type](columns(b, r, at), depth, w_terms, to);
+            else
+                for (uint32_t j = 0; j < blocks * w_terms; j++) // rows of the tile beyond the last
+                    memset(to + (size_t)j * TILE, 0, XN_CPU_TILE_COLS * sizeof *to);
+        }
+        kernels->gemm16(b->span, blocks, w_terms, terms, decoded, x + (size_t)at * XN_CPU_PANEL * terms, stride,
+                        b->x->n, b->t->tile, (size_t)b->span * XN_CPU_PANEL, at != 0);
+    }
+}
+
+static void tiled_int8(const struct block *b) {
+    enum { GROUPS = XN_CPU_SUPER / 16 };
+    const struct xn_cpu_kernels *kernels = b->e->kernels;
+    uint32_t k = b->x->k, type = b->w->matrix.type;
+    struct xn_cpu_rows8 rows = {.scale = b->t->decoded, .minimum = b->t->decoded + XN_CPU_BLOCK * GROUPS};
+    rows.q = (uint8_t *)(void *)(rows.minimum + XN_CPU_BLOCK * GROUPS);
+    const struct xn_cpu_chunk *x = b->x->panel[XN_TILE_INT8];
+    for (uint32_t at = 0; at < k; at += XN_CPU_SUPER, x++) {
+        for (uint32_t r = 0; r < b->count; r++)
+            kernels->unpack8[type](columns(b, r, at), min_u32(XN_CPU_SUPER, k - at), r, &rows);
+        kernels->gemm8(b->span, &rows, kernels->type[type].group, kernels->type[type].most, x, xn_cpu_chunks(k),
+                       b->x->n, b->t->tile, at != 0);
+    }
+}
+
+static void tiled(const struct block *b, float *out) {
+    static void (*const products[XN_TILE_KINDS])(const struct block *b) = {[XN_TILE_FLOAT] = tiled_float,
+                                                                           [XN_TILE_BF16] = tiled_bf16,
+                                                                           [XN_TILE_SPLIT] = tiled_bf16,
+                                                                           [XN_TILE_INT8] = tiled_int8};
+    products[b->tile](b);
+    // Columns of a panel's results are rows of the whole's.
     const float *rows[XN_CPU_PAD];
-    for (uint32_t r = 0; r < count; r += XN_CPU_PAD) {
-        uint32_t n = min_u32(XN_CPU_PAD, count - r);
-        for (uint32_t i = 0; i < n; i++)
-            rows[i] = t->tile + (size_t)(r + i) * width;
-        kernels->transpose(rows, n, x->n, out + r, XN_CPU_BLOCK);
+    for (uint32_t p = 0; p < b->x->n; p += XN_CPU_PANEL) {
+        const float *c = b->t->tile + (size_t)p * b->span;
+        for (uint32_t r = 0; r < b->count; r += XN_CPU_PAD) {
+            uint32_t n = min_u32(XN_CPU_PAD, b->count - r);
+            for (uint32_t i = 0; i < n; i++)
+                rows[i] = c + (size_t)(r + i) * XN_CPU_PANEL;
+            b->e->kernels->transpose(rows, n, min_u32(XN_CPU_PANEL, b->x->n - p), out + (size_t)p * XN_CPU_BLOCK + r,
+                                     XN_CPU_BLOCK);
+        }
     }
 }
 
 void xn_cpu_product(const struct xn_executor *e, struct xn_cpu_thread *t, const struct xn_cpu_operand *x,
                     const struct xn_weights *w, uint32_t index, uint32_t first, uint32_t count, float *out) {
-    if (x->panel)
-        tiled(e, t, x, w, index, first, count, out);
-    else
+    if (!x->tiled) {
         stream(e, t, x, w, index, first, count, out);
+        return;
+    }
+    enum xn_cpu_tile tile = xn_cpu_tile_of(e->kernels, e->memory.plan, w, x->exact);
+    bool whole = tile == XN_TILE_BF16 || tile == XN_TILE_SPLIT; // tiles have whole rows
+    uint32_t span = whole ? xn_cpu_round_up(count, XN_CPU_TILE_ROWS) : count;
+    tiled(&(struct block){e, t, x, w, index, first, count, span, tile}, out);
 }

@@ -1,8 +1,8 @@
 // Products of weights with rows of activations: the inputs in the shapes that the kernels want, and blocks of results.
 //
 // Up to XN_CPU_STREAM_ROWS rows the weights stream by: each is read once and decoded in registers, against integers or
-// floats. More rows lie side by side in panels; a block of weights is decoded to a tile, which is multiplied with all
-// panels.
+// floats. More rows lie side by side in panels (cpu/panels.h); a block of weights is decoded to the panels' form, and
+// multiplied with all of them.
 #pragma once
 
 #include "cpu/executor.h"
@@ -12,8 +12,17 @@ struct xn_cpu_operand {
     const uint32_t *list; // row i is row list[i] of values and integers; NULL: row i
     const float *values;  // row i begins at i * ld
     size_t ld;
-    bool integers;      // e->integers holds them as well
-    const float *panel; // n > XN_CPU_STREAM_ROWS
+    bool integers;                    // e->integers holds them as well
+    const float *rounded;             // where asked for: the values rounded to bfloat16, k apart
+    bool exact;                       // neither integers nor halves will do
+    bool tiled;                       // n > XN_CPU_STREAM_ROWS
+    const void *panel[XN_TILE_KINDS]; // where tiled, of the forms that were asked for
+};
+
+// The forms of its input that an operation's matrices want.
+struct xn_cpu_needs {
+    bool integers, rounded;
+    bool tile[XN_TILE_KINDS];
 };
 
 // Rows that an operation reads: n of `source` (ld apart), of them list[i] where list is not NULL.
@@ -28,15 +37,33 @@ static inline bool xn_cpu_streams(uint32_t rows) {
     return rows <= XN_CPU_STREAM_ROWS;
 }
 
-// Whether products of these weights with a few rows take integers.
-static inline bool xn_cpu_takes_integers(const struct xn_executor *e, const struct xn_weights *w) {
-    return w && e->kernels->dot[w->matrix.type];
+// Whether products of these weights leave activations unrounded: where the operation asks for it, and where weights are
+// unquantized, unless the user allowed it and the model is not sensitive.
+static inline bool xn_cpu_is_exact(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan,
+                                   const struct xn_weights *w, bool exact) {
+    return exact || (!kernels->dot[w->matrix.type] && (plan->sensitive || !kernels->rounds));
 }
+// How products of these weights with many rows are computed.
+static inline enum xn_cpu_tile xn_cpu_tile_of(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan,
+                                              const struct xn_weights *w, bool exact) {
+    enum xn_cpu_tile tile = (enum xn_cpu_tile)kernels->type[w->matrix.type].tile;
+    if (!xn_cpu_is_exact(kernels, plan, w, exact)) return tile;
+    return tile == XN_TILE_BF16 && kernels->split16 && !kernels->dot[w->matrix.type] ? XN_TILE_SPLIT : XN_TILE_FLOAT;
+}
+// Whether products of these weights with a few rows take activations rounded as those with many do.
+static inline bool xn_cpu_rounds(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan,
+                                 const struct xn_weights *w, bool exact) {
+    return !kernels->dot[w->matrix.type] && xn_cpu_tile_of(kernels, plan, w, exact) == XN_TILE_BF16;
+}
+
+// All that an operation's products want; of the experts', too.
+void xn_cpu_op_needs(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, const struct xn_op *op,
+                     struct xn_cpu_needs *needs);
 
 // Norms the rows (into e->values; without a norm they stay where they are) and brings them into shape. Called by all
 // threads; ends with a barrier where anything was written.
 void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *source, const struct xn_norm *norm,
-                            bool integers, struct xn_cpu_operand *out);
+                            const struct xn_cpu_needs *needs, struct xn_cpu_operand *out);
 
 // out = glu(gate, up), or glu(up) where gate is NULL; n values; gate and up are scratch afterwards, out may be either.
 void xn_cpu_glu(const struct xn_executor *e, const struct xn_glu *glu, float *gate, float *up, float *out, uint32_t n);
@@ -51,9 +78,9 @@ static inline void xn_cpu_place(float *y, const float *x, float a, uint32_t n) {
         y[i] = a * x[i];
 }
 
-// Rows [16 group, 16 group + 16) of n rows of k values (list as above) into the panels that begin at `panel`.
-void xn_cpu_panel_fill(struct xn_executor *e, const float *values, size_t ld, const uint32_t *list, uint32_t n,
-                       uint32_t k, uint32_t group, float *panel);
+// Rows [16 group, 16 group + 16) of n rows of k values (list as above) into the panels that begin at `panels`.
+void xn_cpu_panel_fill(const struct xn_executor *e, enum xn_cpu_tile tile, const float *values, size_t ld,
+                       const uint32_t *list, uint32_t n, uint32_t k, uint32_t group, void *panels);
 
 // Rows of weights in a block of work.
 uint32_t xn_cpu_block_rows(const struct xn_executor *e, const struct xn_cpu_operand *x, const struct xn_weights *w);

@@ -19,7 +19,7 @@ static inline vf v_exp(vf x) {
 }
 
 static inline vf v_sigmoid(vf x) {
-    return v_set1(1.0f) / (v_set1(1.0f) + v_exp(v_set1(0.0f) - x));
+    return v_reciprocal(v_set1(1.0f) + v_exp(v_set1(0.0f) - x));
 }
 
 // Of odd series near 0, where 1 - 2 / (1 + e^2x) cancels.

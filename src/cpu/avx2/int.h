@@ -1,0 +1,56 @@
+// The vocabulary of integers (template/gemm8.h) with 256 bits.
+#pragma once
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { LANES = 8, VECTORS = 4, STRIP = 2 };
+typedef __m256i vi;
+typedef __m256 vq;
+
+static inline vq q_zero(void) {
+    return _mm256_setzero_ps();
+}
+static inline vq q_set1(float x) {
+    return _mm256_set1_ps(x);
+}
+static inline vq q_load(const float *p) {
+    return _mm256_loadu_ps(p);
+}
+static inline void q_store(float *p, vq x) {
+    _mm256_storeu_ps(p, x);
+}
+static inline vq q_from(vi x) {
+    return _mm256_cvtepi32_ps(x);
+}
+static inline vq q_fma(vq a, vq b, vq c) {
+    return _mm256_fmadd_ps(a, b, c);
+}
+static inline vq q_fnma(vq a, vq b, vq c) { // c - a b
+    return _mm256_fnmadd_ps(a, b, c);
+}
+static inline vi i_zero(void) {
+    return _mm256_setzero_si256();
+}
+static inline vi i_load(const int8_t *p) {
+    return _mm256_loadu_si256((const __m256i *)(const void *)p);
+}
+// Four bytes of weights in every dword.
+static inline vi i_weights(const uint8_t *p) {
+    int dword;
+    __builtin_memcpy(&dword, p, sizeof dword);
+    return _mm256_set1_epi32(dword);
+}
+static inline vi i_pairs(vi weights, vi x) { // sums of two products, 16 bits each
+    return _mm256_maddubs_epi16(weights, x);
+}
+static inline vi i_add16(vi a, vi b) {
+    return _mm256_add_epi16(a, b);
+}
+static inline vi i_add32(vi a, vi b) {
+    return _mm256_add_epi32(a, b);
+}
+static inline vi i_widen(vi pairs) { // sums of two 16-bit ones
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}

@@ -1,0 +1,78 @@
+// Products of panels of integers (cpu/panels.h), after the instruction set's vocabulary of integers:
+//   vi, vq, LANES: vectors of dwords and of floats, and how many they hold
+//   STRIP, VECTORS: rows of weights and vectors of activations that stay in registers
+//   q_*: what floats need
+//   group_dot(steps, most, w, x, dot): the products of STRIP rows with VECTORS vectors of activations over `steps`
+//   dwords of columns, as integers
+//
+// Integers of a group of columns are summed, then scaled by the group's two scales and summed as floats; minima of
+// weights take the sums of activations.
+#pragma once
+
+#include "cpu/declare.h"
+
+#include <string.h>
+
+enum { DWORDS = XN_CPU_SUPER / 4, GROUPS = XN_CPU_SUPER / 16 };
+
+static inline __attribute__((always_inline)) void strip8(const int rows, const int group, const uint32_t most,
+                                                         const uint8_t *w, const float *scale, const float *minimum,
+                                                         const struct xn_cpu_chunk *x, uint32_t at, float *c,
+                                                         bool accumulate) {
+    vq sum[STRIP][VECTORS];
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < VECTORS; j++)
+            sum[i][j] = accumulate ? q_load(c + i * XN_CPU_PANEL + j * LANES) : q_zero();
+    const int steps = group / 4;
+    for (int g = 0; g < XN_CPU_SUPER / group; g++) {
+        vi dot[STRIP][VECTORS];
+        const int first = g * group / 16;
+        group_dot(rows, steps, most, w + g * group, &x->q[g * steps][at], dot);
+#pragma GCC unroll 4
+        for (int j = 0; j < VECTORS; j++) {
+            vq across = q_load(&x->scale[first / 2][at + (uint32_t)j * LANES]);
+            vq total = q_load(&x->sum[first][at + (uint32_t)j * LANES]);
+            if (group == 32) total = total + q_load(&x->sum[first + 1][at + (uint32_t)j * LANES]);
+#pragma GCC unroll 8
+            for (int i = 0; i < rows; i++) {
+                sum[i][j] = q_fma(q_set1(scale[i * GROUPS + first]) * across, q_from(dot[i][j]), sum[i][j]);
+                sum[i][j] = q_fnma(q_set1(minimum[i * GROUPS + first]), total, sum[i][j]);
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < VECTORS; j++)
+            q_store(c + i * XN_CPU_PANEL + j * LANES, sum[i][j]);
+}
+
+// All panels, for one kind of weights.
+static inline __attribute__((always_inline)) void panels8(const int group, const uint32_t most, uint32_t m,
+                                                          const struct xn_cpu_rows8 *w, const struct xn_cpu_chunk *x,
+                                                          size_t stride, uint32_t n, float *c, bool accumulate) {
+    enum { WIDE = VECTORS * LANES };
+    for (uint32_t p = 0; p < n; p += XN_CPU_PANEL, x += stride, c += (size_t)m * XN_CPU_PANEL)
+        for (uint32_t at = 0; at < XN_CPU_PANEL && p + at < n; at += WIDE)
+            for (uint32_t i = 0; i < m;) {
+                const uint8_t *q = w->q + (size_t)i * XN_CPU_SUPER;
+                const float *scale = w->scale + (size_t)i * GROUPS, *minimum = w->minimum + (size_t)i * GROUPS;
+                float *to = c + (size_t)i * XN_CPU_PANEL + at;
+                if (m - i >= STRIP) {
+                    strip8(STRIP, group, most, q, scale, minimum, x, at, to, accumulate);
+                    i += STRIP;
+                } else {
+                    strip8(1, group, most, q, scale, minimum, x, at, to, accumulate);
+                    i++;
+                }
+            }
+}
+
+#define PANELS(group, most) panels8(group, most, m, w, x, stride, n, c, accumulate)
+
+void GEMM8_NAME(uint32_t m, const struct xn_cpu_rows8 *w, uint32_t group, uint32_t most, const struct xn_cpu_chunk *x,
+                size_t stride, uint32_t n, float *c, bool accumulate) {
+    GEMM8_KINDS
+}

@@ -1,0 +1,54 @@
+// group_dot of template/gemm8.h without VNNI: products of bytes are summed in pairs of 16 bits, as many pairs as fit,
+// and then widened.
+#pragma once
+
+static inline __attribute__((always_inline)) void group_dot(const int rows, const int steps, const uint32_t most,
+                                                            const uint8_t *w, const int8_t (*x)[4],
+                                                            vi dot[STRIP][VECTORS]) {
+    const int fit = 32767 / (2 * 127 * (int)most), at_once = fit < steps ? fit : steps;
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < VECTORS; j++)
+            dot[i][j] = i_zero();
+#pragma GCC unroll 8
+    for (int s = 0; s < steps; s += at_once) {
+        vi pairs[STRIP][VECTORS];
+#pragma GCC unroll 8
+        for (int t = s; t < s + at_once; t++) {
+            vi weights[STRIP];
+#pragma GCC unroll 8
+            for (int i = 0; i < rows; i++)
+                weights[i] = i_weights(w + (size_t)i * XN_CPU_SUPER + 4 * t);
+#pragma GCC unroll 4
+            for (int j = 0; j < VECTORS; j++) {
+                vi right = i_load(x[t * XN_CPU_PANEL + j * LANES]);
+#pragma GCC unroll 8
+                for (int i = 0; i < rows; i++) {
+                    vi product = i_pairs(weights[i], right);
+                    pairs[i][j] = t == s ? product : i_add16(pairs[i][j], product);
+                }
+            }
+        }
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < VECTORS; j++)
+                dot[i][j] = s == 0 ? i_widen(pairs[i][j]) : i_add32(dot[i][j], i_widen(pairs[i][j]));
+    }
+}
+
+// Integers up to 3, 15, 31 and 63 need different sums; larger ones do not come here (most8).
+#define GEMM8_KINDS                                                                                                    \
+    if (group == 32 && most <= 15)                                                                                     \
+        PANELS(32, 15);                                                                                                \
+    else if (group == 32 && most <= 31)                                                                                \
+        PANELS(32, 31);                                                                                                \
+    else if (group == 32)                                                                                              \
+        PANELS(32, 127);                                                                                               \
+    else if (most <= 15)                                                                                               \
+        PANELS(16, 15);                                                                                                \
+    else if (most <= 63)                                                                                               \
+        PANELS(16, 63);                                                                                                \
+    else                                                                                                               \
+        PANELS(16, 127);
