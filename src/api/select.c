@@ -1,5 +1,6 @@
 #include "api/select.h"
 
+#include "base/file.h"
 #include "cpu/cpu.h"
 
 #include <stdlib.h>
@@ -30,7 +31,11 @@ static int open_cpu(const char *level_name, const char *spelled, int threads, st
             "device \"%s\": unknown level \"%s\", expected c, avx2, avx2vnni, avx512, avx512vnni or amx, with or "
             "without +bf16",
             spelled, level_name);
-    return xn_cpu_device_open(&options, out, err);
+    char *crossovers = xn_user_path("XDG_CACHE_HOME", ".cache", "crossovers");
+    options.crossovers = crossovers;
+    int status = xn_cpu_device_open(&options, out, err);
+    free(crossovers);
+    return status;
 }
 
 int xn_device_select(const char *name, int threads, struct xn_device **out, struct xn_error *err) {

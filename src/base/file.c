@@ -173,3 +173,19 @@ void xn_output_abort(struct xn_output *out) {
     unlink(out->temporary);
     output_free(out);
 }
+
+char *xn_user_path(const char *variable, const char *below_home, const char *name) {
+    const char *base = getenv(variable), *home = getenv("HOME");
+    char *path;
+    if (base && base[0] == '/')
+        path = xn_format("%s/xenon/%s", base, name);
+    else
+        path = home && home[0] == '/' ? xn_format("%s/%s/xenon/%s", home, below_home, name) : NULL;
+    if (!path) return NULL;
+    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        mkdir(path, 0700); // exists, or the file can't be written, which is found then
+        *slash = '/';
+    }
+    return path;
+}

@@ -23,6 +23,10 @@ bool xn_is_directory(const char *path);
 bool xn_file_exists(const char *path);
 char *xn_path_join(const char *folder, const char *name); // free(); NULL without memory
 
+// The path of a file of the user's: xenon/NAME below the folder that the environment variable names (XDG_CACHE_HOME,
+// ...), else below that folder of the home (".cache"). Its folders are made. free(); NULL where there is no home.
+char *xn_user_path(const char *variable, const char *below_home, const char *name);
+
 // An output that appears under its name only when xn_output_commit succeeds; until then, and for ever after a failure
 // or xn_output_abort, the name holds what it held before. Commit and abort both free the handle (and accept NULL).
 struct xn_output;

@@ -11,12 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MAX_NUMBERS = 32, MAX_ROWS = 3 * MAX_NUMBERS * MAX_NUMBERS };
+enum { MAX_NUMBERS = 32, MAX_ROWS = 2 * MAX_NUMBERS * MAX_NUMBERS * MAX_NUMBERS };
 
 struct bench {
     struct xn_model_options model_options;
     const char *model, *shape, *quant;
-    const char *prompts, *generates, *depths;
+    const char *prompts, *generates, *depths, *sequences;
     int64_t repetitions, layers;
     bool ops, json;
     struct xn_bench_row *rows; // [MAX_ROWS]
@@ -62,16 +62,18 @@ static int open_model(struct bench *b, struct xn_loaded *loaded, struct xn_error
 
 // Depth by depth the prompts, then the generations; zeros are left out.
 static int list_tests(struct bench *b, struct xn_error *err) {
-    uint32_t p[MAX_NUMBERS], g[MAX_NUMBERS], d[MAX_NUMBERS];
-    size_t n_p, n_g, n_d;
+    uint32_t p[MAX_NUMBERS], g[MAX_NUMBERS], d[MAX_NUMBERS], q[MAX_NUMBERS];
+    size_t n_p, n_g, n_d, n_q;
     XN_TRY(xn_bench_numbers("-p", b->prompts, p, MAX_NUMBERS, &n_p, err));
     XN_TRY(xn_bench_numbers("-n", b->generates, g, MAX_NUMBERS, &n_g, err));
     XN_TRY(xn_bench_numbers("-d", b->depths, d, MAX_NUMBERS, &n_d, err));
+    XN_TRY(xn_bench_numbers("-s", b->sequences, q, MAX_NUMBERS, &n_q, err));
     for (size_t i = 0; i < n_d; i++) {
         for (size_t j = 0; j < n_p; j++)
             if (p[j]) b->rows[b->n_rows++].test = (struct xn_speed_test){.prompt = p[j], .depth = d[i]};
         for (size_t j = 0; j < n_g; j++)
-            if (g[j]) b->rows[b->n_rows++].test = (struct xn_speed_test){.generate = g[j], .depth = d[i]};
+            for (size_t k = 0; k < n_q && g[j]; k++)
+                b->rows[b->n_rows++].test = (struct xn_speed_test){.generate = g[j], .depth = d[i], .sequences = q[k]};
     }
     return b->n_rows ? XN_OK : xn_fail(err, XN_ERR_ARGUMENT, "bench: nothing to measure (-p and -n are 0)");
 }
@@ -113,7 +115,7 @@ static int run(struct bench *b, struct xn_error *err) {
 }
 
 int xn_command_bench(int argc, char **argv) {
-    struct bench b = {.prompts = "512", .generates = "128", .depths = "0", .repetitions = 5};
+    struct bench b = {.prompts = "512", .generates = "128", .depths = "0", .sequences = "1", .repetitions = 5};
     const struct xn_option options[] = {
         {0, "shape", XN_OPTION_STRING, &b.shape, "NAME",
          "a model of this shape with random weights (xenon synth --list)", 0, 0, NULL},
@@ -123,6 +125,7 @@ int xn_command_bench(int argc, char **argv) {
         {'n', "generate", XN_OPTION_STRING, &b.generates, "N[,N]", "tokens to generate; 0: no such test (128)", 0, 0,
          NULL},
         {'d', "depth", XN_OPTION_STRING, &b.depths, "N[,N]", "tokens that stand in the cache before (0)", 0, 0, NULL},
+        {'s', "sequences", XN_OPTION_STRING, &b.sequences, "N[,N]", "sequences that generate at once (1)", 0, 0, NULL},
         {'r', "repetitions", XN_OPTION_INT, &b.repetitions, "N", "of each test, after one to warm up (5)", 1, 1000,
          NULL},
         {0, "ops", XN_OPTION_FLAG, &b.ops, NULL, "also the time by kind of operation", 0, 0, NULL},
@@ -143,6 +146,7 @@ int xn_command_bench(int argc, char **argv) {
         .max_arguments = 1,
         .examples = "  xenon bench model.gguf\n"
                     "  xenon bench --shape qwen3-4b --quant Q4_K_M -p 512 -n 128 -r 3\n"
+                    "  xenon bench model.gguf -p 0 -n 32 -s 1,8\n"
                     "  xenon bench model.gguf -p 0 -n 64 -d 0,4096 --json",
     };
     size_t n;

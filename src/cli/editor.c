@@ -26,23 +26,6 @@ struct xn_editor {
     bool interrupted;
 };
 
-// $XDG_STATE_HOME/xenon/history, its folders made; NULL where there is no home.
-static char *find_history(void) {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    char *path;
-    if (state && state[0] == '/')
-        path = xn_format("%s/xenon/history", state);
-    else
-        path = home && home[0] == '/' ? xn_format("%s/.local/state/xenon/history", home) : NULL;
-    if (!path) return NULL;
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        mkdir(path, 0700); // exists, or the file can't be written: then there is no history
-        *slash = '/';
-    }
-    return path;
-}
-
 static char *show_prompt(EditLine *line) {
     static char more[] = "… ";
     struct xn_editor *e;
@@ -110,7 +93,7 @@ struct xn_editor *xn_editor_open(const char *prompt) {
     }
     history(e->history, &event, H_SETSIZE, HISTORY_LINES);
     history(e->history, &event, H_SETUNIQUE, 1);
-    e->history_path = find_history();
+    e->history_path = xn_user_path("XDG_STATE_HOME", ".local/state", "history");
     if (e->history_path) history(e->history, &event, H_LOAD, e->history_path);
     el_set(e->line, EL_CLIENTDATA, e);
     el_set(e->line, EL_PROMPT, show_prompt);

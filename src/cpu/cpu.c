@@ -1,7 +1,7 @@
 #include "cpu/cpu.h"
 
 #include "base/cpu_features.h"
-#include "cpu/executor.h"
+#include "cpu/crossover.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,6 +91,7 @@ static void cpu_describe(const struct xn_device *device, struct xn_device_info *
 static void cpu_free(struct xn_device *device) {
     if (!device) return;
     xn_pool_free(of(device)->pool);
+    free(of(device)->crossover_path);
     free(device);
 }
 
@@ -98,7 +99,7 @@ static void cpu_free(struct xn_device *device) {
 // drop the pages.
 static int cpu_pack(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out,
                     struct xn_error *err) {
-    (void)device;
+    xn_cpu_crossover_find(of(device), matrix->type);
     *out = NULL;
     struct xn_weights *w = xn_alloc_zero(1, sizeof *w);
     if (!w) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", matrix->name ? matrix->name : "matrix");
@@ -241,8 +242,10 @@ int xn_cpu_device_open(const struct xn_cpu_options *options, struct xn_device **
     snprintf(d->name, sizeof d->name, "%s", features.name);
     xn_cpu_kernels_init(&d->kernels, options->level);
     d->kernels.rounds = options->bf16;
+    if (options->crossovers) d->crossover_path = xn_strdup(options->crossovers); // without memory: not kept
     int status = xn_pool_create((uint32_t)options->threads, &d->pool, err);
     if (status != XN_OK) {
+        free(d->crossover_path);
         free(d);
         return status;
     }

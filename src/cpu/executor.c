@@ -14,6 +14,7 @@
 struct sizes {
     size_t values, integers, rounded, scratch, decoded, tile, out, work, partial, chosen;
     size_t panel[XN_TILE_KINDS]; // bytes
+    size_t handed;               // bytes
     bool halves;                 // weights are decoded to bfloat16
 };
 
@@ -35,15 +36,14 @@ static void want_input(struct sizes *s, size_t n, size_t streamed, size_t side_b
 }
 
 static void want_dense(struct sizes *s, size_t n, uint32_t k, const struct xn_cpu_needs *needs) {
-    bool streams = n <= XN_CPU_STREAM_ROWS;
     size_t panel = (n + XN_CPU_PANEL - 1) / XN_CPU_PANEL * XN_CPU_PANEL;
-    want_input(s, n, streams ? n : XN_CPU_STREAM_ROWS, streams ? 0 : panel, k, needs);
+    want_input(s, n, n < XN_CPU_STREAM_ROWS ? n : XN_CPU_STREAM_ROWS, n < 2 ? 0 : panel, k, needs);
 }
 
-static void want_experts(struct sizes *s, size_t input_rows, size_t chosen, uint32_t k,
+static void want_experts(struct sizes *s, size_t input_rows, size_t chosen, size_t experts, uint32_t k,
                          const struct xn_cpu_needs *needs) {
-    // Only groups beyond XN_CPU_STREAM_ROWS have panels, each padded to whole ones.
-    size_t groups = chosen / (XN_CPU_STREAM_ROWS + 1), padded = chosen + groups * (XN_CPU_PANEL - 1);
+    // Only groups of two rows and more may have panels, each padded to whole ones.
+    size_t groups = chosen / 2 < experts ? chosen / 2 : experts, padded = chosen + groups * (XN_CPU_PANEL - 1);
     want_input(s, input_rows, input_rows, groups ? (padded + XN_CPU_PANEL - 1) / XN_CPU_PANEL * XN_CPU_PANEL : 0, k,
                needs);
     most(&s->chosen, chosen);
@@ -83,15 +83,16 @@ static void want(struct sizes *s, const struct xn_cpu_kernels *kernels, const st
         most(&s->decoded, (size_t)op->route.experts + op->route.groups);
         break;
     case XN_OP_EXPERT_GATE:
-        want_experts(s, rows, rows * op->expert_gate.used, op->expert_gate.up->matrix.cols, &needs);
+        want_experts(s, rows, rows * op->expert_gate.used, plan->n_experts, op->expert_gate.up->matrix.cols, &needs);
         break;
     case XN_OP_EXPERT_ADD:
-        want_experts(s, rows * op->expert_add.used, rows * op->expert_add.used, op->expert_add.size, &needs);
+        want_experts(s, rows * op->expert_add.used, rows * op->expert_add.used, plan->n_experts, op->expert_add.size,
+                     &needs);
         most(&s->decoded, plan->hidden);
         if (op->expert_add.sum.norm.kind != XN_NORM_NONE) most(&s->scratch, rows * op->expert_add.down->matrix.rows);
         break;
     case XN_OP_ATTEND:
-        most(&s->work, xn_cpu_attend_work(&op->attend));
+        most(&s->work, xn_cpu_attend_work(kernels, &op->attend));
         most(&s->partial, xn_cpu_attend_partial(&op->attend, limits->rows, threads));
         break;
     case XN_OP_DELTA_NET:
@@ -128,9 +129,15 @@ static struct sizes sizes_of(const struct xn_cpu_kernels *kernels, const struct 
     struct sizes s = {0};
     for (uint32_t i = 0; i < plan->n_ops; i++)
         want(&s, kernels, plan, limits, threads, &plan->ops[i]);
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
+        enum xn_cpu_tile tile;
+        if (limits->rows > 1 && xn_cpu_hands_over(kernels, plan, i, &tile))
+            most(&s.handed, xn_cpu_panels(limits->rows) *
+                                xn_cpu_panel_bytes(tile, plan->ops[i + 1].project_add.weights->matrix.cols));
+    }
     size_t rows = limits->rows > limits->outputs ? limits->rows : limits->outputs;
     size_t padded = (rows + XN_CPU_PANEL - 1) / XN_CPU_PANEL * XN_CPU_PANEL;
-    s.tile = rows > XN_CPU_STREAM_ROWS ? padded * XN_CPU_BLOCK : 0;
+    s.tile = rows > 1 ? padded * XN_CPU_BLOCK : 0;
     s.out = padded * XN_CPU_BLOCK;
     most(&s.decoded, XN_CPU_BLOCK * XN_CPU_DEPTH);
     if (s.halves) most(&s.decoded, XN_CPU_BLOCK * (XN_CPU_DEPTH16 + 2 * XN_CPU_DEPTH) / 2);
@@ -144,7 +151,7 @@ uint64_t xn_cpu_scratch_bytes(const struct xn_cpu_device *device, const struct x
     uint64_t each = (s.decoded + s.tile + 2 * s.out + s.work) * sizeof(float), panels = 0;
     for (int tile = 0; tile < XN_TILE_KINDS; tile++)
         panels += s.panel[tile];
-    return (s.values + s.rounded + s.scratch + s.partial) * sizeof(float) + panels + s.integers +
+    return (s.values + s.rounded + s.scratch + s.partial) * sizeof(float) + panels + s.handed + s.integers +
            s.chosen * 2 * sizeof(uint32_t) + each * threads;
 }
 
@@ -249,6 +256,7 @@ static int allocate(struct xn_executor *e) {
     ok = ok && (e->integers = xn_arena_alloc(a, s.integers, 1));
     for (int tile = 0; tile < XN_TILE_KINDS; tile++)
         ok = ok && (e->panel[tile] = xn_arena_alloc(a, s.panel[tile], 1));
+    ok = ok && (e->handed = xn_arena_alloc(a, s.handed, 1));
     ok = ok && (e->rounded = xn_arena_alloc(a, s.rounded, sizeof(float)));
     ok = ok && (e->scratch = xn_arena_alloc(a, s.scratch, sizeof(float)));
     ok = ok && (e->partial = xn_arena_alloc(a, s.partial, sizeof(float)));
@@ -283,6 +291,7 @@ int xn_cpu_executor_create(struct xn_cpu_device *device, const struct xn_plan *p
     e->kernels = &device->kernels;
     e->pool = device->pool;
     e->threads = xn_pool_threads(device->pool);
+    e->rough = xn_cpu_is_rough(e->kernels, plan);
     int status = xn_host_memory_init(&e->memory, plan, limits, err);
     if (status != XN_OK) {
         free(e);

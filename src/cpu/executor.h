@@ -12,6 +12,8 @@ struct xn_cpu_device {
     struct xn_cpu_kernels kernels;
     struct xn_pool *pool;
     char name[64];
+    char *crossover_path;        // where crossovers are kept; NULL: nowhere
+    bool crossed[XN_TYPE_COUNT]; // those known
 };
 
 // The processor behind a device, or NULL if it is another kind.
@@ -43,7 +45,7 @@ struct xn_cpu_rope {
 // Rows that chose the same expert: entries [first, first + n) of `chosen`.
 struct xn_cpu_group {
     uint32_t expert, first, n;
-    uint32_t panel; // first row of its panels, where n > XN_CPU_STREAM_ROWS
+    uint32_t panel; // first row of its panels, where it has some
 };
 
 struct xn_executor {
@@ -51,6 +53,7 @@ struct xn_executor {
     const struct xn_cpu_kernels *kernels;
     struct xn_pool *pool;
     uint32_t threads;
+    bool rough; // all of the plan's products round activations, so attention may
     struct xn_host_memory memory;
     const struct xn_batch *batch; // of the step
     int status;                   // of the step: what thread 0 met
@@ -66,6 +69,7 @@ struct xn_executor {
     int8_t *integers;           // inputs as integers: xn_cpu_integer_row
     float *rounded;             // inputs of a few rows, rounded to bfloat16
     void *panel[XN_TILE_KINDS]; // inputs side by side
+    void *handed;               // what `gate` leaves for the next product: panels
     float *scratch;             // results that wait for a norm or for the cache
     float *partial;             // of attention split over positions
     struct xn_cpu_group *groups;
@@ -95,7 +99,9 @@ xn_cpu_op xn_cpu_op_embed, xn_cpu_op_project, xn_cpu_op_attend, xn_cpu_op_delta_
     xn_cpu_op_expert_gate, xn_cpu_op_expert_add, xn_cpu_op_head;
 
 // Floats of `work` that an operation wants of each thread.
-size_t xn_cpu_attend_work(const struct xn_op_attend *attend);
+size_t xn_cpu_attend_work(const struct xn_cpu_kernels *kernels, const struct xn_op_attend *attend);
+// Whether all products of the plan round activations.
+bool xn_cpu_is_rough(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan);
 // Floats of partial results that attention in a batch of at most `rows` rows wants.
 size_t xn_cpu_attend_partial(const struct xn_op_attend *attend, uint32_t rows, uint32_t threads);
 size_t xn_cpu_delta_net_work(const struct xn_op_delta_net *delta);

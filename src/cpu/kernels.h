@@ -13,7 +13,7 @@
 enum {
     XN_CPU_PAD = 16,         // widths of panels and scratch rows are multiples of it
     XN_CPU_LANES = 16,       // dwords of a vector of integers
-    XN_CPU_STREAM_ROWS = 16, // rows of activations up to which products stream the weights
+    XN_CPU_STREAM_ROWS = 32, // the most rows of activations by which weights stream
 };
 
 // A row of activations as integers: value i is the scale of its group of 16 times its integer; a group's sum is its
@@ -40,6 +40,16 @@ struct xn_cpu_row {
     X(pack16, void,                                                                                                    \
       (const float *const *rows, uint32_t n, uint32_t k, uint32_t half, uint32_t terms, uint16_t *panel))              \
     X(pack8, void, (const float *const *rows, uint32_t n, uint32_t k, uint32_t half, struct xn_cpu_chunk *panel))      \
+    /* 32 rows (n of them there) of k values, in pairs of rows: for panels of columns `stride` values apart, one block \
+       of each */                                                                                                      \
+    X(pack16_down, void,                                                                                               \
+      (const float *const *rows, uint32_t n, uint32_t k, uint32_t terms, uint16_t *panels, size_t stride))             \
+    /* A query's scores of `panels` panels of positions, `stride` floats apart, of which [low, high) count (none: the  \
+       maximum stays), into the running softmax: weights e^(score - max) as a row of tiles, those that do not count    \
+       zero. Returns what earlier results and the earlier sum are multiplied by (which the sum has been). */           \
+    X(soften16, float,                                                                                                 \
+      (const float *s, size_t stride, uint32_t panels, uint32_t low, uint32_t high, float *max, float *sum,            \
+       uint32_t terms, uint16_t *out))                                                                                 \
     /* c = (accumulate: c +) w x for m rows of weights (a multiple of 16), `blocks` blocks of columns, and n rows of   \
        activations of `terms` terms in panels `stride` values apart; their results c_stride. NULL: the level has none  \
      */                                                                                                                \
@@ -143,6 +153,7 @@ struct xn_cpu_kernels {
     struct {
         uint8_t group, most; // of weights, for gemm8
         uint8_t terms;       // bfloat16 numbers that a value of weights takes
+        uint8_t stream;      // rows of activations up to which weights stream (crossover.h)
         uint8_t tile;        // enum xn_cpu_tile: how products of many rows are computed
     } type[XN_TYPE_COUNT];
 };

@@ -120,13 +120,32 @@ static size_t scale_at(const struct xn_cpu_kernels *k, size_t i) {
 struct product_case {
     uint32_t type, rows, n, k;
     enum fill fill;
+    bool extreme; // every byte of the weights as large as it may be
 };
+
+// Sets the bytes of blocks to 255, but for those (of scales) that would make values too large for a test.
+static void to_extremes(uint32_t type, uint8_t *p, size_t n) {
+    const struct xn_format *f = xn_format_of(type);
+    float *decoded = xn_alloc(f->block_values, sizeof *decoded);
+    for (size_t b = 0; b < n / f->block_values; b++, p += f->block_bytes)
+        for (size_t i = 0; i < f->block_bytes; i++) {
+            uint8_t before = p[i];
+            bool fine = true;
+            p[i] = 255;
+            f->decode(p, decoded, f->block_values);
+            for (size_t j = 0; j < f->block_values; j++)
+                fine &= isfinite(decoded[j]) && fabsf(decoded[j]) < 64;
+            if (!fine) p[i] = before;
+        }
+    free(decoded);
+}
 
 static void product_case(const struct xn_cpu_kernels *kernels, const struct product_case *c, uint64_t *s) {
     const struct xn_format *f = xn_format_of(c->type);
     size_t row_bytes = c->k / f->block_values * f->block_bytes, offset = rng(s) % 63, ld = c->rows + 3;
     uint8_t *exact = malloc(row_bytes * c->rows + offset); // ends where the weights end
     fill_blocks(s, c->type, exact + offset, (size_t)c->k * c->rows);
+    if (c->extreme) to_extremes(c->type, exact + offset, (size_t)c->k * c->rows);
     uint32_t padded = (c->k + XN_CPU_SUPER - 1) / XN_CPU_SUPER * XN_CPU_SUPER;
     float *x = xn_alloc((size_t)c->n * c->k, sizeof *x), *w = xn_alloc(c->k, sizeof *w);
     fill_values(s, c->fill, x, (size_t)c->n * c->k);
@@ -192,10 +211,16 @@ static void product_level(const struct xn_cpu_kernels *k) {
         for (size_t i = 0; i < sizeof ks / sizeof *ks; i++) {
             if (ks[i] % f->block_values) continue;
             for (uint32_t n = 1; n <= 17; n += n < 9 ? 1 : 4)
-                product_case(k, &(struct product_case){type, n == 1 ? 129 : 3, n, ks[i], FILL_RANDOM}, &s);
+                product_case(k, &(struct product_case){type, n == 1 ? 129 : 3, n, ks[i], FILL_RANDOM, false}, &s);
             for (int fill = 0; fill < FILLS; fill++)
-                product_case(k, &(struct product_case){type, 2, 5, ks[i], (enum fill)fill}, &s);
+                product_case(k, &(struct product_case){type, 2, 5, ks[i], (enum fill)fill, false}, &s);
+            product_case(k, &(struct product_case){type, 1, 2, ks[i], FILL_LARGE, true}, &s);
         }
+        // More rows of activations than a first cache holds at once, with more rows of weights than meet a piece of
+        // them.
+        uint32_t deep = 18 * 256 + (f->block_values < 256 && 256 % f->block_values == 0 ? f->block_values : 0);
+        for (uint32_t n = 1; n <= 11; n += n < 3 ? 1 : 4)
+            product_case(k, &(struct product_case){type, 19, n, deep, FILL_RANDOM, false}, &s);
     }
 }
 static void products_agree_with_the_formats(void **state) {
@@ -247,6 +272,11 @@ static void gemm_level(const struct xn_cpu_kernels *k) {
     for (int trial = 0; trial < 60; trial++) {
         uint32_t m = 1 + (uint32_t)(rng(&s) % 30), n = XN_CPU_PAD * (1 + (uint32_t)(rng(&s) % 5));
         uint32_t depth = (uint32_t)(rng(&s) % 90);
+        if (trial % 4 == 0) { // larger than what tiles pack at once
+            m += 100;
+            n += 8 * XN_CPU_PAD;
+            depth += 100;
+        }
         size_t lda = depth + rng(&s) % 5, ldb = n + rng(&s) % 3, ldc = n + rng(&s) % 3;
         float *a = xn_alloc_aligned(m * lda, 4), *b = xn_alloc_aligned(depth * ldb, 4);
         fill_values(&s, FILL_RANDOM, a, m * lda);
@@ -259,12 +289,17 @@ static void gemm_level(const struct xn_cpu_kernels *k) {
         k->gemm(m, n, depth, a, lda, b, ldb, c.p, ldc, accumulate);
         for (uint32_t i = 0; i < m; i++)
             for (uint32_t j = 0; j < n; j++) {
-                double want = accumulate ? before[i * ldc + j] : 0;
-                for (uint32_t p = 0; p < depth; p++)
-                    want += (double)a[i * lda + p] * b[p * ldb + j];
+                double want = accumulate ? before[i * ldc + j] : 0, size = fabs(want);
+                for (uint32_t p = 0; p < depth; p++) {
+                    double product = (double)a[i * lda + p] * b[p * ldb + j];
+                    want += product;
+                    size += fabs(product);
+                }
                 float got = ((float *)c.p)[i * ldc + j];
-                CHECK(fabs(got - want) <= 1e-5, "%s m %u n %u k %u: [%u][%u] is %g, not %g",
-                      xn_cpu_level_name(k->level), m, n, depth, i, j, (double)got, want);
+                // Tiles leave out what is below 2^-16.
+                CHECK(fabs(got - want) <= (k->split16 ? 1e-5 : 1e-6) * size + 1e-6,
+                      "%s m %u n %u k %u: [%u][%u] is %g, not %g", xn_cpu_level_name(k->level), m, n, depth, i, j,
+                      (double)got, want);
             }
         for (uint32_t i = 0; i + 1 < m; i++)
             for (size_t j = n; j < ldc; j++)

@@ -17,6 +17,7 @@ static double now(void) {
 
 void xn_speed_name(const struct xn_speed_test *test, char name[48]) {
     int n = snprintf(name, 48, "%s%u", test->prompt ? "pp" : "tg", test->prompt ? test->prompt : test->generate);
+    if (test->sequences > 1) n += snprintf(name + n, 48 - (size_t)n, " x%u", test->sequences);
     if (test->depth) snprintf(name + n, 48 - (size_t)n, " @ d%u", test->depth);
 }
 
@@ -37,12 +38,22 @@ static void fill_random(int32_t *tokens, uint32_t n, uint32_t vocab, uint64_t *s
     }
 }
 
-// The tokens of one repetition: a prompt at once, or one by one.
-static int run_tokens(struct xn_context *context, uint32_t sequence, const struct xn_speed_test *test,
+static uint32_t sequences_of(const struct xn_speed_test *test) {
+    return test->sequences ? test->sequences : 1;
+}
+
+// The tokens of one repetition: a prompt at once, or one by one, each into all sequences.
+static int run_tokens(struct xn_context *context, const uint32_t *sequences, const struct xn_speed_test *test,
                       const int32_t *tokens, struct xn_error *err) {
-    if (test->prompt) return xn_eval_prompt(context, sequence, tokens, test->prompt, NULL, err);
-    for (uint32_t i = 0; i < test->generate; i++)
-        XN_TRY(xn_eval(context, &(struct xn_feed){.sequence = sequence, .token = tokens[i], .logits = true}, 1, err));
+    if (test->prompt) return xn_eval_prompt(context, sequences[0], tokens, test->prompt, NULL, err);
+    struct xn_feed feeds[XN_SPEED_SEQUENCES];
+    uint32_t n = sequences_of(test);
+    for (uint32_t i = 0; i < test->generate; i++) {
+        for (uint32_t s = 0; s < n; s++)
+            feeds[s] =
+                (struct xn_feed){.sequence = sequences[s], .token = tokens[(i + s) % test->generate], .logits = true};
+        XN_TRY(xn_eval(context, feeds, n, err));
+    }
     return XN_OK;
 }
 
@@ -59,17 +70,20 @@ struct run {
 static int repeat(struct run *r, uint32_t i, struct xn_error *err) {
     const struct xn_speed_test *test = r->test;
     const struct xn_model *model = xn_context_model(r->context);
-    uint32_t n = test->prompt + test->generate, sequence;
+    uint32_t n = test->prompt + test->generate, sequences[XN_SPEED_SEQUENCES], made = 0;
     char name[48];
     fill_random(r->tokens, n, model->recipe.vocab, &r->random);
-    XN_TRY(test->depth ? xn_sequence_fork(r->context, r->base, &sequence, err)
-                       : xn_sequence_new(r->context, &sequence, err));
+    int status = XN_OK;
+    for (; made < sequences_of(test) && status == XN_OK; made += status == XN_OK)
+        status = test->depth ? xn_sequence_fork(r->context, r->base, &sequences[made], err)
+                             : xn_sequence_new(r->context, &sequences[made], err);
     double start = now();
-    int status = run_tokens(r->context, sequence, test, r->tokens, err);
+    if (status == XN_OK) status = run_tokens(r->context, sequences, test, r->tokens, err);
     double seconds = now() - start;
-    xn_sequence_free(r->context, sequence);
+    while (made)
+        xn_sequence_free(r->context, sequences[--made]);
     XN_TRY(status);
-    if (i > 0) r->rates[i - 1] = n / seconds; // the first warms up
+    if (i > 0) r->rates[i - 1] = n * sequences_of(test) / seconds; // the first warms up
     xn_speed_name(test, name);
     if (xn_progress_report(r->progress, name, (uint64_t)(i + 1) * n, (uint64_t)(r->repetitions + 1) * n))
         return xn_fail(err, XN_ERR_CANCELLED, "cancelled in %s", name);
@@ -101,12 +115,16 @@ int xn_speed_measure(struct xn_model *model, const struct xn_speed_test *test, u
                      struct xn_error *err) {
     if (!test->prompt == !test->generate || repetitions == 0)
         return xn_fail(err, XN_ERR_ARGUMENT, "a test is of a prompt or of generation, and runs at least once");
-    uint64_t positions = (uint64_t)test->prompt + test->generate + test->depth;
+    uint32_t sequences = sequences_of(test);
+    if (sequences > XN_SPEED_SEQUENCES || (test->prompt && sequences > 1))
+        return xn_fail(err, XN_ERR_ARGUMENT, "%u sequences: at most %d generate at once, and prompts run alone",
+                       sequences, XN_SPEED_SEQUENCES);
+    uint64_t positions = test->depth + sequences * ((uint64_t)test->prompt + test->generate + PAGE);
     if (positions > UINT32_MAX - 2 * PAGE)
         return xn_fail(err, XN_ERR_LIMIT, "%llu tokens are too many for a test", (unsigned long long)positions);
     struct xn_context_options options = {.context = (uint32_t)positions + PAGE,
                                          .batch = BATCH,
-                                         .sequences = test->depth ? 2 : 1,
+                                         .sequences = sequences + (test->depth ? 1 : 0),
                                          .cache_type = cache_type};
     struct run run = {.test = test, .progress = progress, .repetitions = repetitions, .random = 1};
     run.tokens = xn_alloc(positions, sizeof *run.tokens);
@@ -143,7 +161,8 @@ struct xn_speed_cost xn_speed_cost(const struct xn_model *model, const struct xn
     const struct xn_plan *plan = &model->plan;
     const struct xn_matrix *head = &model->recipe.head;
     struct xn_recipe_sizes sizes = xn_recipe_sizes(&model->recipe);
-    struct xn_speed_cost cost = {.bytes = (double)sizes.active_bytes, .flops = 2 * (double)sizes.active_parameters};
+    struct xn_speed_cost cost = {.bytes = (double)sizes.active_bytes / sequences_of(test),
+                                 .flops = 2 * (double)sizes.active_parameters};
     if (test->prompt) cost.flops -= 2 * (double)head->rows * head->cols;
     double before = test->depth + 0.5 * (test->prompt + test->generate),
            value_bytes = bytes_per_value(model, cache_type);

@@ -5,13 +5,15 @@
 #include "engine/context.h"
 
 // One measurement: either a prompt of `prompt` tokens, or `generate` tokens one by one; behind `depth` tokens already
-// in the cache.
+// in the cache. Generation: of as many sequences at once (0: one), each of which gets so many tokens.
 struct xn_speed_test {
-    uint32_t prompt, generate, depth;
+    uint32_t prompt, generate, depth, sequences;
 };
 
+enum { XN_SPEED_SEQUENCES = 256 }; // at once, at the most
+
 struct xn_speed {
-    double mean, deviation;      // tokens a second, over the repetitions
+    double mean, deviation;      // tokens a second (of all sequences), over the repetitions
     double seconds[XN_OP_KINDS]; // by kind of operation, of one repetition on average, as the device counts them
 };
 // Runs a test `repetitions` times after one that warms up. Tokens are random; the same seed gives the same. cache_type:
@@ -19,12 +21,13 @@ struct xn_speed {
 int xn_speed_measure(struct xn_model *model, const struct xn_speed_test *test, uint32_t repetitions,
                      uint32_t cache_type, const struct xn_progress *progress, struct xn_speed *out,
                      struct xn_error *err);
-// "pp512", "tg128", "tg128 @ d4096" into `name`.
+// "pp512", "tg128", "tg128 @ d4096", "tg128 x8" into `name`.
 void xn_speed_name(const struct xn_speed_test *test, char name[48]);
 // Mean and standard deviation (of a sample: n - 1) of n values.
 void xn_speed_statistics(const double *values, size_t n, double *mean, double *deviation);
 
-// What a token of the test must cost at the least, on average over its positions.
+// What a token of the test must cost at the least, on average over its positions; sequences share the weights' bytes
+// (experts, too, as if all chose the same).
 struct xn_speed_cost {
     double bytes; // read from memory: weights of one token, keys and values before it, states (read and written)
     double flops; // of products and attention; of a prompt without the head, which only its last token needs

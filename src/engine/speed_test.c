@@ -42,6 +42,8 @@ static void names_of_tests(void **state) {
     assert_string_equal(name, "tg128");
     xn_speed_name(&(struct xn_speed_test){.generate = 1, .depth = 4096}, name);
     assert_string_equal(name, "tg1 @ d4096");
+    xn_speed_name(&(struct xn_speed_test){.generate = 32, .depth = 100, .sequences = 8}, name);
+    assert_string_equal(name, "tg32 x8 @ d100");
 }
 
 static void statistics(void **state) {
@@ -58,8 +60,11 @@ static void tests_run(void **state) {
     const char *shapes[] = {"tiny-qwen3", "tiny-qwen3.5-moe"};
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         struct xn_model *model = open_shape(shapes[i], "BF16");
-        const struct xn_speed_test tests[] = {
-            {.prompt = 7}, {.generate = 3}, {.prompt = 5, .depth = 70}, {.generate = 2, .depth = 9}};
+        const struct xn_speed_test tests[] = {{.prompt = 7},
+                                              {.generate = 3},
+                                              {.prompt = 5, .depth = 70},
+                                              {.generate = 2, .depth = 9},
+                                              {.generate = 2, .depth = 9, .sequences = 3}};
         for (size_t t = 0; t < sizeof tests / sizeof *tests; t++) {
             struct xn_speed speed;
             if (xn_speed_measure(model, &tests[t], 2, XN_TYPE_COUNT, NULL, &speed, &err) != XN_OK)
@@ -68,6 +73,8 @@ static void tests_run(void **state) {
         }
         struct xn_speed speed;
         struct xn_speed_test both = {.prompt = 1, .generate = 1};
+        struct xn_speed_test prompts = {.prompt = 1, .sequences = 2};
+        assert_int_equal(xn_speed_measure(model, &prompts, 1, XN_TYPE_COUNT, NULL, &speed, &err), XN_ERR_ARGUMENT);
         assert_int_equal(xn_speed_measure(model, &both, 1, XN_TYPE_COUNT, NULL, &speed, &err), XN_ERR_ARGUMENT);
         xn_model_close(model);
     }

@@ -2,8 +2,6 @@
 #include "cpu/avx2/unpack.h"
 #include "cpu/declare.h"
 
-enum { AHEAD = 8192 }; // bytes of weights asked for in advance
-
 // Sums of four products of bytes, eight of them. A signed weight lends its sign to the activation; |both| fit 16 bits
 // twice.
 INLINE __m256i dot_bytes(__m256i w, __m256i x, const bool is_signed) {
@@ -14,52 +12,46 @@ INLINE __m256i dot_bytes(__m256i w, __m256i x, const bool is_signed) {
     return _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1));
 }
 
-INLINE float sum8(__m256 a) {
-    __m128 s = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
-    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
-    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
-}
-
+#define weights unpacked
+#define prepare_weights(u, is_signed) ((void)(u))
 typedef void unpack_fn(const uint8_t *p, struct unpacked *u);
+typedef struct {
+    __m256 part[2]; // sums that do not wait for each other
+} vs;
+#define VS_ZERO ((vs){{_mm256_setzero_ps(), _mm256_setzero_ps()}})
 
-INLINE void accumulate(const struct unpacked *u, const bool is_signed, const struct xn_cpu_row *x, size_t at,
-                       __m256 sum[2]) {
+INLINE vs accumulate(const struct unpacked *u, const bool is_signed, const int8_t *q, const float *scales,
+                     const float *group_sums, vs sum) {
     for (int h = 0; h < 2; h++) {
-        __m256 scale = _mm256_mul_ps(u->scale[h], _mm256_loadu_ps(x->scale + at / 16 + 8 * h));
+        __m256 scale = _mm256_mul_ps(u->scale[h], _mm256_loadu_ps(scales + 8 * h));
         for (int j = 0; j < 4; j++) {
-            __m256i q = _mm256_loadu_si256((const __m256i *)(x->q + at + 128 * h + 32 * j));
-            __m256 d = _mm256_cvtepi32_ps(dot_bytes(u->q[4 * h + j], q, is_signed));
+            __m256i x = _mm256_loadu_si256((const __m256i *)(q + 128 * h + 32 * j));
+            __m256 d = _mm256_cvtepi32_ps(dot_bytes(u->q[4 * h + j], x, is_signed));
             __m256i lanes = _mm256_add_epi32(_mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1), _mm256_set1_epi32(2 * j));
-            sum[j & 1] = _mm256_fmadd_ps(_mm256_permutevar8x32_ps(scale, lanes), d, sum[j & 1]);
+            sum.part[j & 1] = _mm256_fmadd_ps(_mm256_permutevar8x32_ps(scale, lanes), d, sum.part[j & 1]);
         }
-        if (!is_signed) sum[h] = _mm256_fnmadd_ps(u->minimum[h], _mm256_loadu_ps(x->sum + at / 16 + 8 * h), sum[h]);
+        if (!is_signed) sum.part[h] = _mm256_fnmadd_ps(u->minimum[h], _mm256_loadu_ps(group_sums + 8 * h), sum.part[h]);
     }
+    return sum;
 }
 
-INLINE void dot_row(unpack_fn *unpack, const size_t bytes, const size_t values, const bool is_signed, const int n,
-                    const uint8_t *w, const struct xn_cpu_row *x, uint32_t k, float *out, size_t ld) {
-    const size_t super_bytes = bytes * (XN_CPU_SUPER / values);
-    __m256 sum[4][2];
-    struct unpacked u;
-    for (int i = 0; i < n; i++)
-        sum[i][0] = sum[i][1] = _mm256_setzero_ps();
-    size_t at = 0;
-    for (; at + XN_CPU_SUPER <= k; at += XN_CPU_SUPER, w += super_bytes) {
-        for (size_t line = 0; line < super_bytes; line += 64)
-            _mm_prefetch((const char *)w + AHEAD + line, _MM_HINT_T0);
-        unpack(w, &u);
-        for (int i = 0; i < n; i++)
-            accumulate(&u, is_signed, &x[i], at, sum[i]);
+// The sums of four vectors each, the first n of them.
+INLINE void store_sums(vs a, vs b, vs c, vs d, float *out, uint32_t n) {
+    __m256 e = _mm256_hadd_ps(_mm256_add_ps(a.part[0], a.part[1]), _mm256_add_ps(b.part[0], b.part[1]));
+    __m256 f = _mm256_hadd_ps(_mm256_add_ps(c.part[0], c.part[1]), _mm256_add_ps(d.part[0], d.part[1]));
+    __m256 g = _mm256_hadd_ps(e, f);
+    __m128 four = _mm_add_ps(_mm256_castps256_ps128(g), _mm256_extractf128_ps(g, 1));
+    if (n >= 4) {
+        _mm_storeu_ps(out, four);
+        return;
     }
-    if (values < XN_CPU_SUPER && at < k) {
-        uint8_t padded[TAIL_BYTES];
-        unpack(pad_tail(w, (k - at) / values * bytes, padded), &u);
-        for (int i = 0; i < n; i++)
-            accumulate(&u, is_signed, &x[i], at, sum[i]);
-    }
-    for (int i = 0; i < n; i++)
-        out[(size_t)i * ld] = sum8(_mm256_add_ps(sum[i][0], sum[i][1]));
+    __m128i some = _mm_cmpgt_epi32(_mm_set1_epi32((int)n), _mm_setr_epi32(0, 1, 2, 3));
+    _mm_maskstore_ps(out, some, four);
 }
+
+#define DOT_NAME(name) xn_cpu_dot_##name##_avx2
+#define FAST_BYTES SIZE_MAX
+#include "cpu/template/dot_rows.h"
 
 // 16 values a step, by the scale and the minimum of their group.
 INLINE void store_decoded(const struct unpacked *u, const bool is_signed, float out[XN_CPU_SUPER]) {
@@ -78,20 +70,8 @@ INLINE void store_decoded(const struct unpacked *u, const bool is_signed, float 
 
 #include "cpu/template/decode_blocks.h"
 
-#define ROWS(name, n)                                                                                                  \
-    for (uint32_t r = 0; r < rows; r++)                                                                                \
-        dot_row(unpack_##name, BYTES_##name, VALUES_##name, SIGNED_##name, n, (const uint8_t *)w + r * row_bytes, x,   \
-                k, out + r, ld);
 #define X(name, type, ...)                                                                                             \
-    void xn_cpu_dot_##name##_avx2(const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x,          \
-                                  uint32_t n, uint32_t k, float *out, size_t ld) {                                     \
-        for (; n >= 4; n -= 4, x += 4, out += 4 * ld)                                                                  \
-            ROWS(name, 4)                                                                                              \
-        for (; n >= 2; n -= 2, x += 2, out += 2 * ld)                                                                  \
-            ROWS(name, 2)                                                                                              \
-        for (; n >= 1; n -= 1, x += 1, out += ld)                                                                      \
-            ROWS(name, 1)                                                                                              \
-    }                                                                                                                  \
+    DOT(unpack_##name, name)                                                                                           \
     void xn_cpu_decode_##name##_avx2(const void *blocks, float *out, size_t n) {                                       \
         decode_blocks(unpack_##name, BYTES_##name, VALUES_##name, SIGNED_##name, blocks, out, n);                      \
     }

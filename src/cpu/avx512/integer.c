@@ -2,6 +2,7 @@
 #include "cpu/avx2/unpack.h"
 
 #define DOT_NAME(name) xn_cpu_dot_##name##_avx512
+#define IN_PLACE 0 // sums of two products must fit 16 bits
 #define HAS_MINIMUM(is_signed) (!(is_signed))
 #define prepare_weights(w, is_signed) ((void)(w))
 

@@ -1,25 +1,7 @@
-// Weights as rows of tiles of bfloat16 (cpu/panels.h), and activations as panels of it.
+// Weights as rows of tiles of bfloat16 (cpu/panels.h).
 #include "cpu/avx2/unpack.h"
-#include "cpu/avx512/simd.h"
+#include "cpu/avx512vnni/halves.h"
 #include "cpu/declare.h"
-
-enum { COLS = XN_CPU_TILE_COLS, TILE = XN_CPU_TILE_ROWS * XN_CPU_TILE_COLS };
-
-// 32 values, rounded to the nearest.
-INLINE __m512i round_both(__m512 low, __m512 high) {
-    return (__m512i)_mm512_cvtne2ps_pbh(high, low);
-}
-
-INLINE __m512 low_half(__m512i both) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_castsi512_si256(both)), 16));
-}
-INLINE __m512 high_half(__m512i both) {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(both, 1)), 16));
-}
-// What rounding 32 values left, rounded.
-INLINE __m512i rest_of(__m512 low, __m512 high, __m512i both) {
-    return round_both(low - low_half(both), high - high_half(both));
-}
 
 // --- floats ---
 
@@ -117,31 +99,3 @@ INLINE void decode_tiles(unpack_fn *unpack, const size_t bytes, const size_t val
     }
 #include "cpu/int_formats.inc"
 #undef X
-
-// --- activations ---
-
-void xn_cpu_pack16_avx512vnni(const float *const *rows, uint32_t n, uint32_t k, uint32_t half, uint32_t terms,
-                              uint16_t *panel) {
-    panel += half * TILE;
-    for (uint32_t at = 0; at < k; at += COLS, panel += 2 * terms * TILE) {
-        uint32_t depth = k - at < COLS ? k - at : COLS;
-        __mmask16 low = (__mmask16)(depth < 16 ? (1u << depth) - 1 : 0xffff);
-        __mmask16 high = (__mmask16)(depth < 16 ? 0 : (1u << (depth - 16)) - 1);
-        vf first[V], rest[V];
-        for (uint32_t i = 0; i < V; i++) {
-            first[i] = rest[i] = v_set1(0);
-            if (i >= n) continue;
-            __m512 a = _mm512_maskz_loadu_ps(low, rows[i] + at), b = _mm512_maskz_loadu_ps(high, rows[i] + at + 16);
-            __m512i both = round_both(a, b);
-            first[i] = _mm512_castsi512_ps(both);
-            if (terms > 1) rest[i] = _mm512_castsi512_ps(rest_of(a, b, both));
-        }
-        v_transpose(first); // of pairs
-        for (uint32_t i = 0; i < V; i++)
-            _mm512_storeu_ps(panel + (size_t)i * 2 * V, first[i]);
-        if (terms == 1) continue;
-        v_transpose(rest);
-        for (uint32_t i = 0; i < V; i++)
-            _mm512_storeu_ps(panel + 2 * TILE + (size_t)i * 2 * V, rest[i]);
-    }
-}

@@ -2,6 +2,7 @@
 #include "cpu/avx2/unpack.h"
 
 #define DOT_NAME(name) xn_cpu_dot_##name##_avx512vnni
+#define IN_PLACE 1 // products take any byte
 #define HAS_MINIMUM(is_signed) true
 
 // The instruction takes unsigned weights: signed ones are moved up by 128, which becomes a minimum.

@@ -1,7 +1,7 @@
 // attend: softmax attention over the paged cache in one pass (https://arxiv.org/abs/2205.14135), with a running maximum
 // and sum: for few queries the cache streams by in its own type, for more chunks of positions are widened to float32
 // once for all query heads of a group and several rows.
-#include "cpu/executor.h"
+#include "cpu/ops/attend.h"
 
 #include <math.h>
 #include <string.h>
@@ -13,12 +13,9 @@ enum {
     SPLIT_LEAST = 128 // positions of a split at the least
 };
 
-static uint32_t group_of(const struct xn_op_attend *a) {
-    return a->heads / a->kv_heads;
-}
 // Rows that one piece of work takes.
 static uint32_t rows_of(const struct xn_op_attend *a) {
-    uint32_t rows = XN_CPU_QUERIES / group_of(a);
+    uint32_t rows = XN_CPU_QUERIES / xn_cpu_group_of(a);
     return rows ? rows : 1;
 }
 static uint32_t value_pad(const struct xn_op_attend *a) {
@@ -37,29 +34,24 @@ struct work {
     float *sum; // M
 };
 
-size_t xn_cpu_attend_work(const struct xn_op_attend *a) {
-    size_t m = (size_t)rows_of(a) * group_of(a);
-    return m * a->head_size + 2 * (size_t)CHUNK * a->head_size + (size_t)CHUNK * value_pad(a) + m * CHUNK +
-           m * value_pad(a) + 2 * m + 8 * XN_CPU_PAD;
-}
-
-static float *take(float **p, size_t n) {
-    float *taken = *p;
-    *p += (n + XN_CPU_PAD - 1) / XN_CPU_PAD * XN_CPU_PAD;
-    return taken;
+size_t xn_cpu_attend_work(const struct xn_cpu_kernels *kernels, const struct xn_op_attend *a) {
+    size_t m = (size_t)rows_of(a) * xn_cpu_group_of(a), on_tiles = xn_cpu_attend_tiles_work(kernels, a);
+    size_t floats = m * a->head_size + 2 * (size_t)CHUNK * a->head_size + (size_t)CHUNK * value_pad(a) + m * CHUNK +
+                    m * value_pad(a) + 2 * m + 8 * XN_CPU_PAD;
+    return floats > on_tiles ? floats : on_tiles;
 }
 
 static struct work lay_out(const struct xn_op_attend *a, float *p) {
-    size_t m = (size_t)rows_of(a) * group_of(a);
+    size_t m = (size_t)rows_of(a) * xn_cpu_group_of(a);
     struct work w;
-    w.q = take(&p, m * a->head_size);
-    w.k = take(&p, (size_t)CHUNK * a->head_size);
-    w.kt = take(&p, (size_t)CHUNK * a->head_size);
-    w.v = take(&p, (size_t)CHUNK * value_pad(a));
-    w.s = take(&p, m * CHUNK);
-    w.o = take(&p, m * value_pad(a));
-    w.max = take(&p, m);
-    w.sum = take(&p, m);
+    w.q = xn_cpu_take(&p, m * a->head_size);
+    w.k = xn_cpu_take(&p, (size_t)CHUNK * a->head_size);
+    w.kt = xn_cpu_take(&p, (size_t)CHUNK * a->head_size);
+    w.v = xn_cpu_take(&p, (size_t)CHUNK * value_pad(a));
+    w.s = xn_cpu_take(&p, m * CHUNK);
+    w.o = xn_cpu_take(&p, m * value_pad(a));
+    w.max = xn_cpu_take(&p, m);
+    w.sum = xn_cpu_take(&p, m);
     return w;
 }
 
@@ -69,8 +61,7 @@ static uint32_t run_at(const struct xn_host_memory *m, uint32_t from, uint32_t n
     return run < n ? run : n;
 }
 
-// Positions [from, from + n) of a kv head's keys or values as float32 rows, ld apart.
-static void gather(const struct xn_executor *e, const struct xn_op_attend *a, const struct xn_span *span,
+void xn_cpu_gather(const struct xn_executor *e, const struct xn_op_attend *a, const struct xn_span *span,
                    const void *cache, uint32_t size, uint32_t head, uint32_t from, uint32_t n, float *out, size_t ld) {
     const struct xn_host_memory *m = &e->memory;
     while (n) {
@@ -87,20 +78,6 @@ static void gather(const struct xn_executor *e, const struct xn_op_attend *a, co
         n -= run;
         out += run * ld;
     }
-}
-
-// Queries of rows [row, row + rows) of a span, all heads of a kv head: query i * group + j is head j of row i.
-struct tile {
-    const struct xn_span *span;
-    uint32_t head, row, rows;
-    uint32_t begin, end; // positions
-};
-
-static uint32_t position_of(const struct tile *t, uint32_t row) {
-    return t->span->past + (t->row - t->span->first_row) + row;
-}
-static uint32_t first_of(const struct xn_op_attend *a, uint32_t position) {
-    return a->window && position + 1 > a->window ? position + 1 - a->window : 0;
 }
 
 // Takes a chunk's scores of one query, of which [low, high) count, into its running softmax.
@@ -125,29 +102,29 @@ static void soften(const struct xn_executor *e, const struct xn_op_attend *a, st
 }
 
 // Scores of a chunk's positions that do not count become zero.
-static void soften_all(const struct xn_executor *e, const struct xn_op_attend *a, const struct tile *t, struct work *w,
-                       uint32_t from, uint32_t n) {
-    uint32_t group = group_of(a);
+static void soften_all(const struct xn_executor *e, const struct xn_op_attend *a, const struct xn_cpu_queries *t,
+                       struct work *w, uint32_t from, uint32_t n) {
+    uint32_t group = xn_cpu_group_of(a);
     for (uint32_t q = 0; q < t->rows * group; q++) {
-        uint32_t position = position_of(t, q / group), first = first_of(a, position);
+        uint32_t position = xn_cpu_position_of(t, q / group), first = xn_cpu_first_of(a, position);
         uint32_t low = first > from ? first - from : 0, high = position + 1 > from ? position + 1 - from : 0;
         soften(e, a, w, q, low < n ? low : n, high < n ? high : n);
     }
 }
 
 // A row of `size` values of a head in the cache.
-static const char *row_at(const struct xn_executor *e, const struct xn_op_attend *a, const struct tile *t,
+static const char *row_at(const struct xn_executor *e, const struct xn_op_attend *a, const struct xn_cpu_queries *t,
                           const void *cache, uint32_t size, uint32_t position) {
     size_t i = xn_host_cache_index(&e->memory, a->kv_heads, size, t->span->pages, t->head, position);
     return (const char *)cache + i * (e->memory.limits.cache_type == XN_F16 ? 2 : 4);
 }
 
 // A few queries: keys and values stream by as the cache has them, each called while the others are worked on.
-static void stream_chunk(const struct xn_executor *e, const struct xn_op_attend *a, const struct tile *t,
+static void stream_chunk(const struct xn_executor *e, const struct xn_op_attend *a, const struct xn_cpu_queries *t,
                          struct work *w, uint32_t from, uint32_t n) {
     const struct xn_host_cache *cache = &e->memory.cache[a->cache];
     const void *values = a->values_in_keys ? cache->keys : cache->values;
-    uint32_t type = e->memory.limits.cache_type, queries = t->rows * group_of(a), run;
+    uint32_t type = e->memory.limits.cache_type, queries = t->rows * xn_cpu_group_of(a), run;
     uint32_t key_size = a->head_size, value_size = a->values_in_keys ? a->head_size : a->value_size; // of rows
     size_t value_bytes = type == XN_F16 ? 2 : 4;
     for (uint32_t at = 0; at < n; at += run) {
@@ -166,15 +143,16 @@ static void stream_chunk(const struct xn_executor *e, const struct xn_op_attend 
     }
 }
 
-static void attend_chunk(const struct xn_executor *e, const struct xn_op_attend *a, const struct tile *t,
+static void attend_chunk(const struct xn_executor *e, const struct xn_op_attend *a, const struct xn_cpu_queries *t,
                          struct work *w, uint32_t from, uint32_t n) {
     const struct xn_host_cache *cache = &e->memory.cache[a->cache];
-    uint32_t queries = t->rows * group_of(a), size = a->head_size, pad = value_pad(a);
-    gather(e, a, t->span, cache->keys, size, t->head, from, n, w->k, size);
+    uint32_t queries = t->rows * xn_cpu_group_of(a), size = a->head_size, pad = value_pad(a);
+    xn_cpu_gather(e, a, t->span, cache->keys, size, t->head, from, n, w->k, size);
+    if (pad != a->value_size) memset(w->v, 0, (size_t)CHUNK * pad * sizeof *w->v); // padding columns of values
     const float *v = w->v;
     size_t v_ld = pad;
     if (!a->values_in_keys) {
-        gather(e, a, t->span, cache->values, a->value_size, t->head, from, n, w->v, pad);
+        xn_cpu_gather(e, a, t->span, cache->values, a->value_size, t->head, from, n, w->v, pad);
     } else if (pad <= size) { // columns beyond the values give results that nobody reads
         v = w->k;
         v_ld = size;
@@ -195,9 +173,8 @@ static void attend_chunk(const struct xn_executor *e, const struct xn_op_attend 
     e->kernels->gemm(queries, pad, n, w->s, CHUNK, v, v_ld, w->o, pad, true);
 }
 
-// The last step of a query: sink, division, gate, store.
-static void finish(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t row, uint32_t head,
-                   const float *o, float max, float sum) {
+void xn_cpu_finish_query(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t row, uint32_t head,
+                         const float *o, float max, float sum) {
     float scale = 1;
     if (a->sinks) {
         float all = a->sinks[head] > max ? a->sinks[head] : max;
@@ -213,9 +190,9 @@ static void finish(const struct xn_executor *e, const struct xn_op_attend *a, ui
     e->kernels->sigmoid_gate(out, q + a->head_size, a->value_size);
 }
 
-static void attend_tile(const struct xn_executor *e, const struct xn_op_attend *a, const struct tile *t,
+static void attend_tile(const struct xn_executor *e, const struct xn_op_attend *a, const struct xn_cpu_queries *t,
                         struct work *w) {
-    uint32_t group = group_of(a), queries = t->rows * group;
+    uint32_t group = xn_cpu_group_of(a), queries = t->rows * group;
     for (uint32_t q = 0; q < queries; q++) {
         const float *from =
             xn_host_row(&e->memory, a->in, t->row + q / group) + (size_t)(t->head * group + q % group) * a->head_stride;
@@ -233,18 +210,27 @@ static void attend_tile(const struct xn_executor *e, const struct xn_op_attend *
     }
 }
 
-static uint32_t tiles_of(const struct xn_op_attend *a, const struct xn_batch *batch) {
+// Rows of a span that one piece of work takes.
+static uint32_t step_of(const struct xn_executor *e, const struct xn_op_attend *a, const struct xn_span *span) {
+    uint32_t rows = xn_cpu_attend_tiles_rows(e->kernels, a, span->n_rows);
+    return rows ? rows : rows_of(a);
+}
+
+static uint32_t tiles_of(const struct xn_executor *e, const struct xn_op_attend *a) {
     uint32_t n = 0;
-    for (uint32_t s = 0; s < batch->n_spans; s++)
-        n += (batch->spans[s].n_rows + rows_of(a) - 1) / rows_of(a);
+    for (uint32_t s = 0; s < e->batch->n_spans; s++) {
+        uint32_t step = step_of(e, a, &e->batch->spans[s]);
+        n += (e->batch->spans[s].n_rows + step - 1) / step;
+    }
     return n * a->kv_heads;
 }
 
 // Tile i: heads innermost, later rows first, since they have the most positions.
-static struct tile tile_at(const struct xn_op_attend *a, const struct xn_batch *batch, uint32_t i) {
-    uint32_t head = i % a->kv_heads, part = i / a->kv_heads, step = rows_of(a);
-    const struct xn_span *span = batch->spans;
+static struct xn_cpu_queries tile_at(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t i) {
+    uint32_t head = i % a->kv_heads, part = i / a->kv_heads, step;
+    const struct xn_span *span = e->batch->spans;
     for (;; span++) {
+        step = step_of(e, a, span);
         uint32_t parts = (span->n_rows + step - 1) / step;
         if (part < parts) {
             part = parts - 1 - part;
@@ -253,8 +239,8 @@ static struct tile tile_at(const struct xn_op_attend *a, const struct xn_batch *
         part -= parts;
     }
     uint32_t first = part * step, rows = span->n_rows - first < step ? span->n_rows - first : step;
-    struct tile t = {.span = span, .head = head, .row = span->first_row + first, .rows = rows};
-    t.begin = first_of(a, span->past + first);
+    struct xn_cpu_queries t = {.span = span, .head = head, .row = span->first_row + first, .rows = rows};
+    t.begin = xn_cpu_first_of(a, span->past + first);
     t.end = span->past + first + rows;
     return t;
 }
@@ -265,7 +251,7 @@ static uint32_t splits_of(const struct xn_executor *e, const struct xn_op_attend
     uint32_t longest = 0;
     for (uint32_t s = 0; s < e->batch->n_spans; s++) {
         const struct xn_span *span = &e->batch->spans[s];
-        uint32_t end = span->past + span->n_rows, length = end - first_of(a, span->past);
+        uint32_t end = span->past + span->n_rows, length = end - xn_cpu_first_of(a, span->past);
         if (length > longest) longest = length;
     }
     uint32_t splits = (2 * e->threads + tiles - 1) / tiles, most = longest / SPLIT_LEAST;
@@ -299,17 +285,19 @@ static void merge(const struct xn_executor *e, const struct xn_op_attend *a, uin
         sum += factor * p[pad + 1];
         e->kernels->blend(o, 1, p, factor, pad);
     }
-    finish(e, a, row, head, o, max, sum);
+    xn_cpu_finish_query(e, a, row, head, o, max, sum);
 }
 
 void xn_cpu_op_attend(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
     const struct xn_op_attend *a = &op->attend;
     struct work w = lay_out(a, e->thread[thread].work);
-    uint32_t tiles = tiles_of(a, e->batch), splits = splits_of(e, a, tiles), group = group_of(a), pad = value_pad(a);
-    // Padding columns of values stay zero.
-    if (pad != a->value_size) memset(w.v, 0, (size_t)CHUNK * pad * sizeof *w.v);
+    uint32_t tiles = tiles_of(e, a), splits = splits_of(e, a, tiles), group = xn_cpu_group_of(a), pad = value_pad(a);
     for (uint32_t i; (i = xn_pool_next(e->pool)) < tiles * splits;) {
-        struct tile t = tile_at(a, e->batch, i / splits);
+        struct xn_cpu_queries t = tile_at(e, a, i / splits);
+        if (xn_cpu_attend_tiles_rows(e->kernels, a, t.span->n_rows)) {
+            xn_cpu_attend_tiles(e, a, &t, e->thread[thread].work);
+            continue;
+        }
         if (splits > 1) {
             uint32_t chunks = (t.end - t.begin + CHUNK - 1) / CHUNK, first, last;
             xn_cpu_share(chunks, i % splits, splits, &first, &last);
@@ -322,7 +310,7 @@ void xn_cpu_op_attend(struct xn_executor *e, uint32_t thread, const struct xn_op
             uint32_t row = t.row + q / group, head = t.head * group + q % group;
             const float *o = w.o + (size_t)q * pad;
             if (splits == 1) {
-                finish(e, a, row, head, o, w.max[q], w.sum[q]);
+                xn_cpu_finish_query(e, a, row, head, o, w.max[q], w.sum[q]);
                 continue;
             }
             float *to = partial_of(e, a, i % splits, row, head);

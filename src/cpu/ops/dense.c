@@ -213,16 +213,46 @@ void xn_cpu_op_add(struct xn_executor *e, uint32_t thread, const struct xn_op *o
     xn_cpu_add_rows(e, thread, &a->sum, e->memory.buffer[a->in], e->memory.plan->width[a->in], e->memory.plan->hidden);
 }
 
+// Whether `gate` leaves its result in panels for the product behind it, so that it is neither written nor read as
+// floats: nobody else may read it, and the product must take bfloat16.
+bool xn_cpu_hands_over(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, uint32_t op,
+                       enum xn_cpu_tile *tile) {
+    if (op + 1 >= plan->n_ops || plan->ops[op].kind != XN_OP_GATE || plan->ops[op + 1].kind != XN_OP_PROJECT_ADD)
+        return false;
+    const struct xn_op_project_add *next = &plan->ops[op + 1].project_add;
+    if (next->in != XN_BUF_HIDDEN || plan->ops[op].gate.times != XN_BUF_NONE) return false;
+    for (uint32_t i = op + 2; i < plan->n_ops && plan->ops[i].kind != XN_OP_GATE; i++) // until it is written again
+        if (plan->ops[i].kind == XN_OP_PROJECT_ADD && plan->ops[i].project_add.in == XN_BUF_HIDDEN) return false;
+    *tile = xn_cpu_tile_of(kernels, plan, next->weights, false);
+    return *tile == XN_TILE_BF16 || *tile == XN_TILE_SPLIT;
+}
+
+// The input of a product, as the operation before left it or as `source` says.
+static void take_input(struct xn_executor *e, const struct xn_op *op, const struct xn_cpu_source *source,
+                       struct xn_cpu_operand *x) {
+    static const struct xn_norm none = {.kind = XN_NORM_NONE};
+    enum xn_cpu_tile tile;
+    struct xn_cpu_needs needs;
+    if (op > e->memory.plan->ops &&
+        xn_cpu_hands_over(e->kernels, e->memory.plan, (uint32_t)(op - 1 - e->memory.plan->ops), &tile)) {
+        xn_cpu_op_needs(e->kernels, e->memory.plan, op - 1, &needs);
+        if (source->n > needs.stream) { // it was tiled, and so is this
+            *x = (struct xn_cpu_operand){.n = source->n, .k = source->k, .tiled = true};
+            x->panel[tile] = e->handed;
+            return;
+        }
+    }
+    xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
+    xn_cpu_operand_prepare(e, source, &none, &needs, x);
+}
+
 void xn_cpu_op_project_add(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
     const struct xn_op_project_add *p = &op->project_add;
     const struct xn_host_memory *m = &e->memory;
     struct xn_cpu_thread *t = &e->thread[thread];
-    static const struct xn_norm none = {.kind = XN_NORM_NONE};
     struct xn_cpu_source source = source_of(e, p->in, p->weights->matrix.cols);
     struct xn_cpu_operand x;
-    struct xn_cpu_needs needs;
-    xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
-    xn_cpu_operand_prepare(e, &source, &none, &needs, &x);
+    take_input(e, op, &source, &x);
     bool normed = p->sum.norm.kind != XN_NORM_NONE;
     uint32_t rows = xn_cpu_block_rows(e, &x, p->weights), total = p->weights->matrix.rows;
     for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
@@ -250,6 +280,20 @@ void xn_cpu_op_project_add(struct xn_executor *e, uint32_t thread, const struct 
 
 // --- gate ---
 
+// Columns [first, first + count) of n rows of `total`, from t->out[0] into the panels for the next operation.
+static void hand_over(const struct xn_executor *e, const struct xn_cpu_thread *t, enum xn_cpu_tile tile, uint32_t n,
+                      uint32_t total, uint32_t first, uint32_t count) {
+    const float *rows[XN_CPU_PAD];
+    for (uint32_t i = 0; i < xn_cpu_panels(n) * XN_CPU_PANEL; i += XN_CPU_PAD) {
+        uint32_t there = i >= n ? 0 : n - i < XN_CPU_PAD ? n - i : XN_CPU_PAD;
+        for (uint32_t r = 0; r < there; r++)
+            rows[r] = t->out[0] + (size_t)(i + r) * XN_CPU_BLOCK;
+        uint16_t *panel = (uint16_t *)((char *)e->handed + i / XN_CPU_PANEL * xn_cpu_panel_bytes(tile, total));
+        e->kernels->pack16(rows, there, count, i / XN_CPU_PAD % 2, xn_cpu_terms16(tile),
+                           panel + (size_t)first * XN_CPU_PANEL * xn_cpu_terms16(tile));
+    }
+}
+
 void xn_cpu_op_gate(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
     const struct xn_op_gate *g = &op->gate;
     struct xn_cpu_thread *t = &e->thread[thread];
@@ -259,13 +303,16 @@ void xn_cpu_op_gate(struct xn_executor *e, uint32_t thread, const struct xn_op *
     xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
     xn_cpu_operand_prepare(e, &source, &g->norm, &needs, &x);
     uint32_t rows = xn_cpu_block_rows(e, &x, g->up), total = g->up->matrix.rows;
+    enum xn_cpu_tile tile = XN_TILE_FLOAT;
+    bool hands_over =
+        x.tiled && xn_cpu_hands_over(e->kernels, e->memory.plan, (uint32_t)(op - e->memory.plan->ops), &tile);
     for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
         uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
         xn_cpu_product(e, t, &x, g->up, 0, first, count, t->out[1]);
         if (g->gate) xn_cpu_product(e, t, &x, g->gate, 0, first, count, t->out[0]);
         for (uint32_t r = 0; r < x.n; r++) {
             float *up = t->out[1] + (size_t)r * XN_CPU_BLOCK, *gate = t->out[0] + (size_t)r * XN_CPU_BLOCK;
-            float *out = xn_host_row(&e->memory, XN_BUF_HIDDEN, r) + first;
+            float *out = hands_over ? gate : xn_host_row(&e->memory, XN_BUF_HIDDEN, r) + first;
             copy_add(up, up, g->up_bias ? g->up_bias + first : NULL, count);
             if (g->gate) copy_add(gate, gate, g->gate_bias ? g->gate_bias + first : NULL, count);
             xn_cpu_glu(e, &g->glu, g->gate ? gate : NULL, up, out, count);
@@ -274,6 +321,7 @@ void xn_cpu_op_gate(struct xn_executor *e, uint32_t thread, const struct xn_op *
             for (uint32_t i = 0; i < count; i++)
                 out[i] *= times[i];
         }
+        if (hands_over) hand_over(e, t, tile, x.n, total, first, count);
     }
 }
 

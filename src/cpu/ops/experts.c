@@ -114,8 +114,8 @@ void xn_cpu_op_route(struct xn_executor *e, uint32_t thread, const struct xn_op 
 
 // --- groups ---
 
-// Sorts the batch's choices by expert.
-static void group_rows(struct xn_executor *e, uint32_t used, uint32_t experts) {
+// Sorts the batch's choices by expert; groups of more than `stream` rows get panels.
+static void group_rows(struct xn_executor *e, uint32_t used, uint32_t experts, uint32_t stream) {
     const struct xn_host_memory *m = &e->memory;
     uint32_t n = e->batch->n_rows, *first = e->expert_first, panel = 0;
     memset(first, 0, ((size_t)experts + 1) * sizeof *first);
@@ -127,7 +127,7 @@ static void group_rows(struct xn_executor *e, uint32_t used, uint32_t experts) {
         uint32_t count = first[x + 1];
         if (count) {
             e->groups[e->n_groups++] = (struct xn_cpu_group){x, first[x], count, panel};
-            if (!xn_cpu_streams(count)) panel += xn_cpu_round_up(count, XN_CPU_PANEL);
+            if (count > stream) panel += xn_cpu_round_up(count, XN_CPU_PANEL);
         }
         first[x + 1] += first[x];
     }
@@ -148,12 +148,12 @@ static void *panels_of(const struct xn_executor *e, const struct xn_cpu_group *g
 static void fill_panels(struct xn_executor *e, const struct xn_cpu_needs *needs, const uint32_t *list, uint32_t k) {
     uint32_t total = 0;
     for (uint32_t g = 0; g < e->n_groups; g++)
-        if (!xn_cpu_streams(e->groups[g].n)) total += (e->groups[g].n + XN_CPU_PAD - 1) / XN_CPU_PAD;
+        if (e->groups[g].n > needs->stream) total += (e->groups[g].n + XN_CPU_PAD - 1) / XN_CPU_PAD;
     if (!total) return;
     for (uint32_t i; (i = xn_pool_next(e->pool)) < total;) {
         for (uint32_t g = 0;; g++) {
             const struct xn_cpu_group *group = &e->groups[g];
-            if (xn_cpu_streams(group->n)) continue;
+            if (group->n <= needs->stream) continue;
             uint32_t parts = (group->n + XN_CPU_PAD - 1) / XN_CPU_PAD;
             if (i < parts) {
                 for (int tile = 0; tile < XN_TILE_KINDS; tile++)
@@ -176,7 +176,7 @@ static struct xn_cpu_operand operand_of(const struct xn_executor *e, const struc
                                .values = e->values,
                                .ld = k,
                                .integers = needs->integers,
-                               .tiled = !xn_cpu_streams(g->n)};
+                               .tiled = g->n > needs->stream};
     for (int tile = 0; tile < XN_TILE_KINDS && x.tiled; tile++)
         if (needs->tile[tile]) x.panel[tile] = panels_of(e, g, (enum xn_cpu_tile)tile, k);
     return x;
@@ -197,7 +197,7 @@ void xn_cpu_op_expert_gate(struct xn_executor *e, uint32_t thread, const struct 
     uint32_t k = o->up->matrix.cols, n = e->batch->n_rows, experts = o->up->matrix.count;
     struct xn_cpu_needs needs;
     xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
-    if (thread == 0) group_rows(e, o->used, experts);
+    if (thread == 0) group_rows(e, o->used, experts, needs.stream);
     for (uint32_t r; (r = xn_pool_next(e->pool)) < n;) {
         float *row = e->values + (size_t)r * k;
         e->kernels->norm(&o->norm, xn_host_row(m, o->in, r), row, k);
@@ -237,7 +237,7 @@ void xn_cpu_op_expert_add(struct xn_executor *e, uint32_t thread, const struct x
     uint32_t n = e->batch->n_rows, experts = o->down->matrix.count, total = o->down->matrix.rows;
     struct xn_cpu_needs needs;
     xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
-    if (thread == 0) group_rows(e, o->used, experts);
+    if (thread == 0) group_rows(e, o->used, experts, needs.stream);
     for (uint32_t i; (i = xn_pool_next(e->pool)) < n * o->used;) {
         const float *from = xn_host_row(m, XN_BUF_EXPERTS, i / o->used) + (size_t)(i % o->used) * o->size;
         memcpy(e->values + (size_t)i * o->size, from, o->size * sizeof *from);

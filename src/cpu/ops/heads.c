@@ -9,7 +9,7 @@ enum { PIECES = 4 }; // of work for each thread, so that none waits long for the
 size_t xn_cpu_heads_work(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, const struct xn_op_heads *h,
                          uint32_t rows) {
     enum xn_cpu_tile tile = xn_cpu_tile_of(kernels, plan, h->weights, true);
-    if (xn_cpu_streams(rows)) return 0;
+    if (rows < 2) return 0;
     return xn_cpu_panels(rows) * xn_cpu_panel_bytes(tile, h->weights->matrix.cols) / sizeof(float);
 }
 
@@ -24,7 +24,7 @@ static struct xn_cpu_operand operand_of(struct xn_executor *e, uint32_t thread, 
                                .values = m->buffer[h->in] + (size_t)head * (k + h->tail),
                                .ld = m->plan->width[h->in],
                                .exact = true};
-    if (!xn_cpu_streams(n)) {
+    if (n > e->kernels->type[h->weights->matrix.type].stream) {
         enum xn_cpu_tile tile = xn_cpu_tile_of(e->kernels, m->plan, h->weights, true);
         float *panel = e->thread[thread].work;
         for (uint32_t g = 0; g < (n + XN_CPU_PAD - 1) / XN_CPU_PAD; g++)

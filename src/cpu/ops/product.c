@@ -26,6 +26,7 @@ void xn_cpu_glu(const struct xn_executor *e, const struct xn_glu *glu, float *ga
 static void need(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, const struct xn_weights *w,
                  bool exact, struct xn_cpu_needs *needs) {
     if (!w) return;
+    needs->stream = min_u32(needs->stream, kernels->type[w->matrix.type].stream);
     needs->integers |= !exact && kernels->dot[w->matrix.type];
     needs->rounded |= xn_cpu_rounds(kernels, plan, w, exact);
     needs->tile[xn_cpu_tile_of(kernels, plan, w, exact)] = true;
@@ -33,7 +34,7 @@ static void need(const struct xn_cpu_kernels *kernels, const struct xn_plan *pla
 
 void xn_cpu_op_needs(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, const struct xn_op *op,
                      struct xn_cpu_needs *needs) {
-    *needs = (struct xn_cpu_needs){0};
+    *needs = (struct xn_cpu_needs){.stream = XN_CPU_STREAM_ROWS};
     switch (op->kind) {
     case XN_OP_PROJECT:
         for (uint32_t i = 0; i < op->project.n_parts; i++)
@@ -96,7 +97,7 @@ static void round_halves(const float *x, uint32_t n, float *out) {
 void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *s, const struct xn_norm *norm,
                             const struct xn_cpu_needs *needs, struct xn_cpu_operand *out) {
     // Rows of a list are copied, so that row i is row i in every shape.
-    bool streams = xn_cpu_streams(s->n), copies = norm->kind != XN_NORM_NONE || s->list;
+    bool streams = s->n <= needs->stream, copies = norm->kind != XN_NORM_NONE || s->list;
     bool integers = needs->integers && streams, rounded = needs->rounded && streams;
     *out = (struct xn_cpu_operand){.n = s->n,
                                    .k = s->k,
@@ -130,7 +131,7 @@ void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *s
 // Blocks of a product with panels: so large that the rows of x, which come by once a block, cost little; equally many
 // for each thread, and at least two, so that none waits long for the last one.
 static uint32_t tiled_rows(uint32_t threads, uint32_t rows) {
-    enum { STEP = 48 }; // whole strips and tiles of every kernel
+    enum { STEP = 96 }; // whole strips and tiles of every kernel, and blocks of columns of the next product
     uint32_t share = (rows + threads - 1) / threads, blocks = (share + XN_CPU_BLOCK - 1) / XN_CPU_BLOCK;
     if (blocks < 2) blocks = 2;
     uint32_t each = xn_cpu_round_up((share + blocks - 1) / blocks, STEP);

@@ -1,8 +1,8 @@
 // Products of weights with rows of activations: the inputs in the shapes that the kernels want, and blocks of results.
 //
-// Up to XN_CPU_STREAM_ROWS rows the weights stream by: each is read once and decoded in registers, against integers or
-// floats. More rows lie side by side in panels (cpu/panels.h); a block of weights is decoded to the panels' form, and
-// multiplied with all of them.
+// With few rows (how few, crossover.h measures) the weights stream by: each is read once and decoded in registers,
+// against integers or floats. More rows lie side by side in panels (cpu/panels.h); a block of weights is decoded to the
+// panels' form, and multiplied with all of them.
 #pragma once
 
 #include "cpu/executor.h"
@@ -15,12 +15,13 @@ struct xn_cpu_operand {
     bool integers;                    // e->integers holds them as well
     const float *rounded;             // where asked for: the values rounded to bfloat16, k apart
     bool exact;                       // neither integers nor halves will do
-    bool tiled;                       // n > XN_CPU_STREAM_ROWS
+    bool tiled;                       // else weights stream by
     const void *panel[XN_TILE_KINDS]; // where tiled, of the forms that were asked for
 };
 
 // The forms of its input that an operation's matrices want.
 struct xn_cpu_needs {
+    uint32_t stream; // the most rows that stream by: what the most impatient of the matrices wants
     bool integers, rounded;
     bool tile[XN_TILE_KINDS];
 };
@@ -32,10 +33,6 @@ struct xn_cpu_source {
     uint32_t n, k;
     const uint32_t *list;
 };
-
-static inline bool xn_cpu_streams(uint32_t rows) {
-    return rows <= XN_CPU_STREAM_ROWS;
-}
 
 // Whether products of these weights leave activations unrounded: where the operation asks for it, and where weights are
 // unquantized, unless the user allowed it and the model is not sensitive.
@@ -59,6 +56,10 @@ static inline bool xn_cpu_rounds(const struct xn_cpu_kernels *kernels, const str
 // All that an operation's products want; of the experts', too.
 void xn_cpu_op_needs(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, const struct xn_op *op,
                      struct xn_cpu_needs *needs);
+
+// Whether an operation (`gate`) leaves its result in panels of *tile for the product behind it when rows are many.
+bool xn_cpu_hands_over(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, uint32_t op,
+                       enum xn_cpu_tile *tile);
 
 // Norms the rows (into e->values; without a norm they stay where they are) and brings them into shape. Called by all
 // threads; ends with a barrier where anything was written.
