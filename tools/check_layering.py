@@ -26,11 +26,14 @@ FLOORS = {
     "device": BELOW_DEVICE,
     "cpu": BELOW_DEVICE + ["device"],
     "opencl": BELOW_DEVICE + ["device"],
+    "check": BELOW_DEVICE + ["device"] + PROCESSORS,
     "engine": BELOW_DEVICE + ["device"],
     "api": BELOW_DEVICE + ["device", "engine"] + PROCESSORS,
     "server": BELOW_DEVICE + ["device", "engine", "api"] + PROCESSORS,
-    "cli": BELOW_DEVICE + ["device", "engine", "api", "server"] + PROCESSORS,
+    "cli": BELOW_DEVICE + ["device", "engine", "api", "server", "check"] + PROCESSORS,
 }
+# What the tests of a floor may include on top: a device's are cases of the checker.
+TESTS = {floor: ["check"] for floor in PROCESSORS}
 INCLUDE = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
 INTRINSIC = re.compile(r"\b_mm\d*_\w+|\b__m(?:128|256|512)\w*|\b__builtin_ia32_\w+|\b_tile_\w+|<\w*intrin\.h>")
 PAUSE = {"_mm_pause", "__builtin_ia32_pause"}  # a hint of a spinning thread, no vector code
@@ -87,7 +90,8 @@ def violations(root):
             if include:
                 target = include.group(1).split("/")[0]
                 known = "/" in include.group(1) and target in FLOORS
-                if known and target != floor and target not in FLOORS[floor]:
+                allowed = [floor] + FLOORS[floor] + (TESTS.get(floor, []) if is_test else [])
+                if known and target not in allowed:
                     yield path, number, f'{floor} may not include "{include.group(1)}"'
             for intrinsic in INTRINSIC.findall(line):
                 if not isa_folder and intrinsic not in PAUSE:
@@ -108,6 +112,9 @@ def self_test():
         "src/attic/g.c": ("int x;\n", "no known floor"),
         "src/cpu/avx2/h.c": ("#include <immintrin.h>\n__m256 x;\n", None),
         "src/base/i.c": ('// exit(1) and "cpu/cpu.h"\nvoid f(void) { _mm_pause(); snprintf(0, 0, "exit(1)"); }\n', None),
+        "src/cpu/o.c": ('#include "check/p.h"\n', "cpu may not include"),
+        "src/cpu/o_test.c": ('#include "check/p.h"\n', None),
+        "src/check/p.h": ('#include "cpu/q.h"\n', None),
         "src/cli/j.c": ('#include "cpu/cpu.h"\nvoid f(void) { printf("x"); }\n', None),
         "src/quant/k_test.c": ('#include "base/error.h"\n#include "quant/l.h"\nvoid f(void) { printf("x"); }\n', None),
         "src/quant/l.h": ("static inline void f(void) { abort(); }\n", None),

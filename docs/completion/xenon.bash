@@ -13,6 +13,10 @@ _xenon() {
         mapfile -t COMPREPLY < <(compgen -W "cpu cpu:c cpu:avx2 cpu:avx512 cpu:avx512vnni reference" -- "$word")
         return
         ;;
+    --op)
+        mapfile -t COMPREPLY < <(compgen -W "embed project attend delta_net state_space short_conv heads project_add gate route expert_gate expert_add add head" -- "$word")
+        return
+        ;;
     --cache-type)
         mapfile -t COMPREPLY < <(compgen -W "f32 f16" -- "$word")
         return

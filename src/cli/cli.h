@@ -17,6 +17,7 @@
     X(info, "what a model is made of, and the memory that it needs")                                                   \
     X(tokenize, "text to token ids, and back")                                                                         \
     X(verify, "hold a model against golden outputs of its reference implementation")                                   \
+    X(check, "hold every operation of this machine against plain C, and measure it")                                   \
     X(bench, "speed of a model, and the share of what the machine can do")                                             \
     X(perplexity, "how well a model predicts a text")                                                                  \
     X(synth, "write a model of a published shape with random weights")
