@@ -62,8 +62,8 @@ static void a_table_names_what_is_wrong(void **unused) {
         "a processor, 2 threads, seed 9, quick\n",
         "25.0 GB/s",
         "  avx2: float32 200, int8 400\n",
-        "avx2            head         Q4_K         20       inf   2.0e-02 WRONG   150.0 us     80.0%   20.00 ms   "
-        "50.0% int8\n",
+        "avx2            head         Q4_K         20       inf   2.0e-02 WRONG   150.0 us     80.0%",
+        " 80.0%   20.00 ms   50.0% int8\n",
         "WRONG avx2, head Q4_K hidden 1280 vocab 129 rows 5 of 5: logits is off by 0.1\n",
         "xenon check --device cpu:avx2 --op head --format Q4_K --quick --seed 9 -t 2\n",
         "and 1 more\n",
