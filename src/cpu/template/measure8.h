@@ -6,6 +6,7 @@
 uint64_t MULTIPLY8_NAME(uint64_t rounds, float *result) {
     enum { CHAINS = 12 };
     vi sum[CHAINS], a = i_weights((const uint8_t *)"1234"), b = i_weights((const uint8_t *)"4321");
+#pragma GCC unroll 12
     for (int j = 0; j < CHAINS; j++)
         sum[j] = i_zero();
     for (uint64_t i = 0; i < rounds; i++)
@@ -15,6 +16,7 @@ uint64_t MULTIPLY8_NAME(uint64_t rounds, float *result) {
             __asm__ volatile("" : "+x"(sum[j])); // or the compiler foresees what the loop adds up to
         }
     vi total = i_zero();
+#pragma GCC unroll 12
     for (int j = 0; j < CHAINS; j++)
         total = i_add32(total, sum[j]);
     *result = q_from(total)[0];
