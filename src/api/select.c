@@ -6,18 +6,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Reads "LEVEL", "LEVEL+bf16" or "+bf16"; false where it is none of them.
+// Reads "LEVEL", and "+bf16" and "+mapped" behind it or alone; false where it is something else.
 static bool read_level(const char *text, struct xn_cpu_options *options) {
     char name[16];
     size_t length = strcspn(text, "+");
-    options->bf16 = text[length] != 0;
-    if (options->bf16 && strcmp(text + length, "+bf16") != 0) return false;
-    if (length == 0) return options->bf16;
     if (length >= sizeof name) return false;
     memcpy(name, text, length);
     name[length] = 0;
-    int level = xn_cpu_level_from_name(name);
+    int level = length ? xn_cpu_level_from_name(name) : (int)options->level;
     options->level = (enum xn_cpu_level)level;
+    for (text += length; *text; text += length) {
+        length = 1 + strcspn(text + 1, "+");
+        if (length == 5 && strncmp(text, "+bf16", length) == 0)
+            options->bf16 = true;
+        else if (length == 7 && strncmp(text, "+mapped", length) == 0)
+            options->mapped = true;
+        else
+            return false;
+    }
     return level >= 0;
 }
 
@@ -40,7 +46,12 @@ static int open_cpu(const char *level_name, const char *spelled, int threads, st
 
 int xn_device_select(const char *name, int threads, struct xn_device **out, struct xn_error *err) {
     *out = NULL;
-    if (threads < 0) return xn_fail(err, XN_ERR_ARGUMENT, "threads: found %d, expected 0 or more", threads);
+    if (threads < 0)
+        return xn_fail(
+            err, XN_ERR_ARGUMENT,
+            "device \"%s\": unknown level \"%s\", expected c, avx2, avx2vnni, avx512, avx512vnni or amx, and "
+            "+bf16 or +mapped behind it",
+            spelled, level_name);
     if (!name) {
         const char *level = getenv("XENON_CPU");
         if (!level || !*level) return open_cpu(NULL, "cpu", threads, out, err);

@@ -3,7 +3,7 @@
 
 #include "device/device.h"
 
-// name: "cpu", "cpu:LEVEL" (c, avx2, avx2vnni, avx512, avx512vnni, amx), either with "+bf16" behind it (activations may
-// be rounded, xn_cpu_options), "reference", or NULL for what the environment variable XENON_CPU names ("reference" or a
+// name: "cpu", "cpu:LEVEL" (c, avx2, avx2vnni, avx512, avx512vnni, amx), either with "+bf16" or "+mapped" behind it
+// (xn_cpu_options), "reference", or NULL for what the environment variable XENON_CPU names ("reference" or a
 // level), else the processor at its best. threads: 0 chooses.
 int xn_device_select(const char *name, int threads, struct xn_device **out, struct xn_error *err);

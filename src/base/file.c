@@ -51,6 +51,10 @@ int xn_map_open(const char *path, struct xn_map *map, struct xn_error *err) {
     return XN_OK;
 }
 
+void xn_map_relax(const struct xn_map *map) {
+    if (map->size) madvise((void *)(uintptr_t)map->data, map->size, MADV_DONTNEED);
+}
+
 void xn_map_close(struct xn_map *map) {
     if (map->data && map->size) munmap((void *)map->data, map->size);
     free(map->path);

@@ -14,7 +14,8 @@ struct xn_map {
     char *path;
 };
 int xn_map_open(const char *path, struct xn_map *map, struct xn_error *err); // on failure *map is empty
-void xn_map_close(struct xn_map *map);                                       // also of an empty one
+void xn_map_relax(const struct xn_map *map); // its pages may leave memory; they come back
+void xn_map_close(struct xn_map *map);       // also of an empty one
 
 // Reads a whole file of at most `limit` bytes into *data (NUL-terminated beyond *size; free()).
 int xn_read_file(const char *path, size_t limit, char **data, size_t *size, struct xn_error *err);

@@ -91,31 +91,43 @@ static void cpu_describe(const struct xn_device *device, struct xn_device_info *
 static void cpu_free(struct xn_device *device) {
     if (!device) return;
     xn_pool_free(of(device)->pool);
+    xn_cpu_store_free(of(device)->store);
     free(of(device)->crossover_path);
     free(device);
 }
 
-// The kernels read the formats as the file has them, at any address: nothing is copied, and the system may share and
-// drop the pages.
+// What the device holds of a matrix: the weights first, so that one is the other.
+struct packed {
+    struct xn_weights weights;
+    const void *const *copies; // in the device's store; NULL: the data are the file's
+};
+
+// The kernels read the formats as the file has them, at any address; copies in large pages are only faster to read.
 static int cpu_pack(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out,
                     struct xn_error *err) {
-    xn_cpu_crossover_find(of(device), matrix->type);
+    struct xn_cpu_device *d = of(device);
+    xn_cpu_crossover_find(d, matrix->type);
     *out = NULL;
-    struct xn_weights *w = xn_alloc_zero(1, sizeof *w);
-    if (!w) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", matrix->name ? matrix->name : "matrix");
+    struct packed *p = xn_alloc_zero(1, sizeof *p);
+    if (!p) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", matrix->name ? matrix->name : "matrix");
+    struct xn_weights *w = &p->weights;
     int status = xn_host_weights(matrix, w, err);
-    if (status != XN_OK)
-        free(w);
-    else
-        *out = w;
-    return status;
+    if (status != XN_OK) {
+        free(p);
+        return status;
+    }
+    if (!w->owned) p->copies = xn_cpu_store_take(d->store, d->pool, &w->matrix, w->row_bytes * w->matrix.rows);
+    if (p->copies) w->matrix.data = p->copies;
+    *out = w;
+    return XN_OK;
 }
 
 static void cpu_unpack(struct xn_device *device, struct xn_weights *weights) {
-    (void)device;
     if (!weights) return;
+    struct packed *p = (struct packed *)weights;
+    xn_cpu_store_leave(of(device)->store, p->copies);
     xn_host_weights_free(weights);
-    free(weights);
+    free(p);
 }
 
 // The cache is float16, but for the level that has no instructions to convert, and where scores spread so far that
@@ -249,6 +261,7 @@ int xn_cpu_device_open(const struct xn_cpu_options *options, struct xn_device **
         free(d);
         return status;
     }
+    d->store = options->mapped ? NULL : xn_cpu_store_new();
     xn_log(XN_LOG_INFO, "%s: kernels %s, %u threads", d->name, xn_cpu_level_name(options->level),
            xn_pool_threads(d->pool));
     *out = &d->device;

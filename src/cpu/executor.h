@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/thread_pool.h"
 #include "cpu/kernels.h"
+#include "cpu/store.h"
 #include "device/host.h"
 
 struct xn_cpu_device {
@@ -12,6 +13,7 @@ struct xn_cpu_device {
     struct xn_cpu_kernels kernels;
     struct xn_pool *pool;
     char name[64];
+    struct xn_cpu_store *store;  // weights in large pages; NULL: they stay where they are
     char *crossover_path;        // where crossovers are kept; NULL: nowhere
     bool crossed[XN_TYPE_COUNT]; // those known
 };

@@ -80,7 +80,7 @@ int xn_cpu_measure_bandwidth(struct xn_device *device, double *bytes_per_second,
     size_t most = (size_t)sysconf(_SC_PHYS_PAGES) / 8 * (size_t)sysconf(_SC_PAGESIZE), size = (size_t)1 << 30;
     if (size > most) size = most;
     job->n = size / sizeof(float);
-    job->buffer = xn_alloc(job->n, sizeof(float));
+    job->buffer = xn_alloc_aligned_raw(job->n, sizeof(float)); // in large pages, as weights are
     if (!job->buffer) {
         free(job);
         return xn_fail(err, XN_ERR_NOMEM, "no memory for %zu bytes to measure the bandwidth with", size);

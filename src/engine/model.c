@@ -14,6 +14,7 @@ struct packing {
     // Matrices packed so far, to give the same weights to the same data (a tied head).
     struct xn_matrix *packed;
     size_t packed_capacity;
+    uint64_t since; // bytes packed since pages were let go
 };
 
 static bool same_matrix(const struct xn_matrix *a, const struct xn_matrix *b) {
@@ -57,6 +58,15 @@ static int touch(struct packing *p, const struct xn_matrix *m, struct xn_error *
     return XN_OK;
 }
 
+// What a device copied need not stay in memory twice.
+static void relax(struct packing *p, uint64_t bytes) {
+    enum { EVERY = 64 << 20 };
+    p->since += bytes;
+    if (p->since < EVERY || !p->model->source) return;
+    p->since = 0;
+    xn_source_relax(p->model->source);
+}
+
 static int pack_matrix(void *user, const struct xn_matrix *matrix, struct xn_weights **out, struct xn_error *err) {
     struct packing *p = user;
     struct xn_model *model = p->model;
@@ -70,6 +80,7 @@ static int pack_matrix(void *user, const struct xn_matrix *matrix, struct xn_wei
         return xn_fail(err, XN_ERR_NOMEM, "no memory for the list of weights");
     XN_TRY(touch(p, matrix, err));
     XN_TRY(model->device->table->pack(model->device, matrix, out, err));
+    relax(p, matrix_bytes(matrix));
     p->packed[model->n_weights] = *matrix;
     model->weights[model->n_weights++] = *out;
     return XN_OK;
@@ -78,6 +89,7 @@ static int pack_matrix(void *user, const struct xn_matrix *matrix, struct xn_wei
 static int build_plan(struct xn_model *model, const struct xn_progress *progress, struct xn_error *err) {
     struct packing p = {.model = model, .progress = progress, .total = xn_recipe_sizes(&model->recipe).bytes};
     int status = xn_plan_build(&model->recipe, pack_matrix, &p, &model->arena, &model->plan, err);
+    if (model->source) xn_source_relax(model->source);
     free(p.packed);
     return status;
 }

@@ -51,6 +51,7 @@ int xn_gguf_open(const char *path, struct xn_gguf **out, struct xn_error *err);
 // The same from `size` bytes in memory, which must outlive *out; `name` stands for the file in messages. A part of a
 // split set is refused, since its other parts can't be found.
 int xn_gguf_open_memory(const void *data, size_t size, const char *name, struct xn_gguf **out, struct xn_error *err);
+void xn_gguf_relax(const struct xn_gguf *gguf);       // the files' pages may leave memory
 void xn_gguf_close(struct xn_gguf *gguf);             // accepts NULL
 const char *xn_gguf_path(const struct xn_gguf *gguf); // of a split set: of its first part
 

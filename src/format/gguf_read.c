@@ -457,6 +457,11 @@ int xn_gguf_open_memory(const void *data, size_t size, const char *name, struct 
     return XN_OK;
 }
 
+void xn_gguf_relax(const struct xn_gguf *gguf) {
+    for (size_t i = 0; i < gguf->n_parts; i++)
+        xn_map_relax(&gguf->parts[i]);
+}
+
 void xn_gguf_close(struct xn_gguf *gguf) {
     if (!gguf) return;
     xn_index_free(&gguf->value_index);

@@ -335,6 +335,11 @@ int xn_safetensors_open_memory(const void *data, size_t size, const char *name, 
     return XN_OK;
 }
 
+void xn_safetensors_relax(const struct xn_safetensors *st) {
+    for (size_t i = 0; i < st->n_files; i++)
+        xn_map_relax(&st->files[i]);
+}
+
 void xn_safetensors_close(struct xn_safetensors *st) {
     if (!st) return;
     for (size_t i = 0; i < st->n_files; i++)

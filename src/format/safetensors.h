@@ -13,7 +13,8 @@ int xn_safetensors_open(const char *path, struct xn_safetensors **out, struct xn
 // The same of one file that lies in memory, which must outlive *out; `name` stands for the file in messages.
 int xn_safetensors_open_memory(const void *data, size_t size, const char *name, struct xn_safetensors **out,
                                struct xn_error *err);
-void xn_safetensors_close(struct xn_safetensors *st); // accepts NULL
+void xn_safetensors_relax(const struct xn_safetensors *st); // the files' pages may leave memory
+void xn_safetensors_close(struct xn_safetensors *st);       // accepts NULL
 size_t xn_safetensors_n_tensors(const struct xn_safetensors *st);
 const struct xn_tensor *xn_safetensors_tensor_at(const struct xn_safetensors *st, size_t i);
 const struct xn_tensor *xn_safetensors_tensor(const struct xn_safetensors *st, const char *name);

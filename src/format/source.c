@@ -232,6 +232,11 @@ int xn_source_open(const char *path, struct xn_source **out, struct xn_error *er
     return XN_OK;
 }
 
+void xn_source_relax(const struct xn_source *source) {
+    if (source->gguf) xn_gguf_relax(source->gguf);
+    if (source->st) xn_safetensors_relax(source->st);
+}
+
 void xn_source_close(struct xn_source *source) {
     if (!source) return;
     xn_gguf_close(source->gguf);

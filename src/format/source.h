@@ -23,6 +23,9 @@ struct xn_source {
 // Opens a GGUF file or a folder. Where `path` is a folder with a .gguf and no config.json, the error says so.
 int xn_source_open(const char *path, struct xn_source **out, struct xn_error *err);
 void xn_source_close(struct xn_source *source);
+// The pages of its files that this process has read may leave its memory (they stay in the system's cache, and come
+// back when they are read again): for what has been copied elsewhere.
+void xn_source_relax(const struct xn_source *source);
 
 size_t xn_source_n_tensors(const struct xn_source *source);
 const struct xn_tensor *xn_source_tensor_at(const struct xn_source *source, size_t i);

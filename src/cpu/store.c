@@ -1,0 +1,152 @@
+#include "cpu/store.h"
+
+#include "base/memory.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    BLOCK = 256 << 20, // of address space: pages that nothing was written to cost no memory
+    PIECE = 1 << 20,   // that a thread copies at once
+};
+
+struct block {
+    struct block *next;
+    char *data;
+    size_t used, size;
+    uint32_t live; // entries in it
+};
+
+struct entry {
+    size_t bytes; // of each matrix
+    uint32_t count;
+    const void **copies;
+    struct block *block;
+};
+
+struct xn_cpu_store {
+    struct block *blocks;
+    struct entry *entries;
+    size_t n_entries, capacity;
+    uint64_t copied, limit;
+};
+
+// A number behind `key` in a file of lines; 0: none.
+static uint64_t read_number(const char *path, const char *key) {
+    FILE *file = fopen(path, "r");
+    char line[256];
+    unsigned long long number = 0;
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), " %llu", &number) == 1) break;
+    if (file) fclose(file);
+    return number;
+}
+
+// Three quarters of what is free: the rest is for the cache, and for the file's pages while they are read.
+static uint64_t memory_limit(void) {
+    uint64_t available = read_number("/proc/meminfo", "MemAvailable:") * 1024;
+    uint64_t group = read_number("/sys/fs/cgroup/memory.max", "");
+    if (group && group < available) available = group;
+    return available / 4 * 3;
+}
+
+struct xn_cpu_store *xn_cpu_store_new(void) {
+    struct xn_cpu_store *store = xn_alloc_zero(1, sizeof *store);
+    if (store) store->limit = memory_limit();
+    return store;
+}
+
+void xn_cpu_store_free(struct xn_cpu_store *store) {
+    if (!store) return;
+    while (store->n_entries)
+        free(store->entries[--store->n_entries].copies);
+    free(store->entries);
+    while (store->blocks) {
+        struct block *next = store->blocks->next;
+        free(store->blocks->data);
+        free(store->blocks);
+        store->blocks = next;
+    }
+    free(store);
+}
+
+static struct block *find_block(struct xn_cpu_store *store, size_t bytes) {
+    for (struct block *b = store->blocks; b; b = b->next)
+        if (b->size - b->used >= bytes) return b;
+    struct block *b = xn_alloc_zero(1, sizeof *b);
+    if (!b) return NULL;
+    b->size = bytes > BLOCK ? bytes : BLOCK;
+    b->data = xn_alloc_aligned_raw(b->size, 1);
+    if (!b->data) {
+        free(b);
+        return NULL;
+    }
+    b->next = store->blocks;
+    store->blocks = b;
+    return b;
+}
+
+struct copying {
+    struct xn_pool *pool;
+    const void *const *from;
+    const void *const *to;
+    size_t bytes;
+    uint32_t count;
+};
+
+static void copy(void *user, uint32_t thread, uint32_t threads) {
+    (void)thread;
+    (void)threads;
+    struct copying *c = user;
+    uint64_t pieces = (c->bytes + PIECE - 1) / PIECE;
+    for (uint64_t i; (i = xn_pool_next(c->pool)) < pieces * c->count;) {
+        size_t matrix = i / pieces, at = i % pieces * PIECE, n = c->bytes - at < PIECE ? c->bytes - at : PIECE;
+        memcpy((char *)c->to[matrix] + at, (const char *)c->from[matrix] + at, n);
+    }
+}
+
+const void *const *xn_cpu_store_take(struct xn_cpu_store *store, struct xn_pool *pool, const struct xn_matrix *matrix,
+                                     size_t bytes) {
+    size_t each, all;
+    if (!store || !matrix->count || !bytes || xn_add_overflow(bytes, XN_ALIGN - 1, &each)) return NULL;
+    each = each / XN_ALIGN * XN_ALIGN; // the next matrix begins aligned
+    if (xn_mul_overflow(each, matrix->count, &all) || all > store->limit || store->copied > store->limit - all ||
+        all / PIECE > UINT32_MAX / 2)
+        return NULL;
+    if (xn_grow((void **)&store->entries, &store->capacity, store->n_entries + 1, sizeof *store->entries)) return NULL;
+    struct entry e = {.bytes = bytes, .count = matrix->count};
+    e.copies = xn_alloc(matrix->count, sizeof *e.copies);
+    e.block = e.copies ? find_block(store, all) : NULL;
+    if (!e.block) {
+        free(e.copies);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < e.count; i++)
+        e.copies[i] = e.block->data + e.block->used + i * each;
+    e.block->used += all;
+    e.block->live++;
+    store->copied += all;
+    xn_pool_run(pool, copy, &(struct copying){pool, matrix->data, e.copies, bytes, e.count});
+    store->entries[store->n_entries++] = e;
+    return e.copies;
+}
+
+void xn_cpu_store_leave(struct xn_cpu_store *store, const void *const *copies) {
+    for (size_t i = 0; store && copies && i < store->n_entries; i++) {
+        struct entry *e = &store->entries[i];
+        if (e->copies != copies) continue;
+        struct block *block = e->block;
+        store->copied -= (e->bytes + XN_ALIGN - 1) / XN_ALIGN * XN_ALIGN * e->count;
+        free(e->copies);
+        *e = store->entries[--store->n_entries];
+        if (--block->live) return;
+        struct block **link = &store->blocks;
+        while (*link != block)
+            link = &(*link)->next;
+        *link = block->next;
+        free(block->data);
+        free(block);
+        return;
+    }
+}
