@@ -34,8 +34,8 @@ static int open_cpu(const char *level_name, const char *spelled, int threads, st
     if (level_name && !read_level(level_name, &options))
         return xn_fail(
             err, XN_ERR_ARGUMENT,
-            "device \"%s\": unknown level \"%s\", expected c, avx2, avx2vnni, avx512, avx512vnni or amx, with or "
-            "without +bf16",
+            "device \"%s\": unknown level \"%s\", expected c, avx2, avx2vnni, avx512, avx512vnni or amx, and "
+            "+bf16 or +mapped behind it",
             spelled, level_name);
     char *crossovers = xn_user_path("XDG_CACHE_HOME", ".cache", "crossovers");
     options.crossovers = crossovers;
@@ -46,12 +46,7 @@ static int open_cpu(const char *level_name, const char *spelled, int threads, st
 
 int xn_device_select(const char *name, int threads, struct xn_device **out, struct xn_error *err) {
     *out = NULL;
-    if (threads < 0)
-        return xn_fail(
-            err, XN_ERR_ARGUMENT,
-            "device \"%s\": unknown level \"%s\", expected c, avx2, avx2vnni, avx512, avx512vnni or amx, and "
-            "+bf16 or +mapped behind it",
-            spelled, level_name);
+    if (threads < 0) return xn_fail(err, XN_ERR_ARGUMENT, "threads: found %d, expected 0 or more", threads);
     if (!name) {
         const char *level = getenv("XENON_CPU");
         if (!level || !*level) return open_cpu(NULL, "cpu", threads, out, err);

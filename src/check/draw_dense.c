@@ -129,7 +129,7 @@ void draw_gate(struct draw *d) {
                              .times_at = draw_choice(d, 8)};
     if (draw_choice(d, 3) != 1) draw_weights(d, &g->gate, type, size, hidden, 1);
     draw_weights(d, &g->up, type, size, hidden, 1);
-    c->magnify = 2; // a product of two products
+    c->magnify = g->glu.activation == XN_ACT_RELU2 ? 3 : 2; // a product of two products, or of three
     DRAW_WHAT(d, "gate %s hidden %u size %u rows %u activation %d%s", format_name(type), hidden, size, c->batch.n_rows,
               g->glu.activation, g->gate ? "" : " plain");
 }

@@ -67,7 +67,7 @@ void draw_expert_gate(struct draw *d) {
                                     .size = size};
     if (draw_choice(d, 3) != 1) draw_weights(d, &g->gate, type, size, hidden, experts);
     draw_weights(d, &g->up, type, size, hidden, experts);
-    c->magnify = 2;
+    c->magnify = g->glu.activation == XN_ACT_RELU2 ? 3 : 2; // a product of two products, or of three
     DRAW_WHAT(d, "expert_gate %s hidden %u size %u experts %u/%u rows %u activation %d%s", xn_format_of(type)->name,
               hidden, size, used, experts, c->batch.n_rows, g->glu.activation, g->gate ? "" : " plain");
 }
