@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 enum { LANES = 8, VECTORS = 4, STRIP = 2 };
+#define I_REGISTER(a) "+x"(a)
 typedef __m256i vi;
 typedef __m256 vq;
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 enum { LANES = 16, VECTORS = 2, STRIP = 6 };
+#define I_REGISTER(a) "+v"(a)
 typedef __m512i vi;
 typedef __m512 vq;
 

@@ -27,6 +27,8 @@ static inline __attribute__((always_inline)) void group_dot(const int rows, cons
                 for (int i = 0; i < rows; i++) {
                     vi product = i_pairs(weights[i], right);
                     pairs[i][j] = t == s ? product : i_add16(pairs[i][j], product);
+                    // Added now: compilers would rather keep all products, and then have no registers for them.
+                    __asm__("" : I_REGISTER(pairs[i][j]));
                 }
             }
         }
