@@ -62,7 +62,8 @@ struct xn_model_options {
          XN_OPTION_STRING,                                                                                             \
          &(m).device,                                                                                                  \
          "NAME",                                                                                                       \
-         "cpu, cpu:LEVEL (c, avx2, avx2vnni, avx512, avx512vnni, amx), reference (cpu, or $XENON_CPU)",                \
+         "cpu, cpu:LEVEL (c, avx2, avx2vnni, avx512, avx512vnni, amx), with +bf16 or +mapped (docs/performance.md); "  \
+         "reference (cpu, or $XENON_CPU)",                                                                             \
          0,                                                                                                            \
          0,                                                                                                            \
          NULL},                                                                                                        \
