@@ -1,35 +1,16 @@
 // The vocabulary of integers (template/gemm8.h) with 256 bits.
 #pragma once
 
-#include <immintrin.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include "cpu/avx2/simd.h"
 
-enum { LANES = 8, VECTORS = 4, STRIP = 2 };
+#include <stdbool.h>
+
+enum { LANES = V, VECTORS = 4, STRIP = 2 };
 #define I_REGISTER(a) "+x"(a)
 typedef __m256i vi;
-typedef __m256 vq;
 
-static inline vq q_zero(void) {
-    return _mm256_setzero_ps();
-}
-static inline vq q_set1(float x) {
-    return _mm256_set1_ps(x);
-}
-static inline vq q_load(const float *p) {
-    return _mm256_loadu_ps(p);
-}
-static inline void q_store(float *p, vq x) {
-    _mm256_storeu_ps(p, x);
-}
-static inline vq q_from(vi x) {
+static inline vf i_float(vi x) {
     return _mm256_cvtepi32_ps(x);
-}
-static inline vq q_fma(vq a, vq b, vq c) {
-    return _mm256_fmadd_ps(a, b, c);
-}
-static inline vq q_fnma(vq a, vq b, vq c) { // c - a b
-    return _mm256_fnmadd_ps(a, b, c);
 }
 static inline vi i_zero(void) {
     return _mm256_setzero_si256();

@@ -1,35 +1,16 @@
 // The vocabulary of integers (template/gemm8.h) with 512 bits.
 #pragma once
 
-#include <immintrin.h>
-#include <stdbool.h>
-#include <stdint.h>
+#include "cpu/avx512/simd.h"
 
-enum { LANES = 16, VECTORS = 2, STRIP = 6 };
+#include <stdbool.h>
+
+enum { LANES = V, VECTORS = 2, STRIP = 6 };
 #define I_REGISTER(a) "+v"(a)
 typedef __m512i vi;
-typedef __m512 vq;
 
-static inline vq q_zero(void) {
-    return _mm512_setzero_ps();
-}
-static inline vq q_set1(float x) {
-    return _mm512_set1_ps(x);
-}
-static inline vq q_load(const float *p) {
-    return _mm512_loadu_ps(p);
-}
-static inline void q_store(float *p, vq x) {
-    _mm512_storeu_ps(p, x);
-}
-static inline vq q_from(vi x) {
+static inline vf i_float(vi x) {
     return _mm512_cvtepi32_ps(x);
-}
-static inline vq q_fma(vq a, vq b, vq c) {
-    return _mm512_fmadd_ps(a, b, c);
-}
-static inline vq q_fnma(vq a, vq b, vq c) { // c - a b
-    return _mm512_fnmadd_ps(a, b, c);
 }
 static inline vi i_zero(void) {
     return _mm512_setzero_si512();

@@ -1,7 +1,7 @@
 // Products of panels of integers (cpu/panels.h), after the instruction set's vocabulary of integers:
-//   vi, vq, LANES: vectors of dwords and of floats, and how many they hold
+//   vi, LANES: vectors of dwords, and how many they hold; floats are simd.h's
 //   STRIP, VECTORS: rows of weights and vectors of activations that stay in registers
-//   q_*: what floats need
+//   i_*: what integers need
 //   group_dot(steps, most, w, x, dot): the products of STRIP rows with VECTORS vectors of activations over `steps`
 //   dwords of columns, as integers
 //
@@ -19,12 +19,12 @@ static inline __attribute__((always_inline)) void strip8(const int rows, const i
                                                          const uint8_t *w, const float *scale, const float *minimum,
                                                          const struct xn_cpu_chunk *x, uint32_t at, float *c,
                                                          bool accumulate) {
-    vq sum[STRIP][VECTORS];
+    vf sum[STRIP][VECTORS];
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++)
-            sum[i][j] = accumulate ? q_load(c + i * XN_CPU_PANEL + j * LANES) : q_zero();
+            sum[i][j] = accumulate ? v_load(c + i * XN_CPU_PANEL + j * LANES) : v_set1(0);
     const int steps = group / 4;
     for (int g = 0; g < XN_CPU_SUPER / group; g++) {
         vi dot[STRIP][VECTORS];
@@ -32,13 +32,13 @@ static inline __attribute__((always_inline)) void strip8(const int rows, const i
         group_dot(rows, steps, most, w + g * group, &x->q[g * steps][at], dot);
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++) {
-            vq across = q_load(&x->scale[first / 2][at + (uint32_t)j * LANES]);
-            vq total = q_load(&x->sum[first][at + (uint32_t)j * LANES]);
-            if (group == 32) total = total + q_load(&x->sum[first + 1][at + (uint32_t)j * LANES]);
+            vf across = v_load(&x->scale[first / 2][at + (uint32_t)j * LANES]);
+            vf total = v_load(&x->sum[first][at + (uint32_t)j * LANES]);
+            if (group == 32) total = total + v_load(&x->sum[first + 1][at + (uint32_t)j * LANES]);
 #pragma GCC unroll 8
             for (int i = 0; i < rows; i++) {
-                sum[i][j] = q_fma(q_set1(scale[i * GROUPS + first]) * across, q_from(dot[i][j]), sum[i][j]);
-                sum[i][j] = q_fnma(q_set1(minimum[i * GROUPS + first]), total, sum[i][j]);
+                sum[i][j] = v_fma(v_set1(scale[i * GROUPS + first]) * across, i_float(dot[i][j]), sum[i][j]);
+                sum[i][j] = sum[i][j] - v_set1(minimum[i * GROUPS + first]) * total;
             }
         }
     }
@@ -46,7 +46,7 @@ static inline __attribute__((always_inline)) void strip8(const int rows, const i
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++)
-            q_store(c + i * XN_CPU_PANEL + j * LANES, sum[i][j]);
+            v_store(c + i * XN_CPU_PANEL + j * LANES, sum[i][j]);
 }
 
 // All panels, for one kind of weights.

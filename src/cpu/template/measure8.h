@@ -19,6 +19,6 @@ uint64_t MULTIPLY8_NAME(uint64_t rounds, float *result) {
 #pragma GCC unroll 12
     for (int j = 0; j < CHAINS; j++)
         total = i_add32(total, sum[j]);
-    *result = q_from(total)[0];
+    *result = i_float(total)[0];
     return rounds * CHAINS * LANES * 4 * 2;
 }
