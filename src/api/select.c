@@ -38,6 +38,7 @@ static int open_cpu(const char *level_name, const char *spelled, int threads, st
             "+bf16 or +mapped behind it",
             spelled, level_name);
     char *crossovers = xn_user_path("XDG_CACHE_HOME", ".cache", "crossovers");
+    options.measures = true;
     options.crossovers = crossovers;
     int status = xn_cpu_device_open(&options, out, err);
     free(crossovers);

@@ -106,7 +106,7 @@ struct packed {
 static int cpu_pack(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out,
                     struct xn_error *err) {
     struct xn_cpu_device *d = of(device);
-    xn_cpu_crossover_find(d, matrix->type);
+    if (d->measures) xn_cpu_crossover_find(d, matrix->type);
     *out = NULL;
     struct packed *p = xn_alloc_zero(1, sizeof *p);
     if (!p) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", matrix->name ? matrix->name : "matrix");
@@ -254,6 +254,7 @@ int xn_cpu_device_open(const struct xn_cpu_options *options, struct xn_device **
     snprintf(d->name, sizeof d->name, "%s", features.name);
     xn_cpu_kernels_init(&d->kernels, options->level);
     d->kernels.rounds = options->bf16;
+    d->measures = options->measures;
     if (options->crossovers) d->crossover_path = xn_strdup(options->crossovers); // without memory: not kept
     int status = xn_pool_create((uint32_t)options->threads, &d->pool, err);
     if (status != XN_OK) {

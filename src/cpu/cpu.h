@@ -24,7 +24,8 @@ enum xn_cpu_level xn_cpu_level_detect(void);            // the highest of them
 struct xn_cpu_options {
     int threads;             // 0: one a physical core that this process may use (affinity and cgroup quota respected)
     enum xn_cpu_level level; // the highest to use; above what is there: an error
-    const char *crossovers;  // file that keeps what is measured at first use; NULL: measured again at each start
+    bool measures;           // measures from how many rows on products use panels, else a default stands
+    const char *crossovers;  // file that keeps what was measured; NULL: measured again at each start
     bool mapped;             // weights stay in the mapped file: slower, but in memory that the system can take back
     bool bf16;               // prompts may round activations to bfloat16 where weights are unquantized, for speed
 };

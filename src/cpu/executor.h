@@ -14,6 +14,7 @@ struct xn_cpu_device {
     struct xn_pool *pool;
     char name[64];
     struct xn_cpu_store *store;  // weights in large pages; NULL: they stay where they are
+    bool measures;               // crossovers
     char *crossover_path;        // where crossovers are kept; NULL: nowhere
     bool crossed[XN_TYPE_COUNT]; // those known
 };

@@ -31,7 +31,7 @@ void xn_cpu_kernels_init(struct xn_cpu_kernels *k, enum xn_cpu_level level) {
 #include "cpu/int_formats.inc"
 #undef X
     for (uint32_t type = 0; type < XN_TYPE_COUNT; type++) {
-        k->type[type].stream = XN_CPU_STREAM_ROWS;
+        k->type[type].stream = XN_CPU_STREAM_DEFAULT;
         k->type[type].terms = type == XN_F16 || type == XN_F32 ? 2 : 1;
         if (k->gemm16 && k->decode16[type])
             k->type[type].tile = XN_TILE_BF16;

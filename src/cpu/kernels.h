@@ -11,9 +11,10 @@
 #include <stddef.h>
 
 enum {
-    XN_CPU_PAD = 16,         // widths of panels and scratch rows are multiples of it
-    XN_CPU_LANES = 16,       // dwords of a vector of integers
-    XN_CPU_STREAM_ROWS = 32, // the most rows of activations by which weights stream
+    XN_CPU_PAD = 16,            // widths of panels and scratch rows are multiples of it
+    XN_CPU_LANES = 16,          // dwords of a vector of integers
+    XN_CPU_STREAM_ROWS = 32,    // the most rows of activations by which weights stream
+    XN_CPU_STREAM_DEFAULT = 16, // where it was not measured
 };
 
 // A row of activations as integers: value i is the scale of its group of 16 times its integer; a group's sum is its
