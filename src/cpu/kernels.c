@@ -23,8 +23,6 @@ void xn_cpu_kernels_init(struct xn_cpu_kernels *k, enum xn_cpu_level level) {
 #undef KERNEL
 #undef TYPE_KERNEL
     k->split16 = level >= XN_CPU_AMX;
-    bool vnni = level == XN_CPU_AVX2VNNI || level >= XN_CPU_AVX512VNNI;
-    k->most8 = vnni ? 255 : 127; // pairs of products of bytes are summed in 16 bits elsewhere
 #define X(name, number, values, largest)                                                                               \
     k->type[number].group = values;                                                                                    \
     k->type[number].most = largest;
@@ -35,7 +33,7 @@ void xn_cpu_kernels_init(struct xn_cpu_kernels *k, enum xn_cpu_level level) {
         k->type[type].terms = type == XN_F16 || type == XN_F32 ? 2 : 1;
         if (k->gemm16 && k->decode16[type])
             k->type[type].tile = XN_TILE_BF16;
-        else if (k->gemm8 && k->unpack8[type] && k->type[type].most <= k->most8)
+        else if (k->gemm8 && k->unpack8[type])
             k->type[type].tile = XN_TILE_INT8;
     }
 }

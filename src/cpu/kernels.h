@@ -150,9 +150,8 @@ struct xn_cpu_kernels {
 #define X(slot, result, arguments) xn_cpu_##slot##_fn *slot[XN_TYPE_COUNT];
     XN_CPU_TYPE_SLOTS(X)
 #undef X
-    bool split16;   // products of BF16 are so fast that several of them are the way to exact ones
-    bool rounds;    // activations may be rounded to BF16 where weights are unquantized: the user said so
-    uint32_t most8; // the largest integer of weights that gemm8 takes
+    bool split16; // products of BF16 are so fast that several of them are the way to exact ones
+    bool rounds;  // activations may be rounded to BF16 where weights are unquantized: the user said so
     struct {
         uint8_t group, most; // of weights, for gemm8
         uint8_t terms;       // bfloat16 numbers that a value of weights takes

@@ -131,7 +131,7 @@ static void halves(const struct xn_cpu_kernels *k, uint64_t *s, uint32_t type) {
 
 static void integers(const struct xn_cpu_kernels *k, uint64_t *s, uint32_t type) {
     struct sides d;
-    if (k->type[type].most > k->most8 || !draw(s, type, 4096, &d)) return;
+    if (!draw(s, type, 4096, &d)) return;
     struct xn_cpu_chunk *panels = pack(k, XN_TILE_INT8, &d);
     struct xn_cpu_rows8 rows = {.q = xn_alloc_aligned(d.m, XN_CPU_SUPER),
                                 .scale = xn_alloc_aligned(d.m, 64),

@@ -36,3 +36,12 @@ static inline vi i_add32(vi a, vi b) {
 static inline vi i_widen(vi pairs) { // sums of two 16-bit ones
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
+static inline vi i_down(vi weights) { // by 128: bytes that were moved up to be unsigned
+    return _mm256_xor_si256(weights, _mm256_set1_epi8((char)0x80));
+}
+static inline vi i_abs(vi a) {
+    return _mm256_abs_epi8(a);
+}
+static inline vi i_sign(vi x, vi w) { // x with the sign of w, where that is not 0
+    return _mm256_sign_epi8(x, w);
+}

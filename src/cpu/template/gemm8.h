@@ -38,7 +38,7 @@ static inline __attribute__((always_inline)) void strip8(const int rows, const i
 #pragma GCC unroll 8
             for (int i = 0; i < rows; i++) {
                 sum[i][j] = v_fma(v_set1(scale[i * GROUPS + first]) * across, i_float(dot[i][j]), sum[i][j]);
-                sum[i][j] = sum[i][j] - v_set1(minimum[i * GROUPS + first]) * total;
+                if (HAS_MINIMUM8(most)) sum[i][j] = sum[i][j] - v_set1(minimum[i * GROUPS + first]) * total;
             }
         }
     }

@@ -1,11 +1,13 @@
 // group_dot of template/gemm8.h without VNNI: products of bytes are summed in pairs of 16 bits, as many pairs as fit,
-// and then widened.
+// and then widened. Integers that use all of a byte are taken as the signed ones that they were (int_formats.inc): of
+// their products one pair fits.
 #pragma once
 
 static inline __attribute__((always_inline)) void group_dot(const int rows, const int steps, const uint32_t most,
                                                             const uint8_t *w, const int8_t (*x)[4],
                                                             vi dot[STRIP][VECTORS]) {
-    const int fit = 32767 / (2 * 127 * (int)most), at_once = fit < steps ? fit : steps;
+    const bool is_signed = most > 127;
+    const int fit = is_signed ? 1 : 32767 / (2 * 127 * (int)most), at_once = fit < steps ? fit : steps;
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
@@ -16,16 +18,19 @@ static inline __attribute__((always_inline)) void group_dot(const int rows, cons
         vi pairs[STRIP][VECTORS];
 #pragma GCC unroll 8
         for (int t = s; t < s + at_once; t++) {
-            vi weights[STRIP];
+            vi weights[STRIP], size[STRIP];
 #pragma GCC unroll 8
-            for (int i = 0; i < rows; i++)
+            for (int i = 0; i < rows; i++) {
                 weights[i] = i_weights(w + (size_t)i * XN_CPU_SUPER + 4 * t);
+                if (is_signed) weights[i] = i_down(weights[i]);
+                if (is_signed) size[i] = i_abs(weights[i]);
+            }
 #pragma GCC unroll 4
             for (int j = 0; j < VECTORS; j++) {
                 vi right = i_load(x[t * XN_CPU_PANEL + j * LANES]);
 #pragma GCC unroll 8
                 for (int i = 0; i < rows; i++) {
-                    vi product = i_pairs(weights[i], right);
+                    vi product = is_signed ? i_pairs(size[i], i_sign(right, weights[i])) : i_pairs(weights[i], right);
                     pairs[i][j] = t == s ? product : i_add16(pairs[i][j], product);
                     // Added now: compilers would rather keep all products, and then have no registers for them.
                     __asm__("" : I_REGISTER(pairs[i][j]));
@@ -40,17 +45,23 @@ static inline __attribute__((always_inline)) void group_dot(const int rows, cons
     }
 }
 
-// Integers up to 3, 15, 31 and 63 need different sums; larger ones do not come here (most8).
+#define HAS_MINIMUM8(most) ((most) <= 127)
+
+// Integers up to 3, 15, 31 and 63 need different sums.
 #define GEMM8_KINDS                                                                                                    \
     if (group == 32 && most <= 15)                                                                                     \
         PANELS(32, 15);                                                                                                \
     else if (group == 32 && most <= 31)                                                                                \
         PANELS(32, 31);                                                                                                \
-    else if (group == 32)                                                                                              \
+    else if (group == 32 && most <= 127)                                                                               \
         PANELS(32, 127);                                                                                               \
+    else if (group == 32)                                                                                              \
+        PANELS(32, 255);                                                                                               \
     else if (most <= 15)                                                                                               \
         PANELS(16, 15);                                                                                                \
     else if (most <= 63)                                                                                               \
         PANELS(16, 63);                                                                                                \
+    else if (most <= 127)                                                                                              \
+        PANELS(16, 127);                                                                                               \
     else                                                                                                               \
-        PANELS(16, 127);
+        PANELS(16, 255);

@@ -21,6 +21,8 @@ static inline __attribute__((always_inline)) void group_dot(const int rows, cons
     }
 }
 
+#define HAS_MINIMUM8(most) true
+
 #define GEMM8_KINDS                                                                                                    \
     (void)most;                                                                                                        \
     if (group == 32)                                                                                                   \
