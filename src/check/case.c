@@ -7,6 +7,7 @@
 #include "device/reference/reference.h"
 #include "quant/format.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,12 @@ static int run_reference(const struct xn_check_case *c, struct xn_host_memory *m
     return XN_OK;
 }
 
+// Moves values by up to `amount` of their size, at random.
+static void move_values(float *values, size_t n, double amount, uint64_t *state) {
+    for (size_t i = 0; i < n; i++)
+        values[i] *= 1 + (float)amount * xn_check_uniform(state);
+}
+
 // Which rows choose other experts where X is off by a little: there the choice is right either way.
 static int find_ties(struct xn_check_case *c, struct xn_error *err) {
     enum { TRIES = 3 };
@@ -115,11 +122,31 @@ static int find_ties(struct xn_check_case *c, struct xn_error *err) {
     if (!c->tied) status = xn_fail(err, XN_ERR_NOMEM, "no memory for a case of route");
     for (int i = 0; i < TRIES && status == XN_OK; i++) {
         xn_check_memory_copy(&moved, &c->before);
-        for (size_t j = 0; j < n; j++)
-            moved.buffer[XN_BUF_X][j] *= 1 + 1e-5f * xn_check_uniform(&state);
+        move_values(moved.buffer[XN_BUF_X], n, 1e-5, &state);
         status = run_reference(c, &moved, err);
         for (size_t r = 0; r < c->limits.rows && status == XN_OK; r++)
             if (memcmp(moved.expert_ids + r * used, c->after.expert_ids + r * used, used * 4) != 0) c->tied[r] = true;
+    }
+    xn_host_memory_free(&moved);
+    return status;
+}
+
+int xn_check_case_allow_unsteady(struct xn_check_case *c, bool *raised, struct xn_error *err) {
+    *raised = false;
+    if (!c->recurrent) return XN_OK;
+    static const double noise = 0x1p-16; // a sum of two bfloat16 numbers is off by about as much
+    struct xn_host_memory moved;
+    struct xn_check_result result;
+    XN_TRY(xn_host_memory_init(&moved, &c->plan, &c->limits, err));
+    xn_check_memory_copy(&moved, &c->before);
+    uint64_t state = xn_check_mix(c->wish.seed, XN_OP_KINDS);
+    for (int b = 0; b < XN_BUFFERS; b++)
+        move_values(moved.buffer[b], (size_t)c->limits.rows * c->plan.width[b], noise, &state);
+    int status = run_reference(c, &moved, err);
+    if (status == XN_OK) {
+        xn_check_memory_compare(c, &moved, 0, &result);
+        *raised = isfinite(result.error) && result.error > c->exact;
+        if (*raised) c->exact = result.error;
     }
     xn_host_memory_free(&moved);
     return status;

@@ -47,6 +47,7 @@ struct xn_check_case {
     // (rounds), `magnify` times what the device's rounding of activations costs a product as well.
     double exact, magnify;
     bool rounds;
+    bool recurrent; // a recurrence, which may magnify what any rounding of its inputs did
     struct xn_arena arena;
 };
 
@@ -56,6 +57,11 @@ int xn_check_case_make(const struct xn_check_wish *wish, const struct xn_check_b
 void xn_check_case_free(struct xn_check_case *c); // accepts NULL
 // Computes `after`.
 int xn_check_case_expect(struct xn_check_case *c, struct xn_error *err);
+
+// Recurrences: raises `exact` to what noise of 2^-16 in what the operation reads changes in the plain-C result, if that
+// is more (*raised): long memories whose terms cancel, or norms of small vectors. Costs a run of the plain-C operation,
+// so only a result that is off asks for it.
+int xn_check_case_allow_unsteady(struct xn_check_case *c, bool *raised, struct xn_error *err);
 
 // Packs the matrices for a device and points the plan's operations to them, until the next bind.
 struct xn_check_weights {

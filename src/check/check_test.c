@@ -93,6 +93,26 @@ static void an_error_of_few_values_is_found_where_rounding_is_allowed(void **unu
     close_device(&device);
 }
 
+// A recurrence may be judged by what noise in its inputs does, but not where it is wrong: here by a thousandth.
+static xn_cpu_state_step_fn *right_step;
+static void step_with_little_decay(float *s, size_t ld, uint32_t size, size_t n, float decay, float time, float skip,
+                                   const float *x, const float *b, const float *c, float *y) {
+    right_step(s, ld, size, n, decay * 1.001f, time, skip, x, b, c, y);
+}
+
+static void an_error_of_a_recurrence_is_found(void **unused) {
+    (void)unused;
+    struct xn_check_device device = open_level(XN_CPU_C);
+    struct xn_cpu_kernels *kernels = &xn_cpu_device_of(device.device)->kernels;
+    right_step = kernels->state_step;
+    kernels->state_step = step_with_little_decay;
+    struct xn_check_report report;
+    run(&device, 1, XN_OP_STATE_SPACE, -1, &report);
+    assert_true(report.wrong > 0);
+    xn_check_report_free(&report);
+    close_device(&device);
+}
+
 // --- memory that a device reads back ---
 
 static int (*right_read)(struct xn_executor *e, struct xn_host_memory *to, struct xn_error *err);
@@ -256,6 +276,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_wrong_kernel_is_found_and_named),
         cmocka_unit_test(an_error_of_few_values_is_found_where_rounding_is_allowed),
+        cmocka_unit_test(an_error_of_a_recurrence_is_found),
         cmocka_unit_test(a_stray_value_is_found),
         cmocka_unit_test(what_is_not_finite_is_found),
         cmocka_unit_test(what_a_device_fails_at_is_wrong),

@@ -68,6 +68,7 @@ void draw_delta_net(struct draw *d) {
     c->states = (struct xn_state_layer){(n->kernel - 1) * channels, n->value_heads * n->key_size * n->value_size};
     draw_batch(d, DRAW_OF(d, 1, 1, 1, 20, 200), 10);
     c->exact = 1e-4; // norms of small vectors magnify
+    c->recurrent = true;
     DRAW_WHAT(d, "delta_net heads %u/%u size %u/%u kernel %u%s rows %u spans %u", n->key_heads, n->value_heads,
               n->key_size, n->value_size, n->kernel, n->heads_tiled ? " tiled" : "", c->batch.n_rows, c->batch.n_spans);
 }
@@ -103,6 +104,7 @@ void draw_state_space(struct draw *d) {
     c->states = (struct xn_state_layer){(s->kernel - 1) * channels, inner * s->state_size};
     draw_batch(d, DRAW_OF(d, 1, 1, 1, 20, 200), 10);
     c->exact = 1e-4;
+    c->recurrent = true;
     DRAW_WHAT(d, "state_space heads %u groups %u size %u states %u kernel %u norm %d of %u before %d rows %u spans %u",
               s->heads, s->groups, s->head_size, s->state_size, s->kernel, s->norm.kind, s->norm_groups,
               s->norm_before_gate, c->batch.n_rows, c->batch.n_spans);
