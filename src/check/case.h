@@ -58,7 +58,7 @@ void xn_check_case_free(struct xn_check_case *c); // accepts NULL
 // Computes `after`.
 int xn_check_case_expect(struct xn_check_case *c, struct xn_error *err);
 
-// Recurrences: raises `exact` to what noise of 2^-16 in what the operation reads changes in the plain-C result, if that
+// Recurrences: raises `exact` to what noise of 2^-15 in what the operation reads changes in the plain-C result, if that
 // is more (*raised): long memories whose terms cancel, or norms of small vectors. Costs a run of the plain-C operation,
 // so only a result that is off asks for it.
 int xn_check_case_allow_unsteady(struct xn_check_case *c, bool *raised, struct xn_error *err);
