@@ -37,9 +37,17 @@ static void read_name(char *name, size_t size) {
     snprintf(name, size, "%.*s", n ? (int)n : 17, n ? text : "unknown processor");
 }
 
+static bool made_by(const char *vendor) { // twelve letters
+    uint32_t most, b, c, d;
+    if (!__get_cpuid(0, &most, &b, &c, &d)) return false;
+    const uint32_t words[3] = {b, d, c};
+    return memcmp(vendor, words, sizeof words) == 0;
+}
+
 void xn_cpu_features_read(struct xn_cpu_features *f) {
     memset(f, 0, sizeof *f);
     read_name(f->name, sizeof f->name);
+    f->reads_ahead = made_by("AuthenticAMD");
     uint32_t a, b, c, d;
     if (!__get_cpuid(1, &a, &b, &c, &d)) return;
     bool osxsave = c >> 27 & 1, avx = c >> 28 & 1;

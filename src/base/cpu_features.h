@@ -9,7 +9,8 @@ struct xn_cpu_features {
     bool avx2, fma, f16c;
     bool avx512f, avx512bw, avx512dq, avx512vl, avx512cd;
     bool avx512vnni, avx512bf16;
-    bool avxvnni;                      // VNNI of 256 bits, on processors without AVX-512 as well
+    bool avxvnni;     // VNNI of 256 bits, on processors without AVX-512 as well
+    bool reads_ahead; // one ascending stream is fetched ahead so well that asking for it only costs: AMD's processors
     bool amx_tile, amx_int8, amx_bf16; // this process has asked the system for the tiles, and may use them
 };
 void xn_cpu_features_read(struct xn_cpu_features *features);

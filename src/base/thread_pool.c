@@ -19,6 +19,10 @@
 #include <unistd.h>
 
 // What several threads write stands on lines of its own.
+struct taken {
+    _Alignas(XN_ALIGN) atomic_uint n; // of a thread's part
+};
+
 struct xn_pool {
     _Alignas(XN_ALIGN) atomic_uint arrived;    // at the barrier
     _Alignas(XN_ALIGN) atomic_uint generation; // of the barrier
@@ -30,9 +34,17 @@ struct xn_pool {
     uint32_t threads;
     uint32_t spins; // pauses before a waiting thread sleeps
     pthread_mutex_t running;
-    pthread_t *workers; // [threads - 1]
-    uint32_t n_workers; // started
+    pthread_t *workers;  // [threads - 1]
+    uint32_t n_workers;  // started
+    struct taken *taken; // [threads]
 };
+
+// Whoever calls this is alone: at a barrier, or before a job.
+static void start_again(struct xn_pool *pool) {
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    for (uint32_t i = 0; i < pool->threads; i++)
+        atomic_store_explicit(&pool->taken[i].n, 0, memory_order_relaxed);
+}
 
 static long futex(atomic_uint *word, int op, unsigned value) {
     return syscall(SYS_futex, word, op | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
@@ -63,13 +75,13 @@ static void announce(struct xn_pool *pool, atomic_uint *word) {
 
 void xn_pool_barrier(struct xn_pool *pool) {
     if (pool->threads == 1) {
-        atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+        start_again(pool);
         return;
     }
     unsigned generation = atomic_load_explicit(&pool->generation, memory_order_relaxed);
     if (atomic_fetch_add(&pool->arrived, 1) == pool->threads - 1) {
         atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
-        atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+        start_again(pool);
         announce(pool, &pool->generation);
     } else {
         wait_change(pool, &pool->generation, generation);
@@ -80,6 +92,19 @@ uint32_t xn_pool_next(struct xn_pool *pool) {
     return atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
 }
 
+uint32_t xn_pool_take(struct xn_pool *pool, uint32_t thread, uint32_t n) {
+    for (uint32_t i = 0; i < pool->threads; i++) {
+        uint32_t owner = (thread + i) % pool->threads;
+        uint32_t begin = (uint32_t)((uint64_t)n * owner / pool->threads);
+        uint32_t end = (uint32_t)((uint64_t)n * (owner + 1) / pool->threads);
+        atomic_uint *taken = &pool->taken[owner].n;
+        if (begin + atomic_load_explicit(taken, memory_order_relaxed) >= end) continue;
+        uint32_t at = begin + atomic_fetch_add_explicit(taken, 1, memory_order_relaxed);
+        if (at < end) return at;
+    }
+    return UINT32_MAX;
+}
+
 uint32_t xn_pool_threads(const struct xn_pool *pool) {
     return pool->threads;
 }
@@ -88,7 +113,7 @@ void xn_pool_run(struct xn_pool *pool, xn_pool_job *job, void *user) {
     pthread_mutex_lock(&pool->running);
     pool->job = job;
     pool->user = user;
-    atomic_store(&pool->next, 0);
+    start_again(pool);
     if (pool->threads > 1) announce(pool, &pool->epoch);
     job(user, 0, pool->threads);
     xn_pool_barrier(pool);
@@ -283,7 +308,8 @@ int xn_pool_create(uint32_t threads, struct xn_pool **out, struct xn_error *err)
     pool->spins = threads > usable(&cores) ? 1 : measure_spins();
     int status = XN_OK, code = 0;
     pool->workers = xn_alloc_zero(threads, sizeof *pool->workers);
-    if (!pool->workers) status = xn_fail(err, XN_ERR_NOMEM, "no memory for %u threads", threads);
+    pool->taken = xn_alloc_aligned(threads, sizeof *pool->taken);
+    if (!pool->workers || !pool->taken) status = xn_fail(err, XN_ERR_NOMEM, "no memory for %u threads", threads);
     for (uint32_t i = 1; i < threads && status == XN_OK; i++) {
         struct worker *worker = xn_alloc(1, sizeof *worker);
         if (!worker) {
@@ -321,5 +347,6 @@ void xn_pool_free(struct xn_pool *pool) {
         pthread_join(pool->workers[i], NULL);
     pthread_mutex_destroy(&pool->running);
     free(pool->workers);
+    free(pool->taken);
     free(pool);
 }

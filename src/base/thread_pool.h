@@ -33,3 +33,8 @@ void xn_pool_barrier(struct xn_pool *pool);
 
 // Inside a job: hands out 0, 1, 2, ..., each once; starts again at 0 after every barrier and at the start of a job.
 uint32_t xn_pool_next(struct xn_pool *pool);
+
+// Inside a job: hands out 0 .. n - 1, each once, to each thread those of its own n-th part in ascending order, then
+// what is left of the others' parts; UINT32_MAX when there is none. So each thread reads memory in one stream as long
+// as none is late. Starts again like xn_pool_next; until then n must stay the same.
+uint32_t xn_pool_take(struct xn_pool *pool, uint32_t thread, uint32_t n);

@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -52,6 +53,52 @@ static void barriers_order_what_threads_write(void **state) {
     (void)state;
     for (uint32_t threads = 1; threads <= 4; threads++)
         try_pool(threads, 50, 20);
+}
+
+// Every item once, those of a thread's own part in ascending order first; thread 0 comes late, so that others do most
+// of its part.
+enum { TAKEN = 103 };
+struct taking {
+    struct xn_pool *pool;
+    uint32_t n;
+    atomic_uint times[TAKEN], wrong;
+};
+
+static void take_all(void *user, uint32_t thread, uint32_t threads) {
+    struct taking *s = user;
+    for (int round = 0; round < 3; round++) {
+        uint32_t begin = (uint32_t)((uint64_t)s->n * thread / threads), own = begin;
+        uint32_t end = (uint32_t)((uint64_t)s->n * (thread + 1) / threads);
+        if (thread == 0) usleep(200);
+        for (uint32_t i; (i = xn_pool_take(s->pool, thread, s->n)) != UINT32_MAX;) {
+            if (i >= s->n) {
+                atomic_fetch_add(&s->wrong, 1);
+                break;
+            }
+            bool mine = i >= begin && i < end;
+            if (mine && i < own) atomic_fetch_add(&s->wrong, 1);
+            if (mine) own = i + 1;
+            atomic_fetch_add(&s->times[i], 1);
+        }
+        xn_pool_barrier(s->pool);
+    }
+}
+
+static void items_are_taken_once(void **state) {
+    (void)state;
+    static const uint32_t counts[] = {0, 1, 2, 5, TAKEN};
+    struct xn_error err;
+    for (uint32_t threads = 1; threads <= 5; threads++)
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+            struct taking s = {.n = counts[c]};
+            assert_int_equal(xn_pool_create(threads, &s.pool, &err), XN_OK);
+            xn_pool_run(s.pool, take_all, &s);
+            xn_pool_run(s.pool, take_all, &s);
+            assert_int_equal(atomic_load(&s.wrong), 0);
+            for (uint32_t i = 0; i < TAKEN; i++)
+                assert_int_equal(atomic_load(&s.times[i]), i < s.n ? 6 : 0);
+            xn_pool_free(s.pool);
+        }
 }
 
 static void more_threads_than_cores_still_finish(void **state) {
@@ -113,6 +160,7 @@ static void hostile_counts_are_errors(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(barriers_order_what_threads_write),
+        cmocka_unit_test(items_are_taken_once),
         cmocka_unit_test(more_threads_than_cores_still_finish),
         cmocka_unit_test(a_pool_starts_and_stops_many_times),
         cmocka_unit_test(a_sleeping_pool_wakes),

@@ -253,6 +253,7 @@ int xn_cpu_device_open(const struct xn_cpu_options *options, struct xn_device **
     d->device.table = &cpu_table;
     snprintf(d->name, sizeof d->name, "%s", features.name);
     xn_cpu_kernels_init(&d->kernels, options->level);
+    xn_cpu_asks_ahead = !features.reads_ahead;
     d->kernels.rounds = options->bf16;
     d->measures = options->measures;
     if (options->crossovers) d->crossover_path = xn_strdup(options->crossovers); // without memory: not kept

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+_Atomic bool xn_cpu_asks_ahead = true;
+
 static bool contains(enum xn_cpu_level level, enum xn_cpu_level part) {
     return level >= part && (part != XN_CPU_AVX2VNNI || level == part);
 }

@@ -292,7 +292,7 @@ void xn_cpu_op_attend(struct xn_executor *e, uint32_t thread, const struct xn_op
     const struct xn_op_attend *a = &op->attend;
     struct work w = lay_out(a, e->thread[thread].work);
     uint32_t tiles = tiles_of(e, a), splits = splits_of(e, a, tiles), group = xn_cpu_group_of(a), pad = value_pad(a);
-    for (uint32_t i; (i = xn_pool_next(e->pool)) < tiles * splits;) {
+    for (uint32_t i; (i = xn_pool_take(e->pool, thread, tiles * splits)) != UINT32_MAX;) {
         struct xn_cpu_queries t = tile_at(e, a, i / splits);
         if (xn_cpu_attend_tiles_rows(e->kernels, a, t.span->n_rows)) {
             xn_cpu_attend_tiles(e, a, &t, e->thread[thread].work);

@@ -162,7 +162,7 @@ void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_o
         blocks[i + 1] = blocks[i] + (w->matrix.rows + rows[i] - 1) / rows[i];
         units += finish_units(&p->part[i]);
     }
-    for (uint32_t b, i; (b = xn_pool_next(e->pool)) < blocks[p->n_parts];) {
+    for (uint32_t b, i; (b = xn_pool_take(e->pool, thread, blocks[p->n_parts])) != UINT32_MAX;) {
         for (i = 0; b >= blocks[i + 1];)
             i++;
         const struct xn_part *part = &p->part[i];
@@ -255,7 +255,7 @@ void xn_cpu_op_project_add(struct xn_executor *e, uint32_t thread, const struct 
     take_input(e, op, &source, &x);
     bool normed = p->sum.norm.kind != XN_NORM_NONE;
     uint32_t rows = xn_cpu_block_rows(e, &x, p->weights), total = p->weights->matrix.rows;
-    for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
+    for (uint32_t b; (b = xn_pool_take(e->pool, thread, (total + rows - 1) / rows)) != UINT32_MAX;) {
         uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
         xn_cpu_product(e, t, &x, p->weights, 0, first, count, t->out[0]);
         for (uint32_t r = 0; r < x.n; r++) {
@@ -306,7 +306,7 @@ void xn_cpu_op_gate(struct xn_executor *e, uint32_t thread, const struct xn_op *
     enum xn_cpu_tile tile = XN_TILE_FLOAT;
     bool hands_over =
         x.tiled && xn_cpu_hands_over(e->kernels, e->memory.plan, (uint32_t)(op - e->memory.plan->ops), &tile);
-    for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
+    for (uint32_t b; (b = xn_pool_take(e->pool, thread, (total + rows - 1) / rows)) != UINT32_MAX;) {
         uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
         xn_cpu_product(e, t, &x, g->up, 0, first, count, t->out[1]);
         if (g->gate) xn_cpu_product(e, t, &x, g->gate, 0, first, count, t->out[0]);
@@ -339,7 +339,7 @@ void xn_cpu_op_head(struct xn_executor *e, uint32_t thread, const struct xn_op *
     xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
     xn_cpu_operand_prepare(e, &source, &h->norm, &needs, &x);
     uint32_t rows = xn_cpu_block_rows(e, &x, h->weights), total = h->weights->matrix.rows;
-    for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
+    for (uint32_t b; (b = xn_pool_take(e->pool, thread, (total + rows - 1) / rows)) != UINT32_MAX;) {
         uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
         xn_cpu_product(e, t, &x, h->weights, 0, first, count, t->out[0]);
         for (uint32_t o = 0; o < x.n; o++) {

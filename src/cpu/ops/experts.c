@@ -90,7 +90,7 @@ void xn_cpu_op_route(struct xn_executor *e, uint32_t thread, const struct xn_op 
     xn_cpu_operand_prepare(e, &source, &o->norm, &needs, &x);
     x.exact = true;
     uint32_t rows = xn_cpu_block_rows(e, &x, o->router), blocks = (o->experts + rows - 1) / rows;
-    for (uint32_t b; (b = xn_pool_next(e->pool)) < blocks + (o->shared_router != NULL);) {
+    for (uint32_t b; (b = xn_pool_take(e->pool, thread, blocks + (o->shared_router != NULL))) != UINT32_MAX;) {
         if (b == blocks) {
             xn_cpu_product(e, t, &x, o->shared_router, 0, 0, 1, t->out[0]);
             for (uint32_t r = 0; r < n; r++)
@@ -208,7 +208,7 @@ void xn_cpu_op_expert_gate(struct xn_executor *e, uint32_t thread, const struct 
     xn_pool_barrier(e->pool);
     fill_panels(e, &needs, e->chosen_row, k);
     uint32_t rows = block_rows(e, o->up), blocks = (o->size + rows - 1) / rows;
-    for (uint32_t i; (i = xn_pool_next(e->pool)) < blocks * e->n_groups;) {
+    for (uint32_t i; (i = xn_pool_take(e->pool, thread, blocks * e->n_groups)) != UINT32_MAX;) {
         const struct xn_cpu_group *g = &e->groups[i / blocks];
         uint32_t first = i % blocks * rows, count = o->size - first < rows ? o->size - first : rows;
         struct xn_cpu_operand x = operand_of(e, g, &needs, e->chosen_row, k);
@@ -252,7 +252,7 @@ void xn_cpu_op_expert_add(struct xn_executor *e, uint32_t thread, const struct x
     size_t ld = normed ? total : m->plan->width[o->sum.to];
     float keep = normed || o->sum.set ? 0 : o->sum.after, scale = normed ? 1 : o->sum.after * o->sum.scale;
     uint32_t rows = block_rows(e, o->down);
-    for (uint32_t b; (b = xn_pool_next(e->pool)) < (total + rows - 1) / rows;) {
+    for (uint32_t b; (b = xn_pool_take(e->pool, thread, (total + rows - 1) / rows)) != UINT32_MAX;) {
         uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
         for (uint32_t r = 0; r < n && keep != 1; r++) {
             float *y = to + r * ld + first;

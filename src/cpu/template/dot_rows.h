@@ -15,6 +15,7 @@
 enum {
     AHEAD = 3072,           // bytes of weights asked for in advance, to the first cache
     FAR_AHEAD = 8192,       // or to the second: better for a fast reader
+    PLAIN_BYTES = 256,      // of 256 weights from which on reading is all that counts, and the processor may know best
     TOGETHER = 16,          // rows of weights whose sums are kept
     MOST = 8,               // rows of activations at once
     FIRST_CACHE = 12 << 10, // bytes of activations that stay in the first cache
@@ -49,6 +50,7 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
     const size_t piece = n == 1 ? supers : PIECE / n;
     const bool pieces = supers > piece, far = pieces || super_bytes >= FAST_BYTES;
     const size_t ahead = pieces ? TOGETHER * row_bytes : far ? FAR_AHEAD : AHEAD; // of what comes next
+    const bool asks = pieces || super_bytes < PLAIN_BYTES || xn_cpu_asks_ahead;
     struct activations near[PIECE];
     for (uint32_t first = 0; first < rows; first += TOGETHER) {
         uint32_t some = rows - first < TOGETHER ? rows - first : TOGETHER;
@@ -65,7 +67,7 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
                 for (uint32_t i = 0; i < n; i++)
                     sum[i] = begin ? sums[r][i] : VS_ZERO;
                 for (size_t s = begin; s < end; s++, p += super_bytes) {
-                    for (size_t line = 0; line < super_bytes; line += 64)
+                    for (size_t line = 0; asks && line < super_bytes; line += 64)
                         if (far)
                             _mm_prefetch((const char *)p + ahead + line, _MM_HINT_T1);
                         else

@@ -3,13 +3,13 @@
 
 #include "cpu/declare.h"
 
-float XN_KERNEL(read)(const float *x, size_t n) {
+float XN_KERNEL(read)(const float *x, size_t n, size_t ahead) {
     enum { LANES = 8 };
     vf sum[LANES];
     for (int j = 0; j < LANES; j++)
         sum[j] = v_set1(0);
     for (size_t i = 0; i + LANES * V <= n; i += LANES * V) {
-        __builtin_prefetch(x + i + 1024);
+        if (ahead) __builtin_prefetch(x + i + ahead);
 #pragma GCC unroll 8
         for (int j = 0; j < LANES; j++)
             sum[j] = sum[j] + v_load(x + i + (size_t)j * V);

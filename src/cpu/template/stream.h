@@ -5,11 +5,11 @@
 
 #include "cpu/template/load.h"
 
-enum { STREAM_AHEAD = 8192 }; // bytes that the reader asks for in advance
+enum { STREAM_AHEAD = 8192 }; // bytes that the reader asks for in advance, where that helps
 
 static inline __attribute__((always_inline)) void stream_row(load_values *load, const size_t size, const int n,
-                                                             const char *w, const float *const *x, uint32_t k,
-                                                             float *out, size_t ld) {
+                                                             const bool asks, const char *w, const float *const *x,
+                                                             uint32_t k, float *out, size_t ld) {
     enum { UNROLL = 4 };
     const int unroll = n == 1 ? 4 : n == 2 ? 2 : 1;
     vf sum[8][UNROLL];
@@ -20,7 +20,7 @@ static inline __attribute__((always_inline)) void stream_row(load_values *load, 
             sum[i][u] = v_set1(0);
     uint32_t p = 0;
     for (; p + (uint32_t)unroll * V <= k; p += (uint32_t)unroll * V) {
-        for (size_t line = 0; line < (size_t)unroll * V * size; line += 64)
+        for (size_t line = 0; asks && line < (size_t)unroll * V * size; line += 64)
             __builtin_prefetch(w + p * size + STREAM_AHEAD + line);
 #pragma GCC unroll 4
         for (int u = 0; u < unroll; u++) {
@@ -49,21 +49,22 @@ static inline __attribute__((always_inline)) void stream_row(load_values *load, 
     }
 }
 
+#define STREAM_ROWS(type, size, count)                                                                                 \
+    for (; n >= (count); n -= (count), x += (count), out += (count)*ld)                                                \
+        for (uint32_t r = 0; r < rows; r++)                                                                            \
+            if (asks)                                                                                                  \
+                stream_row(load_##type, size, count, true, (const char *)w + r * row_bytes, x, k, out + r, ld);        \
+            else                                                                                                       \
+                stream_row(load_##type, size, count, false, (const char *)w + r * row_bytes, x, k, out + r, ld);
+
 #define STREAM(type, size)                                                                                             \
     void XN_KERNEL(stream_##type)(const void *w, size_t row_bytes, uint32_t rows, const float *const *x, uint32_t n,   \
                                   uint32_t k, float *out, size_t ld) {                                                 \
-        for (; n >= 8; n -= 8, x += 8, out += 8 * ld)                                                                  \
-            for (uint32_t r = 0; r < rows; r++)                                                                        \
-                stream_row(load_##type, size, 8, (const char *)w + r * row_bytes, x, k, out + r, ld);                  \
-        for (; n >= 4; n -= 4, x += 4, out += 4 * ld)                                                                  \
-            for (uint32_t r = 0; r < rows; r++)                                                                        \
-                stream_row(load_##type, size, 4, (const char *)w + r * row_bytes, x, k, out + r, ld);                  \
-        for (; n >= 2; n -= 2, x += 2, out += 2 * ld)                                                                  \
-            for (uint32_t r = 0; r < rows; r++)                                                                        \
-                stream_row(load_##type, size, 2, (const char *)w + r * row_bytes, x, k, out + r, ld);                  \
-        for (; n >= 1; n -= 1, x += 1, out += ld)                                                                      \
-            for (uint32_t r = 0; r < rows; r++)                                                                        \
-                stream_row(load_##type, size, 1, (const char *)w + r * row_bytes, x, k, out + r, ld);                  \
+        const bool asks = xn_cpu_asks_ahead;                                                                           \
+        STREAM_ROWS(type, size, 8)                                                                                     \
+        STREAM_ROWS(type, size, 4)                                                                                     \
+        STREAM_ROWS(type, size, 2)                                                                                     \
+        STREAM_ROWS(type, size, 1)                                                                                     \
     }
 STREAM(f32, 4)
 STREAM(f16, 2)
