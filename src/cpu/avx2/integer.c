@@ -2,14 +2,35 @@
 #include "cpu/avx2/unpack.h"
 #include "cpu/declare.h"
 
-// Sums of four products of bytes, eight of them. A signed weight lends its sign to the activation; |both| fit 16 bits
+// Sums of two products of bytes, sixteen of them. A signed weight lends its sign to the activation; |both| fit 16 bits
 // twice.
-INLINE __m256i dot_bytes(__m256i w, __m256i x, const bool is_signed) {
+INLINE __m256i pairs_of_bytes(__m256i w, __m256i x, const bool is_signed) {
     if (is_signed) {
         x = _mm256_sign_epi8(x, w);
         w = _mm256_abs_epi8(w);
     }
-    return _mm256_madd_epi16(_mm256_maddubs_epi16(w, x), _mm256_set1_epi16(1));
+    return _mm256_maddubs_epi16(w, x);
+}
+INLINE __m256i widen(__m256i pairs) { // sums of two
+    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+}
+
+// Of four vectors of 16-bit sums, eight 32-bit ones: the halves of 128 bits, that of vector j in lane j and in 4 + j.
+// As long as sums of more products of weights up to `most` fit 16 bits, they stay there, which is cheaper.
+INLINE __m256i sum_halves(const __m256i p[4], const int most) {
+    enum { FIT = 32767 / 127 }; // times a weight
+    __m256i a = _mm256_unpacklo_epi32(p[0], p[1]), b = _mm256_unpackhi_epi32(p[0], p[1]);
+    __m256i c = _mm256_unpacklo_epi32(p[2], p[3]), d = _mm256_unpackhi_epi32(p[2], p[3]);
+    if (4 * most > FIT) { // two products are all
+        a = _mm256_add_epi32(widen(a), widen(b));
+        c = _mm256_add_epi32(widen(c), widen(d));
+        return _mm256_add_epi32(_mm256_unpacklo_epi64(a, c), _mm256_unpackhi_epi64(a, c));
+    }
+    a = _mm256_add_epi16(a, b);
+    c = _mm256_add_epi16(c, d);
+    b = _mm256_unpacklo_epi64(a, c);
+    d = _mm256_unpackhi_epi64(a, c);
+    return 8 * most > FIT ? _mm256_add_epi32(widen(b), widen(d)) : widen(_mm256_add_epi16(b, d));
 }
 
 #define weights unpacked
@@ -20,17 +41,18 @@ typedef struct {
 } vs;
 #define VS_ZERO ((vs){{_mm256_setzero_ps(), _mm256_setzero_ps()}})
 
-INLINE vs accumulate(const struct unpacked *u, const bool is_signed, const int8_t *q, const float *scales,
-                     const float *group_sums, vs sum) {
+INLINE vs accumulate(const struct unpacked *u, const bool is_signed, const int most, const int8_t *q,
+                     const float *scales, const float *group_sums, vs sum) {
     for (int h = 0; h < 2; h++) {
-        __m256 scale = _mm256_mul_ps(u->scale[h], _mm256_loadu_ps(scales + 8 * h));
+        __m256i pairs[4];
         for (int j = 0; j < 4; j++) {
             __m256i x = _mm256_loadu_si256((const __m256i *)(q + 128 * h + 32 * j));
-            __m256 d = _mm256_cvtepi32_ps(dot_bytes(u->q[4 * h + j], x, is_signed));
-            __m256i lanes = _mm256_add_epi32(_mm256_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1), _mm256_set1_epi32(2 * j));
-            sum.part[j & 1] = _mm256_fmadd_ps(_mm256_permutevar8x32_ps(scale, lanes), d, sum.part[j & 1]);
+            pairs[j] = pairs_of_bytes(u->q[4 * h + j], x, is_signed);
         }
-        if (!is_signed) sum.part[h] = _mm256_fnmadd_ps(u->minimum[h], _mm256_loadu_ps(group_sums + 8 * h), sum.part[h]);
+        __m256 scale = _mm256_mul_ps(u->scale[h], _mm256_loadu_ps(scales + 8 * h));
+        scale = _mm256_permutevar8x32_ps(scale, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
+        sum.part[0] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(sum_halves(pairs, most)), sum.part[0]);
+        if (!is_signed) sum.part[1] = _mm256_fnmadd_ps(u->minimum[h], _mm256_loadu_ps(group_sums + 8 * h), sum.part[1]);
     }
     return sum;
 }

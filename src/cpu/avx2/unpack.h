@@ -36,13 +36,15 @@ INLINE __m128i load_16(const uint8_t *p) {
     return _mm_loadu_si128((const __m128i *)p);
 }
 
-// The halves at the head of eight blocks, `stride` bytes apart.
+// The halves at the head of four blocks, `stride` bytes apart. Put together by the integer units, which are idle.
+INLINE long long four_halves(const uint8_t *p, const int stride) {
+    uint64_t low = load_u16(p) | (uint32_t)load_u16(p + stride) << 16;
+    uint64_t high = load_u16(p + 2 * stride) | (uint32_t)load_u16(p + 3 * stride) << 16;
+    return (long long)(low | high << 32);
+}
+// Of eight blocks.
 INLINE __m256 load_halves(const uint8_t *p, const int stride) {
-    __m128i h = _mm_setr_epi16((short)load_u16(p), (short)load_u16(p + stride), (short)load_u16(p + 2 * stride),
-                               (short)load_u16(p + 3 * stride), (short)load_u16(p + 4 * stride),
-                               (short)load_u16(p + 5 * stride), (short)load_u16(p + 6 * stride),
-                               (short)load_u16(p + 7 * stride));
-    return _mm256_cvtph_ps(h);
+    return _mm256_cvtph_ps(_mm_set_epi64x(four_halves(p + 4 * stride, stride), four_halves(p, stride)));
 }
 
 // Eight values, each for 32 weights, as sixteen.

@@ -7,8 +7,9 @@
 typedef __m512 vs;
 #define VS_ZERO _mm512_setzero_ps()
 
-INLINE vs accumulate(const struct weights *w, const bool is_signed, const int8_t *q, const float *scales,
-                     const float *group_sums, vs sum) {
+INLINE vs accumulate(const struct weights *w, const bool is_signed, const int most, const int8_t *q,
+                     const float *scales, const float *group_sums, vs sum) {
+    (void)most;
     __m512i dot = _mm512_setzero_si512();
 #pragma GCC unroll 4
     for (int j = 0; j < 4; j++)

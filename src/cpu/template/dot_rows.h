@@ -43,9 +43,9 @@ INLINE void side_by_side(const struct xn_cpu_row *x, uint32_t count, const uint3
 // `count` of n rows of activations (to unpack once for more rows than there are is faster than to unpack twice). As
 // many of their values as fit the first cache stay there, in the order of their use, while some rows of weights pass
 // by.
-INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values, const bool is_signed, const uint32_t n,
-                     const uint8_t *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x, uint32_t count,
-                     uint32_t k, float *out, size_t ld) {
+INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values, const bool is_signed, const int most,
+                     const uint32_t n, const uint8_t *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x,
+                     uint32_t count, uint32_t k, float *out, size_t ld) {
     const size_t super_bytes = bytes * (XN_CPU_SUPER / values), supers = ((size_t)k + XN_CPU_SUPER - 1) / XN_CPU_SUPER;
     const size_t piece = n == 1 ? supers : PIECE / n;
     const bool pieces = supers > piece, far = pieces || super_bytes >= FAST_BYTES;
@@ -79,13 +79,13 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
                     unpack(blocks, &u);
                     prepare_weights(&u, is_signed);
                     if (n == 1) {
-                        sum[0] = accumulate(&u, is_signed, x->q + s * XN_CPU_SUPER, x->scale + s * XN_CPU_SUPER / 16,
-                                            x->sum + s * XN_CPU_SUPER / 16, sum[0]);
+                        sum[0] = accumulate(&u, is_signed, most, x->q + s * XN_CPU_SUPER,
+                                            x->scale + s * XN_CPU_SUPER / 16, x->sum + s * XN_CPU_SUPER / 16, sum[0]);
                         continue;
                     }
                     ROWS_UNROLL
                     for (uint32_t i = 0; i < n; i++, a++)
-                        sum[i] = accumulate(&u, is_signed, a->q, a->scale, a->sum, sum[i]);
+                        sum[i] = accumulate(&u, is_signed, most, a->q, a->scale, a->sum, sum[i]);
                 }
                 ROWS_UNROLL
                 for (uint32_t i = 0; i < n; i++)
@@ -102,12 +102,20 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
     }
 }
 
+// What no integer of a format is above, as unsigned bytes.
+enum {
+#define X(name, type, group, most) MOST_##name = most,
+#include "cpu/int_formats.inc"
+#undef X
+};
+
 // A function for each number of rows: compilers take long over large ones.
 #define DOT_ROWS(unpack, name, n)                                                                                      \
     static __attribute__((noinline)) void dot_##name##_##n(const void *w, size_t row_bytes, uint32_t rows,             \
                                                            const struct xn_cpu_row *x, uint32_t count, uint32_t k,     \
                                                            float *out, size_t ld) {                                    \
-        dot_rows(unpack, BYTES_##name, VALUES_##name, SIGNED_##name, n, w, row_bytes, rows, x, count, k, out, ld);     \
+        dot_rows(unpack, BYTES_##name, VALUES_##name, SIGNED_##name, MOST_##name, n, w, row_bytes, rows, x, count, k,  \
+                 out, ld);                                                                                             \
     }
 #define DOT(unpack, name)                                                                                              \
     DOT_ROWS(unpack, name, 1)                                                                                          \
