@@ -18,7 +18,8 @@ enum {
     PLAIN_BYTES = 256,      // of 256 weights from which on reading is all that counts, and the processor may know best
     TOGETHER = 16,          // rows of weights whose sums are kept
     MOST = 8,               // rows of activations at once
-    FIRST_CACHE = 12 << 10, // bytes of activations that stay in the first cache
+    FIRST_CACHE = 12 << 10, // bytes of activations that stay in the first cache, where not all do
+    WHOLE = 24 << 10,       // bytes of all of them that nearly do
 };
 
 // 256 values of a row of activations.
@@ -26,7 +27,7 @@ struct activations {
     int8_t q[XN_CPU_SUPER];
     float scale[XN_CPU_SUPER / 16], sum[XN_CPU_SUPER / 16];
 } __attribute__((aligned(64)));
-enum { PIECE = FIRST_CACHE / sizeof(struct activations) };
+enum { PIECE = WHOLE / sizeof(struct activations) }; // the most that is side by side
 
 // Supers `first` to `last` of n rows of activations, side by side; the last row stands in for those beyond `count`.
 INLINE void side_by_side(const struct xn_cpu_row *x, uint32_t count, const uint32_t n, size_t first, size_t last,
@@ -47,10 +48,11 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
                      const uint32_t n, const uint8_t *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x,
                      uint32_t count, uint32_t k, float *out, size_t ld) {
     const size_t super_bytes = bytes * (XN_CPU_SUPER / values), supers = ((size_t)k + XN_CPU_SUPER - 1) / XN_CPU_SUPER;
-    const size_t piece = n == 1 ? supers : PIECE / n;
+    const bool whole = n == 1 || supers * n * sizeof(struct activations) <= WHOLE;
+    const size_t piece = whole ? supers : FIRST_CACHE / sizeof(struct activations) / n;
     const bool pieces = supers > piece, far = pieces || super_bytes >= FAST_BYTES;
     const size_t ahead = pieces ? TOGETHER * row_bytes : far ? FAR_AHEAD : AHEAD; // of what comes next
-    const bool asks = pieces || super_bytes < PLAIN_BYTES || xn_cpu_asks_ahead;
+    const bool asks = n > 1 || super_bytes < PLAIN_BYTES || xn_cpu_asks_ahead;
     struct activations near[PIECE];
     for (uint32_t first = 0; first < rows; first += TOGETHER) {
         uint32_t some = rows - first < TOGETHER ? rows - first : TOGETHER;
