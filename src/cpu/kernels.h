@@ -101,7 +101,7 @@ extern _Atomic bool xn_cpu_asks_ahead;
       (float *s, size_t ld, uint32_t states, size_t n, float decay, float time, float skip, const float *x,            \
        const float *b, const float *c, float *y))                                                                      \
     /* Measurement: the sum of n floats (n a multiple of 128), read as fast as memory gives them; what is `ahead`      \
-       floats further on is asked for in advance (0: nothing). */                                                                   \
+       floats further on is asked for in advance (0: nothing). */                                                      \
     X(read, float, (const float *x, size_t n, size_t ahead))                                                           \
     /* Measurement: independent multiply-adds in registers; how many floating-point operations they were. */           \
     X(multiply, uint64_t, (uint64_t rounds, float *result))                                                            \
