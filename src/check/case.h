@@ -59,8 +59,8 @@ void xn_check_case_free(struct xn_check_case *c); // accepts NULL
 int xn_check_case_expect(struct xn_check_case *c, struct xn_error *err);
 
 // Recurrences: raises `exact` to what noise of 2^-15 in what the operation reads changes in the plain-C result, if that
-// is more (*raised): long memories whose terms cancel, or norms of small vectors. Costs a run of the plain-C operation,
-// so only a result that is off asks for it.
+// is more (*raised), up to 1e-3: long memories whose terms cancel, or norms of small vectors. Costs a run of the
+// plain-C operation, so only a result that is off asks for it.
 int xn_check_case_allow_unsteady(struct xn_check_case *c, bool *raised, struct xn_error *err);
 
 // Packs the matrices for a device and points the plan's operations to them, until the next bind.
