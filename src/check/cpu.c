@@ -25,8 +25,7 @@ static double cpu_rounding(const struct xn_check_device *device, const struct xn
     const struct xn_cpu_kernels *k = &xn_cpu_device_of(device->device)->kernels;
     if (c->n_matrices == 0) return 0;
     uint32_t type = c->matrices[0].matrix.type, tile = k->type[type].tile;
-    if (k->dot[type] || tile == XN_TILE_INT8)
-        return integers * (1 + 64 / (double)c->matrices[0].matrix.cols); // short rows average less
+    if (k->dot[type] || tile == XN_TILE_INT8) return integers;
     if (tile != XN_TILE_BF16) return 0;
     return k->rounds ? halves : k->split16 ? split : 0;
 }

@@ -129,8 +129,8 @@ static size_t find_stray(const struct compared *c, double most) {
 
 // Few values may happen to be small together, and are then off by more than many are.
 static double tolerance_of(const struct xn_check_case *c, const struct array *a, size_t n, double rounding) {
-    double few = 1 + 30 / (double)n, tolerance = c->exact * few;
-    if (c->rounds) tolerance = c->magnify * (tolerance + rounding * few);
+    double tolerance = c->exact;
+    if (c->rounds) tolerance = c->magnify * (tolerance + rounding * (1 + 30 / (double)n));
     return a->type == XN_F16 ? tolerance + 0x1p-11 : tolerance; // a half may round the other way
 }
 
