@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "cpu/cpu.h"
+#include "opencl/opencl.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,23 @@ static int open_cpu(const char *level_name, const char *spelled, int threads, st
     return status;
 }
 
+// Reads "gpuN".
+static bool read_gpu(const char *text, uint32_t *index) {
+    enum { MOST = 1000 };
+    if (strncmp(text, "gpu", 3) != 0 || text[3] < '0' || text[3] > '9') return false;
+    char *end;
+    unsigned long n = strtoul(text + 3, &end, 10);
+    *index = (uint32_t)n;
+    return *end == 0 && n < MOST;
+}
+
+static int open_gpu(uint32_t index, struct xn_device **out, struct xn_error *err) {
+    char *folder = xn_user_path("XDG_CACHE_HOME", ".cache", "opencl/");
+    int status = xn_opencl_device_open(&(struct xn_opencl_options){.index = index, .cache = folder}, out, err);
+    free(folder);
+    return status;
+}
+
 int xn_device_select(const char *name, int threads, struct xn_device **out, struct xn_error *err) {
     *out = NULL;
     if (threads < 0) return xn_fail(err, XN_ERR_ARGUMENT, "threads: found %d, expected 0 or more", threads);
@@ -59,5 +77,8 @@ int xn_device_select(const char *name, int threads, struct xn_device **out, stru
     if (strcmp(name, "cpu") == 0) return open_cpu(NULL, name, threads, out, err);
     if (strncmp(name, "cpu+", 4) == 0) return open_cpu(name + 3, name, threads, out, err);
     if (strncmp(name, "cpu:", 4) == 0) return open_cpu(name + 4, name, threads, out, err);
-    return xn_fail(err, XN_ERR_ARGUMENT, "unknown device \"%s\", expected cpu, cpu:LEVEL or reference", name);
+    uint32_t index;
+    if (read_gpu(name, &index)) return open_gpu(index, out, err);
+    return xn_fail(err, XN_ERR_ARGUMENT, "unknown device \"%s\", expected cpu, cpu:LEVEL, gpu0, gpu1, ... or reference",
+                   name);
 }

@@ -1,6 +1,6 @@
 // The processor under check.
 #include "cpu/cpu.h"
-#include "check/device.h"
+#include "check/kinds.h"
 #include "cpu/executor.h"
 #include "cpu/measure.h"
 
@@ -30,14 +30,9 @@ static double cpu_rounding(const struct xn_check_device *device, const struct xn
     return k->rounds ? halves : k->split16 ? split : 0;
 }
 
-int xn_check_device_of(struct xn_device *device, struct xn_check_device *out, struct xn_error *err) {
+bool xn_check_cpu(struct xn_device *device, struct xn_check_device *out) {
     const struct xn_cpu_device *cpu = xn_cpu_device_of(device);
-    if (!cpu) {
-        struct xn_device_info info;
-        device->table->describe(device, &info);
-        return xn_fail(err, XN_ERR_UNSUPPORTED, "check: device %s can't be checked, only the processor can",
-                       info.backend);
-    }
+    if (!cpu) return false;
     *out = (struct xn_check_device){.device = device,
                                     .write = cpu_write,
                                     .read = cpu_read,
@@ -46,5 +41,6 @@ int xn_check_device_of(struct xn_device *device, struct xn_check_device *out, st
                                     .measure_peak = xn_cpu_measure_peak};
     snprintf(out->name, sizeof out->name, "%s%s", xn_cpu_level_name(cpu->kernels.level),
              cpu->kernels.rounds ? "+bf16" : "");
-    return XN_OK;
+    snprintf(out->spelled, sizeof out->spelled, "cpu:%s", out->name);
+    return true;
 }

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-static struct xn_check_device devices[] = {{.name = "c"}, {.name = "avx2"}};
+static struct xn_check_device devices[] = {{.name = "c", .spelled = "cpu:c"}, {.name = "avx2", .spelled = "cpu:avx2"}};
 static struct xn_check_peak peaks[] = {
     {.unit = {"float32"}, .flops = {50e9}, .n = 1},
     {.unit = {"float32", "int8"}, .flops = {200e9, 400e9}, .n = 2},

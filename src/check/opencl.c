@@ -1,0 +1,29 @@
+// A GPU under check.
+#include "check/kinds.h"
+#include "opencl/check.h"
+#include "opencl/opencl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+// Weights are decoded to float32, and meet float32 activations.
+static double opencl_rounding(const struct xn_check_device *device, const struct xn_check_case *c) {
+    (void)device;
+    (void)c;
+    return 0;
+}
+
+bool xn_check_opencl(struct xn_device *device, struct xn_check_device *out) {
+    if (!xn_opencl_is(device)) return false;
+    struct xn_device_info info;
+    device->table->describe(device, &info);
+    *out = (struct xn_check_device){.device = device,
+                                    .write = xn_opencl_write,
+                                    .read = xn_opencl_read,
+                                    .rounding = opencl_rounding,
+                                    .measure_bandwidth = xn_opencl_measure_bandwidth};
+    const char *space = strrchr(info.backend, ' '); // "OpenCL gpu0"
+    snprintf(out->name, sizeof out->name, "%.47s", space ? space + 1 : info.backend);
+    snprintf(out->spelled, sizeof out->spelled, "%s", out->name);
+    return true;
+}

@@ -1,0 +1,40 @@
+// What a build without OpenCL headers has instead of all other files of this folder: no devices.
+#include "opencl/check.h"
+#include "opencl/opencl.h"
+
+#define WITHOUT "this build has no OpenCL (its headers were missing)"
+
+int xn_opencl_list(struct xn_opencl_info **list, uint32_t *n, struct xn_error *err) {
+    (void)err;
+    *list = NULL;
+    *n = 0;
+    return XN_OK;
+}
+
+int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_device **out, struct xn_error *err) {
+    *out = NULL;
+    return xn_fail(err, XN_ERR_ARGUMENT, "device gpu%u: " WITHOUT, options->index);
+}
+
+int xn_opencl_measure_bandwidth(struct xn_device *device, double *bytes_per_second, struct xn_error *err) {
+    (void)device;
+    (void)bytes_per_second;
+    return xn_fail(err, XN_ERR_UNSUPPORTED, WITHOUT);
+}
+
+bool xn_opencl_is(const struct xn_device *device) {
+    (void)device;
+    return false;
+}
+
+int xn_opencl_write(struct xn_executor *e, const struct xn_host_memory *from, struct xn_error *err) {
+    (void)e;
+    (void)from;
+    return xn_fail(err, XN_ERR_UNSUPPORTED, WITHOUT);
+}
+
+int xn_opencl_read(struct xn_executor *e, struct xn_host_memory *to, struct xn_error *err) {
+    (void)e;
+    (void)to;
+    return xn_fail(err, XN_ERR_UNSUPPORTED, WITHOUT);
+}

@@ -1,0 +1,226 @@
+// The device's table, its opening and its buffers.
+#include "base/memory.h"
+#include "opencl/check.h"
+#include "opencl/executor.h"
+#include "opencl/layout.h"
+#include "quant/blocks.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const uint64_t local_needed = 30000; // bytes of a group: XN_SCRATCH of kernels/common.cl, and some
+enum { GROUP = 64 };
+
+static const struct xn_device_table opencl_table;
+
+struct xn_cl_device *xn_cl_device_of(struct xn_device *device) {
+    return device->table == &opencl_table ? (struct xn_cl_device *)device : NULL;
+}
+
+bool xn_opencl_is(const struct xn_device *device) {
+    return device->table == &opencl_table;
+}
+
+// --- buffers ---
+
+int xn_cl_buffer(struct xn_cl_device *d, uint64_t size, const char *what, cl_mem *out, struct xn_error *err) {
+    cl_int code;
+    *out = NULL;
+    if (size == 0) size = 4;
+    if (size > d->max_allocation)
+        return xn_fail(err, XN_ERR_LIMIT, "%s: %.1f MB in one allocation, of which %s allows %.1f MB", what,
+                       (double)size * 1e-6, d->info.name, (double)d->max_allocation * 1e-6);
+    uint64_t left = d->info.memory > d->taken ? d->info.memory - d->taken : 0;
+    if (size > left)
+        return xn_fail(err, XN_ERR_NOMEM, "%s: %.1f MB are needed, %s has %.1f MB of %.1f MB left", what,
+                       (double)size * 1e-6, d->info.name, (double)left * 1e-6, (double)d->info.memory * 1e-6);
+    *out = d->cl->CreateBuffer(d->context, CL_MEM_READ_WRITE, size, NULL, &code);
+    if (!*out)
+        return xn_cl_fail(err, code, "%s: %.1f MB on %s, %.1f MB of %.1f MB of which should be left", what,
+                          (double)size * 1e-6, d->info.name, (double)left * 1e-6, (double)d->info.memory * 1e-6);
+    d->taken += size;
+    return XN_OK;
+}
+
+void xn_cl_buffer_free(struct xn_cl_device *d, cl_mem buffer, uint64_t size) {
+    if (!buffer) return;
+    d->cl->ReleaseMemObject(buffer);
+    d->taken -= size;
+}
+
+// --- table ---
+
+static void opencl_describe(const struct xn_device *device, struct xn_device_info *info) {
+    const struct xn_cl_device *d = (const struct xn_cl_device *)device;
+    *info = (struct xn_device_info){.memory = d->info.memory};
+    snprintf(info->name, sizeof info->name, "%s", d->info.name);
+    snprintf(info->backend, sizeof info->backend, "%s", d->backend);
+}
+
+static void opencl_free(struct xn_device *device) {
+    if (!device) return;
+    struct xn_cl_device *d = (struct xn_cl_device *)device;
+    if (d->queue) d->cl->Finish(d->queue);
+    xn_cl_programs_free(d);
+    if (d->grids) xn_cl_buffer_free(d, d->grids, XN_CL_GRID_VALUES * 4);
+    if (d->queue) d->cl->ReleaseCommandQueue(d->queue);
+    if (d->context) d->cl->ReleaseContext(d->context);
+    free(d);
+}
+
+// The cache is float16, as on the processor (cpu/cpu.c says where it is not).
+static struct xn_limits resolved(const struct xn_plan *plan, const struct xn_limits *limits) {
+    static const float widest = 4;
+    struct xn_limits r = *limits;
+    if (r.cache_type == XN_TYPE_COUNT) r.cache_type = plan->score_spread > widest ? XN_F32 : XN_F16;
+    return r;
+}
+
+static int opencl_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
+                          struct xn_executor **out, struct xn_error *err) {
+    struct xn_limits r = resolved(plan, limits);
+    return xn_cl_executor_create(xn_cl_device_of(device), plan, &r, out, err);
+}
+
+static void opencl_release(struct xn_device *device, struct xn_executor *e) {
+    (void)device;
+    xn_cl_executor_free(e);
+}
+
+static void opencl_memory(const struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
+                          uint64_t *cache_bytes, uint64_t *activation_bytes) {
+    (void)device;
+    struct xn_limits r = resolved(plan, limits);
+    struct xn_cl_map map;
+    xn_host_memory_size(plan, &r, cache_bytes, activation_bytes);
+    xn_cl_map_of(plan, &r, &map);
+    *activation_bytes = 4 * (map.size + map.counters + (uint64_t)r.outputs * plan->vocab);
+}
+
+static const float *opencl_logits(struct xn_executor *e) {
+    return e->logits;
+}
+
+static uint32_t opencl_cache_type(const struct xn_executor *e) {
+    return e->view.limits.cache_type;
+}
+
+static void opencl_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
+    memcpy(seconds, e->seconds, sizeof e->seconds);
+    memset(e->seconds, 0, sizeof e->seconds);
+}
+
+static const struct xn_device_table opencl_table = {
+    .describe = opencl_describe,
+    .free = opencl_free,
+    .pack = xn_cl_pack,
+    .unpack = xn_cl_unpack,
+    .prepare = opencl_prepare,
+    .release = opencl_release,
+    .memory = opencl_memory,
+    .run = xn_cl_executor_run,
+    .logits = opencl_logits,
+    .copy_page = xn_cl_copy_page,
+    .copy_state = xn_cl_copy_state,
+    .clear_state = xn_cl_clear_state,
+    .cache_type = opencl_cache_type,
+    .read_page = xn_cl_read_page,
+    .write_page = xn_cl_write_page,
+    .read_state = xn_cl_read_state,
+    .write_state = xn_cl_write_state,
+    .times = opencl_times,
+};
+
+// --- opening ---
+
+static int check_abilities(const struct xn_cl_device *d, struct xn_error *err) {
+    cl_bool compiler = CL_FALSE, little = CL_FALSE;
+    cl_uint bits = 0;
+    d->cl->GetDeviceInfo(d->id, CL_DEVICE_COMPILER_AVAILABLE, sizeof compiler, &compiler, NULL);
+    d->cl->GetDeviceInfo(d->id, CL_DEVICE_ENDIAN_LITTLE, sizeof little, &little, NULL);
+    d->cl->GetDeviceInfo(d->id, CL_DEVICE_ADDRESS_BITS, sizeof bits, &bits, NULL);
+    if (!compiler || !little || bits != 64)
+        return xn_fail(err, XN_ERR_UNSUPPORTED, "%s has %s, %s-endian memory and %u-bit addresses; a compiler, "
+                       "little-endian and 64 expected",
+                       d->info.name, compiler ? "a compiler" : "no compiler", little ? "little" : "big", bits);
+    if (d->info.max_group < GROUP || d->info.local_memory < local_needed)
+        return xn_fail(err, XN_ERR_UNSUPPORTED,
+                       "%s has groups of %u work-items with %" PRIu64 " bytes of local memory, %d with %" PRIu64
+                       " expected",
+                       d->info.name, d->info.max_group, d->info.local_memory, GROUP, local_needed);
+    return XN_OK;
+}
+
+// The grids of the IQ formats, which decoders read.
+static int send_grids(struct xn_cl_device *d, struct xn_error *err) {
+    static const struct grid {
+        const void *values;
+        size_t at, bytes;
+    } grids[] = {
+        {xn_iq2_xxs_grid, XN_CL_GRID_IQ2_XXS, sizeof xn_iq2_xxs_grid},
+        {xn_iq2_xs_grid, XN_CL_GRID_IQ2_XS, sizeof xn_iq2_xs_grid},
+        {xn_iq2_s_grid, XN_CL_GRID_IQ2_S, sizeof xn_iq2_s_grid},
+        {xn_iq1_grid, XN_CL_GRID_IQ1, sizeof xn_iq1_grid},
+        {xn_iq3_xxs_grid, XN_CL_GRID_IQ3_XXS, sizeof xn_iq3_xxs_grid},
+        {xn_iq3_s_grid, XN_CL_GRID_IQ3_S, sizeof xn_iq3_s_grid},
+    };
+    XN_TRY(xn_cl_buffer(d, XN_CL_GRID_VALUES * 4, "grids", &d->grids, err));
+    for (size_t i = 0; i < sizeof grids / sizeof *grids; i++) {
+        cl_int code = d->cl->EnqueueWriteBuffer(d->queue, d->grids, CL_TRUE, grids[i].at * 4, grids[i].bytes,
+                                                grids[i].values, 0, NULL, NULL);
+        if (code != CL_SUCCESS) return xn_cl_fail(err, code, "%s: writing grids", d->info.name);
+    }
+    return XN_OK;
+}
+
+static int open_queue(struct xn_cl_device *d, struct xn_error *err) {
+    cl_int code;
+    d->context = d->cl->CreateContext(NULL, 1, &d->id, NULL, NULL, &code);
+    if (!d->context) return xn_cl_fail(err, code, "%s: opening a context", d->info.name);
+    d->queue = d->cl->CreateCommandQueue(d->context, d->id, CL_QUEUE_PROFILING_ENABLE, &code);
+    if (!d->queue) return xn_cl_fail(err, code, "%s: opening a queue", d->info.name);
+    return send_grids(d, err);
+}
+
+static int find(const struct xn_opencl_options *options, struct xn_cl_found *out, struct xn_error *err) {
+    struct xn_cl_found *list;
+    uint32_t n;
+    XN_TRY(xn_cl_find(&list, &n, err));
+    if (options->index < n) *out = list[options->index];
+    free(list);
+    if (options->index < n) return XN_OK;
+    if (n == 0) return xn_fail(err, XN_ERR_ARGUMENT, "device gpu%u: OpenCL has no devices here", options->index);
+    return xn_fail(err, XN_ERR_ARGUMENT, "device gpu%u: there %s gpu0%s (see xenon devices)", options->index,
+                   n == 1 ? "is only" : "are", n == 1 ? "" : " and further ones, fewer than that");
+}
+
+int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_device **out, struct xn_error *err) {
+    struct xn_cl_found found = {0};
+    *out = NULL;
+    XN_TRY(find(options, &found, err));
+    struct xn_cl_device *d = xn_alloc_zero(1, sizeof *d);
+    if (!d) return xn_fail(err, XN_ERR_NOMEM, "no memory for a device");
+    d->device.table = &opencl_table;
+    d->cl = xn_cl_api();
+    d->id = found.id;
+    d->info = found.info;
+    d->max_allocation = found.info.max_allocation;
+    if (options->max_allocation && options->max_allocation < d->max_allocation)
+        d->max_allocation = options->max_allocation;
+    if (options->cache) d->programs.folder = xn_strdup(options->cache); // without memory: not kept
+    for (uint32_t type = 0, as; type < XN_TYPE_COUNT && d->info.is_processor && !options->narrow_programs; type++)
+        if (xn_cl_layout_of(type, &as)) d->programs.always |= (uint64_t)1 << as;
+    snprintf(d->backend, sizeof d->backend, "OpenCL gpu%u", options->index);
+    int status = check_abilities(d, err);
+    if (status == XN_OK) status = open_queue(d, err);
+    if (status != XN_OK) {
+        opencl_free(&d->device);
+        return status;
+    }
+    xn_log(XN_LOG_INFO, "%s: %s, driver %s, %u compute units", d->info.name, d->info.version, d->info.driver,
+           d->info.units);
+    *out = &d->device;
+    return XN_OK;
+}

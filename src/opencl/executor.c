@@ -1,0 +1,222 @@
+#include "opencl/executor.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { GROUPS_A_UNIT = 8, GROUP = 64 }; // groups of a launch for each compute unit; XN_GROUP of kernels/dialect.cl
+
+// --- memory ---
+
+static int take_cache(struct xn_executor *e, struct xn_error *err) {
+    const struct xn_plan *plan = e->view.plan;
+    const struct xn_limits *limits = &e->view.limits;
+    uint64_t position = limits->cache_type == XN_F16 ? 2 : 4;
+    e->cache = xn_alloc_zero(2 * (size_t)plan->n_cache + 1, sizeof *e->cache);
+    e->states = xn_alloc_zero((size_t)plan->n_states + 1, sizeof *e->states);
+    if (!e->cache || !e->states) return xn_fail(err, XN_ERR_NOMEM, "no memory for a cache");
+    for (uint32_t i = 0; i < 2 * plan->n_cache; i++) {
+        const struct xn_cache_layer *c = &plan->cache[i / 2];
+        uint64_t page = position * limits->page_size * c->kv_heads, size = i % 2 ? c->value_size : c->key_size;
+        if (page > UINT32_MAX || page * size > UINT32_MAX)
+            return xn_fail(err, XN_ERR_LIMIT, "cache: pages of %u positions by %u heads of %llu values are too large",
+                           limits->page_size, c->kv_heads, (unsigned long long)size);
+        XN_TRY(xn_cl_array_take(e->device, limits->pages, page * size, "cache", &e->cache[i], err));
+    }
+    for (uint32_t i = 0; i < plan->n_states; i++) {
+        uint64_t size = (uint64_t)plan->states[i].conv_size + plan->states[i].recurrent_size;
+        if (size > UINT32_MAX) return xn_fail(err, XN_ERR_LIMIT, "states of %llu values", (unsigned long long)size);
+        XN_TRY(xn_cl_array_take(e->device, limits->slots, size * sizeof(float), "states", &e->states[i], err));
+    }
+    return XN_OK;
+}
+
+static int take_buffer(struct xn_executor *e, enum xn_cl_memory which, uint64_t size, const char *what,
+                       const void *from, struct xn_error *err) {
+    struct xn_cl_device *d = e->device;
+    cl_int code = CL_SUCCESS;
+    static const cl_uint zero = 0;
+    if (size == 0) size = sizeof zero;
+    XN_TRY(xn_cl_buffer(d, size, what, &e->memory[which], err));
+    e->size[which] = size;
+    if (from)
+        code = d->cl->EnqueueWriteBuffer(d->queue, e->memory[which], CL_TRUE, 0, size, from, 0, NULL, NULL);
+    else
+        code = d->cl->EnqueueFillBuffer(d->queue, e->memory[which], &zero, sizeof zero, 0, size, 0, NULL, NULL);
+    return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: writing %s", d->info.name, what);
+}
+
+static int take_buffers(struct xn_executor *e, struct xn_error *err) {
+    const struct xn_cl_lowered *l = &e->lowered;
+    uint64_t logits = (uint64_t)e->view.limits.outputs * e->view.plan->vocab;
+    XN_TRY(take_buffer(e, XN_CL_OPS, l->n * XN_CL_OP_BYTES, "operations", l->ops, err));
+    XN_TRY(take_buffer(e, XN_CL_PLACES, l->n_places * sizeof *l->places, "places", l->places, err));
+    XN_TRY(take_buffer(e, XN_CL_VEC, l->n_vec * sizeof *l->vec, "vectors", l->vec, err));
+    XN_TRY(take_buffer(e, XN_CL_ACT, l->map.size * 4, "activations", NULL, err));
+    XN_TRY(take_buffer(e, XN_CL_COUNTERS, l->map.counters * 4, "counters", NULL, err));
+    XN_TRY(take_buffer(e, XN_CL_LOGITS, logits * 4, "logits", NULL, err));
+    e->memory[XN_CL_GRIDS] = e->device->grids;
+    e->logits = xn_alloc_aligned_raw((size_t)logits, sizeof *e->logits);
+    return e->logits ? XN_OK : xn_fail(err, XN_ERR_NOMEM, "no memory for %.1f MB of logits", (double)logits * 4e-6);
+}
+
+// --- kernels ---
+
+static int set_argument(struct xn_executor *e, const struct xn_cl_made *k, cl_uint i, size_t size, const void *value,
+                        struct xn_error *err) {
+    cl_int code = e->device->cl->SetKernelArg(k->kernel, i, size, value);
+    if (code == CL_SUCCESS) return XN_OK;
+    return xn_cl_fail(err, code, "%s: argument %u of kernel %s", e->device->info.name, i,
+                      xn_cl_kernel_name(k->key.kernel));
+}
+
+// All but the operation; what is not there yet (the step) comes with the first run.
+static int set_arguments(struct xn_executor *e, const struct xn_cl_made *k, struct xn_error *err) {
+    for (cl_uint i = 0; i < XN_CL_MEMORIES; i++)
+        XN_TRY(set_argument(e, k, i, sizeof(cl_mem), &e->memory[i], err));
+    for (cl_uint i = 0; i < XN_CL_HEAPS; i++)
+        XN_TRY(set_argument(e, k, XN_CL_MEMORIES + i, sizeof(cl_mem), &e->device->heaps[i].buffer, err));
+    return XN_OK;
+}
+
+static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
+    return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes;
+}
+
+static int make_kernels(struct xn_executor *e, struct xn_error *err) {
+    const struct xn_cl_lowered *l = &e->lowered;
+    e->kernel_of = xn_alloc(l->n + 1, sizeof *e->kernel_of);
+    e->events = xn_alloc_zero(l->n + 1, sizeof(cl_event));
+    if (!e->kernel_of || !e->events) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
+    for (size_t i = 0; i < l->n; i++) {
+        const struct xn_cl_program_key *key = &l->launches[i].key;
+        uint32_t k = 0;
+        while (k < e->n_kernels && !same_key(&e->kernels[k].key, key))
+            k++;
+        e->kernel_of[i] = k;
+        if (k < e->n_kernels) continue;
+        if (XN_GROW(e->kernels, e->kernels_capacity, e->n_kernels + 1) != 0)
+            return xn_fail(err, XN_ERR_NOMEM, "no memory for kernels");
+        e->kernels[k] = (struct xn_cl_made){.key = *key};
+        XN_TRY(xn_cl_kernel_make(e->device, key, &e->kernels[k].kernel, err));
+        e->n_kernels++;
+    }
+    return XN_OK;
+}
+
+int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
+                          struct xn_executor **out, struct xn_error *err) {
+    *out = NULL;
+    struct xn_executor *e = xn_alloc_zero(1, sizeof *e);
+    if (!e) return xn_fail(err, XN_ERR_NOMEM, "no memory for an executor");
+    e->device = device;
+    e->view = (struct xn_host_memory){.plan = plan, .limits = *limits};
+    e->groups = device->info.units * GROUPS_A_UNIT;
+    int status = take_cache(e, err);
+    if (status == XN_OK) status = xn_cl_lower(plan, limits, e->cache, e->states, &e->lowered, err);
+    if (status == XN_OK) status = take_buffers(e, err);
+    if (status == XN_OK) status = make_kernels(e, err);
+    if (status != XN_OK)
+        xn_cl_executor_free(e);
+    else
+        *out = e;
+    return status;
+}
+
+void xn_cl_executor_free(struct xn_executor *e) {
+    if (!e) return;
+    struct xn_cl_device *d = e->device;
+    d->cl->Finish(d->queue);
+    for (size_t i = 0; i < e->n_kernels; i++)
+        d->cl->ReleaseKernel(e->kernels[i].kernel);
+    for (uint32_t i = 0; e->cache && i < 2 * e->view.plan->n_cache; i++)
+        xn_cl_array_give(d, &e->cache[i]);
+    for (uint32_t i = 0; e->states && i < e->view.plan->n_states; i++)
+        xn_cl_array_give(d, &e->states[i]);
+    for (int i = 0; i < XN_CL_MEMORIES; i++)
+        if (i != XN_CL_GRIDS) xn_cl_buffer_free(d, e->memory[i], e->size[i]);
+    xn_cl_lowered_free(&e->lowered);
+    free(e->cache);
+    free(e->states);
+    free(e->kernels);
+    free(e->kernel_of);
+    free(e->events);
+    free(e->step);
+    free(e->logits);
+    free(e);
+}
+
+// --- a step ---
+
+// Sends the batch. Its buffer grows with the pages of the longest batch; then every kernel is told.
+static int send_step(struct xn_executor *e, struct xn_error *err) {
+    struct xn_cl_device *d = e->device;
+    uint64_t bytes = e->step_size * sizeof *e->step;
+    if (bytes > e->size[XN_CL_STEP]) {
+        xn_cl_buffer_free(d, e->memory[XN_CL_STEP], e->size[XN_CL_STEP]);
+        e->memory[XN_CL_STEP] = NULL;
+        e->size[XN_CL_STEP] = 0;
+        XN_TRY(xn_cl_buffer(d, 2 * bytes, "batch", &e->memory[XN_CL_STEP], err));
+        e->size[XN_CL_STEP] = 2 * bytes;
+        for (size_t i = 0; i < e->n_kernels; i++)
+            XN_TRY(set_arguments(e, &e->kernels[i], err));
+    }
+    cl_int code =
+        d->cl->EnqueueWriteBuffer(d->queue, e->memory[XN_CL_STEP], CL_FALSE, 0, bytes, e->step, 0, NULL, NULL);
+    return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: sending a batch", d->info.name);
+}
+
+static int launch(struct xn_executor *e, size_t i, struct xn_error *err) {
+    struct xn_cl_device *d = e->device;
+    const struct xn_cl_made *k = &e->kernels[e->kernel_of[i]];
+    cl_uint op = e->lowered.launches[i].op;
+    size_t local = GROUP, global = (size_t)e->groups * GROUP;
+    XN_TRY(set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof op, &op, err));
+    cl_int code =
+        d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->events[i]);
+    if (code == CL_SUCCESS) return XN_OK;
+    e->events[i] = NULL;
+    return xn_cl_fail(err, code, "%s: kernel %s, %u groups of %zu", d->info.name, xn_cl_kernel_name(k->key.kernel),
+                      e->groups, local);
+}
+
+// Adds up what the launches took, and lets their events go.
+static void collect_times(struct xn_executor *e) {
+    const struct xn_cl_api *cl = e->device->cl;
+    for (size_t i = 0; i < e->lowered.n; i++) {
+        cl_ulong begin, end;
+        if (!e->events[i]) continue;
+        if (cl->GetEventProfilingInfo(e->events[i], CL_PROFILING_COMMAND_START, sizeof begin, &begin, NULL) ==
+                CL_SUCCESS &&
+            cl->GetEventProfilingInfo(e->events[i], CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) == CL_SUCCESS)
+            e->seconds[e->lowered.launches[i].kind] += (double)(end - begin) * 1e-9;
+        cl->ReleaseEvent(e->events[i]);
+        e->events[i] = NULL;
+    }
+}
+
+static int run_step(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
+    struct xn_cl_device *d = e->device;
+    XN_TRY(send_step(e, err));
+    for (size_t i = 0; i < e->lowered.n; i++)
+        XN_TRY(launch(e, i, err));
+    size_t bytes = (size_t)batch->n_outputs * e->view.plan->vocab * sizeof *e->logits;
+    cl_int code = CL_SUCCESS;
+    if (bytes)
+        code = d->cl->EnqueueReadBuffer(d->queue, e->memory[XN_CL_LOGITS], CL_FALSE, 0, bytes, e->logits, 0, NULL,
+                                        NULL);
+    if (code != CL_SUCCESS) return xn_cl_fail(err, code, "%s: reading logits", d->info.name);
+    return XN_OK;
+}
+
+int xn_cl_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
+    struct xn_cl_device *d = e->device;
+    XN_TRY(xn_host_check_batch(&e->view, batch, err));
+    XN_TRY(xn_cl_step_fill(e, batch, err));
+    int status = run_step(e, batch, err);
+    // Also after a failure: nothing may still read the step or write the logits.
+    cl_int code = d->cl->Finish(d->queue);
+    collect_times(e);
+    XN_TRY(status);
+    return code == CL_SUCCESS ? XN_OK
+                              : xn_cl_fail(err, code, "%s: a step of %u rows", d->info.name, batch->n_rows);
+}

@@ -1,0 +1,56 @@
+// A plan on an OpenCL device: its memory there, its launches, and the batch of a step.
+#pragma once
+
+#include "opencl/lower.h"
+
+enum xn_cl_memory { // buffers of a step, in the order of the kernels' arguments
+    XN_CL_OPS,
+    XN_CL_STEP,
+    XN_CL_PLACES,
+    XN_CL_ACT,
+    XN_CL_VEC,
+    XN_CL_GRIDS, // the device's
+    XN_CL_LOGITS,
+    XN_CL_COUNTERS,
+    XN_CL_MEMORIES,
+};
+
+struct xn_cl_made { // a kernel with its arguments set
+    struct xn_cl_program_key key;
+    cl_kernel kernel;
+};
+
+struct xn_executor {
+    struct xn_cl_device *device;
+    struct xn_host_memory view; // plan and limits alone: there is nothing in host memory
+    struct xn_cl_lowered lowered;
+    struct xn_cl_array *cache, *states; // keys and values of each layer [2 * n_cache]; [n_states]
+    cl_mem memory[XN_CL_MEMORIES];
+    uint64_t size[XN_CL_MEMORIES]; // bytes
+    struct xn_cl_made *kernels;
+    size_t n_kernels, kernels_capacity;
+    uint32_t *kernel_of; // [launches]: index into kernels
+    cl_event *events;    // [launches]
+    uint32_t groups;     // of a launch
+    uint32_t *step;      // the batch as the device gets it
+    size_t step_size, step_capacity;
+    float *logits;
+    double seconds[XN_OP_KINDS];
+};
+
+int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
+                          struct xn_executor **out, struct xn_error *err);
+void xn_cl_executor_free(struct xn_executor *e); // accepts NULL
+int xn_cl_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);
+
+// Fills e->step with a checked batch.
+int xn_cl_step_fill(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);
+
+// As the functions of device.h.
+int xn_cl_copy_page(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err);
+int xn_cl_copy_state(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err);
+int xn_cl_clear_state(struct xn_executor *e, uint32_t slot, struct xn_error *err);
+int xn_cl_read_page(struct xn_executor *e, uint32_t page, uint32_t n, void *out, struct xn_error *err);
+int xn_cl_write_page(struct xn_executor *e, uint32_t page, uint32_t n, const void *in, struct xn_error *err);
+int xn_cl_read_state(struct xn_executor *e, uint32_t slot, float *out, struct xn_error *err);
+int xn_cl_write_state(struct xn_executor *e, uint32_t slot, const float *in, struct xn_error *err);

@@ -1,0 +1,41 @@
+// The device as the files of this folder share it.
+#pragma once
+
+#include "opencl/devices.h"
+#include "opencl/heap.h"
+#include "opencl/kernels/shared.h"
+#include "opencl/program.h"
+
+#include "device/host.h"
+
+struct xn_cl_device {
+    struct xn_device device;
+    const struct xn_cl_api *cl;
+    cl_device_id id;
+    cl_context context;
+    cl_command_queue queue; // in order, with times
+    struct xn_opencl_info info;
+    uint64_t max_allocation;
+    uint64_t taken; // bytes of all buffers
+    struct xn_cl_heap heaps[XN_CL_HEAPS];
+    struct xn_cl_programs programs;
+    cl_mem grids;
+    char backend[64];
+};
+
+// The device behind one of the engine's, or NULL if it is another kind.
+struct xn_cl_device *xn_cl_device_of(struct xn_device *device);
+
+// A buffer of `size` bytes (0: of 4) that counts against the device's memory. `what` is what errors call it.
+int xn_cl_buffer(struct xn_cl_device *device, uint64_t size, const char *what, cl_mem *out, struct xn_error *err);
+void xn_cl_buffer_free(struct xn_cl_device *device, cl_mem buffer, uint64_t size); // accepts NULL
+
+// A matrix in the device's memory. The first member makes it what plans point to; its data pointers are NULL.
+struct xn_cl_packed {
+    struct xn_weights weights;
+    uint32_t type; // of what was packed
+    uint32_t units, row_bytes;
+    struct xn_cl_array array; // unit: a row
+};
+int xn_cl_pack(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out, struct xn_error *err);
+void xn_cl_unpack(struct xn_device *device, struct xn_weights *weights);

@@ -1,0 +1,252 @@
+// What host code (C) and kernels (OpenCL C) both know: the operations of a step as descriptors in device memory, and the
+// batch. Included by both, so it holds nothing but 32-bit and 64-bit fields, each aligned to its size.
+//
+// Places in memory: activations, vectors, counters and the step are one buffer each, and a place in one is a number of
+// 32-bit values from its start. What may be larger than one allocation (weights, cache, states) lies in heaps: it is an
+// array of equal units (a row of weights, a page, a slot), cut into pieces of `piece` units, whose places stand one
+// after the other in a table.
+#ifndef XN_OPENCL_SHARED_H
+#define XN_OPENCL_SHARED_H
+
+#ifdef __OPENCL_C_VERSION__
+typedef uint xn_u32;
+typedef ulong xn_u64;
+#else
+#include <stdint.h>
+typedef uint32_t xn_u32;
+typedef uint64_t xn_u64;
+#endif
+
+#define XN_CL_HEAPS 16          // the most allocations that weights, caches and states are spread over
+#define XN_CL_NONE 0xffffffffu  // no such vector, buffer or list
+#define XN_CL_UNIT 32           // weights that a decoder takes at once: rows are padded to a multiple with zeros
+#define XN_CL_STREAM_TOKENS 8   // rows of the batch up to which products stream weights; beyond, they tile
+#define XN_CL_TILE_TOKENS 32    // rows of the batch of a tile
+#define XN_CL_TILE_ROWS 32      // rows of weights of a tile
+#define XN_CL_WARP_ROWS 2       // rows of weights that the lanes of a warp stream together
+#define XN_CL_MAX_EXPERTS 1024  // of a layer
+#define XN_CL_SPLIT_ROWS 8      // rows of the batch up to which attention splits the context
+#define XN_CL_SPLITS 16         // the most parts of a context
+#define XN_CL_SPLIT_POSITIONS 256 // the fewest positions of a part
+#define XN_CL_MAX_TAPS 64       // of a convolution
+
+// Where a piece lies.
+struct xn_cl_place {
+    xn_u64 offset; // bytes into the heap
+    xn_u32 heap, unused;
+};
+
+// A stack of matrices, packed (opencl/layout.h). Row r of matrix i is unit i * rows + r.
+struct xn_cl_weights {
+    xn_u32 type; // enum xn_type
+    xn_u32 rows, units, row_bytes;
+    xn_u32 place, piece;
+};
+
+// An enum xn_norm_kind and its numbers; weight and bias are places of vectors.
+struct xn_cl_norm {
+    xn_u32 kind;
+    float epsilon;
+    xn_u32 weight, bias;
+};
+
+// The first `k` values of rows of activations, normalised.
+struct xn_cl_input {
+    xn_u32 at, stride, k;
+    struct xn_cl_norm norm;
+};
+
+struct xn_cl_rope {
+    xn_u32 kind, dims;
+    xn_u32 frequency, long_frequency; // vectors; the second stands in beyond `original` positions (NONE: never)
+    xn_u32 original;
+    xn_u32 dynamic; // which of the step's tables of frequencies; NONE: none
+    float magnitude, query_beta;
+    xn_u32 query_period;
+};
+
+// Keys or values of a cache layer: page p is unit p; of a page, position i of head g begins at value
+// (g * page_size + i) * size.
+struct xn_cl_cache {
+    xn_u32 place, piece, page_bytes, size;
+};
+
+// A state layer: slot s is unit s: conv_floats, then the recurrent state.
+struct xn_cl_states {
+    xn_u32 place, piece, slot_floats, conv_floats;
+};
+
+// struct xn_sum; `to` is a place in the activations.
+struct xn_cl_sum {
+    xn_u32 to, stride, set;
+    float scale, after;
+    struct xn_cl_norm norm;
+};
+
+struct xn_cl_glu {
+    xn_u32 activation;
+    float gate_scale, limit, up_offset;
+};
+
+struct xn_cl_embed {
+    struct xn_cl_weights table;
+    xn_u32 to, stride, width;
+    float scale, keep;
+};
+
+// Row r of a part's result begins at out + r * out_stride of the activations: in its buffer, or (where the part goes to
+// the cache and is not finished by its product alone) in scratch.
+#define XN_CL_TO_BUFFER 0u
+#define XN_CL_TO_CACHE 1u
+struct xn_cl_part {
+    struct xn_cl_weights weights;
+    xn_u32 bias;
+    float scale;
+    xn_u32 heads, head_size, head_stride, rope_at;
+    xn_u32 target, finish; // finish: heads are normed or rotated once they are complete
+    xn_u32 norm_whole, is_query;
+    xn_u32 out, out_stride;
+    xn_u32 cache_at;
+    struct xn_cl_norm norm;
+    struct xn_cl_rope rope;
+    struct xn_cl_cache cache;
+};
+#define XN_CL_MAX_PARTS 4
+struct xn_cl_project {
+    struct xn_cl_input in;
+    xn_u32 n_parts;
+    struct xn_cl_part part[XN_CL_MAX_PARTS];
+};
+
+struct xn_cl_project_add {
+    struct xn_cl_input in;
+    struct xn_cl_weights weights;
+    xn_u32 bias, row_scale; // row_scale: a place of activations with one value a row
+    xn_u32 row_scale_stride;
+    xn_u32 scratch; // results that wait for the norm: rows * weights.rows
+    struct xn_cl_sum sum;
+};
+
+struct xn_cl_add {
+    xn_u32 in, stride, width;
+    struct xn_cl_sum sum;
+};
+
+struct xn_cl_gate {
+    struct xn_cl_input in;
+    struct xn_cl_weights gate, up; // gate.rows 0: none
+    xn_u32 gate_bias, up_bias;
+    struct xn_cl_glu glu;
+    xn_u32 out, out_stride;
+    xn_u32 times, times_stride; // place of the first value of row 0; NONE: none
+};
+
+struct xn_cl_heads {
+    xn_u32 in, in_stride, out, out_stride;
+    xn_u32 heads, cols, tail;
+    struct xn_cl_weights weights;
+};
+
+struct xn_cl_head {
+    struct xn_cl_input in;
+    struct xn_cl_weights weights;
+    float scale, soft_cap;
+};
+
+struct xn_cl_route {
+    struct xn_cl_input in;
+    struct xn_cl_weights router, shared; // shared.rows 0: none
+    xn_u32 bias, selection_bias, expert_scale;
+    xn_u32 sigmoid;
+    xn_u32 experts, used, groups, groups_used, group_best, normalize;
+    float sum_epsilon, scale;
+    xn_u32 scratch;                    // scores: rows * experts
+    xn_u32 ids, chosen_weights, width; // the step's routing: `width` a row
+    xn_u32 gate, gate_stride;          // of the shared expert
+};
+
+struct xn_cl_expert_gate {
+    struct xn_cl_input in;
+    struct xn_cl_weights gate, up; // gate.rows 0: none
+    xn_u32 gate_bias, up_bias;
+    struct xn_cl_glu glu;
+    xn_u32 used, size;
+    xn_u32 out, out_stride;
+    xn_u32 ids, width;
+};
+
+struct xn_cl_expert_add {
+    xn_u32 in, in_stride;
+    struct xn_cl_weights down;
+    xn_u32 bias;
+    xn_u32 used, size;
+    xn_u32 ids, chosen_weights, width;
+    xn_u32 scratch;
+    struct xn_cl_sum sum;
+};
+
+struct xn_cl_attend {
+    xn_u32 in, in_stride, out, out_stride;
+    xn_u32 heads, kv_heads, head_size, value_size, head_stride;
+    xn_u32 window, sinks, output_gate;
+    float scale, soft_cap;
+    xn_u32 together, chunks; // query heads that one group takes at once, and how often for a key-value head
+    struct xn_cl_cache keys, values;
+    xn_u32 partial; // of split contexts: rows * heads * XN_CL_SPLITS * (value_size + 2)
+};
+
+// Causal depthwise convolution of rows that may first be multiplied (short_conv), then activated or multiplied.
+struct xn_cl_convolve {
+    xn_u32 in, in_stride, out, out_stride;
+    xn_u32 channels, taps;
+    xn_u32 conv, bias;
+    xn_u32 gated; // in is b, c, x: out = c * conv(b * x); else out = silu(conv(in))
+    struct xn_cl_states states;
+};
+
+struct xn_cl_delta_net {
+    xn_u32 in, in_stride; // what the convolution gave: q, k, v
+    xn_u32 z, z_stride, beta, beta_stride, alpha, alpha_stride, out, out_stride;
+    xn_u32 key_heads, value_heads, key_size, value_size;
+    xn_u32 decay_rate, dt_bias, heads_tiled;
+    struct xn_cl_norm norm;
+    struct xn_cl_states states;
+};
+
+struct xn_cl_state_space {
+    xn_u32 in, in_stride; // what the convolution gave: x, B, C
+    xn_u32 z, z_stride, dt, dt_stride, out, out_stride;
+    xn_u32 heads, head_size, groups, state_size;
+    xn_u32 decay_rate, dt_bias, skip;
+    float dt_min, dt_max;
+    struct xn_cl_norm norm;
+    xn_u32 norm_groups, norm_before_gate;
+    struct xn_cl_states states;
+};
+
+// Where the grids of the IQ formats begin in their buffer of 32-bit values, and how many values there are.
+#define XN_CL_GRID_IQ2_XXS 0
+#define XN_CL_GRID_IQ2_XS 512
+#define XN_CL_GRID_IQ2_S 1536
+#define XN_CL_GRID_IQ1 3584
+#define XN_CL_GRID_IQ3_XXS 7680
+#define XN_CL_GRID_IQ3_S 7936
+#define XN_CL_GRID_VALUES 8448
+
+#define XN_CL_OP_BYTES 1024 // of a descriptor in the list, whatever its kind
+
+// The batch: this header, and arrays at places (32-bit values) from its start.
+struct xn_cl_step {
+    xn_u32 n_rows, n_spans, n_outputs, page_size;
+    xn_u32 tokens, positions, row_span, outputs; // [n_rows], [n_rows], [n_rows], [n_outputs]
+    xn_u32 spans;                                // struct xn_cl_span [n_spans]
+    xn_u32 frequencies, frequencies_stride;      // of dynamic ropes: [rope][span][stride] float32
+    xn_u32 unused;
+};
+struct xn_cl_span {
+    xn_u32 first_row, n_rows, past, slot;
+    xn_u32 pages; // place of its page numbers
+    xn_u32 rope_length;
+};
+
+#endif

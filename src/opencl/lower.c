@@ -1,0 +1,549 @@
+#include "opencl/lower.h"
+
+#include "model/rope.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// The kernels write these numbers out.
+_Static_assert(XN_NORM_NONE == 0 && XN_NORM_RMS == 1 && XN_NORM_LAYER == 2, "kernels/common.cl");
+_Static_assert(XN_ACT_SILU == 0 && XN_ACT_GELU == 1 && XN_ACT_GELU_TANH == 2 && XN_ACT_GELU_QUICK == 3 &&
+                   XN_ACT_RELU == 4 && XN_ACT_RELU2 == 5,
+               "kernels/common.cl");
+_Static_assert(XN_ROPE_NONE == 0 && XN_ROPE_HALVES == 1 && XN_ROPE_PAIRS == 2, "kernels/project.cl");
+_Static_assert(XN_CL_MAX_PARTS == XN_MAX_PARTS, "kernels/shared.h");
+#define FITS(name) _Static_assert(sizeof(struct xn_cl_##name) <= XN_CL_OP_BYTES, "kernels/shared.h")
+FITS(project);
+FITS(project_add);
+FITS(gate);
+FITS(route);
+FITS(expert_gate);
+FITS(expert_add);
+FITS(attend);
+FITS(delta_net);
+FITS(state_space);
+
+struct lower {
+    const struct xn_plan *plan;
+    const struct xn_limits *limits;
+    const struct xn_cl_array *cache, *states;
+    struct xn_cl_lowered *out;
+    bool no_memory;
+    uint64_t formats; // of the operation
+};
+
+// --- parts of descriptors ---
+
+// n floats, copied among the vectors; NONE for NULL.
+static uint32_t vector(struct lower *l, const float *values, uint64_t n) {
+    struct xn_cl_lowered *o = l->out;
+    if (!values) return XN_CL_NONE;
+    if (n > UINT32_MAX - 1 - o->n_vec || XN_GROW(o->vec, o->vec_capacity, o->n_vec + n) != 0) {
+        l->no_memory = true;
+        return XN_CL_NONE;
+    }
+    memcpy(o->vec + o->n_vec, values, n * sizeof *values);
+    o->n_vec += n;
+    return (uint32_t)(o->n_vec - n);
+}
+
+static uint32_t places(struct lower *l, const struct xn_cl_array *array) {
+    struct xn_cl_lowered *o = l->out;
+    if (XN_GROW(o->places, o->places_capacity, o->n_places + array->n_pieces) != 0) {
+        l->no_memory = true;
+        return 0;
+    }
+    for (uint32_t i = 0; i < array->n_pieces; i++)
+        o->places[o->n_places + i] = array->places[i];
+    o->n_places += array->n_pieces;
+    return (uint32_t)(o->n_places - array->n_pieces);
+}
+
+static struct xn_cl_weights weights(struct lower *l, const struct xn_weights *w) {
+    const struct xn_cl_packed *p = (const struct xn_cl_packed *)w;
+    if (!w) return (struct xn_cl_weights){0};
+    l->formats |= (uint64_t)1 << p->type;
+    return (struct xn_cl_weights){.type = p->type,
+                                  .rows = w->matrix.rows,
+                                  .units = p->units,
+                                  .row_bytes = p->row_bytes,
+                                  .place = places(l, &p->array),
+                                  .piece = p->array.piece};
+}
+
+static struct xn_cl_norm norm(struct lower *l, const struct xn_norm *n, uint64_t size) {
+    if (n->kind == XN_NORM_NONE) return (struct xn_cl_norm){.weight = XN_CL_NONE, .bias = XN_CL_NONE};
+    return (struct xn_cl_norm){.kind = n->kind,
+                               .epsilon = n->epsilon,
+                               .weight = vector(l, n->weight, size),
+                               .bias = vector(l, n->bias, size)};
+}
+
+static uint32_t buffer(const struct lower *l, enum xn_buffer b) {
+    return (uint32_t)l->out->map.buffer[b];
+}
+static uint32_t stride(const struct lower *l, enum xn_buffer b) {
+    return l->plan->width[b];
+}
+static uint32_t scratch(const struct lower *l) {
+    return (uint32_t)l->out->map.scratch;
+}
+
+static struct xn_cl_input input(struct lower *l, enum xn_buffer b, uint32_t k, const struct xn_norm *n) {
+    static const struct xn_norm none = {.kind = XN_NORM_NONE};
+    return (struct xn_cl_input){.at = buffer(l, b), .stride = stride(l, b), .k = k, .norm = norm(l, n ? n : &none, k)};
+}
+
+static struct xn_cl_sum sum(struct lower *l, const struct xn_sum *s, uint32_t n) {
+    return (struct xn_cl_sum){.to = buffer(l, s->to),
+                              .stride = stride(l, s->to),
+                              .set = s->set,
+                              .scale = s->scale,
+                              .after = s->after,
+                              .norm = norm(l, &s->norm, n)};
+}
+
+static struct xn_cl_glu glu(const struct xn_glu *g) {
+    return (struct xn_cl_glu){g->activation, g->gate_scale, g->limit, g->up_offset};
+}
+
+// Which of the step's tables a rope takes that no constant frequencies serve.
+static uint32_t dynamic(struct lower *l, const struct xn_rope *rope) {
+    struct xn_cl_lowered *o = l->out;
+    for (size_t i = 0; i < o->n_dynamic; i++)
+        if (xn_rope_same(o->dynamic[i], rope)) return (uint32_t)i;
+    if (XN_GROW(o->dynamic, o->dynamic_capacity, o->n_dynamic + 1) != 0) {
+        l->no_memory = true;
+        return 0;
+    }
+    if (rope->dims / 2 > o->longest_dynamic) o->longest_dynamic = rope->dims / 2;
+    o->dynamic[o->n_dynamic] = rope;
+    return (uint32_t)o->n_dynamic++;
+}
+
+static struct xn_cl_rope rope(struct lower *l, const struct xn_rope *r) {
+    struct xn_cl_rope out = {.kind = r->kind,
+                             .dims = r->kind == XN_ROPE_NONE ? 0 : r->dims,
+                             .frequency = XN_CL_NONE,
+                             .long_frequency = XN_CL_NONE,
+                             .dynamic = XN_CL_NONE,
+                             .original = r->original,
+                             .magnitude = r->magnitude,
+                             .query_beta = r->query_beta,
+                             .query_period = r->query_period};
+    if (r->kind == XN_ROPE_NONE) return out;
+    out.frequency = vector(l, r->frequency, r->dims / 2);
+    if (r->original && r->long_frequency)
+        out.long_frequency = vector(l, r->long_frequency, r->dims / 2);
+    else if (r->original)
+        out.dynamic = dynamic(l, r);
+    return out;
+}
+
+static struct xn_cl_cache cached(struct lower *l, uint32_t layer, bool keys) {
+    const struct xn_cache_layer *c = &l->plan->cache[layer];
+    const struct xn_cl_array *array = &l->cache[2 * layer + !keys];
+    return (struct xn_cl_cache){.place = places(l, array),
+                                .piece = array->piece,
+                                .page_bytes = (uint32_t)array->unit_bytes,
+                                .size = keys ? c->key_size : c->value_size};
+}
+
+static struct xn_cl_states states(struct lower *l, uint32_t layer) {
+    const struct xn_state_layer *s = &l->plan->states[layer];
+    return (struct xn_cl_states){.place = places(l, &l->states[layer]),
+                                 .piece = l->states[layer].piece,
+                                 .slot_floats = s->conv_size + s->recurrent_size,
+                                 .conv_floats = s->conv_size};
+}
+
+// --- operations ---
+
+// Adds a descriptor with its launch.
+static void add(struct lower *l, enum xn_op_kind kind, enum xn_cl_kernel kernel, const void *descriptor, size_t size) {
+    struct xn_cl_lowered *o = l->out;
+    if (XN_GROW(o->launches, o->launches_capacity, o->n + 1) != 0 ||
+        xn_grow((void **)&o->ops, &o->ops_capacity, o->n + 1, XN_CL_OP_BYTES) != 0) {
+        l->no_memory = true;
+        return;
+    }
+    uint8_t *at = o->ops + o->n * XN_CL_OP_BYTES;
+    memset(at, 0, XN_CL_OP_BYTES);
+    memcpy(at, descriptor, size);
+    o->launches[o->n] = (struct xn_cl_launch){
+        .key = {.kernel = kernel, .formats = l->formats, .cache_bytes = l->limits->cache_type == XN_F16 ? 2 : 4},
+        .kind = kind,
+        .op = (uint32_t)o->n};
+    o->n++;
+}
+
+static void lower_embed(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_embed *e = &op->embed;
+    struct xn_cl_embed d = {.table = weights(l, e->table),
+                            .to = buffer(l, e->to),
+                            .stride = stride(l, e->to),
+                            .width = e->table->matrix.cols,
+                            .scale = e->scale,
+                            .keep = e->keep};
+    add(l, op->kind, XN_CL_KERNEL_EMBED, &d, sizeof d);
+}
+
+static struct xn_cl_part part(struct lower *l, const struct xn_op_project *p, uint32_t i, uint32_t *at) {
+    const struct xn_part *a = &p->part[i];
+    uint32_t rows = a->heads * a->head_stride, norm_size = a->norm_whole ? a->heads * a->head_size : a->head_size;
+    struct xn_cl_part d = {.weights = weights(l, a->weights),
+                           .bias = vector(l, a->bias, rows),
+                           .scale = a->scale,
+                           .heads = a->heads,
+                           .head_size = a->head_size,
+                           .head_stride = a->head_stride,
+                           .rope_at = a->rope_at,
+                           .target = XN_CL_TO_BUFFER,
+                           .norm_whole = a->norm_whole,
+                           .is_query = a->is_query,
+                           .cache_at = a->cache_at,
+                           .norm = norm(l, &a->norm, norm_size),
+                           .rope = rope(l, &a->rope)};
+    d.finish = a->norm.kind != XN_NORM_NONE || a->rope.kind != XN_ROPE_NONE ||
+               (a->is_query && a->rope.query_beta != 0);
+    if (a->target == XN_TO_BUFFER) {
+        d.out = buffer(l, a->buffer);
+        d.out_stride = stride(l, a->buffer);
+        return d;
+    }
+    d.target = XN_CL_TO_CACHE;
+    d.cache = cached(l, p->cache, a->target == XN_TO_KEYS);
+    d.out = *at;
+    d.out_stride = rows;
+    *at += l->limits->rows * rows;
+    return d;
+}
+
+static void lower_project(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_project *p = &op->project;
+    struct xn_cl_project d = {.in = input(l, p->in, p->part[0].weights->matrix.cols, &p->norm), .n_parts = p->n_parts};
+    uint32_t at = scratch(l);
+    for (uint32_t i = 0; i < p->n_parts; i++)
+        d.part[i] = part(l, p, i, &at);
+    add(l, op->kind, XN_CL_KERNEL_PROJECT, &d, sizeof d);
+}
+
+static void lower_project_add(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_project_add *p = &op->project_add;
+    struct xn_cl_project_add d = {.in = input(l, p->in, p->weights->matrix.cols, NULL),
+                                  .weights = weights(l, p->weights),
+                                  .bias = vector(l, p->bias, p->weights->matrix.rows),
+                                  .row_scale = XN_CL_NONE,
+                                  .scratch = scratch(l),
+                                  .sum = sum(l, &p->sum, p->weights->matrix.rows)};
+    if (p->row_scale != XN_BUF_NONE) {
+        d.row_scale = buffer(l, p->row_scale);
+        d.row_scale_stride = stride(l, p->row_scale);
+    }
+    add(l, op->kind, XN_CL_KERNEL_PROJECT_ADD, &d, sizeof d);
+}
+
+static void lower_add(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_add *a = &op->add;
+    struct xn_cl_add d = {.in = buffer(l, a->in),
+                          .stride = stride(l, a->in),
+                          .width = l->plan->hidden,
+                          .sum = sum(l, &a->sum, l->plan->hidden)};
+    add(l, op->kind, XN_CL_KERNEL_ADD, &d, sizeof d);
+}
+
+static void lower_gate(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_gate *g = &op->gate;
+    uint32_t rows = g->up->matrix.rows;
+    struct xn_cl_gate d = {.in = input(l, XN_BUF_X, l->plan->hidden, &g->norm),
+                           .gate = weights(l, g->gate),
+                           .up = weights(l, g->up),
+                           .gate_bias = vector(l, g->gate_bias, rows),
+                           .up_bias = vector(l, g->up_bias, rows),
+                           .glu = glu(&g->glu),
+                           .out = buffer(l, XN_BUF_HIDDEN),
+                           .out_stride = stride(l, XN_BUF_HIDDEN),
+                           .times = XN_CL_NONE};
+    if (g->times != XN_BUF_NONE) {
+        d.times = buffer(l, g->times) + g->times_at;
+        d.times_stride = stride(l, g->times);
+    }
+    add(l, op->kind, XN_CL_KERNEL_GATE, &d, sizeof d);
+}
+
+static void lower_head(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_head *h = &op->head;
+    struct xn_cl_head d = {.in = input(l, XN_BUF_X, l->plan->hidden, &h->norm),
+                           .weights = weights(l, h->weights),
+                           .scale = h->scale,
+                           .soft_cap = h->soft_cap};
+    add(l, op->kind, XN_CL_KERNEL_HEAD, &d, sizeof d);
+}
+
+static void lower_heads(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_heads *h = &op->heads;
+    struct xn_cl_heads d = {.in = buffer(l, h->in),
+                            .in_stride = stride(l, h->in),
+                            .out = buffer(l, h->out),
+                            .out_stride = stride(l, h->out),
+                            .heads = h->weights->matrix.count,
+                            .cols = h->weights->matrix.cols,
+                            .tail = h->tail,
+                            .weights = weights(l, h->weights)};
+    add(l, op->kind, XN_CL_KERNEL_HEADS, &d, sizeof d);
+}
+
+static void lower_route(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_route *r = &op->route;
+    struct xn_cl_route d = {.in = input(l, XN_BUF_X, l->plan->hidden, &r->norm),
+                            .router = weights(l, r->router),
+                            .shared = weights(l, r->shared_router),
+                            .bias = vector(l, r->bias, r->experts),
+                            .selection_bias = vector(l, r->selection_bias, r->experts),
+                            .expert_scale = vector(l, r->expert_scale, r->experts),
+                            .sigmoid = r->score == XN_ROUTER_SIGMOID,
+                            .experts = r->experts,
+                            .used = r->used,
+                            .groups = r->groups,
+                            .groups_used = r->groups_used,
+                            .group_best = r->group_best,
+                            .normalize = r->normalize,
+                            .sum_epsilon = r->sum_epsilon,
+                            .scale = r->scale,
+                            .scratch = scratch(l),
+                            .ids = (uint32_t)l->out->map.ids,
+                            .chosen_weights = (uint32_t)l->out->map.weights,
+                            .width = l->plan->route_width,
+                            .gate = buffer(l, XN_BUF_GATE),
+                            .gate_stride = stride(l, XN_BUF_GATE)};
+    add(l, op->kind, XN_CL_KERNEL_ROUTE, &d, sizeof d);
+}
+
+static void lower_expert_gate(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_expert_gate *g = &op->expert_gate;
+    uint64_t all = (uint64_t)g->size * g->up->matrix.count;
+    struct xn_cl_expert_gate d = {.in = input(l, g->in, g->up->matrix.cols, &g->norm),
+                                  .gate = weights(l, g->gate),
+                                  .up = weights(l, g->up),
+                                  .gate_bias = vector(l, g->gate_bias, all),
+                                  .up_bias = vector(l, g->up_bias, all),
+                                  .glu = glu(&g->glu),
+                                  .used = g->used,
+                                  .size = g->size,
+                                  .out = buffer(l, XN_BUF_EXPERTS),
+                                  .out_stride = stride(l, XN_BUF_EXPERTS),
+                                  .ids = (uint32_t)l->out->map.ids,
+                                  .width = l->plan->route_width};
+    add(l, op->kind, XN_CL_KERNEL_EXPERT_GATE, &d, sizeof d);
+}
+
+static void lower_expert_add(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_expert_add *a = &op->expert_add;
+    uint32_t rows = a->down->matrix.rows;
+    struct xn_cl_expert_add d = {.in = buffer(l, XN_BUF_EXPERTS),
+                                 .in_stride = stride(l, XN_BUF_EXPERTS),
+                                 .down = weights(l, a->down),
+                                 .bias = vector(l, a->bias, (uint64_t)rows * a->down->matrix.count),
+                                 .used = a->used,
+                                 .size = a->size,
+                                 .ids = (uint32_t)l->out->map.ids,
+                                 .chosen_weights = (uint32_t)l->out->map.weights,
+                                 .width = l->plan->route_width,
+                                 .scratch = scratch(l),
+                                 .sum = sum(l, &a->sum, rows)};
+    add(l, op->kind, XN_CL_KERNEL_EXPERT_ADD, &d, sizeof d);
+}
+
+// Query heads that fit a group's local memory together (kernels/attend.cl), for which this much is set aside.
+enum { MOST_TOGETHER = 8, HEAD_FLOATS = 6144 };
+static uint32_t together_of(const struct xn_op_attend *a) {
+    uint64_t each = (uint64_t)a->head_size + a->value_size, fit = HEAD_FLOATS / each;
+    uint32_t queries = a->heads / a->kv_heads;
+    if (fit > MOST_TOGETHER) fit = MOST_TOGETHER;
+    return fit < queries ? (uint32_t)fit : queries;
+}
+
+static void lower_attend(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_attend *a = &op->attend;
+    uint32_t together = together_of(a), queries = a->heads / a->kv_heads;
+    struct xn_cl_attend d = {.in = buffer(l, a->in),
+                             .in_stride = stride(l, a->in),
+                             .out = buffer(l, a->out),
+                             .out_stride = stride(l, a->out),
+                             .heads = a->heads,
+                             .kv_heads = a->kv_heads,
+                             .head_size = a->head_size,
+                             .value_size = a->value_size,
+                             .head_stride = a->head_stride,
+                             .window = a->window,
+                             .sinks = vector(l, a->sinks, a->heads),
+                             .output_gate = a->output_gate,
+                             .scale = a->scale,
+                             .soft_cap = a->soft_cap,
+                             .together = together,
+                             .chunks = (queries + together - 1) / together,
+                             .keys = cached(l, a->cache, true),
+                             .partial = scratch(l)};
+    d.values = a->values_in_keys ? d.keys : cached(l, a->cache, false);
+    add(l, op->kind, XN_CL_KERNEL_ATTEND, &d, sizeof d);
+}
+
+static void add_convolve(struct lower *l, const struct xn_op *op, struct xn_cl_convolve d, const float *conv,
+                         const float *bias) {
+    d.conv = vector(l, conv, (uint64_t)d.channels * d.taps);
+    d.bias = vector(l, bias, d.channels);
+    d.in = buffer(l, XN_BUF_Q);
+    d.in_stride = stride(l, XN_BUF_Q);
+    add(l, op->kind, XN_CL_KERNEL_CONVOLVE, &d, sizeof d);
+}
+
+static void lower_delta_net(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_delta_net *n = &op->delta_net;
+    uint32_t channels = 2 * n->key_heads * n->key_size + n->value_heads * n->value_size;
+    struct xn_cl_convolve c = {.out = scratch(l),
+                               .out_stride = channels,
+                               .channels = channels,
+                               .taps = n->kernel,
+                               .states = states(l, n->state)};
+    add_convolve(l, op, c, n->conv, n->conv_bias);
+    struct xn_cl_delta_net d = {.in = scratch(l),
+                                .in_stride = channels,
+                                .z = buffer(l, XN_BUF_Z),
+                                .z_stride = stride(l, XN_BUF_Z),
+                                .beta = buffer(l, XN_BUF_BETA),
+                                .beta_stride = stride(l, XN_BUF_BETA),
+                                .alpha = buffer(l, XN_BUF_ALPHA),
+                                .alpha_stride = stride(l, XN_BUF_ALPHA),
+                                .out = buffer(l, n->out),
+                                .out_stride = stride(l, n->out),
+                                .key_heads = n->key_heads,
+                                .value_heads = n->value_heads,
+                                .key_size = n->key_size,
+                                .value_size = n->value_size,
+                                .decay_rate = vector(l, n->decay_rate, n->value_heads),
+                                .dt_bias = vector(l, n->dt_bias, n->value_heads),
+                                .heads_tiled = n->heads_tiled,
+                                .norm = norm(l, &n->norm, n->value_size),
+                                .states = c.states};
+    add(l, op->kind, XN_CL_KERNEL_DELTA_NET, &d, sizeof d);
+}
+
+static void lower_state_space(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_state_space *s = &op->state_space;
+    uint32_t inner = s->heads * s->head_size, channels = inner + 2 * s->groups * s->state_size;
+    struct xn_cl_convolve c = {.out = scratch(l),
+                               .out_stride = channels,
+                               .channels = channels,
+                               .taps = s->kernel,
+                               .states = states(l, s->state)};
+    add_convolve(l, op, c, s->conv, s->conv_bias);
+    struct xn_cl_state_space d = {.in = scratch(l),
+                                  .in_stride = channels,
+                                  .z = buffer(l, XN_BUF_Z),
+                                  .z_stride = stride(l, XN_BUF_Z),
+                                  .dt = buffer(l, XN_BUF_ALPHA),
+                                  .dt_stride = stride(l, XN_BUF_ALPHA),
+                                  .out = buffer(l, s->out),
+                                  .out_stride = stride(l, s->out),
+                                  .heads = s->heads,
+                                  .head_size = s->head_size,
+                                  .groups = s->groups,
+                                  .state_size = s->state_size,
+                                  .decay_rate = vector(l, s->decay_rate, s->heads),
+                                  .dt_bias = vector(l, s->dt_bias, s->heads),
+                                  .skip = vector(l, s->skip, s->heads),
+                                  .dt_min = s->dt_min,
+                                  .dt_max = s->dt_max,
+                                  .norm = norm(l, &s->norm, inner),
+                                  .norm_groups = s->norm_groups ? s->norm_groups : 1,
+                                  .norm_before_gate = s->norm_before_gate,
+                                  .states = c.states};
+    add(l, op->kind, XN_CL_KERNEL_STATE_SPACE, &d, sizeof d);
+    add(l, op->kind, XN_CL_KERNEL_STATE_SPACE_NORM, &d, sizeof d);
+}
+
+static void lower_short_conv(struct lower *l, const struct xn_op *op) {
+    const struct xn_op_short_conv *s = &op->short_conv;
+    struct xn_cl_convolve c = {.out = buffer(l, s->out),
+                               .out_stride = stride(l, s->out),
+                               .channels = s->channels,
+                               .taps = s->kernel,
+                               .gated = true,
+                               .states = states(l, s->state)};
+    add_convolve(l, op, c, s->conv, s->conv_bias);
+}
+
+static void (*const lower_op[XN_OP_KINDS])(struct lower *, const struct xn_op *) = {
+    [XN_OP_EMBED] = lower_embed,
+    [XN_OP_PROJECT] = lower_project,
+    [XN_OP_ATTEND] = lower_attend,
+    [XN_OP_DELTA_NET] = lower_delta_net,
+    [XN_OP_STATE_SPACE] = lower_state_space,
+    [XN_OP_SHORT_CONV] = lower_short_conv,
+    [XN_OP_HEADS] = lower_heads,
+    [XN_OP_PROJECT_ADD] = lower_project_add,
+    [XN_OP_GATE] = lower_gate,
+    [XN_OP_ROUTE] = lower_route,
+    [XN_OP_EXPERT_GATE] = lower_expert_gate,
+    [XN_OP_EXPERT_ADD] = lower_expert_add,
+    [XN_OP_ADD] = lower_add,
+    [XN_OP_HEAD] = lower_head,
+};
+
+// --- what kernels can't do ---
+
+static int check_kernel(const struct xn_op *op, uint32_t taps, struct xn_error *err) {
+    if (taps >= 1 && taps <= XN_CL_MAX_TAPS) return XN_OK;
+    return xn_fail(err, XN_ERR_UNSUPPORTED, "layer %d: a convolution of %u taps, 1 to %d expected", op->layer, taps,
+                   XN_CL_MAX_TAPS);
+}
+
+static int check_op(const struct xn_op *op, struct xn_error *err) {
+    enum { MOST_KEYS = 3072 }; // q and k of a delta net in local memory
+    switch (op->kind) {
+    case XN_OP_ATTEND:
+        if (together_of(&op->attend)) return XN_OK;
+        return xn_fail(err, XN_ERR_UNSUPPORTED, "layer %d: attention heads of %u and %u values, at most %d together",
+                       op->layer, op->attend.head_size, op->attend.value_size, HEAD_FLOATS);
+    case XN_OP_ROUTE:
+        if (op->route.experts <= XN_CL_MAX_EXPERTS) return XN_OK;
+        return xn_fail(err, XN_ERR_UNSUPPORTED, "layer %d: %u experts, at most %d expected", op->layer,
+                       op->route.experts, XN_CL_MAX_EXPERTS);
+    case XN_OP_DELTA_NET:
+        if (op->delta_net.key_size > MOST_KEYS)
+            return xn_fail(err, XN_ERR_UNSUPPORTED, "layer %d: keys of %u values, at most %d expected", op->layer,
+                           op->delta_net.key_size, MOST_KEYS);
+        return check_kernel(op, op->delta_net.kernel, err);
+    case XN_OP_STATE_SPACE:
+        return check_kernel(op, op->state_space.kernel, err);
+    case XN_OP_SHORT_CONV:
+        return check_kernel(op, op->short_conv.kernel, err);
+    default:
+        return XN_OK;
+    }
+}
+
+int xn_cl_lower(const struct xn_plan *plan, const struct xn_limits *limits, const struct xn_cl_array *cache,
+                const struct xn_cl_array *state_arrays, struct xn_cl_lowered *out, struct xn_error *err) {
+    struct lower l = {.plan = plan, .limits = limits, .cache = cache, .states = state_arrays, .out = out};
+    *out = (struct xn_cl_lowered){0};
+    xn_cl_map_of(plan, limits, &out->map);
+    if (out->map.size > UINT32_MAX)
+        return xn_fail(err, XN_ERR_LIMIT, "batches of %u rows: their activations are %.1f GB, less than 16 are possible",
+                       limits->rows, (double)out->map.size * 4e-9);
+    for (uint32_t i = 0; i < plan->n_ops && !l.no_memory; i++) {
+        XN_TRY(check_op(&plan->ops[i], err));
+        l.formats = 0;
+        lower_op[plan->ops[i].kind](&l, &plan->ops[i]);
+    }
+    return l.no_memory ? xn_fail(err, XN_ERR_NOMEM, "no memory for a plan of %u operations", plan->n_ops) : XN_OK;
+}
+
+void xn_cl_lowered_free(struct xn_cl_lowered *l) {
+    free(l->ops);
+    free(l->launches);
+    free(l->vec);
+    free(l->places);
+    free(l->dynamic);
+    *l = (struct xn_cl_lowered){0};
+}

@@ -1,0 +1,43 @@
+// From a plan to what kernels are given: the list of descriptors, the vectors they name, the table of places, and where
+// each buffer of a step begins in the activations.
+#pragma once
+
+#include "base/memory.h"
+#include "opencl/internal.h"
+
+// Places (32-bit values) in the activations, and what else a step needs.
+struct xn_cl_map {
+    uint64_t buffer[XN_BUFFERS];
+    uint64_t ids, weights; // of the routing: rows x route_width each
+    uint64_t scratch;      // of one operation at a time
+    uint64_t size;         // of all
+    uint64_t counters;     // 32-bit values
+};
+void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, struct xn_cl_map *map);
+
+// One launch: descriptor `op` of the list, by a kernel.
+struct xn_cl_launch {
+    struct xn_cl_program_key key;
+    enum xn_op_kind kind;
+    uint32_t op;
+};
+
+struct xn_cl_lowered {
+    struct xn_cl_map map;
+    uint8_t *ops; // XN_CL_OP_BYTES each
+    struct xn_cl_launch *launches;
+    size_t n, ops_capacity, launches_capacity;
+    float *vec;
+    size_t n_vec, vec_capacity;
+    struct xn_cl_place *places;
+    size_t n_places, places_capacity;
+    const struct xn_rope **dynamic; // ropes whose frequencies each step brings
+    size_t n_dynamic, dynamic_capacity;
+    uint32_t longest_dynamic; // the most frequencies of one
+};
+
+// cache: keys and values of each cache layer, [2 * n_cache]; states: [n_states]. Errors: what kernels can't do
+// (XN_ERR_UNSUPPORTED, XN_ERR_LIMIT), no memory. Free *out either way.
+int xn_cl_lower(const struct xn_plan *plan, const struct xn_limits *limits, const struct xn_cl_array *cache,
+                const struct xn_cl_array *states, struct xn_cl_lowered *out, struct xn_error *err);
+void xn_cl_lowered_free(struct xn_cl_lowered *lowered);

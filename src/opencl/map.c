@@ -1,0 +1,72 @@
+// The memory of a step.
+#include "opencl/lower.h"
+
+static void most(uint64_t *size, uint64_t wanted) {
+    if (wanted > *size) *size = wanted;
+}
+
+static uint64_t round_up(uint64_t n) {
+    return (n + 31) / 32 * 32; // 128 bytes
+}
+
+// Of one operation: 32-bit values of scratch, and counters.
+static void needs_of(const struct xn_op *op, uint64_t rows, uint64_t *scratch, uint64_t *counters) {
+    uint64_t split_rows = rows < XN_CL_SPLIT_ROWS ? rows : XN_CL_SPLIT_ROWS, cached = 0, heads = 0;
+    uint64_t tiles = rows / XN_CL_TILE_TOKENS + 1;
+    switch (op->kind) {
+    case XN_OP_PROJECT:
+        for (uint32_t i = 0; i < op->project.n_parts; i++) {
+            const struct xn_part *p = &op->project.part[i];
+            heads += p->heads;
+            if (p->target != XN_TO_BUFFER) cached += (uint64_t)p->heads * p->head_stride;
+        }
+        most(scratch, rows * cached);
+        most(counters, tiles * heads);
+        break;
+    case XN_OP_PROJECT_ADD:
+        if (op->project_add.sum.norm.kind != XN_NORM_NONE) most(scratch, rows * op->project_add.weights->matrix.rows);
+        most(counters, tiles);
+        break;
+    case XN_OP_ROUTE:
+        most(scratch, rows * op->route.experts);
+        most(counters, tiles);
+        break;
+    case XN_OP_EXPERT_ADD:
+        if (op->expert_add.sum.norm.kind != XN_NORM_NONE) most(scratch, rows * op->expert_add.down->matrix.rows);
+        most(counters, rows);
+        break;
+    case XN_OP_ATTEND:
+        most(scratch, split_rows * op->attend.heads * XN_CL_SPLITS * ((uint64_t)op->attend.value_size + 2));
+        most(counters, split_rows * op->attend.heads);
+        break;
+    case XN_OP_DELTA_NET: {
+        const struct xn_op_delta_net *d = &op->delta_net;
+        most(scratch, rows * (2 * (uint64_t)d->key_heads * d->key_size + (uint64_t)d->value_heads * d->value_size));
+        break;
+    }
+    case XN_OP_STATE_SPACE: {
+        const struct xn_op_state_space *s = &op->state_space;
+        most(scratch, rows * ((uint64_t)s->heads * s->head_size + 2 * (uint64_t)s->groups * s->state_size));
+        break;
+    }
+    default:
+        break;
+    }
+}
+
+void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, struct xn_cl_map *map) {
+    uint64_t at = 0, rows = limits->rows, scratch = 0;
+    *map = (struct xn_cl_map){.counters = 1};
+    for (int b = 0; b < XN_BUFFERS; b++) {
+        map->buffer[b] = at;
+        at += round_up(rows * plan->width[b]);
+    }
+    map->ids = at;
+    at += round_up(rows * plan->route_width);
+    map->weights = at;
+    at += round_up(rows * plan->route_width);
+    map->scratch = at;
+    for (uint32_t i = 0; i < plan->n_ops; i++)
+        needs_of(&plan->ops[i], rows, &scratch, &map->counters);
+    map->size = at + round_up(scratch);
+}

@@ -1,0 +1,166 @@
+// Cache and states between steps, and all memory of an executor for those who hold it to plain C.
+#include "opencl/check.h"
+#include "opencl/executor.h"
+
+static int done(const struct xn_executor *e, cl_int code, const char *what, struct xn_error *err) {
+    if (code == CL_SUCCESS) return XN_OK;
+    return xn_cl_fail(err, code, "%s: %s", e->device->info.name, what);
+}
+
+static int finish(struct xn_executor *e, const char *what, struct xn_error *err) {
+    return done(e, e->device->cl->Finish(e->device->queue), what, err);
+}
+
+static int check_index(const char *what, uint32_t i, uint32_t n, struct xn_error *err) {
+    return i < n ? XN_OK : xn_fail(err, XN_ERR_ARGUMENT, "%s %u: there are %u", what, i, n);
+}
+
+// Copies bytes from or to host memory, which must stand until the queue is finished. The two pointers: one is NULL.
+static int move_bytes(struct xn_executor *e, const struct xn_cl_array *array, uint32_t unit, uint64_t at, size_t bytes,
+                      void *out, const void *in, const char *what, struct xn_error *err) {
+    const struct xn_cl_device *d = e->device;
+    size_t offset;
+    if (bytes == 0) return XN_OK;
+    cl_mem buffer = xn_cl_array_at(d, array, unit, at, &offset);
+    if (out)
+        return done(e, d->cl->EnqueueReadBuffer(d->queue, buffer, CL_FALSE, offset, bytes, out, 0, NULL, NULL), what,
+                    err);
+    return done(e, d->cl->EnqueueWriteBuffer(d->queue, buffer, CL_FALSE, offset, bytes, in, 0, NULL, NULL), what, err);
+}
+
+static int copy_unit(struct xn_executor *e, const struct xn_cl_array *a, uint32_t from, uint32_t to, const char *what,
+                     struct xn_error *err) {
+    const struct xn_cl_device *d = e->device;
+    size_t source, target;
+    if (a->units == 0 || from == to) return XN_OK;
+    cl_mem in = xn_cl_array_at(d, a, from, 0, &source), out = xn_cl_array_at(d, a, to, 0, &target);
+    return done(e, d->cl->EnqueueCopyBuffer(d->queue, in, out, source, target, a->unit_bytes, 0, NULL, NULL), what,
+                err);
+}
+
+int xn_cl_copy_page(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err) {
+    XN_TRY(check_index("cache page", from, e->view.limits.pages, err));
+    XN_TRY(check_index("cache page", to, e->view.limits.pages, err));
+    for (uint32_t i = 0; i < 2 * e->view.plan->n_cache; i++)
+        XN_TRY(copy_unit(e, &e->cache[i], from, to, "copying a page", err));
+    return XN_OK;
+}
+
+int xn_cl_copy_state(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err) {
+    XN_TRY(check_index("state slot", from, e->view.limits.slots, err));
+    XN_TRY(check_index("state slot", to, e->view.limits.slots, err));
+    for (uint32_t i = 0; i < e->view.plan->n_states; i++)
+        XN_TRY(copy_unit(e, &e->states[i], from, to, "copying a state", err));
+    return XN_OK;
+}
+
+int xn_cl_clear_state(struct xn_executor *e, uint32_t slot, struct xn_error *err) {
+    const struct xn_cl_device *d = e->device;
+    static const cl_uint zero = 0;
+    XN_TRY(check_index("state slot", slot, e->view.limits.slots, err));
+    for (uint32_t i = 0; i < e->view.plan->n_states; i++) {
+        size_t offset;
+        if (e->states[i].units == 0) continue;
+        cl_mem buffer = xn_cl_array_at(d, &e->states[i], slot, 0, &offset);
+        XN_TRY(done(e,
+                    d->cl->EnqueueFillBuffer(d->queue, buffer, &zero, sizeof zero, offset, e->states[i].unit_bytes, 0,
+                                             NULL, NULL),
+                    "clearing a state", err));
+    }
+    return XN_OK;
+}
+
+// The first n positions of each head of a page, layer by layer; out of the device or into it.
+static int move_page(struct xn_executor *e, uint32_t page, uint32_t n, char *out, const char *in,
+                     struct xn_error *err) {
+    const struct xn_plan *plan = e->view.plan;
+    const struct xn_limits *limits = &e->view.limits;
+    size_t value = limits->cache_type == XN_F16 ? 2 : 4, at = 0;
+    XN_TRY(check_index("cache page", page, limits->pages, err));
+    if (n > limits->page_size)
+        return xn_fail(err, XN_ERR_ARGUMENT, "%u positions of a page: there are %u", n, limits->page_size);
+    int status = XN_OK;
+    for (uint32_t i = 0; i < 2 * plan->n_cache && status == XN_OK; i++) {
+        const struct xn_cache_layer *c = &plan->cache[i / 2];
+        size_t position = (i % 2 ? c->value_size : c->key_size) * value;
+        for (uint32_t h = 0; h < c->kv_heads && status == XN_OK; h++, at += n * position)
+            status = move_bytes(e, &e->cache[i], page, (uint64_t)h * limits->page_size * position, n * position,
+                                out ? out + at : NULL, in ? in + at : NULL, "moving a page", err);
+    }
+    int finished = finish(e, "moving a page", status == XN_OK ? err : NULL);
+    return status == XN_OK ? finished : status;
+}
+
+int xn_cl_read_page(struct xn_executor *e, uint32_t page, uint32_t n, void *out, struct xn_error *err) {
+    return move_page(e, page, n, out, NULL, err);
+}
+
+int xn_cl_write_page(struct xn_executor *e, uint32_t page, uint32_t n, const void *in, struct xn_error *err) {
+    return move_page(e, page, n, NULL, in, err);
+}
+
+static int move_state(struct xn_executor *e, uint32_t slot, float *out, const float *in, struct xn_error *err) {
+    size_t at = 0;
+    XN_TRY(check_index("state slot", slot, e->view.limits.slots, err));
+    int status = XN_OK;
+    for (uint32_t i = 0; i < e->view.plan->n_states && status == XN_OK; i++) {
+        status = move_bytes(e, &e->states[i], slot, 0, e->states[i].unit_bytes, out ? out + at : NULL,
+                            in ? in + at : NULL, "moving a state", err);
+        at += e->states[i].unit_bytes / sizeof(float);
+    }
+    int finished = finish(e, "moving a state", status == XN_OK ? err : NULL);
+    return status == XN_OK ? finished : status;
+}
+
+int xn_cl_read_state(struct xn_executor *e, uint32_t slot, float *out, struct xn_error *err) {
+    return move_state(e, slot, out, NULL, err);
+}
+
+int xn_cl_write_state(struct xn_executor *e, uint32_t slot, const float *in, struct xn_error *err) {
+    return move_state(e, slot, NULL, in, err);
+}
+
+// --- all of it ---
+
+static int move_values(struct xn_executor *e, cl_mem buffer, uint64_t at, uint64_t n, void *host, bool out,
+                       struct xn_error *err) {
+    const struct xn_cl_device *d = e->device;
+    if (n == 0) return XN_OK;
+    cl_int code =
+        out ? d->cl->EnqueueReadBuffer(d->queue, buffer, CL_TRUE, at * 4, n * 4, host, 0, NULL, NULL)
+            : d->cl->EnqueueWriteBuffer(d->queue, buffer, CL_TRUE, at * 4, n * 4, host, 0, NULL, NULL);
+    return done(e, code, "moving activations", err);
+}
+
+static int move_array(struct xn_executor *e, const struct xn_cl_array *a, char *host, bool out, struct xn_error *err) {
+    for (uint32_t i = 0; i < a->units; i++, host += a->unit_bytes)
+        XN_TRY(move_bytes(e, a, i, 0, a->unit_bytes, out ? host : NULL, out ? NULL : host, "moving memory", err));
+    return finish(e, "moving memory", err);
+}
+
+static int move_all(struct xn_executor *e, const struct xn_host_memory *m, bool out, struct xn_error *err) {
+    const struct xn_plan *plan = e->view.plan;
+    const struct xn_cl_map *map = &e->lowered.map;
+    uint64_t rows = e->view.limits.rows, routed = rows * plan->route_width;
+    cl_mem act = e->memory[XN_CL_ACT];
+    for (int b = 0; b < XN_BUFFERS; b++)
+        XN_TRY(move_values(e, act, map->buffer[b], rows * plan->width[b], m->buffer[b], out, err));
+    XN_TRY(move_values(e, act, map->ids, routed, m->expert_ids, out, err));
+    XN_TRY(move_values(e, act, map->weights, routed, m->expert_weights, out, err));
+    for (uint32_t i = 0; i < plan->n_cache; i++) {
+        XN_TRY(move_array(e, &e->cache[2 * i], m->cache[i].keys, out, err));
+        XN_TRY(move_array(e, &e->cache[2 * i + 1], m->cache[i].values, out, err));
+    }
+    for (uint32_t i = 0; i < plan->n_states; i++)
+        XN_TRY(move_array(e, &e->states[i], (char *)m->states[i], out, err));
+    return move_values(e, e->memory[XN_CL_LOGITS], 0, (uint64_t)e->view.limits.outputs * plan->vocab, m->logits, out,
+                       err);
+}
+
+int xn_opencl_write(struct xn_executor *e, const struct xn_host_memory *from, struct xn_error *err) {
+    return move_all(e, from, false, err);
+}
+
+int xn_opencl_read(struct xn_executor *e, struct xn_host_memory *to, struct xn_error *err) {
+    return move_all(e, to, true, err);
+}

@@ -1,0 +1,58 @@
+// GPUs (and whatever else OpenCL offers) as devices. Where the build has no OpenCL headers or the machine no OpenCL
+// loader, there are none.
+#pragma once
+
+#include "device/device.h"
+
+#include <stdbool.h>
+
+// Extensions by which kernels for a device are chosen; bits of struct xn_opencl_info.
+#define XN_OPENCL_EXTENSIONS(X)                                                                                        \
+    X(FP16, "cl_khr_fp16")                                                                                             \
+    X(SUBGROUPS, "cl_khr_subgroups")                                                                                   \
+    X(INTEGER_DOT, "cl_khr_integer_dot_product")                                                                       \
+    X(COMMAND_BUFFER, "cl_khr_command_buffer")                                                                         \
+    X(INTEL_SUBGROUPS, "cl_intel_subgroups")                                                                           \
+    X(INTEL_SUBGROUP_SIZE, "cl_intel_required_subgroup_size")                                                          \
+    X(INTEL_MATRIX, "cl_intel_subgroup_matrix_multiply_accumulate")                                                    \
+    X(INTEL_2D_BLOCK, "cl_intel_subgroup_2d_block_io")                                                                 \
+    X(NV_ATTRIBUTES, "cl_nv_device_attribute_query")
+enum xn_opencl_extension {
+#define X(name, text) XN_OPENCL_##name,
+    XN_OPENCL_EXTENSIONS(X)
+#undef X
+        XN_OPENCL_EXTENSION_COUNT,
+};
+const char *xn_opencl_extension_name(enum xn_opencl_extension extension);
+
+enum { XN_OPENCL_SUB_GROUP_SIZES = 8 };
+struct xn_opencl_info {
+    char name[128], platform[128], version[64], driver[64];
+    bool is_processor;       // a processor through OpenCL: never chosen unless it is named
+    uint64_t memory;         // bytes
+    uint64_t max_allocation; // bytes of one buffer
+    uint64_t local_memory;   // bytes of a group
+    uint32_t units, clock;   // compute units, MHz
+    uint32_t max_group;      // work-items
+    uint32_t sub_group[XN_OPENCL_SUB_GROUP_SIZES], n_sub_groups; // sizes, where the device says so
+    uint32_t extensions;     // bit i: enum xn_opencl_extension i
+};
+
+// Describes all devices, in the order of their numbers ("gpu0", "gpu1", ...): GPUs, other accelerators, processors. No
+// OpenCL at all is none, and no error. *list: free().
+int xn_opencl_list(struct xn_opencl_info **list, uint32_t *n, struct xn_error *err);
+
+struct xn_opencl_options {
+    uint32_t index;          // of the list
+    const char *cache;       // folder that keeps built programs; NULL: built anew in every process
+    uint64_t max_allocation; // bytes of one buffer at the most; 0: what the device allows
+    bool narrow_programs;    // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
+                             // for processors takes nearly as long for one format as for all
+};
+// Errors: there is no such device (XN_ERR_ARGUMENT), it lacks what kernels need (XN_ERR_UNSUPPORTED), or its driver
+// fails (XN_ERR_DEVICE).
+int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_device **out, struct xn_error *err);
+
+// Bytes a second that a kernel reads from the device's memory: the best of a few passes over a buffer of up to 1 GiB.
+// An error for a device that is not one of these.
+int xn_opencl_measure_bandwidth(struct xn_device *device, double *bytes_per_second, struct xn_error *err);

@@ -1,0 +1,229 @@
+#include "opencl/program.h"
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "opencl/internal.h"
+#include "opencl/program_cache.h"
+#include "quant/format.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct xn_cl_program {
+    struct xn_cl_program_key key;
+    cl_program program;
+};
+
+static const struct kernel {
+    const char *name, *define, *file;
+    unsigned needs;
+} kernels[XN_CL_KERNEL_COUNT] = {
+#define X(NAME, name, file, needs) [XN_CL_KERNEL_##NAME] = {#name, "#define XN_OP_" #NAME "\n", file, needs},
+    XN_CL_KERNELS(X)
+#undef X
+};
+
+static const char build_options[] = "-cl-std=CL1.2";
+
+const char *xn_cl_kernel_name(enum xn_cl_kernel kernel) {
+    return (unsigned)kernel < XN_CL_KERNEL_COUNT ? kernels[kernel].name : "?";
+}
+
+// --- source ---
+
+enum { MOST_PIECES = 16 };
+struct source {
+    const char *text[MOST_PIECES];
+    size_t size[MOST_PIECES];
+    cl_uint n;
+    char head[4096]; // what is defined before the rest
+};
+
+static void add_text(struct source *s, const char *text, size_t size) {
+    s->text[s->n] = text;
+    s->size[s->n++] = size;
+}
+
+static void add_file(struct source *s, const char *name) {
+    for (size_t i = 0; i < xn_cl_source_count; i++)
+        if (strcmp(xn_cl_sources[i].name, name) == 0) add_text(s, xn_cl_sources[i].text, xn_cl_sources[i].size);
+}
+
+static int appended(char *text, size_t size, int at, const char *format, const char *name, uint32_t number) {
+    int n = snprintf(text + at, size - (size_t)at, format, name, number);
+    return n < 0 || (size_t)(at + n) >= size ? at : at + n;
+}
+
+static void assemble(const struct xn_cl_program_key *key, struct source *s) {
+    const struct kernel *k = &kernels[key->kernel];
+    s->n = 0;
+    int at = snprintf(s->head, sizeof s->head, "%s#define XN_CACHE_BYTES %u\n", k->define,
+                      k->needs & XN_CL_CACHE ? key->cache_bytes : 0);
+    for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
+        if (key->formats >> type & 1)
+            at = appended(s->head, sizeof s->head, at, "#define XN_TYPE_%s %u\n", xn_format_of(type)->name, type);
+    at = appended(s->head, sizeof s->head, at, "#define XN_FORMATS(X)", "", 0);
+    for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
+        if (key->formats >> type & 1)
+            at = appended(s->head, sizeof s->head, at, " X(%s)", xn_format_of(type)->name, 0);
+    at = appended(s->head, sizeof s->head, at, "\n", "", 0);
+    add_text(s, s->head, (size_t)at);
+    add_file(s, "shared.h");
+    add_file(s, "dialect.cl");
+    add_file(s, "common.cl");
+    if (k->needs & XN_CL_DECODERS) {
+        add_file(s, "decode.cl");
+        add_file(s, "decode_k.cl");
+        add_file(s, "decode_iq.cl");
+    }
+    if (k->needs & XN_CL_DECODERS) add_file(s, "formats.cl");
+    if (k->needs & XN_CL_PRODUCTS) {
+        add_file(s, "operand.cl");
+        add_file(s, "product.cl");
+    }
+    add_file(s, k->file);
+}
+
+static struct xn_cl_digest digest_of(const struct source *s) {
+    struct xn_cl_digest d = xn_cl_digest_begin();
+    for (cl_uint i = 0; i < s->n; i++)
+        xn_cl_digest_add(&d, s->text[i], s->size[i]);
+    return d;
+}
+
+// --- build ---
+
+// The first lines of the driver's log, on one line.
+static void get_log(const struct xn_cl_device *d, cl_program program, char *out, size_t size) {
+    size_t n = 0;
+    *out = 0;
+    if (d->cl->GetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &n) != CL_SUCCESS || n == 0) return;
+    char *log = xn_alloc_zero(n + 1, 1);
+    if (log && d->cl->GetProgramBuildInfo(program, d->id, CL_PROGRAM_BUILD_LOG, n, log, NULL) == CL_SUCCESS)
+        snprintf(out, size, "%s", log);
+    free(log);
+    for (char *c = out; *c; c++)
+        if ((unsigned char)*c < ' ') *c = ' ';
+}
+
+static int build_source(struct xn_cl_device *d, const struct xn_cl_program_key *key, struct source *s, cl_program *out,
+                        struct xn_error *err) {
+    const char *name = xn_cl_kernel_name(key->kernel);
+    cl_int code;
+    cl_program program = d->cl->CreateProgramWithSource(d->context, s->n, s->text, s->size, &code);
+    if (!program) return xn_cl_fail(err, code, "%s: kernel %s", d->info.name, name);
+    code = d->cl->BuildProgram(program, 1, &d->id, build_options, NULL, NULL);
+    if (code != CL_SUCCESS) {
+        char log[512];
+        get_log(d, program, log, sizeof log);
+        d->cl->ReleaseProgram(program);
+        return xn_cl_fail(err, code, "%s: the driver rejects kernel %s: %s", d->info.name, name, log);
+    }
+    *out = program;
+    return XN_OK;
+}
+
+// What was kept of an earlier build; false where that is nothing usable.
+static bool build_kept(struct xn_cl_device *d, const void *binary, size_t size, cl_program *out) {
+    cl_int code, status;
+    const unsigned char *bytes = binary;
+    cl_program program = d->cl->CreateProgramWithBinary(d->context, 1, &d->id, &size, &bytes, &status, &code);
+    if (!program) return false;
+    if (code == CL_SUCCESS && status == CL_SUCCESS &&
+        d->cl->BuildProgram(program, 1, &d->id, build_options, NULL, NULL) == CL_SUCCESS) {
+        *out = program;
+        return true;
+    }
+    d->cl->ReleaseProgram(program);
+    return false;
+}
+
+static void keep(struct xn_cl_device *d, cl_program program, const char *path, const char *key) {
+    size_t size = 0;
+    if (d->cl->GetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL) != CL_SUCCESS || size == 0)
+        return;
+    unsigned char *binary = xn_alloc_zero(size, 1);
+    struct xn_error err;
+    if (binary && d->cl->GetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL) == CL_SUCCESS &&
+        xn_cl_cache_write(path, key, binary, size, &err) != XN_OK)
+        xn_log(XN_LOG_WARNING, "a built kernel is not kept: %s", err.message);
+    free(binary);
+}
+
+static int load_or_build(struct xn_cl_device *d, const struct xn_cl_program_key *key, struct source *s,
+                         cl_program *out, struct xn_error *err) {
+    char *text = NULL, *path = NULL;
+    void *binary = NULL;
+    size_t size;
+    if (d->programs.folder) {
+        struct xn_cl_digest digest = digest_of(s);
+        text = xn_format("%s\n%s\n%s\n%s\n%s\n%s\n%016llx%016llx\n", kernels[key->kernel].name, d->info.platform,
+                         d->info.name, d->info.version, d->info.driver, build_options,
+                         (unsigned long long)digest.half[0], (unsigned long long)digest.half[1]);
+        path = text ? xn_cl_cache_path(d->programs.folder, text) : NULL;
+    }
+    if (path && xn_cl_cache_read(path, text, &binary, &size) && build_kept(d, binary, size, out)) {
+        d->programs.loaded++;
+        free(binary);
+        free(path);
+        free(text);
+        return XN_OK;
+    }
+    free(binary);
+    xn_log(XN_LOG_INFO, "%s: building kernel %s", d->info.name, kernels[key->kernel].name);
+    int status = build_source(d, key, s, out, err);
+    if (status == XN_OK) d->programs.built++;
+    if (status == XN_OK && path) keep(d, *out, path, text);
+    free(path);
+    free(text);
+    return status;
+}
+
+static struct xn_cl_program_key normalized(const struct xn_cl_device *d, const struct xn_cl_program_key *key) {
+    unsigned needs = kernels[key->kernel].needs;
+    return (struct xn_cl_program_key){.kernel = key->kernel,
+                                      .formats = needs & XN_CL_DECODERS ? key->formats | d->programs.always : 0,
+                                      .cache_bytes = needs & XN_CL_CACHE ? key->cache_bytes : 0};
+}
+
+int xn_cl_program(struct xn_cl_device *d, const struct xn_cl_program_key *wanted, cl_program *out,
+                  struct xn_error *err) {
+    struct xn_cl_programs *p = &d->programs;
+    struct xn_cl_program_key key = normalized(d, wanted);
+    for (size_t i = 0; i < p->n; i++)
+        if (p->items[i].key.kernel == key.kernel && p->items[i].key.formats == key.formats &&
+            p->items[i].key.cache_bytes == key.cache_bytes) {
+            *out = p->items[i].program;
+            return XN_OK;
+        }
+    struct source *s = xn_alloc_zero(1, sizeof *s);
+    if (!s || XN_GROW(p->items, p->capacity, p->n + 1) != 0) {
+        free(s);
+        return xn_fail(err, XN_ERR_NOMEM, "no memory for a program");
+    }
+    assemble(&key, s);
+    int status = load_or_build(d, &key, s, out, err);
+    if (status == XN_OK) p->items[p->n++] = (struct xn_cl_program){key, *out};
+    free(s);
+    return status;
+}
+
+int xn_cl_kernel_make(struct xn_cl_device *d, const struct xn_cl_program_key *key, cl_kernel *out,
+                      struct xn_error *err) {
+    cl_program program;
+    char name[64];
+    cl_int code;
+    XN_TRY(xn_cl_program(d, key, &program, err));
+    snprintf(name, sizeof name, "xn_kernel_%s", xn_cl_kernel_name(key->kernel));
+    *out = d->cl->CreateKernel(program, name, &code);
+    return *out ? XN_OK : xn_cl_fail(err, code, "%s: kernel %s", d->info.name, name);
+}
+
+void xn_cl_programs_free(struct xn_cl_device *d) {
+    for (size_t i = 0; i < d->programs.n; i++)
+        d->cl->ReleaseProgram(d->programs.items[i].program);
+    free(d->programs.items);
+    free(d->programs.folder);
+    d->programs = (struct xn_cl_programs){0};
+}

@@ -1,0 +1,75 @@
+// Programs: one for each kind of kernel and set of formats, built from the embedded sources when a plan first needs it,
+// and kept in a folder on disk.
+#pragma once
+
+#include "opencl/loader.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct xn_cl_device;
+
+// What a kernel's program is made of besides the dialect and what all share.
+enum xn_cl_needs {
+    XN_CL_DECODERS = 1, // of the formats
+    XN_CL_PRODUCTS = 2, // with those
+    XN_CL_CACHE = 4,    // is compiled for one type of keys and values
+};
+// The kernels: xn_kernel_NAME in its file, which holds its part of it where XN_OP_NAME is defined.
+#define XN_CL_KERNELS(X)                                                                                               \
+    X(EMBED, embed, "embed.cl", XN_CL_DECODERS)                                                                        \
+    X(PROJECT, project, "project.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_CACHE)                                   \
+    X(PROJECT_ADD, project_add, "project_add.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                     \
+    X(ADD, add, "add.cl", 0)                                                                                           \
+    X(GATE, gate, "gate.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                                          \
+    X(HEAD, head, "head.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                                          \
+    X(HEADS, heads, "heads.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                                       \
+    X(ROUTE, route, "route.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                                       \
+    X(EXPERT_GATE, expert_gate, "experts.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                         \
+    X(EXPERT_ADD, expert_add, "experts.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                           \
+    X(ATTEND, attend, "attend.cl", XN_CL_CACHE)                                                                        \
+    X(CONVOLVE, convolve, "mixers.cl", 0)                                                                              \
+    X(DELTA_NET, delta_net, "mixers.cl", 0)                                                                            \
+    X(STATE_SPACE, state_space, "mixers.cl", 0)                                                                        \
+    X(STATE_SPACE_NORM, state_space_norm, "mixers.cl", 0)                                                              \
+    X(READ, read, "read.cl", 0)
+enum xn_cl_kernel {
+#define X(NAME, name, file, needs) XN_CL_KERNEL_##NAME,
+    XN_CL_KERNELS(X)
+#undef X
+        XN_CL_KERNEL_COUNT,
+};
+const char *xn_cl_kernel_name(enum xn_cl_kernel kernel); // "project_add"
+
+struct xn_cl_program_key {
+    enum xn_cl_kernel kernel;
+    uint64_t formats;     // bit i: enum xn_type i; of a kernel with decoders
+    uint32_t cache_bytes; // of one key or value; of a kernel with XN_CL_CACHE, else ignored
+};
+
+// The programs of a device.
+struct xn_cl_programs {
+    struct xn_cl_program *items;
+    size_t n, capacity;
+    char *folder;           // NULL: none are kept on disk
+    uint64_t always;        // formats that every program with decoders is built for
+    uint32_t built, loaded; // so far: from source, from the folder
+};
+
+// The program of a key, for as long as the device lives. A source that the driver rejects is an error with the kernel's
+// name and the first lines of the driver's log.
+int xn_cl_program(struct xn_cl_device *device, const struct xn_cl_program_key *key, cl_program *out,
+                  struct xn_error *err);
+void xn_cl_programs_free(struct xn_cl_device *device);
+// The kernel function of a program; the caller releases it.
+int xn_cl_kernel_make(struct xn_cl_device *device, const struct xn_cl_program_key *key, cl_kernel *out,
+                      struct xn_error *err);
+
+// The embedded sources (made at build from kernels/): NULL where there is none of that name.
+struct xn_cl_source {
+    const char *name; // "project.cl"
+    const char *text;
+    size_t size;
+};
+extern const struct xn_cl_source xn_cl_sources[];
+extern const size_t xn_cl_source_count;

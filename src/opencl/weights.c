@@ -1,0 +1,81 @@
+// Packing a matrix into the device's memory.
+#include "opencl/internal.h"
+
+#include "base/memory.h"
+#include "opencl/layout.h"
+
+#include <stdlib.h>
+
+enum { CHUNK = 8 << 20 }; // bytes that are packed and sent at once
+
+// Rows [first, first + n) of the stack, which lie in one piece.
+static int send_rows(struct xn_cl_device *d, const struct xn_cl_packed *p, const struct xn_cl_layout *layout,
+                     uint32_t first, uint32_t n, char *staging, struct xn_error *err) {
+    const struct xn_weights *w = &p->weights;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t row = first + i;
+        xn_cl_layout_pack(layout, xn_weights_row(w, row / w->matrix.rows, row % w->matrix.rows), w->matrix.cols,
+                          staging + (size_t)i * p->row_bytes, p->row_bytes);
+    }
+    size_t offset;
+    cl_mem buffer = xn_cl_array_at(d, &p->array, first, 0, &offset);
+    cl_int code = d->cl->EnqueueWriteBuffer(d->queue, buffer, CL_TRUE, offset, (size_t)n * p->row_bytes, staging, 0,
+                                            NULL, NULL);
+    return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: writing to %s", w->matrix.name, d->info.name);
+}
+
+static int send(struct xn_cl_device *d, const struct xn_cl_packed *p, const struct xn_cl_layout *layout,
+                struct xn_error *err) {
+    uint32_t most = CHUNK / p->row_bytes ? CHUNK / p->row_bytes : 1;
+    char *staging = xn_alloc_aligned_raw(most, p->row_bytes);
+    if (!staging) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", p->weights.matrix.name);
+    int status = XN_OK;
+    for (uint32_t row = 0, n; row < p->array.units && status == XN_OK; row += n) {
+        uint32_t piece = p->array.piece - row % p->array.piece;
+        n = p->array.units - row < most ? p->array.units - row : most;
+        if (n > piece) n = piece;
+        status = send_rows(d, p, layout, row, n, staging, err);
+    }
+    free(staging);
+    return status;
+}
+
+int xn_cl_pack(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out,
+               struct xn_error *err) {
+    struct xn_cl_device *d = xn_cl_device_of(device);
+    const char *name = matrix->name ? matrix->name : "matrix";
+    *out = NULL;
+    struct xn_cl_packed *p = xn_alloc_zero(1, sizeof *p);
+    if (!p) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", name);
+    int status = xn_host_weights(matrix, &p->weights, err);
+    if (status == XN_OK) {
+        const struct xn_matrix *m = &p->weights.matrix;
+        const struct xn_cl_layout *layout = xn_cl_layout_of(m->type, &p->type);
+        p->weights.matrix.name = name;
+        if (!layout)
+            status = xn_fail(err, XN_ERR_UNSUPPORTED, "%s: there is no layout for type %s", name,
+                             p->weights.format->name);
+        else if (!xn_cl_layout_row(layout, m->cols, &p->units, &p->row_bytes))
+            status = xn_fail(err, XN_ERR_LIMIT, "%s: rows of %u values are too long", name, m->cols);
+        if (status == XN_OK)
+            status = xn_cl_array_take(d, (uint64_t)m->rows * m->count, p->row_bytes, name, &p->array, err);
+        if (status == XN_OK) status = send(d, p, layout, err);
+    }
+    xn_host_weights_free(&p->weights);
+    p->weights.matrix.data = NULL;
+    p->weights.matrix.name = NULL; // the file's
+    if (status != XN_OK) {
+        xn_cl_array_give(d, &p->array);
+        free(p);
+    } else {
+        *out = &p->weights;
+    }
+    return status;
+}
+
+void xn_cl_unpack(struct xn_device *device, struct xn_weights *weights) {
+    if (!weights) return;
+    struct xn_cl_packed *p = (struct xn_cl_packed *)weights;
+    xn_cl_array_give(xn_cl_device_of(device), &p->array);
+    free(p);
+}

@@ -1,0 +1,20 @@
+# Writes a C file that holds text files as arrays: cmake -DOUT=FILE -DFOLDER=FOLDER -P embed.cmake
+# The table is xn_cl_sources of opencl/program.h: each file of FOLDER by its name, its text and its size.
+file(GLOB files ${FOLDER}/*.cl ${FOLDER}/*.h)
+list(SORT files)
+set(arrays "")
+set(rows "")
+set(count 0)
+foreach(file ${files})
+  get_filename_component(name ${file} NAME)
+  file(READ ${file} hex HEX)
+  string(LENGTH "${hex}" digits)
+  math(EXPR size "${digits} / 2")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND arrays "static const char text_${count}[] = {${bytes}0};\n")
+  string(APPEND rows "    {\"${name}\", text_${count}, ${size}},\n")
+  math(EXPR count "${count} + 1")
+endforeach()
+file(WRITE ${OUT}.new "// Made by tools/embed.cmake.\n#include \"opencl/program.h\"\n\n${arrays}\n"
+     "const struct xn_cl_source xn_cl_sources[] = {\n${rows}};\nconst size_t xn_cl_source_count = ${count};\n")
+file(RENAME ${OUT}.new ${OUT})
