@@ -100,8 +100,8 @@ typedef struct xenon_model xenon_model;
 
 /* Zero-initialise for the defaults, then set what differs. */
 typedef struct xenon_model_options {
-    const char *device; /* "cpu", "cpu:c", "cpu:avx2", "cpu:avx512", "cpu:avx512vnni", "reference"; NULL: the best there
-                           is, or what the environment variable XENON_CPU names */
+    const char *device; /* "cpu", "cpu:c", "cpu:avx2", "cpu:avx512", "cpu:avx512vnni", "gpu0", "gpu1", ..., "reference";
+                           NULL: the processor at its best, or what the environment variable XENON_CPU names */
     int threads;        /* 0 to 1024; 0: one a core that the process may use */
     /* Called while the model is read: 0 <= done <= total; nonzero stops with XENON_ERR_CANCELLED. NULL: not called. */
     int (*progress)(void *user, const char *what, uint64_t done, uint64_t total);

@@ -5,7 +5,7 @@
 
 struct xn_check_device {
     struct xn_device *device;
-    char name[48]; // "avx512": of the instruction set, or whatever tells devices of one run apart
+    char name[48];    // "avx512": of the instruction set, or whatever tells devices of one run apart
     char spelled[56]; // as --device has it
     // All memory of an executor (cache type resolved as the limits say) from and to memory of the same plan and limits.
     int (*write)(struct xn_executor *executor, const struct xn_host_memory *from, struct xn_error *err);

@@ -1,7 +1,7 @@
 // A GPU under check.
+#include "opencl/opencl.h"
 #include "check/kinds.h"
 #include "opencl/check.h"
-#include "opencl/opencl.h"
 
 #include <stdio.h>
 #include <string.h>

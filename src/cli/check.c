@@ -123,7 +123,7 @@ int xn_command_check(int argc, char **argv) {
     struct check c = {.seed = 1};
     const struct xn_option options[] = {
         {0, "device", XN_OPTION_STRING, &c.device, "NAME",
-         "cpu: every instruction set; cpu:LEVEL, cpu:LEVEL+bf16: that one (cpu)", 0, 0, NULL},
+         "cpu: every instruction set; cpu:LEVEL, cpu:LEVEL+bf16: that one; gpu0, gpu1, ... (cpu)", 0, 0, NULL},
         {'t', "threads", XN_OPTION_INT, &c.threads, "N", "threads; 0: one a core (0)", 0, 1024, NULL},
         {0, "quick", XN_OPTION_FLAG, &c.quick, NULL, "fewer sizes, formats and measurements", 0, 0, NULL},
         {0, "no-speed", XN_OPTION_FLAG, &c.errors_only, NULL, "errors alone, no measurements", 0, 0, NULL},
@@ -151,6 +151,7 @@ int xn_command_check(int argc, char **argv) {
         .examples = "  xenon check\n"
                     "  xenon check --quick --device cpu:avx2\n"
                     "  xenon check --op expert_gate --format Q4_K --seed 7\n"
+                    "  xenon check --device gpu0 --no-speed\n"
                     "  xenon check --report xenon-check.txt",
     };
     size_t n;

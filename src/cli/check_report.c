@@ -46,9 +46,9 @@ static void print_failures(const struct xn_check_subject *s, const struct xn_che
         const char *device = s->devices[f->device].name;
         bool format = f->type != XN_TYPE_COUNT;
         fprintf(out, "WRONG %s, %s: %s\n", device, f->what, f->problem);
-        fprintf(out, "      xenon check --device %s --op %s%s%s%s --seed %llu -t %u\n", s->devices[f->device].spelled, xn_op_name(f->kind),
-                format ? " --format " : "", format ? format_name(f->type) : "", s->quick ? " --quick" : "",
-                (unsigned long long)s->seed, s->machine.threads);
+        fprintf(out, "      xenon check --device %s --op %s%s%s%s --seed %llu -t %u\n", s->devices[f->device].spelled,
+                xn_op_name(f->kind), format ? " --format " : "", format ? format_name(f->type) : "",
+                s->quick ? " --quick" : "", (unsigned long long)s->seed, s->machine.threads);
     }
     if (report->wrong > report->n_failures)
         fprintf(out, "and %llu more\n", (unsigned long long)(report->wrong - report->n_failures));

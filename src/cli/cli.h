@@ -16,6 +16,7 @@
     X(run, "generate text, or chat")                                                                                   \
     X(info, "what a model is made of, and the memory that it needs")                                                   \
     X(tokenize, "text to token ids, and back")                                                                         \
+    X(devices, "the processor and the GPUs of this machine")                                                           \
     X(verify, "hold a model against golden outputs of its reference implementation")                                   \
     X(check, "hold every operation of this machine against plain C, and measure it")                                   \
     X(bench, "speed of a model, and the share of what the machine can do")                                             \
@@ -63,7 +64,7 @@ struct xn_model_options {
          &(m).device,                                                                                                  \
          "NAME",                                                                                                       \
          "cpu, cpu:LEVEL (c, avx2, avx2vnni, avx512, avx512vnni, amx), with +bf16 or +mapped (docs/performance.md); "  \
-         "reference (cpu, or $XENON_CPU)",                                                                             \
+         "gpu0, gpu1, ... (xenon devices); reference (cpu, or $XENON_CPU)",                                            \
          0,                                                                                                            \
          0,                                                                                                            \
          NULL},                                                                                                        \

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-enum { DEFAULT_RECIPES = 40 };
+enum { DEFAULT_RECIPES = 40, SKIPPED = 77 };
 
 static void every_level_agrees_with_plain_c(void **state) {
     (void)state;
@@ -24,6 +24,7 @@ static void every_level_agrees_with_plain_c(void **state) {
     char message[512];
     unsigned long failures = 0;
     recipe_check_open(&check);
+    if (check.n_devices == 0) exit(SKIPPED);
     for (unsigned long i = 0; i < n; i++) {
         if (i && i % 500 == 0) fprintf(stderr, "%lu of %lu recipes: %lu fail\n", i, n, failures);
         if (recipe_check_run(&check, first + i, NULL, 0, message, sizeof message)) continue;

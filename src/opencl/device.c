@@ -142,7 +142,8 @@ static int check_abilities(const struct xn_cl_device *d, struct xn_error *err) {
     d->cl->GetDeviceInfo(d->id, CL_DEVICE_ENDIAN_LITTLE, sizeof little, &little, NULL);
     d->cl->GetDeviceInfo(d->id, CL_DEVICE_ADDRESS_BITS, sizeof bits, &bits, NULL);
     if (!compiler || !little || bits != 64)
-        return xn_fail(err, XN_ERR_UNSUPPORTED, "%s has %s, %s-endian memory and %u-bit addresses; a compiler, "
+        return xn_fail(err, XN_ERR_UNSUPPORTED,
+                       "%s has %s, %s-endian memory and %u-bit addresses; a compiler, "
                        "little-endian and 64 expected",
                        d->info.name, compiler ? "a compiler" : "no compiler", little ? "little" : "big", bits);
     if (d->info.max_group < GROUP || d->info.local_memory < local_needed)
@@ -209,6 +210,8 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     d->max_allocation = found.info.max_allocation;
     if (options->max_allocation && options->max_allocation < d->max_allocation)
         d->max_allocation = options->max_allocation;
+    d->heap_bytes = options->heap_bytes;
+    d->piece_bytes = options->piece_bytes;
     if (options->cache) d->programs.folder = xn_strdup(options->cache); // without memory: not kept
     for (uint32_t type = 0, as; type < XN_TYPE_COUNT && d->info.is_processor && !options->narrow_programs; type++)
         if (xn_cl_layout_of(type, &as)) d->programs.always |= (uint64_t)1 << as;

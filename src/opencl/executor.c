@@ -171,8 +171,7 @@ static int launch(struct xn_executor *e, size_t i, struct xn_error *err) {
     cl_uint op = e->lowered.launches[i].op;
     size_t local = GROUP, global = (size_t)e->groups * GROUP;
     XN_TRY(set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof op, &op, err));
-    cl_int code =
-        d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->events[i]);
+    cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->events[i]);
     if (code == CL_SUCCESS) return XN_OK;
     e->events[i] = NULL;
     return xn_cl_fail(err, code, "%s: kernel %s, %u groups of %zu", d->info.name, xn_cl_kernel_name(k->key.kernel),
@@ -202,8 +201,8 @@ static int run_step(struct xn_executor *e, const struct xn_batch *batch, struct 
     size_t bytes = (size_t)batch->n_outputs * e->view.plan->vocab * sizeof *e->logits;
     cl_int code = CL_SUCCESS;
     if (bytes)
-        code = d->cl->EnqueueReadBuffer(d->queue, e->memory[XN_CL_LOGITS], CL_FALSE, 0, bytes, e->logits, 0, NULL,
-                                        NULL);
+        code =
+            d->cl->EnqueueReadBuffer(d->queue, e->memory[XN_CL_LOGITS], CL_FALSE, 0, bytes, e->logits, 0, NULL, NULL);
     if (code != CL_SUCCESS) return xn_cl_fail(err, code, "%s: reading logits", d->info.name);
     return XN_OK;
 }
@@ -217,6 +216,5 @@ int xn_cl_executor_run(struct xn_executor *e, const struct xn_batch *batch, stru
     cl_int code = d->cl->Finish(d->queue);
     collect_times(e);
     XN_TRY(status);
-    return code == CL_SUCCESS ? XN_OK
-                              : xn_cl_fail(err, code, "%s: a step of %u rows", d->info.name, batch->n_rows);
+    return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: a step of %u rows", d->info.name, batch->n_rows);
 }

@@ -70,9 +70,9 @@ static int open_heap(struct xn_cl_device *d, uint64_t size, const char *what, st
     }
     if (!h)
         return xn_fail(err, XN_ERR_LIMIT,
-                       "%s: %" PRIu64 " MB do not fit the %d allocations of at most %" PRIu64 " MB that %s allows", what,
-                       size >> 20, XN_CL_HEAPS, d->max_allocation >> 20, d->info.name);
-    wanted = total > first_heap ? total : first_heap;
+                       "%s: %" PRIu64 " MB do not fit the %d allocations of at most %" PRIu64 " MB that %s allows",
+                       what, size >> 20, XN_CL_HEAPS, d->max_allocation >> 20, d->info.name);
+    wanted = d->heap_bytes ? d->heap_bytes : total > first_heap ? total : first_heap;
     if (wanted > d->max_allocation) wanted = d->max_allocation;
     int status = XN_ERR_NOMEM;
     for (wanted = wanted < size ? size : wanted; status != XN_OK; wanted = wanted / 2 < size ? size : wanted / 2) {
@@ -114,10 +114,12 @@ int xn_cl_array_take(struct xn_cl_device *d, uint64_t units, uint64_t unit_bytes
     uint64_t most = d->max_allocation / ALIGN * ALIGN / unit_bytes;
     if (most == 0 || units > UINT32_MAX)
         return xn_fail(err, XN_ERR_LIMIT,
-                       "%s: %" PRIu64 " units of %" PRIu64 " bytes, at most %u of %" PRIu64 " are possible", what, units,
-                       unit_bytes, UINT32_MAX, d->max_allocation);
+                       "%s: %" PRIu64 " units of %" PRIu64 " bytes, at most %u of %" PRIu64 " are possible", what,
+                       units, unit_bytes, UINT32_MAX, d->max_allocation);
     a->units = (uint32_t)units;
     a->unit_bytes = unit_bytes;
+    if (d->piece_bytes && most > d->piece_bytes / unit_bytes)
+        most = d->piece_bytes / unit_bytes ? d->piece_bytes / unit_bytes : 1;
     a->piece = (uint32_t)(units < most ? units : most);
     uint32_t pieces = (a->units - 1) / a->piece + 1;
     a->places = xn_alloc_zero(pieces, sizeof *a->places);

@@ -1,5 +1,5 @@
-// Memory for what may be larger than one allocation: weights, caches and states lie in a few large buffers (heaps), which
-// every kernel is given, and are cut into pieces that fit them.
+// Memory for what may be larger than one allocation: weights, caches and states lie in a few large buffers (heaps),
+// which every kernel is given, and are cut into pieces that fit them.
 #pragma once
 
 #include "base/error.h"

@@ -158,7 +158,7 @@ static void fill_iq1_m(const void *block, uint8_t *const plane[XN_CL_PLANES]) {
     plane[3][1] = (uint8_t)(d >> 8);
 }
 
-#define AT(type, field) (int16_t)offsetof(struct type, field)
+#define AT(type, field) (int16_t) offsetof(struct type, field)
 static const struct xn_cl_layout layouts[XN_TYPE_COUNT] = {
     [XN_F32] = {1, 4, {{4, 0}}, NULL},
     [XN_F16] = {1, 2, {{2, 0}}, NULL},
@@ -179,10 +179,7 @@ static const struct xn_cl_layout layouts[XN_TYPE_COUNT] = {
     [XN_Q6_K] = {256, 210, {{128, -1}, {64, -1}, {16, AT(xn_q6_k, scales)}, {2, AT(xn_q6_k, d)}}, fill_q6_k},
     [XN_IQ4_XS] = {256, 136, {{128, AT(xn_iq4_xs, qs)}, {8, -1}, {2, AT(xn_iq4_xs, d)}}, fill_iq4_xs},
     [XN_IQ2_XXS] = {256, 66, {{64, AT(xn_iq2_xxs, qs)}, {2, AT(xn_iq2_xxs, d)}}, NULL},
-    [XN_IQ2_XS] = {256,
-                   74,
-                   {{64, AT(xn_iq2_xs, qs)}, {8, AT(xn_iq2_xs, scales)}, {2, AT(xn_iq2_xs, d)}},
-                   NULL},
+    [XN_IQ2_XS] = {256, 74, {{64, AT(xn_iq2_xs, qs)}, {8, AT(xn_iq2_xs, scales)}, {2, AT(xn_iq2_xs, d)}}, NULL},
     [XN_IQ2_S] = {256,
                   82,
                   {{32, AT(xn_iq2_s, qs)},
@@ -191,18 +188,12 @@ static const struct xn_cl_layout layouts[XN_TYPE_COUNT] = {
                    {8, AT(xn_iq2_s, scales)},
                    {2, AT(xn_iq2_s, d)}},
                   NULL},
-    [XN_IQ3_XXS] = {256,
-                    98,
-                    {{64, AT(xn_iq3_xxs, qs)}, {32, AT(xn_iq3_xxs, scales)}, {2, AT(xn_iq3_xxs, d)}},
-                    NULL},
-    [XN_IQ3_S] = {256,
-                  110,
-                  {{64, AT(xn_iq3_s, qs)},
-                   {32, AT(xn_iq3_s, signs)},
-                   {8, AT(xn_iq3_s, qh)},
-                   {8, -1},
-                   {2, AT(xn_iq3_s, d)}},
-                  fill_iq3_s},
+    [XN_IQ3_XXS] = {256, 98, {{64, AT(xn_iq3_xxs, qs)}, {32, AT(xn_iq3_xxs, scales)}, {2, AT(xn_iq3_xxs, d)}}, NULL},
+    [XN_IQ3_S] =
+        {256,
+         110,
+         {{64, AT(xn_iq3_s, qs)}, {32, AT(xn_iq3_s, signs)}, {8, AT(xn_iq3_s, qh)}, {8, -1}, {2, AT(xn_iq3_s, d)}},
+         fill_iq3_s},
     [XN_IQ1_S] = {256, 50, {{32, AT(xn_iq1_s, qs)}, {16, AT(xn_iq1_s, qh)}, {2, AT(xn_iq1_s, d)}}, NULL},
     [XN_IQ1_M] = {256, 56, {{32, AT(xn_iq1_m, qs)}, {16, AT(xn_iq1_m, qh)}, {8, -1}, {2, -1}}, fill_iq1_m},
     [XN_TQ1_0] = {256, 54, {{52, 0}, {2, AT(xn_tq1_0, d)}}, NULL},

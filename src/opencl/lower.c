@@ -73,10 +73,8 @@ static struct xn_cl_weights weights(struct lower *l, const struct xn_weights *w)
 
 static struct xn_cl_norm norm(struct lower *l, const struct xn_norm *n, uint64_t size) {
     if (n->kind == XN_NORM_NONE) return (struct xn_cl_norm){.weight = XN_CL_NONE, .bias = XN_CL_NONE};
-    return (struct xn_cl_norm){.kind = n->kind,
-                               .epsilon = n->epsilon,
-                               .weight = vector(l, n->weight, size),
-                               .bias = vector(l, n->bias, size)};
+    return (struct xn_cl_norm){
+        .kind = n->kind, .epsilon = n->epsilon, .weight = vector(l, n->weight, size), .bias = vector(l, n->bias, size)};
 }
 
 static uint32_t buffer(const struct lower *l, enum xn_buffer b) {
@@ -204,8 +202,7 @@ static struct xn_cl_part part(struct lower *l, const struct xn_op_project *p, ui
                            .cache_at = a->cache_at,
                            .norm = norm(l, &a->norm, norm_size),
                            .rope = rope(l, &a->rope)};
-    d.finish = a->norm.kind != XN_NORM_NONE || a->rope.kind != XN_ROPE_NONE ||
-               (a->is_query && a->rope.query_beta != 0);
+    d.finish = a->norm.kind != XN_NORM_NONE || a->rope.kind != XN_ROPE_NONE || (a->is_query && a->rope.query_beta != 0);
     if (a->target == XN_TO_BUFFER) {
         d.out = buffer(l, a->buffer);
         d.out_stride = stride(l, a->buffer);
@@ -529,8 +526,9 @@ int xn_cl_lower(const struct xn_plan *plan, const struct xn_limits *limits, cons
     *out = (struct xn_cl_lowered){0};
     xn_cl_map_of(plan, limits, &out->map);
     if (out->map.size > UINT32_MAX)
-        return xn_fail(err, XN_ERR_LIMIT, "batches of %u rows: their activations are %.1f GB, less than 16 are possible",
-                       limits->rows, (double)out->map.size * 4e-9);
+        return xn_fail(err, XN_ERR_LIMIT,
+                       "batches of %u rows: their activations are %.1f GB, less than 16 are possible", limits->rows,
+                       (double)out->map.size * 4e-9);
     for (uint32_t i = 0; i < plan->n_ops && !l.no_memory; i++) {
         XN_TRY(check_op(&plan->ops[i], err));
         l.formats = 0;

@@ -126,9 +126,8 @@ static int move_values(struct xn_executor *e, cl_mem buffer, uint64_t at, uint64
                        struct xn_error *err) {
     const struct xn_cl_device *d = e->device;
     if (n == 0) return XN_OK;
-    cl_int code =
-        out ? d->cl->EnqueueReadBuffer(d->queue, buffer, CL_TRUE, at * 4, n * 4, host, 0, NULL, NULL)
-            : d->cl->EnqueueWriteBuffer(d->queue, buffer, CL_TRUE, at * 4, n * 4, host, 0, NULL, NULL);
+    cl_int code = out ? d->cl->EnqueueReadBuffer(d->queue, buffer, CL_TRUE, at * 4, n * 4, host, 0, NULL, NULL)
+                      : d->cl->EnqueueWriteBuffer(d->queue, buffer, CL_TRUE, at * 4, n * 4, host, 0, NULL, NULL);
     return done(e, code, "moving activations", err);
 }
 

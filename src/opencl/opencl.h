@@ -27,7 +27,7 @@ const char *xn_opencl_extension_name(enum xn_opencl_extension extension);
 
 enum { XN_OPENCL_SUB_GROUP_SIZES = 8 };
 struct xn_opencl_info {
-    char name[128], platform[128], version[64], driver[64];
+    char name[128], platform[128], version[128], driver[64];
     bool is_processor;       // a processor through OpenCL: never chosen unless it is named
     uint64_t memory;         // bytes
     uint64_t max_allocation; // bytes of one buffer
@@ -35,7 +35,7 @@ struct xn_opencl_info {
     uint32_t units, clock;   // compute units, MHz
     uint32_t max_group;      // work-items
     uint32_t sub_group[XN_OPENCL_SUB_GROUP_SIZES], n_sub_groups; // sizes, where the device says so
-    uint32_t extensions;     // bit i: enum xn_opencl_extension i
+    uint32_t extensions;                                         // bit i: enum xn_opencl_extension i
 };
 
 // Describes all devices, in the order of their numbers ("gpu0", "gpu1", ...): GPUs, other accelerators, processors. No
@@ -46,6 +46,9 @@ struct xn_opencl_options {
     uint32_t index;          // of the list
     const char *cache;       // folder that keeps built programs; NULL: built anew in every process
     uint64_t max_allocation; // bytes of one buffer at the most; 0: what the device allows
+    // Of the memory of weights, caches and states: bytes of its buffers, and of the pieces that arrays are cut into, but
+    // at least one row, page or slot. 0: as large as they may be.
+    uint64_t heap_bytes, piece_bytes;
     bool narrow_programs;    // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
                              // for processors takes nearly as long for one format as for all
 };

@@ -65,8 +65,7 @@ static void assemble(const struct xn_cl_program_key *key, struct source *s) {
             at = appended(s->head, sizeof s->head, at, "#define XN_TYPE_%s %u\n", xn_format_of(type)->name, type);
     at = appended(s->head, sizeof s->head, at, "#define XN_FORMATS(X)", "", 0);
     for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
-        if (key->formats >> type & 1)
-            at = appended(s->head, sizeof s->head, at, " X(%s)", xn_format_of(type)->name, 0);
+        if (key->formats >> type & 1) at = appended(s->head, sizeof s->head, at, " X(%s)", xn_format_of(type)->name, 0);
     at = appended(s->head, sizeof s->head, at, "\n", "", 0);
     add_text(s, s->head, (size_t)at);
     add_file(s, "shared.h");
@@ -151,8 +150,8 @@ static void keep(struct xn_cl_device *d, cl_program program, const char *path, c
     free(binary);
 }
 
-static int load_or_build(struct xn_cl_device *d, const struct xn_cl_program_key *key, struct source *s,
-                         cl_program *out, struct xn_error *err) {
+static int load_or_build(struct xn_cl_device *d, const struct xn_cl_program_key *key, struct source *s, cl_program *out,
+                         struct xn_error *err) {
     char *text = NULL, *path = NULL;
     void *binary = NULL;
     size_t size;

@@ -1,6 +1,6 @@
 // Built programs on disk: a file each, named by a digest of its key. The key is a text of all that a binary depends on
-// (kernel, platform, device, driver, options, digest of the source). Files are written beside their name and renamed; one
-// that is damaged, or of another key, is as good as none.
+// (kernel, platform, device, driver, options, digest of the source). Files are written beside their name and renamed;
+// one that is damaged, or of another key, is as good as none.
 #pragma once
 
 #include "base/error.h"

@@ -19,8 +19,8 @@ static int send_rows(struct xn_cl_device *d, const struct xn_cl_packed *p, const
     }
     size_t offset;
     cl_mem buffer = xn_cl_array_at(d, &p->array, first, 0, &offset);
-    cl_int code = d->cl->EnqueueWriteBuffer(d->queue, buffer, CL_TRUE, offset, (size_t)n * p->row_bytes, staging, 0,
-                                            NULL, NULL);
+    cl_int code =
+        d->cl->EnqueueWriteBuffer(d->queue, buffer, CL_TRUE, offset, (size_t)n * p->row_bytes, staging, 0, NULL, NULL);
     return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: writing to %s", w->matrix.name, d->info.name);
 }
 
@@ -53,8 +53,8 @@ int xn_cl_pack(struct xn_device *device, const struct xn_matrix *matrix, struct 
         const struct xn_cl_layout *layout = xn_cl_layout_of(m->type, &p->type);
         p->weights.matrix.name = name;
         if (!layout)
-            status = xn_fail(err, XN_ERR_UNSUPPORTED, "%s: there is no layout for type %s", name,
-                             p->weights.format->name);
+            status =
+                xn_fail(err, XN_ERR_UNSUPPORTED, "%s: there is no layout for type %s", name, p->weights.format->name);
         else if (!xn_cl_layout_row(layout, m->cols, &p->units, &p->row_bytes))
             status = xn_fail(err, XN_ERR_LIMIT, "%s: rows of %u values are too long", name, m->cols);
         if (status == XN_OK)

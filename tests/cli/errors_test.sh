@@ -31,7 +31,13 @@ run info --device gpu9 "$nowhere"
 expect_status 1
 model=$XENON_SOURCE/models/xenon-default-q8_0.gguf
 run info "$model" --device gpu9
-expect_error 1 '"gpu9"' "cpu:LEVEL"
+expect_error 1 "gpu9"
+run info "$model" --device gpu
+expect_error 1 '"gpu"' "cpu:LEVEL" "gpu0"
+run info "$model" --device gpu0x
+expect_error 1 '"gpu0x"'
+run info "$model" --device gpu99999999999999999999
+expect_error 1 "gpu99999999999999999999"
 run info "$model" --device cpu:mmx
 expect_error 1 '"mmx"'
 checks=$((checks + 1))

@@ -2,6 +2,7 @@
 
 #include "cpu/cpu.h"
 #include "engine/context.h"
+#include "opencl/opencl.h"
 #include "quant/format.h"
 #include "random_recipe.h"
 
@@ -47,10 +48,29 @@ static void must(int status, const struct xn_error *err) {
     abort();
 }
 
+static void open_gpus(struct recipe_check *check) {
+    struct xn_error err;
+    struct xn_opencl_info *list;
+    uint32_t n;
+    must(xn_opencl_list(&list, &n, &err), &err);
+    free(list);
+    for (uint32_t i = 0; i < n && i < RECIPE_CHECK_DEVICES; i++) {
+        struct xn_opencl_options o = {.index = i, .cache = getenv("XENON_TEST_CACHE")};
+        must(xn_opencl_device_open(&o, &check->device[i], &err), &err);
+        snprintf(check->name[i], sizeof check->name[i], "gpu%u", i);
+        check->n_devices++;
+    }
+}
+
 void recipe_check_open(struct recipe_check *check) {
     *check = (struct recipe_check){0};
     struct xn_error err;
     must(xn_reference_device_open(&check->reference, &err), &err);
+    const char *kind = getenv("XENON_TEST_DEVICES");
+    if (kind && strcmp(kind, "gpu") == 0) {
+        open_gpus(check);
+        return;
+    }
     int best = (int)xn_cpu_level_detect();
     for (int i = 0; i <= best + 1; i++) {
         struct xn_cpu_options o = {.threads = i > best ? 3 : 1, .level = (enum xn_cpu_level)(i > best ? best : i)};

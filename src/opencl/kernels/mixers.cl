@@ -15,7 +15,7 @@ static inline void xn_op_convolve(const struct xn_env *e, global const struct xn
     for (uint i = group * XN_GROUP + get_local_id(0); i < spans * d->channels; i += groups * XN_GROUP) {
         global const struct xn_cl_span *span = xn_span_at(e, i / d->channels);
         uint c = i % d->channels;
-        global float *window = xn_slot(e, &d->states, span->slot) + c; // [before][channels]
+        global float *window = before ? xn_slot(e, &d->states, span->slot) + c : 0; // [before][channels]
         global const float *conv = e->vec + d->conv + c * d->taps;
         for (uint r = 0; r < span->n_rows; r++) {
             uint row = span->first_row + r;

@@ -1,0 +1,141 @@
+// Whole operations of every OpenCL device against the plain-C ones, by the cases of `xenon check`: in random formats,
+// with memory in one piece and cut into many.
+//
+// XENON_TEST_SEED repeats a run.
+#include "check/device.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "opencl/testing.h"
+
+static struct xn_check_blocks *blocks;
+static uint64_t seed;
+static uint32_t n_devices;
+
+static void run_case(const struct xn_check_device *device, const struct xn_check_wish *wish) {
+    struct xn_error err = {0};
+    struct xn_check_case *c;
+    struct xn_check_result result;
+    if (xn_check_case_make(wish, blocks, &c, &err) != XN_OK || xn_check_case_expect(c, &err) != XN_OK ||
+        xn_check_case_run(c, device, &result, &err) != XN_OK)
+        fail_msg("%s", err.message);
+    char what[sizeof c->what];
+    snprintf(what, sizeof what, "%s", c->what);
+    xn_check_case_free(c);
+    if (result.problem[0])
+        fail_msg("%s, seed %llu, %s: %s", device->name, (unsigned long long)seed, what, result.problem);
+}
+
+static void run_cases(enum xn_op_kind kind, int trials, struct xn_opencl_options options) {
+    struct xn_error err;
+    uint64_t state = seed + (uint64_t)kind;
+    options.cache = test_cache();
+    for (options.index = 0; options.index < n_devices; options.index++) {
+        struct xn_check_device device;
+        struct xn_device *opened = test_open(options);
+        assert_int_equal(xn_check_device_of(opened, &device, &err), XN_OK);
+        for (int i = 0; i < trials; i++)
+            run_case(&device,
+                     &(struct xn_check_wish){.kind = kind, .type = XN_TYPE_COUNT, .seed = test_random(&state)});
+        opened->table->free(opened);
+    }
+}
+
+#define TEST(name, kind, trials)                                                                                       \
+    static void name##_agrees(void **unused) {                                                                         \
+        (void)unused;                                                                                                  \
+        run_cases(XN_OP_##kind, trials, (struct xn_opencl_options){0});                                                \
+    }
+TEST(embed, EMBED, 15)
+TEST(project, PROJECT, 40)
+TEST(project_add, PROJECT_ADD, 40)
+TEST(add, ADD, 20)
+TEST(gate, GATE, 30)
+TEST(head, HEAD, 20)
+TEST(route, ROUTE, 30)
+TEST(expert_gate, EXPERT_GATE, 25)
+TEST(expert_add, EXPERT_ADD, 25)
+TEST(attend, ATTEND, 60)
+TEST(delta_net, DELTA_NET, 20)
+TEST(state_space, STATE_SPACE, 30)
+TEST(short_conv, SHORT_CONV, 20)
+TEST(heads, HEADS, 25)
+
+// Every kind of array in pieces, on several heaps: weights, pages, slots.
+static void pieces_agree(void **unused) {
+    (void)unused;
+    static const enum xn_op_kind kinds[] = {XN_OP_EMBED,  XN_OP_PROJECT,   XN_OP_EXPERT_ADD,
+                                            XN_OP_ATTEND, XN_OP_DELTA_NET, XN_OP_SHORT_CONV};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        run_cases(kinds[i], 12, (struct xn_opencl_options){.heap_bytes = 2 << 20, .piece_bytes = 64 << 10});
+}
+
+// Products in every format that there is.
+static void every_format_agrees(void **unused) {
+    (void)unused;
+    struct xn_error err;
+    uint64_t state = seed;
+    struct xn_check_device device;
+    struct xn_device *opened = test_open((struct xn_opencl_options){.cache = test_cache()});
+    assert_int_equal(xn_check_device_of(opened, &device, &err), XN_OK);
+    for (uint32_t type = 0; type < XN_TYPE_COUNT; type++) {
+        const struct xn_format *f = xn_format_of(type);
+        static const uint32_t rows[] = {1, 7, 40};
+        for (size_t i = 0; f && f->decode && i < sizeof rows / sizeof *rows; i++)
+            run_case(&device, &(struct xn_check_wish){.kind = XN_OP_PROJECT_ADD,
+                                                      .type = type,
+                                                      .rows = rows[i],
+                                                      .columns = f->block_values == 1 ? 1056 : 5 * 256,
+                                                      .outputs = 77,
+                                                      .seed = test_random(&state)});
+    }
+    opened->table->free(opened);
+}
+
+// Programs of one format or two, as GPUs have them.
+static void narrow_programs_agree(void **unused) {
+    (void)unused;
+    struct xn_error err;
+    struct xn_check_device device;
+    struct xn_device *opened = test_open((struct xn_opencl_options){.cache = test_cache(), .narrow_programs = true});
+    assert_int_equal(xn_check_device_of(opened, &device, &err), XN_OK);
+    for (uint32_t rows = 1; rows < 20; rows += 6)
+        run_case(&device, &(struct xn_check_wish){
+                              .kind = XN_OP_GATE, .type = XN_Q6_K, .rows = rows, .columns = 512, .seed = seed});
+    opened->table->free(opened);
+}
+
+static int make_blocks(void **unused) {
+    (void)unused;
+    return xn_check_blocks_make(seed, &blocks, NULL);
+}
+static int free_blocks(void **unused) {
+    (void)unused;
+    xn_check_blocks_free(blocks);
+    return 0;
+}
+
+int main(void) {
+    const char *chosen = getenv("XENON_TEST_SEED");
+    seed = chosen ? strtoull(chosen, NULL, 10) : (uint64_t)time(NULL);
+    if ((n_devices = test_devices()) == 0) return SKIPPED;
+    fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(embed_agrees),          cmocka_unit_test(project_agrees),
+        cmocka_unit_test(project_add_agrees),    cmocka_unit_test(add_agrees),
+        cmocka_unit_test(gate_agrees),           cmocka_unit_test(head_agrees),
+        cmocka_unit_test(route_agrees),          cmocka_unit_test(expert_gate_agrees),
+        cmocka_unit_test(expert_add_agrees),     cmocka_unit_test(attend_agrees),
+        cmocka_unit_test(delta_net_agrees),      cmocka_unit_test(state_space_agrees),
+        cmocka_unit_test(short_conv_agrees),     cmocka_unit_test(heads_agrees),
+        cmocka_unit_test(pieces_agree),          cmocka_unit_test(every_format_agrees),
+        cmocka_unit_test(narrow_programs_agree),
+    };
+    return cmocka_run_group_tests(tests, make_blocks, free_blocks);
+}
