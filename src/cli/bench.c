@@ -6,6 +6,7 @@
 #include "cli/progress.h"
 #include "cli/shape.h"
 #include "cpu/measure.h"
+#include "opencl/opencl.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,8 @@ static int measure(struct bench *b, const struct xn_loaded *loaded, struct xn_be
         XN_TRY(xn_cpu_measure_bandwidth(loaded->device, &subject->bandwidth, err));
         XN_TRY(xn_cpu_measure_peak(loaded->device, subject->type, &subject->peak, &subject->unit, err));
     }
+    if (strncmp(subject->device.backend, "OpenCL", 6) == 0)
+        XN_TRY(xn_opencl_measure_bandwidth(loaded->device, &subject->bandwidth, err));
     for (size_t i = 0; i < b->n_rows; i++) {
         struct xn_bench_row *row = &b->rows[i];
         XN_TRY(xn_speed_measure(loaded->model, &row->test, (uint32_t)b->repetitions, cache_type, xn_progress_line(),

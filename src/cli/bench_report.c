@@ -84,8 +84,9 @@ static void fill_cells(const struct xn_bench_subject *s, const struct xn_bench_r
 }
 
 static void print_limits(const struct xn_bench_subject *s, const struct xn_bench_row *rows, size_t n, FILE *out) {
-    fprintf(out, "\n%s, %s, %u thread%s\n", s->device.name, s->device.backend, s->device.threads,
-            s->device.threads == 1 ? "" : "s");
+    fprintf(out, "\n%s, %s", s->device.name, s->device.backend);
+    if (s->device.threads) fprintf(out, ", %u thread%s", s->device.threads, s->device.threads == 1 ? "" : "s");
+    fputc('\n', out);
     if (s->bandwidth > 0) fprintf(out, "memory bandwidth (measured): %.1f GB/s\n", s->bandwidth / 1e9);
     if (s->peak > 0) fprintf(out, "peak (measured, %s): %.0f GFLOP/s\n", s->unit ? s->unit : "?", s->peak / 1e9);
     for (size_t i = 0; i < n; i++) {

@@ -69,8 +69,9 @@ static void print_peaks(const struct xn_check_subject *s, const struct xn_check_
 
 void xn_check_print(const struct xn_check_subject *s, const struct xn_check_report *report, FILE *out) {
     const struct xn_device_info *machine = &s->machine;
-    fprintf(out, "%s, %u thread%s, seed %llu%s\n", machine->name, machine->threads, machine->threads == 1 ? "" : "s",
-            (unsigned long long)s->seed, s->quick ? ", quick" : "");
+    fprintf(out, "%s, ", machine->name);
+    if (machine->threads) fprintf(out, "%u thread%s, ", machine->threads, machine->threads == 1 ? "" : "s");
+    fprintf(out, "seed %llu%s\n", (unsigned long long)s->seed, s->quick ? ", quick" : "");
     if (report->bandwidth > 0) fprintf(out, "memory bandwidth (measured): %.1f GB/s\n", report->bandwidth / 1e9);
     print_peaks(s, report, out);
     fprintf(out, "\n%-15s %-12s %-8s %6s %9s %9s %-5s %10s %9s %10s %7s\n", "set", "operation", "format", "cases",

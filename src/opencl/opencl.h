@@ -46,11 +46,11 @@ struct xn_opencl_options {
     uint32_t index;          // of the list
     const char *cache;       // folder that keeps built programs; NULL: built anew in every process
     uint64_t max_allocation; // bytes of one buffer at the most; 0: what the device allows
-    // Of the memory of weights, caches and states: bytes of its buffers, and of the pieces that arrays are cut into, but
-    // at least one row, page or slot. 0: as large as they may be.
+    // Of the memory of weights, caches and states: bytes of its buffers, and of the pieces that arrays are cut into,
+    // but at least one row, page or slot. 0: as large as they may be.
     uint64_t heap_bytes, piece_bytes;
-    bool narrow_programs;    // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
-                             // for processors takes nearly as long for one format as for all
+    bool narrow_programs; // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
+                          // for processors takes nearly as long for one format as for all
 };
 // Errors: there is no such device (XN_ERR_ARGUMENT), it lacks what kernels need (XN_ERR_UNSUPPORTED), or its driver
 // fails (XN_ERR_DEVICE).

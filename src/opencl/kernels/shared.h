@@ -1,5 +1,5 @@
-// What host code (C) and kernels (OpenCL C) both know: the operations of a step as descriptors in device memory, and the
-// batch. Included by both, so it holds nothing but 32-bit and 64-bit fields, each aligned to its size.
+// What host code (C) and kernels (OpenCL C) both know: the operations of a step as descriptors in device memory, and
+// the batch. Included by both, so it holds nothing but 32-bit and 64-bit fields, each aligned to its size.
 //
 // Places in memory: activations, vectors, counters and the step are one buffer each, and a place in one is a number of
 // 32-bit values from its start. What may be larger than one allocation (weights, cache, states) lies in heaps: it is an
@@ -17,18 +17,18 @@ typedef uint32_t xn_u32;
 typedef uint64_t xn_u64;
 #endif
 
-#define XN_CL_HEAPS 16          // the most allocations that weights, caches and states are spread over
-#define XN_CL_NONE 0xffffffffu  // no such vector, buffer or list
-#define XN_CL_UNIT 32           // weights that a decoder takes at once: rows are padded to a multiple with zeros
-#define XN_CL_STREAM_TOKENS 8   // rows of the batch up to which products stream weights; beyond, they tile
-#define XN_CL_TILE_TOKENS 32    // rows of the batch of a tile
-#define XN_CL_TILE_ROWS 32      // rows of weights of a tile
-#define XN_CL_WARP_ROWS 2       // rows of weights that the lanes of a warp stream together
-#define XN_CL_MAX_EXPERTS 1024  // of a layer
-#define XN_CL_SPLIT_ROWS 8      // rows of the batch up to which attention splits the context
-#define XN_CL_SPLITS 16         // the most parts of a context
+#define XN_CL_HEAPS 16            // the most allocations that weights, caches and states are spread over
+#define XN_CL_NONE 0xffffffffu    // no such vector, buffer or list
+#define XN_CL_UNIT 32             // weights that a decoder takes at once: rows are padded to a multiple with zeros
+#define XN_CL_STREAM_TOKENS 8     // rows of the batch up to which products stream weights; beyond, they tile
+#define XN_CL_TILE_TOKENS 32      // rows of the batch of a tile
+#define XN_CL_TILE_ROWS 32        // rows of weights of a tile
+#define XN_CL_WARP_ROWS 2         // rows of weights that the lanes of a warp stream together
+#define XN_CL_MAX_EXPERTS 1024    // of a layer
+#define XN_CL_SPLIT_ROWS 8        // rows of the batch up to which attention splits the context
+#define XN_CL_SPLITS 16           // the most parts of a context
 #define XN_CL_SPLIT_POSITIONS 256 // the fewest positions of a part
-#define XN_CL_MAX_TAPS 64       // of a convolution
+#define XN_CL_MAX_TAPS 64         // of a convolution
 
 // Where a piece lies.
 struct xn_cl_place {
