@@ -18,8 +18,8 @@ struct recipe_check {
     char what[160]; // of the last model
 };
 
-// Opens the devices: each level that the machine has, on one thread, and the highest on three; where the environment has
-// XENON_TEST_DEVICES=gpu, all that OpenCL offers instead, which may be none. Ends the process where it can't.
+// Opens the devices: each level that the machine has, on one thread, and the highest on three; where the environment
+// has XENON_TEST_DEVICES=gpu, all that OpenCL offers instead, which may be none. Ends the process where it can't.
 void recipe_check_open(struct recipe_check *check);
 void recipe_check_close(struct recipe_check *check);
 
