@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t local_needed = 30000; // bytes of a group: XN_SCRATCH of kernels/common.cl, and some
-enum { GROUP = 64 };
+static const uint64_t local_needed = 4 * XN_CL_SCRATCH; // bytes of a group
 
 static const struct xn_device_table opencl_table;
 
@@ -146,11 +145,11 @@ static int check_abilities(const struct xn_cl_device *d, struct xn_error *err) {
                        "%s has %s, %s-endian memory and %u-bit addresses; a compiler, "
                        "little-endian and 64 expected",
                        d->info.name, compiler ? "a compiler" : "no compiler", little ? "little" : "big", bits);
-    if (d->info.max_group < GROUP || d->info.local_memory < local_needed)
+    if (d->info.max_group < XN_CL_GROUP || d->info.local_memory < local_needed)
         return xn_fail(err, XN_ERR_UNSUPPORTED,
                        "%s has groups of %u work-items with %" PRIu64 " bytes of local memory, %d with %" PRIu64
                        " expected",
-                       d->info.name, d->info.max_group, d->info.local_memory, GROUP, local_needed);
+                       d->info.name, d->info.max_group, d->info.local_memory, XN_CL_GROUP, local_needed);
     return XN_OK;
 }
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GROUPS_A_UNIT = 8, GROUP = 64 }; // groups of a launch for each compute unit; XN_GROUP of kernels/dialect.cl
+enum { GROUPS_A_UNIT = 8 }; // groups of a launch for each compute unit
 
 // --- memory ---
 
@@ -169,7 +169,7 @@ static int launch(struct xn_executor *e, size_t i, struct xn_error *err) {
     struct xn_cl_device *d = e->device;
     const struct xn_cl_made *k = &e->kernels[e->kernel_of[i]];
     cl_uint op = e->lowered.launches[i].op;
-    size_t local = GROUP, global = (size_t)e->groups * GROUP;
+    size_t local = XN_CL_GROUP, global = (size_t)e->groups * XN_CL_GROUP;
     XN_TRY(set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof op, &op, err));
     cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->events[i]);
     if (code == CL_SUCCESS) return XN_OK;

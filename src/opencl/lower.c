@@ -351,12 +351,11 @@ static void lower_expert_add(struct lower *l, const struct xn_op *op) {
     add(l, op->kind, XN_CL_KERNEL_EXPERT_ADD, &d, sizeof d);
 }
 
-// Query heads that fit a group's local memory together (kernels/attend.cl), for which this much is set aside.
-enum { MOST_TOGETHER = 8, HEAD_FLOATS = 6144 };
+// Query heads that fit a group's local memory together (kernels/attend.cl).
 static uint32_t together_of(const struct xn_op_attend *a) {
-    uint64_t each = (uint64_t)a->head_size + a->value_size, fit = HEAD_FLOATS / each;
+    uint64_t each = (uint64_t)a->head_size + a->value_size, fit = XN_CL_HEAD_FLOATS / each;
     uint32_t queries = a->heads / a->kv_heads;
-    if (fit > MOST_TOGETHER) fit = MOST_TOGETHER;
+    if (fit > XN_CL_TOGETHER) fit = XN_CL_TOGETHER;
     return fit < queries ? (uint32_t)fit : queries;
 }
 
@@ -496,20 +495,19 @@ static int check_kernel(const struct xn_op *op, uint32_t taps, struct xn_error *
 }
 
 static int check_op(const struct xn_op *op, struct xn_error *err) {
-    enum { MOST_KEYS = 3072 }; // q and k of a delta net in local memory
     switch (op->kind) {
     case XN_OP_ATTEND:
         if (together_of(&op->attend)) return XN_OK;
         return xn_fail(err, XN_ERR_UNSUPPORTED, "layer %d: attention heads of %u and %u values, at most %d together",
-                       op->layer, op->attend.head_size, op->attend.value_size, HEAD_FLOATS);
+                       op->layer, op->attend.head_size, op->attend.value_size, XN_CL_HEAD_FLOATS);
     case XN_OP_ROUTE:
         if (op->route.experts <= XN_CL_MAX_EXPERTS) return XN_OK;
         return xn_fail(err, XN_ERR_UNSUPPORTED, "layer %d: %u experts, at most %d expected", op->layer,
                        op->route.experts, XN_CL_MAX_EXPERTS);
     case XN_OP_DELTA_NET:
-        if (op->delta_net.key_size > MOST_KEYS)
+        if (op->delta_net.key_size > XN_CL_MAX_KEY)
             return xn_fail(err, XN_ERR_UNSUPPORTED, "layer %d: keys of %u values, at most %d expected", op->layer,
-                           op->delta_net.key_size, MOST_KEYS);
+                           op->delta_net.key_size, XN_CL_MAX_KEY);
         return check_kernel(op, op->delta_net.kernel, err);
     case XN_OP_STATE_SPACE:
         return check_kernel(op, op->state_space.kernel, err);

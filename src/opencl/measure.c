@@ -2,11 +2,11 @@
 
 #include <math.h>
 
-enum { PASSES = 6, GROUP = 64, GROUPS_A_UNIT = 16 };
+enum { PASSES = 6, GROUPS_A_UNIT = 16 };
 
 // Seconds of one pass over the buffer.
 static int pass(struct xn_cl_device *d, cl_kernel kernel, size_t global, double *seconds, struct xn_error *err) {
-    size_t local = GROUP;
+    size_t local = XN_CL_GROUP;
     cl_event event;
     cl_ulong begin = 0, end = 0;
     cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, kernel, 1, NULL, &global, &local, 0, NULL, &event);
@@ -51,7 +51,7 @@ int xn_opencl_measure_bandwidth(struct xn_device *device, double *rate, struct x
     if (bytes > d->info.memory / 8) bytes = d->info.memory / 8;
     if (bytes > d->max_allocation) bytes = d->max_allocation;
     bytes = bytes / 4096 * 4096;
-    size_t global = (size_t)d->info.units * GROUPS_A_UNIT * GROUP;
+    size_t global = (size_t)d->info.units * GROUPS_A_UNIT * XN_CL_GROUP;
     cl_mem data = NULL, out = NULL;
     cl_kernel kernel = NULL;
     int status = xn_cl_buffer(d, bytes, "memory to measure", &data, err);

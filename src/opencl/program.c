@@ -6,6 +6,7 @@
 #include "opencl/program_cache.h"
 #include "quant/format.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,10 +17,10 @@ struct xn_cl_program {
 };
 
 static const struct kernel {
-    const char *name, *define, *file;
+    const char *name, *defined, *file;
     unsigned needs;
 } kernels[XN_CL_KERNEL_COUNT] = {
-#define X(NAME, name, file, needs) [XN_CL_KERNEL_##NAME] = {#name, "#define XN_OP_" #NAME "\n", file, needs},
+#define X(NAME, name, file, needs) [XN_CL_KERNEL_##NAME] = {#name, #NAME, file, needs},
     XN_CL_KERNELS(X)
 #undef X
 };
@@ -38,6 +39,7 @@ struct source {
     size_t size[MOST_PIECES];
     cl_uint n;
     char head[4096]; // what is defined before the rest
+    size_t head_size;
 };
 
 static void add_text(struct source *s, const char *text, size_t size) {
@@ -50,24 +52,31 @@ static void add_file(struct source *s, const char *name) {
         if (strcmp(xn_cl_sources[i].name, name) == 0) add_text(s, xn_cl_sources[i].text, xn_cl_sources[i].size);
 }
 
-static int appended(char *text, size_t size, int at, const char *format, const char *name, uint32_t number) {
-    int n = snprintf(text + at, size - (size_t)at, format, name, number);
-    return n < 0 || (size_t)(at + n) >= size ? at : at + n;
+// Appends to what is defined before the rest, for which there is room: at most some 60 bytes a format.
+static void define(struct source *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void define(struct source *s, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    int n = vsnprintf(s->head + s->head_size, sizeof s->head - s->head_size, format, arguments);
+    va_end(arguments);
+    if (n > 0 && (size_t)n < sizeof s->head - s->head_size) s->head_size += (size_t)n;
+}
+
+static void define_all(struct source *s, const struct xn_cl_program_key *key) {
+    define(s, "#define XN_OP_%s\n", kernels[key->kernel].defined);
+    define(s, "#define XN_CACHE_BYTES %u\n", key->cache_bytes);
+    for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
+        if (key->formats >> type & 1) define(s, "#define XN_TYPE_%s %u\n", xn_format_of(type)->name, type);
+    define(s, "#define XN_FORMATS(X)");
+    for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
+        if (key->formats >> type & 1) define(s, " X(%s)", xn_format_of(type)->name);
+    define(s, "\n");
 }
 
 static void assemble(const struct xn_cl_program_key *key, struct source *s) {
     const struct kernel *k = &kernels[key->kernel];
-    s->n = 0;
-    int at = snprintf(s->head, sizeof s->head, "%s#define XN_CACHE_BYTES %u\n", k->define,
-                      k->needs & XN_CL_CACHE ? key->cache_bytes : 0);
-    for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
-        if (key->formats >> type & 1)
-            at = appended(s->head, sizeof s->head, at, "#define XN_TYPE_%s %u\n", xn_format_of(type)->name, type);
-    at = appended(s->head, sizeof s->head, at, "#define XN_FORMATS(X)", "", 0);
-    for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
-        if (key->formats >> type & 1) at = appended(s->head, sizeof s->head, at, " X(%s)", xn_format_of(type)->name, 0);
-    at = appended(s->head, sizeof s->head, at, "\n", "", 0);
-    add_text(s, s->head, (size_t)at);
+    define_all(s, key);
+    add_text(s, s->head, s->head_size);
     add_file(s, "shared.h");
     add_file(s, "dialect.cl");
     add_file(s, "common.cl");
@@ -75,8 +84,8 @@ static void assemble(const struct xn_cl_program_key *key, struct source *s) {
         add_file(s, "decode.cl");
         add_file(s, "decode_k.cl");
         add_file(s, "decode_iq.cl");
+        add_file(s, "formats.cl");
     }
-    if (k->needs & XN_CL_DECODERS) add_file(s, "formats.cl");
     if (k->needs & XN_CL_PRODUCTS) {
         add_file(s, "operand.cl");
         add_file(s, "product.cl");

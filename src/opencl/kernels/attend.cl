@@ -2,13 +2,15 @@
 // key-value head, and for few rows a part of the context: who completes the parts joins them.
 
 #define XN_POSITIONS 64  // of a tile of the context
-#define XN_TOGETHER 8    // the most query heads of a unit
 // Local memory, in floats: addresses of values, scores, then what depends on the heads.
 #define XN_AT_ADDRESS 0
 #define XN_AT_P (XN_AT_ADDRESS + 2 * XN_POSITIONS)
-#define XN_AT_MOST (XN_AT_P + XN_TOGETHER * XN_POSITIONS) // of each head: maximum, sum, factor of what came before
-#define XN_AT_ATTEND_FLAG (XN_AT_MOST + 3 * XN_TOGETHER)
+#define XN_AT_MOST (XN_AT_P + XN_CL_TOGETHER * XN_POSITIONS) // of each head: maximum, sum, factor of what came before
+#define XN_AT_ATTEND_FLAG (XN_AT_MOST + 3 * XN_CL_TOGETHER)
 #define XN_AT_QUERY (XN_AT_ATTEND_FLAG + 8)
+#if XN_AT_QUERY + XN_CL_HEAD_FLOATS > XN_CL_SCRATCH
+#error "attention needs more local memory than operations get"
+#endif
 
 // No heads: nothing to do.
 struct xn_unit_of_attention {
@@ -22,13 +24,13 @@ static inline void xn_score_tile(const struct xn_env *e, global const struct xn_
                                  uint n, local float *scratch) {
     local const float *q = scratch + XN_AT_QUERY;
     for (uint i = get_local_id(0); i < n; i += XN_GROUP) {
-        float s[XN_TOGETHER];
+        float s[XN_CL_TOGETHER];
         global const uchar *k = xn_cached(e, &d->keys, span, u->g, j0 + i);
-        for (uint h = 0; h < XN_TOGETHER; h++)
+        for (uint h = 0; h < XN_CL_TOGETHER; h++)
             s[h] = 0;
         for (uint x = 0; x < d->head_size; x++) {
             float key = xn_cache_load(k, x);
-            for (uint h = 0; h < XN_TOGETHER; h++)
+            for (uint h = 0; h < XN_CL_TOGETHER; h++)
                 if (h < u->heads) s[h] += q[h * d->head_size + x] * key;
         }
         for (uint h = 0; h < u->heads; h++) {

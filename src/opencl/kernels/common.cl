@@ -29,11 +29,10 @@ struct xn_env {
         ops, step, places, act, vec, grids, logits, counters, heap0, heap1, heap2, heap3, heap4, heap5, heap6, heap7,  \
             heap8, heap9, heap10, heap11, heap12, heap13, heap14, heap15                                               \
     }
-// The kernel of one operation. XN_SCRATCH: floats of local memory that operations get.
-#define XN_SCRATCH 7424
+// The kernel of one operation.
 #define XN_OP_KERNEL(name)                                                                                             \
     XN_KERNEL void xn_kernel_##name(XN_PARAMETERS) {                                                                   \
-        local float scratch[XN_SCRATCH] __attribute__((aligned(16)));                                                                               \
+        local float scratch[XN_CL_SCRATCH] __attribute__((aligned(16)));                                                                               \
         struct xn_env env = XN_ENV;                                                                                    \
         xn_op_##name(&env, (global const struct xn_cl_##name *)(ops + (ulong)op * XN_CL_OP_BYTES), get_group_id(0),    \
                      get_num_groups(0), scratch);                                                                      \

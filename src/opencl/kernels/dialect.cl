@@ -20,7 +20,7 @@
 #define XN_NEXT(i, to, step) while ((i += (step)) < (to))
 
 #ifndef XN_GROUP
-#define XN_GROUP 64
+#define XN_GROUP XN_CL_GROUP
 #endif
 #ifndef XN_LANES
 #define XN_LANES 16

@@ -40,6 +40,9 @@ XN_OP_KERNEL(convolve)
 #endif
 
 #ifdef XN_OP_DELTA_NET
+#if XN_GROUP + 2 * XN_CL_MAX_KEY > XN_CL_SCRATCH
+#error "delta nets need more local memory than operations get"
+#endif
 // Scales n values of a row into local memory so that their length is `length`.
 static inline void xn_unit_length(global const float *x, uint n, float length, local float *out, local float *red) {
     float squares = 0;

@@ -12,7 +12,7 @@
 #define XN_AT_Y2 (XN_AT_Y + XN_SIZE_Y) // of a second product
 #define XN_AT_MOMENTS (XN_AT_Y2 + XN_SIZE_Y)
 #define XN_AT_FLAG (XN_AT_MOMENTS + 2 * XN_CL_TILE_TOKENS)
-#if XN_AT_FLAG >= XN_SCRATCH
+#if XN_AT_FLAG >= XN_CL_SCRATCH
 #error "products need more local memory than operations get"
 #endif
 

@@ -28,6 +28,11 @@ typedef uint64_t xn_u64;
 #define XN_CL_SPLIT_ROWS 8        // rows of the batch up to which attention splits the context
 #define XN_CL_SPLITS 16           // the most parts of a context
 #define XN_CL_SPLIT_POSITIONS 256 // the fewest positions of a part
+#define XN_CL_GROUP 64            // work-items of a group
+#define XN_CL_SCRATCH 7424        // 32-bit values of local memory that an operation gets
+#define XN_CL_TOGETHER 8          // the most query heads that a group of attention takes at once,
+#define XN_CL_HEAD_FLOATS 6144    // and the most values of queries and results that they may have together
+#define XN_CL_MAX_KEY 3072        // values of a delta net's key
 #define XN_CL_MAX_TAPS 64         // of a convolution
 
 // Where a piece lies.
