@@ -54,6 +54,9 @@ struct xn_device_table {
     void (*describe)(const struct xn_device *device, struct xn_device_info *info);
     void (*free)(struct xn_device *device); // after its weights and executors
 
+    // Says that matrices of about so many bytes are about to be packed, so that memory for them is taken in few pieces,
+    // and no more than that. NULL: of no use to this device.
+    void (*expect)(struct xn_device *device, uint64_t bytes);
     // Makes a matrix ready for this device's kernels. The matrix's data may be used in place: it must outlive the
     // weights.
     int (*pack)(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out,

@@ -88,6 +88,7 @@ static int pack_matrix(void *user, const struct xn_matrix *matrix, struct xn_wei
 
 static int build_plan(struct xn_model *model, const struct xn_progress *progress, struct xn_error *err) {
     struct packing p = {.model = model, .progress = progress, .total = xn_recipe_sizes(&model->recipe).bytes};
+    if (model->device->table->expect) model->device->table->expect(model->device, p.total);
     int status = xn_plan_build(&model->recipe, pack_matrix, &p, &model->arena, &model->plan, err);
     if (model->source) xn_source_relax(model->source);
     free(p.packed);

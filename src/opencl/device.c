@@ -77,6 +77,11 @@ static struct xn_limits resolved(const struct xn_plan *plan, const struct xn_lim
     return r;
 }
 
+static void opencl_expect(struct xn_device *device, uint64_t bytes) {
+    // A packed copy is a little larger than the file's tensors (layout.h).
+    xn_cl_device_of(device)->expected = bytes + bytes / 32;
+}
+
 static int opencl_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           struct xn_executor **out, struct xn_error *err) {
     struct xn_limits r = resolved(plan, limits);
@@ -114,6 +119,7 @@ static void opencl_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
 static const struct xn_device_table opencl_table = {
     .describe = opencl_describe,
     .free = opencl_free,
+    .expect = opencl_expect,
     .pack = xn_cl_pack,
     .unpack = xn_cl_unpack,
     .prepare = opencl_prepare,

@@ -13,6 +13,9 @@ static int take_cache(struct xn_executor *e, struct xn_error *err) {
     uint64_t position = limits->cache_type == XN_F16 ? 2 : 4;
     e->cache = xn_alloc_zero(2 * (size_t)plan->n_cache + 1, sizeof *e->cache);
     e->states = xn_alloc_zero((size_t)plan->n_states + 1, sizeof *e->states);
+    uint64_t bytes, activations;
+    xn_host_memory_size(plan, limits, &bytes, &activations);
+    e->device->expected = bytes;
     if (!e->cache || !e->states) return xn_fail(err, XN_ERR_NOMEM, "no memory for a cache");
     for (uint32_t i = 0; i < 2 * plan->n_cache; i++) {
         const struct xn_cache_layer *c = &plan->cache[i / 2];

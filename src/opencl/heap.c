@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum { ALIGN = 256 };
-static const uint64_t first_heap = 64 << 20; // further ones are as large as all before them together
+static const uint64_t least_heap = 32 << 20;
 
 static uint64_t aligned(uint64_t size) {
     return (size + ALIGN - 1) / ALIGN * ALIGN;
@@ -60,6 +60,15 @@ static void close_heap(struct xn_cl_device *d, struct xn_cl_heap *h) {
     *h = (struct xn_cl_heap){0};
 }
 
+// Bytes of a new heap: what is expected, else a part of what there is. It takes memory from everything else, so it
+// should not be much larger than what will lie in it; and there can only be so many.
+static uint64_t wanted_bytes(const struct xn_cl_device *d, uint64_t total) {
+    if (d->heap_bytes) return d->heap_bytes;
+    uint64_t wanted = d->expected ? d->expected : total / 4;
+    if (wanted < least_heap) wanted = least_heap;
+    return wanted < d->max_allocation ? wanted : d->max_allocation;
+}
+
 // A new heap of at least `size` bytes, larger where there is memory for it.
 static int open_heap(struct xn_cl_device *d, uint64_t size, const char *what, struct xn_error *err) {
     uint64_t total = 0, wanted;
@@ -72,8 +81,7 @@ static int open_heap(struct xn_cl_device *d, uint64_t size, const char *what, st
         return xn_fail(err, XN_ERR_LIMIT,
                        "%s: %" PRIu64 " MB do not fit the %d allocations of at most %" PRIu64 " MB that %s allows",
                        what, size >> 20, XN_CL_HEAPS, d->max_allocation >> 20, d->info.name);
-    wanted = d->heap_bytes ? d->heap_bytes : total > first_heap ? total : first_heap;
-    if (wanted > d->max_allocation) wanted = d->max_allocation;
+    wanted = wanted_bytes(d, total);
     int status = XN_ERR_NOMEM;
     for (wanted = wanted < size ? size : wanted; status != XN_OK; wanted = wanted / 2 < size ? size : wanted / 2) {
         status = xn_cl_buffer(d, wanted, what, &h->buffer, err);
@@ -81,6 +89,7 @@ static int open_heap(struct xn_cl_device *d, uint64_t size, const char *what, st
         if (wanted == size) break;
     }
     XN_TRY(status);
+    d->expected -= h->size < d->expected ? h->size : d->expected;
     if (reserve(h) != 0) {
         close_heap(d, h);
         return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", what);

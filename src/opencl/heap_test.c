@@ -111,6 +111,28 @@ static void missing_memory_is_told(void **unused) {
     device->table->free(device);
 }
 
+// What is expected becomes one heap, and what is not a small one.
+static void expected_memory_is_taken_at_once(void **unused) {
+    (void)unused;
+    struct xn_error err;
+    struct xn_cl_array a, b;
+    struct xn_device *device = test_open((struct xn_opencl_options){0});
+    struct xn_cl_device *d = xn_cl_device_of(device);
+    uint64_t before = d->taken;
+    device->table->expect(device, 100 << 20);
+    if (xn_cl_array_take(d, 90, 1 << 20, "all", &a, &err) != XN_OK) fail_msg("%s", err.message);
+    assert_int_equal(a.n_pieces, 1);
+    assert_true(d->taken - before < 110 << 20);
+    assert_int_equal(d->expected, 0);
+    if (xn_cl_array_take(d, 20, 1 << 20, "more", &b, &err) != XN_OK) fail_msg("%s", err.message);
+    assert_int_equal(b.places[0].heap, 1);
+    assert_true(d->taken - before < 150 << 20);
+    xn_cl_array_give(d, &a);
+    xn_cl_array_give(d, &b);
+    assert_int_equal(d->taken, before);
+    device->table->free(device);
+}
+
 // No packed row is more than a tenth larger than the file's.
 static void packed_rows_are_not_much_larger(void **unused) {
     (void)unused;
@@ -140,6 +162,7 @@ int main(void) {
         cmocka_unit_test(arrays_lie_apart),
         cmocka_unit_test(a_large_array_takes_several_heaps),
         cmocka_unit_test(missing_memory_is_told),
+        cmocka_unit_test(expected_memory_is_taken_at_once),
         cmocka_unit_test(packed_rows_are_not_much_larger),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

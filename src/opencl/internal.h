@@ -16,7 +16,8 @@ struct xn_cl_device {
     cl_command_queue queue; // in order, with times
     struct xn_opencl_info info;
     uint64_t max_allocation, heap_bytes, piece_bytes; // struct xn_opencl_options
-    uint64_t taken;                                   // bytes of all buffers
+    uint64_t expected; // bytes of arrays that are about to be taken, as far as anyone said
+    uint64_t taken;    // bytes of all buffers
     struct xn_cl_heap heaps[XN_CL_HEAPS];
     struct xn_cl_programs programs;
     cl_mem grids;

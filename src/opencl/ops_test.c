@@ -3,6 +3,7 @@
 //
 // XENON_TEST_SEED repeats a run.
 #include "check/device.h"
+#include "opencl/executor.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -111,6 +112,29 @@ static void narrow_programs_agree(void **unused) {
     opened->table->free(opened);
 }
 
+// An operation is one launch, but for the recurrent mixers.
+static void launches_are_few(void **unused) {
+    (void)unused;
+    static const size_t most[XN_OP_KINDS] = {[XN_OP_DELTA_NET] = 2, [XN_OP_STATE_SPACE] = 3};
+    struct xn_error err;
+    struct xn_device *device = test_open((struct xn_opencl_options){.cache = test_cache()});
+    for (int kind = 0; kind < XN_OP_KINDS; kind++) {
+        struct xn_check_case *c;
+        struct xn_check_weights weights;
+        struct xn_executor *e;
+        struct xn_check_wish wish = {.kind = (enum xn_op_kind)kind, .type = XN_TYPE_COUNT, .seed = seed};
+        assert_int_equal(xn_check_case_make(&wish, blocks, &c, &err), XN_OK);
+        if (xn_check_bind(c, device, &weights, &err) != XN_OK ||
+            device->table->prepare(device, &c->plan, &c->limits, &e, &err) != XN_OK)
+            fail_msg("%s", err.message);
+        assert_int_equal(e->lowered.n, most[kind] ? most[kind] : 1);
+        device->table->release(device, e);
+        xn_check_unbind(&weights);
+        xn_check_case_free(c);
+    }
+    device->table->free(device);
+}
+
 static int make_blocks(void **unused) {
     (void)unused;
     return xn_check_blocks_make(seed, &blocks, NULL);
@@ -135,7 +159,7 @@ int main(void) {
         cmocka_unit_test(delta_net_agrees),      cmocka_unit_test(state_space_agrees),
         cmocka_unit_test(short_conv_agrees),     cmocka_unit_test(heads_agrees),
         cmocka_unit_test(pieces_agree),          cmocka_unit_test(every_format_agrees),
-        cmocka_unit_test(narrow_programs_agree),
+        cmocka_unit_test(narrow_programs_agree), cmocka_unit_test(launches_are_few),
     };
     return cmocka_run_group_tests(tests, make_blocks, free_blocks);
 }
