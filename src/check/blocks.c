@@ -18,15 +18,20 @@ static size_t piece_of(const struct xn_format *f) {
     return f->block_values == 1 ? 32 : 1;
 }
 
-// Any bits, drawn again until the values are finite and the largest of ordinary size: products of a thousand of them
-// are then near 1, and no block outweighs the others so far that their errors would not show.
+// Any bits, drawn again until the values are finite and together of ordinary size, within a factor of two: products of
+// a thousand of them are then near 1, and no row outweighs the others so far that their errors would not show, or that
+// an activation that squares leaves little but the largest few. Nor may the values be much the same, as a minimum far
+// above the scale makes them: a layer norm's output, whose sum is zero, would leave nothing of what they have in common
+// but the rounding of activations.
 static bool ordinary(const float *values, size_t n) {
-    float most = 0;
+    double sum = 0, squares = 0;
     for (size_t i = 0; i < n; i++) {
         if (!isfinite(values[i])) return false;
-        most = fmaxf(most, fabsf(values[i]));
+        sum += values[i];
+        squares += (double)values[i] * values[i];
     }
-    return most > 1.0f / 32 && most < 1.0f / 8;
+    double mean = sum / (double)n, square = squares / (double)n;
+    return square > 1.0 / (32 * 32) && square < 1.0 / (16 * 16) && mean * mean <= square / 2;
 }
 
 static void draw_bits(uint64_t *state, uint8_t *to, size_t n) {

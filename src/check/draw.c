@@ -55,8 +55,13 @@ uint32_t draw_columns(struct draw *d, uint32_t type) {
     return block == 1 ? 1 + draw_below(d, 400) : block * (1 + draw_below(d, block > 64 ? 3 : 12));
 }
 
-uint32_t draw_outputs(struct draw *d, uint32_t drawn) {
-    return d->c->wish.outputs ? d->c->wish.outputs : drawn;
+uint32_t draw_outputs_of(const struct draw *d, uint32_t drawn, uint32_t rows) {
+    enum { FEW = 8 };
+    return !d->c->wish.outputs && rows && drawn * rows < FEW ? (FEW + rows - 1) / rows : drawn;
+}
+
+uint32_t draw_outputs(struct draw *d, uint32_t drawn, uint32_t rows) {
+    return d->c->wish.outputs ? d->c->wish.outputs : draw_outputs_of(d, drawn, rows);
 }
 
 // The same matrices once for each copy of the operation; xn_check_case_make has made room.

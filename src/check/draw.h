@@ -26,9 +26,13 @@ void *draw_alloc(struct draw *d, size_t n, size_t size); // zeroed; NULL without
 float *draw_vector(struct draw *d, size_t n, float center, float spread);
 float *draw_maybe(struct draw *d, size_t n, float center, float spread); // or NULL; plain: NULL
 
-uint32_t draw_type(struct draw *d);                    // of weights, as wished
-uint32_t draw_columns(struct draw *d, uint32_t type);  // as wished, else what rows of the type can have
-uint32_t draw_outputs(struct draw *d, uint32_t drawn); // as wished, else `drawn`
+uint32_t draw_type(struct draw *d);                   // of weights, as wished
+uint32_t draw_columns(struct draw *d, uint32_t type); // as wished, else what rows of the type can have
+// As wished, else `drawn`, or more where the results of so many rows of the batch would be so few that all may cancel:
+// errors are told relative to their size.
+uint32_t draw_outputs(struct draw *d, uint32_t drawn, uint32_t rows);
+// The same of a number that no wish names.
+uint32_t draw_outputs_of(const struct draw *d, uint32_t drawn, uint32_t rows);
 // `count` matrices at odd addresses, for the operation's weights at *slot.
 void draw_weights(struct draw *d, const struct xn_weights **slot, uint32_t type, uint32_t rows, uint32_t cols,
                   uint32_t count);

@@ -19,7 +19,7 @@ void draw_embed(struct draw *d) {
     uint32_t type = draw_type(d), hidden = draw_columns(d, type);
     set_hidden(d, hidden);
     c->plan.width[XN_BUF_INPUTS] = hidden;
-    c->plan.vocab = draw_outputs(d, 50);
+    c->plan.vocab = draw_outputs(d, 50, 0);
     draw_batch(d, 40, 10);
     *e = (struct xn_op_embed){.to = draw_coin(d) ? XN_BUF_INPUTS : XN_BUF_X,
                               .scale = draw_coin(d) ? 1.5f : 1,
@@ -61,9 +61,12 @@ static void draw_part(struct draw *d, struct xn_part *part, int i, uint32_t type
 void draw_project(struct draw *d) {
     struct xn_check_case *c = d->c;
     struct xn_op_project *p = &d->op->project;
+    draw_batch(d, DRAW_OF(d, 1, 1, 5, 30), 20);
     uint32_t type = draw_type(d), hidden = draw_columns(d, type), heads, size;
     draw_heads_of(d, &heads, &size);
     uint32_t kv_heads = DRAW_OF(d, heads > 4 ? heads / 4 : 1, 1, 2, 3);
+    heads = draw_outputs_of(d, heads, size * c->batch.n_rows);
+    kv_heads = draw_outputs_of(d, kv_heads, size * c->batch.n_rows);
     uint32_t value_size = draw_coin(d) ? DRAW_OF(d, size, 16, 40) : size, gated = draw_coin(d);
     enum xn_buffer in = draw_coin(d) ? XN_BUF_Z : XN_BUF_X;
     set_hidden(d, hidden);
@@ -72,7 +75,6 @@ void draw_project(struct draw *d) {
     uint32_t key_at = draw_coin(d) ? DRAW_OF(d, 0, 1, 16, 30) : 0; // the part is the end of a wider key
     c->cache = (struct xn_cache_layer){kv_heads, size + key_at, value_size};
     c->plan.n_cache = 1;
-    draw_batch(d, DRAW_OF(d, 1, 1, 5, 30), 20);
     *p = (struct xn_op_project){.in = in, .norm = draw_norm(d, hidden), .n_parts = 3};
     for (int i = 0; i < 3; i++) {
         struct xn_part *part = &p->part[i];
@@ -88,22 +90,23 @@ void draw_project(struct draw *d) {
 
 void draw_add(struct draw *d) {
     struct xn_check_case *c = d->c;
-    uint32_t hidden = draw_outputs(d, 1 + draw_below(d, 200));
+    draw_batch(d, DRAW_OF(d, 1, 1, 9, 40), 10);
+    uint32_t hidden = draw_outputs(d, 1 + draw_below(d, 200), c->batch.n_rows);
     set_hidden(d, hidden);
     c->plan.width[XN_BUF_LATENT] = hidden + draw_choice(d, 5);
     d->op->add = (struct xn_op_add){.in = XN_BUF_LATENT, .sum = draw_sum(d, hidden)};
-    draw_batch(d, DRAW_OF(d, 1, 1, 9, 40), 10);
     DRAW_WHAT(d, "add hidden %u rows %u norm %d", hidden, c->batch.n_rows, d->op->add.sum.norm.kind);
 }
 
 void draw_project_add(struct draw *d) {
     struct xn_check_case *c = d->c;
     struct xn_op_project_add *p = &d->op->project_add;
-    uint32_t type = draw_type(d), hidden = draw_outputs(d, 1 + draw_below(d, 200)), cols = draw_columns(d, type);
+    draw_batch(d, DRAW_OF(d, 1, 1, 9, 40), 10);
+    uint32_t type = draw_type(d), hidden = draw_outputs(d, 1 + draw_below(d, 200), c->batch.n_rows);
+    uint32_t cols = draw_columns(d, type);
     set_hidden(d, hidden);
     c->plan.width[XN_BUF_MIX] = cols + draw_choice(d, 5);
     c->plan.width[XN_BUF_GATE] = 1;
-    draw_batch(d, DRAW_OF(d, 1, 1, 9, 40), 10);
     *p = (struct xn_op_project_add){.in = XN_BUF_MIX,
                                     .bias = draw_maybe(d, hidden, 0, 1),
                                     .row_scale = draw_coin(d) ? XN_BUF_GATE : XN_BUF_NONE,
@@ -116,11 +119,12 @@ void draw_project_add(struct draw *d) {
 void draw_gate(struct draw *d) {
     struct xn_check_case *c = d->c;
     struct xn_op_gate *g = &d->op->gate;
-    uint32_t type = draw_type(d), hidden = draw_columns(d, type), size = draw_outputs(d, 1 + draw_below(d, 300));
+    draw_batch(d, DRAW_OF(d, 1, 1, 9, 40), 10);
+    uint32_t type = draw_type(d), hidden = draw_columns(d, type);
+    uint32_t size = draw_outputs(d, 1 + draw_below(d, 300), c->batch.n_rows);
     set_hidden(d, hidden);
     c->plan.width[XN_BUF_HIDDEN] = size + draw_choice(d, 3);
     c->plan.width[XN_BUF_INPUTS] = size + 7;
-    draw_batch(d, DRAW_OF(d, 1, 1, 9, 40), 10);
     *g = (struct xn_op_gate){.norm = draw_norm(d, hidden),
                              .gate_bias = draw_maybe(d, size, 0, 1),
                              .up_bias = draw_maybe(d, size, 0, 1),
@@ -139,8 +143,9 @@ void draw_head(struct draw *d) {
     struct xn_op_head *h = &d->op->head;
     uint32_t type = draw_type(d), hidden = draw_columns(d, type);
     set_hidden(d, hidden);
-    c->plan.vocab = draw_outputs(d, 1 + draw_below(d, 500));
+    c->plan.vocab = draw_outputs(d, 1 + draw_below(d, 500), 0);
     draw_batch(d, DRAW_OF(d, 1, 1, 9, 40), 10);
+    c->plan.vocab = draw_outputs(d, c->plan.vocab, c->batch.n_outputs);
     *h = (struct xn_op_head){.norm = draw_norm(d, hidden), .scale = 0.5f, .soft_cap = draw_coin(d) ? 30 : 0};
     draw_weights(d, &h->weights, type, c->plan.vocab, hidden, 1);
     DRAW_WHAT(d, "head %s hidden %u vocab %u rows %u of %u", format_name(type), hidden, c->plan.vocab,
@@ -151,7 +156,8 @@ void draw_heads(struct draw *d) {
     struct xn_check_case *c = d->c;
     struct xn_op_heads *h = &d->op->heads;
     uint32_t type = draw_type(d), cols = draw_columns(d, type);
-    uint32_t rows = draw_outputs(d, DRAW_OF(d, 1, 1, 5, 64, 1 + draw_below(d, 300)));
+    draw_batch(d, DRAW_OF(d, 1, 1, 1, 9, 60), 10);
+    uint32_t rows = draw_outputs(d, DRAW_OF(d, 1, 1, 5, 64, 1 + draw_below(d, 300)), c->batch.n_rows);
     uint32_t heads = d->c->wish.plain ? 8 : 1 + draw_below(d, 6), tail = draw_coin(d) ? DRAW_OF(d, 0, 1, 16, 33) : 0;
     h->in = draw_coin(d) ? XN_BUF_LATENT : XN_BUF_Q;
     h->out = draw_coin(d) ? XN_BUF_MIX : XN_BUF_ABSORBED;
@@ -160,7 +166,6 @@ void draw_heads(struct draw *d) {
     set_hidden(d, 8);
     c->plan.width[h->in] = heads * (cols + tail) + draw_choice(d, 5);
     c->plan.width[h->out] = heads * (rows + tail) + draw_choice(d, 5);
-    draw_batch(d, DRAW_OF(d, 1, 1, 1, 9, 60), 10);
     DRAW_WHAT(d, "heads %s heads %u of %u x %u tail %u rows %u", format_name(type), heads, rows, cols, tail,
               c->batch.n_rows);
 }

@@ -51,13 +51,13 @@ static void draw_numbers(struct draw *d, uint32_t *experts, uint32_t *used) {
 void draw_expert_gate(struct draw *d) {
     struct xn_check_case *c = d->c;
     struct xn_op_expert_gate *g = &d->op->expert_gate;
-    uint32_t type = draw_type(d), hidden = draw_columns(d, type), size = draw_outputs(d, 1 + draw_below(d, 200));
-    uint32_t experts, used;
+    draw_batch(d, DRAW_OF(d, 1, 1, 9, 60), 10);
+    uint32_t type = draw_type(d), hidden = draw_columns(d, type), experts, used;
+    uint32_t size = draw_outputs(d, 1 + draw_below(d, 200), c->batch.n_rows);
     draw_numbers(d, &experts, &used);
     c->plan.hidden = c->plan.width[XN_BUF_X] = hidden;
     c->plan.width[XN_BUF_LATENT] = hidden + draw_choice(d, 5);
     c->plan.width[XN_BUF_EXPERTS] = used * size + draw_choice(d, 5);
-    draw_batch(d, DRAW_OF(d, 1, 1, 9, 60), 10);
     *g = (struct xn_op_expert_gate){.in = draw_coin(d) ? XN_BUF_LATENT : XN_BUF_X,
                                     .norm = draw_norm(d, hidden),
                                     .gate_bias = draw_maybe(d, (size_t)size * experts, 0, 1),
@@ -75,12 +75,12 @@ void draw_expert_gate(struct draw *d) {
 void draw_expert_add(struct draw *d) {
     struct xn_check_case *c = d->c;
     struct xn_op_expert_add *a = &d->op->expert_add;
-    uint32_t type = draw_type(d), hidden = draw_outputs(d, 1 + draw_below(d, 200)), size = draw_columns(d, type);
-    uint32_t experts, used;
+    draw_batch(d, DRAW_OF(d, 1, 1, 9, 60), 10);
+    uint32_t type = draw_type(d), hidden = draw_outputs(d, 1 + draw_below(d, 200), c->batch.n_rows);
+    uint32_t size = draw_columns(d, type), experts, used;
     draw_numbers(d, &experts, &used);
     c->plan.hidden = c->plan.width[XN_BUF_X] = hidden;
     c->plan.width[XN_BUF_EXPERTS] = used * size + draw_choice(d, 5);
-    draw_batch(d, DRAW_OF(d, 1, 1, 9, 60), 10);
     *a = (struct xn_op_expert_add){
         .bias = draw_maybe(d, (size_t)hidden * experts, 0, 1), .used = used, .size = size, .sum = draw_sum(d, hidden)};
     draw_weights(d, &a->down, type, hidden, size, experts);

@@ -18,6 +18,9 @@ static inline vi i_zero(void) {
 static inline vi i_load(const int8_t *p) {
     return _mm256_loadu_si256((const __m256i *)(const void *)p);
 }
+static inline void i_store(void *p, vi x) {
+    _mm256_storeu_si256((__m256i *)p, x);
+}
 // Four bytes of weights in every dword.
 static inline vi i_weights(const uint8_t *p) {
     int dword;

@@ -18,6 +18,9 @@ static inline vi i_zero(void) {
 static inline vi i_load(const int8_t *p) {
     return _mm512_loadu_si512(p);
 }
+static inline void i_store(void *p, vi x) {
+    _mm512_storeu_si512(p, x);
+}
 // Four bytes of weights in every dword.
 static inline vi i_weights(const uint8_t *p) {
     int dword;

@@ -294,6 +294,56 @@ static void hand_over(const struct xn_executor *e, const struct xn_cpu_thread *t
     }
 }
 
+// What the panels of a block of `gate` become.
+struct gate_block {
+    const struct xn_executor *e;
+    const struct xn_op_gate *gate;
+    enum xn_cpu_tile tile; // of the next product's input
+    uint32_t n, first, count;
+};
+
+static void add_bias(float *y, const float *bias, uint32_t rows) {
+    for (uint32_t r = 0; bias && r < rows; r++)
+        for (uint32_t i = 0; i < XN_CPU_PANEL; i++)
+            y[r * XN_CPU_PANEL + i] += bias[r];
+}
+
+// A panel's results become a panel of the next product's input as they lie: their rows are its columns.
+static void gate_panel(void *context, uint32_t panel, float *up) {
+    const struct gate_block *b = context;
+    const struct xn_op_gate *g = b->gate;
+    uint32_t span = xn_cpu_round_up(b->count, XN_CPU_TILE_ROWS), terms = xn_cpu_terms16(b->tile);
+    float *gate = g->gate ? up + (size_t)span * XN_CPU_PANEL : NULL;
+    add_bias(up, g->up_bias ? g->up_bias + b->first : NULL, b->count);
+    if (gate) add_bias(gate, g->gate_bias ? g->gate_bias + b->first : NULL, b->count);
+    xn_cpu_glu(b->e, &g->glu, gate, up, up, b->count * XN_CPU_PANEL);
+
+    size_t bytes = xn_cpu_panel_bytes(b->tile, g->up->matrix.rows);
+    uint16_t *to = (uint16_t *)((char *)b->e->handed + panel * bytes) + (size_t)b->first * XN_CPU_PANEL * terms;
+    const float *rows[XN_CPU_PANEL];
+    uint32_t there = b->n - panel * XN_CPU_PANEL;
+    if (there > XN_CPU_PANEL) there = XN_CPU_PANEL;
+    for (uint32_t r = 0; r < b->count; r += XN_CPU_PANEL, to += (size_t)XN_CPU_PANEL * XN_CPU_PANEL * terms) {
+        uint32_t n = b->count - r < XN_CPU_PANEL ? b->count - r : XN_CPU_PANEL;
+        for (uint32_t i = 0; i < n; i++)
+            rows[i] = up + (size_t)(r + i) * XN_CPU_PANEL;
+        b->e->kernels->pack16_down(rows, n, there, terms, to, 0);
+    }
+}
+
+static void gate_in_panels(struct xn_executor *e, uint32_t thread, const struct xn_op_gate *g,
+                           const struct xn_cpu_operand *x, enum xn_cpu_tile tile) {
+    const struct xn_weights *w[2] = {g->up, g->gate};
+    uint32_t rows = xn_cpu_block_rows(e, x, g->up), total = g->up->matrix.rows;
+    if (rows > XN_CPU_BLOCK / 2) rows = XN_CPU_BLOCK / 2;
+    struct gate_block b = {.e = e, .gate = g, .tile = tile, .n = x->n};
+    for (uint32_t i; (i = xn_pool_take(e->pool, thread, (total + rows - 1) / rows)) != UINT32_MAX;) {
+        b.first = i * rows;
+        b.count = total - b.first < rows ? total - b.first : rows;
+        xn_cpu_product_pair(e, &e->thread[thread], x, w, 0, b.first, b.count, gate_panel, &b);
+    }
+}
+
 void xn_cpu_op_gate(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
     const struct xn_op_gate *g = &op->gate;
     struct xn_cpu_thread *t = &e->thread[thread];
@@ -306,6 +356,10 @@ void xn_cpu_op_gate(struct xn_executor *e, uint32_t thread, const struct xn_op *
     enum xn_cpu_tile tile = XN_TILE_FLOAT;
     bool hands_over =
         x.tiled && xn_cpu_hands_over(e->kernels, e->memory.plan, (uint32_t)(op - e->memory.plan->ops), &tile);
+    if (hands_over && xn_cpu_is_paired(e, &x, g->up, g->gate)) {
+        gate_in_panels(e, thread, g, &x, tile);
+        return;
+    }
     for (uint32_t b; (b = xn_pool_take(e->pool, thread, (total + rows - 1) / rows)) != UINT32_MAX;) {
         uint32_t first = b * rows, count = total - first < rows ? total - first : rows;
         xn_cpu_product(e, t, &x, g->up, 0, first, count, t->out[1]);

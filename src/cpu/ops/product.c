@@ -231,34 +231,54 @@ static void tiled_float(const struct block *b) {
     }
 }
 
-// The block is decoded into the second cache, as many of its columns as leave room for what passes by: results are
-// loaded and stored again for each part, which costs a third of the speed where parts are 512 columns, and little from
-// 1,536 on.
-static void tiled_bf16(const struct block *b) {
+// A block's columns [at, at + depth) as tiles of bfloat16, the rows beyond its last as zeros.
+static void decode_halves(const struct block *b, uint32_t at, uint32_t depth, uint32_t step, uint32_t terms,
+                          uint16_t *out) {
     enum { TILE = XN_CPU_TILE_ROWS * XN_CPU_TILE_COLS };
+    uint32_t type = b->w->matrix.type, blocks = xn_cpu_blocks16(depth);
+    for (uint32_t r = 0; r < b->span; r++) {
+        uint16_t *to =
+            out + (size_t)(r / XN_CPU_TILE_ROWS) * blocks * terms * TILE + r % XN_CPU_TILE_ROWS * XN_CPU_TILE_COLS;
+        if (r < b->count) {
+            ask_ahead(b, r, at, step);
+            b->e->kernels->decode16[type](columns(b, r, at), depth, terms, to);
+            continue;
+        }
+        for (uint32_t j = 0; j < blocks * terms; j++)
+            memset(to + (size_t)j * TILE, 0, XN_CPU_TILE_COLS * sizeof *to);
+    }
+}
+
+// A product of bfloat16 (of two matrices of one shape, side by side): blocks are decoded into the second cache, as many
+// of their columns as leave room for what passes by. Results are loaded and stored again for each part, which costs a
+// third of the speed where parts are 512 columns, and little from 1,536 on. With the last part a panel's results are
+// complete, and are handed on while they are in the first cache.
+static void tiled_halves(const struct block *b, uint32_t n, xn_cpu_panel_fn *done, void *context) {
     const struct xn_cpu_kernels *kernels = b->e->kernels;
-    uint32_t k = b->x->k, type = b->w->matrix.type;
-    uint16_t *decoded = (uint16_t *)(void *)b->t->decoded;
-    const uint16_t *x = b->x->panel[b->tile];
-    uint32_t terms = xn_cpu_terms16(b->tile), w_terms = terms == 1 ? 1 : kernels->type[type].terms;
-    size_t stride = xn_cpu_panel_bytes(b->tile, k) / sizeof *x;
-    uint32_t parts = (k * w_terms + XN_CPU_DEPTH16 - 1) / XN_CPU_DEPTH16;
+    uint32_t k = b->x->k, terms = xn_cpu_terms16(b->tile), w_terms[2], most = 0, span = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        w_terms[i] = terms == 1 ? 1 : kernels->type[b[i].w->matrix.type].terms;
+        if (w_terms[i] > most) most = w_terms[i];
+        span += b[i].span;
+    }
+    size_t stride = xn_cpu_panel_bytes(b->tile, k) / sizeof(uint16_t);
+    uint32_t parts = (k * most + XN_CPU_DEPTH16 - 1) / XN_CPU_DEPTH16;
     uint32_t step = xn_cpu_round_up((k + parts - 1) / parts, XN_CPU_DEPTH);
     for (uint32_t at = 0; at < k; at += step) {
         uint32_t depth = min_u32(step, k - at), blocks = xn_cpu_blocks16(depth);
-        for (uint32_t r = 0; r < b->span; r++) {
-            uint16_t *to = decoded + (size_t)(r / XN_CPU_TILE_ROWS) * blocks * w_terms * TILE +
-                           r % XN_CPU_TILE_ROWS * XN_CPU_TILE_COLS;
-            if (r < b->count) {
-                ask_ahead(b, r, at, step);
-                kernels->decode16[type](columns(b, r, at), depth, w_terms, to);
-                continue;
-            }
-            for (uint32_t j = 0; j < blocks * w_terms; j++) // rows of the tile beyond the last
-                memset(to + (size_t)j * TILE, 0, XN_CPU_TILE_COLS * sizeof *to);
+        const uint16_t *x = (const uint16_t *)b->x->panel[b->tile] + (size_t)at * XN_CPU_PANEL * terms;
+        uint16_t *decoded[2] = {(uint16_t *)(void *)b->t->decoded};
+        for (uint32_t i = 0; i < n; i++) {
+            decode_halves(b + i, at, depth, step, w_terms[i], decoded[i]);
+            if (i + 1 < n) decoded[i + 1] = decoded[i] + (size_t)b[i].span * blocks * w_terms[i] * XN_CPU_TILE_COLS;
         }
-        kernels->gemm16(b->span, blocks, w_terms, terms, decoded, x + (size_t)at * XN_CPU_PANEL * terms, stride,
-                        b->x->n, b->t->tile, (size_t)b->span * XN_CPU_PANEL, at != 0);
+        for (uint32_t p = 0; p < xn_cpu_panels(b->x->n); p++) {
+            float *c = b->t->tile + (step < k ? (size_t)p * span * XN_CPU_PANEL : 0), *to = c;
+            for (uint32_t i = 0; i < n; i++, to += (size_t)b[i - 1].span * XN_CPU_PANEL)
+                kernels->gemm16(b[i].span, blocks, w_terms[i], terms, decoded[i], x + p * stride, stride,
+                                min_u32(XN_CPU_PANEL, b->x->n - p * XN_CPU_PANEL), to, 0, at != 0);
+            if (at + step >= k) done(context, p, c);
+        }
     }
 }
 
@@ -279,24 +299,28 @@ static void tiled_int8(const struct block *b) {
     }
 }
 
-static void tiled(const struct block *b, float *out) {
-    static void (*const products[XN_TILE_KINDS])(const struct block *b) = {[XN_TILE_FLOAT] = tiled_float,
-                                                                           [XN_TILE_BF16] = tiled_bf16,
-                                                                           [XN_TILE_SPLIT] = tiled_bf16,
-                                                                           [XN_TILE_INT8] = tiled_int8};
-    products[b->tile](b);
-    // Columns of a panel's results are rows of the whole's.
+// Where results of a block go, as rows: columns of a panel's results are rows of the whole's.
+struct rows_of_block {
+    const struct block *b;
+    float *out;
+};
+
+static void panel_to_rows(void *context, uint32_t panel, float *c) {
+    const struct rows_of_block *to = context;
+    const struct block *b = to->b;
     const float *rows[XN_CPU_PAD];
-    for (uint32_t p = 0; p < b->x->n; p += XN_CPU_PANEL) {
-        const float *c = b->t->tile + (size_t)p * b->span;
-        for (uint32_t r = 0; r < b->count; r += XN_CPU_PAD) {
-            uint32_t n = min_u32(XN_CPU_PAD, b->count - r);
-            for (uint32_t i = 0; i < n; i++)
-                rows[i] = c + (size_t)(r + i) * XN_CPU_PANEL;
-            b->e->kernels->transpose(rows, n, min_u32(XN_CPU_PANEL, b->x->n - p), out + (size_t)p * XN_CPU_BLOCK + r,
-                                     XN_CPU_BLOCK);
-        }
+    uint32_t first = panel * XN_CPU_PANEL;
+    for (uint32_t r = 0; r < b->count; r += XN_CPU_PAD) {
+        uint32_t n = min_u32(XN_CPU_PAD, b->count - r);
+        for (uint32_t i = 0; i < n; i++)
+            rows[i] = c + (size_t)(r + i) * XN_CPU_PANEL;
+        b->e->kernels->transpose(rows, n, min_u32(XN_CPU_PANEL, b->x->n - first),
+                                 to->out + (size_t)first * XN_CPU_BLOCK + r, XN_CPU_BLOCK);
     }
+}
+
+static bool is_halves(enum xn_cpu_tile tile) {
+    return tile == XN_TILE_BF16 || tile == XN_TILE_SPLIT;
 }
 
 void xn_cpu_product(const struct xn_executor *e, struct xn_cpu_thread *t, const struct xn_cpu_operand *x,
@@ -306,7 +330,34 @@ void xn_cpu_product(const struct xn_executor *e, struct xn_cpu_thread *t, const 
         return;
     }
     enum xn_cpu_tile tile = xn_cpu_tile_of(e->kernels, e->memory.plan, w, x->exact);
-    bool whole = tile == XN_TILE_BF16 || tile == XN_TILE_SPLIT; // tiles have whole rows
-    uint32_t span = whole ? xn_cpu_round_up(count, XN_CPU_TILE_ROWS) : count;
-    tiled(&(struct block){e, t, x, w, index, first, count, span, tile}, out);
+    struct block b = {e, t, x, w, index, first, count, count, tile};
+    struct rows_of_block to = {&b, out};
+    if (is_halves(tile)) { // tiles have whole rows
+        b.span = xn_cpu_round_up(count, XN_CPU_TILE_ROWS);
+        tiled_halves(&b, 1, panel_to_rows, &to);
+        return;
+    }
+    if (tile == XN_TILE_INT8)
+        tiled_int8(&b);
+    else
+        tiled_float(&b);
+    for (uint32_t p = 0; p < xn_cpu_panels(x->n); p++)
+        panel_to_rows(&to, p, t->tile + (size_t)p * b.span * XN_CPU_PANEL);
+}
+
+bool xn_cpu_is_paired(const struct xn_executor *e, const struct xn_cpu_operand *x, const struct xn_weights *first,
+                      const struct xn_weights *second) {
+    enum xn_cpu_tile tile = xn_cpu_tile_of(e->kernels, e->memory.plan, first, x->exact);
+    return x->tiled && is_halves(tile) &&
+           (!second || xn_cpu_tile_of(e->kernels, e->memory.plan, second, x->exact) == tile);
+}
+
+void xn_cpu_product_pair(const struct xn_executor *e, struct xn_cpu_thread *t, const struct xn_cpu_operand *x,
+                         const struct xn_weights *const w[2], uint32_t index, uint32_t first, uint32_t count,
+                         xn_cpu_panel_fn *done, void *context) {
+    enum xn_cpu_tile tile = xn_cpu_tile_of(e->kernels, e->memory.plan, w[0], x->exact);
+    uint32_t span = xn_cpu_round_up(count, XN_CPU_TILE_ROWS);
+    struct block b[2] = {{e, t, x, w[0], index, first, count, span, tile},
+                         {e, t, x, w[1], index, first, count, span, tile}};
+    tiled_halves(b, w[1] ? 2 : 1, done, context);
 }

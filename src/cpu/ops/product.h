@@ -89,3 +89,18 @@ uint32_t xn_cpu_block_rows(const struct xn_executor *e, const struct xn_cpu_oper
 // out[i * XN_CPU_BLOCK + r] = row (first + r) of matrix `index` times row i of x, r < count <= XN_CPU_BLOCK.
 void xn_cpu_product(const struct xn_executor *e, struct xn_cpu_thread *t, const struct xn_cpu_operand *x,
                     const struct xn_weights *w, uint32_t index, uint32_t first, uint32_t count, float *out);
+
+// A panel's results of one product or two, from tiles: [rows of both][XN_CPU_PANEL]; those of the second matrix begin
+// behind `count` rounded up to whole tiles. They may be written over. Columns of rows of x that are not there hold
+// anything.
+typedef void xn_cpu_panel_fn(void *context, uint32_t panel, float *results);
+
+// Whether xn_cpu_product_pair takes these weights (second may be NULL) with x.
+bool xn_cpu_is_paired(const struct xn_executor *e, const struct xn_cpu_operand *x, const struct xn_weights *first,
+                      const struct xn_weights *second);
+
+// Rows [first, first + count) of matrix `index` of both weights (the second may be NULL) times all rows of x; count <=
+// XN_CPU_BLOCK / 2. Calls `done` for each panel of x, as soon as its results are complete.
+void xn_cpu_product_pair(const struct xn_executor *e, struct xn_cpu_thread *t, const struct xn_cpu_operand *x,
+                         const struct xn_weights *const w[2], uint32_t index, uint32_t first, uint32_t count,
+                         xn_cpu_panel_fn *done, void *context);

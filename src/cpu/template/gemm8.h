@@ -2,8 +2,9 @@
 //   vi, LANES: vectors of dwords, and how many they hold; floats are simd.h's
 //   STRIP, VECTORS: rows of weights and vectors of activations that stay in registers
 //   i_*: what integers need
-//   group_dot(steps, most, w, x, dot): the products of STRIP rows with VECTORS vectors of activations over `steps`
-//   dwords of columns, as integers
+//   struct strip, strip_prepare(rows, most, w, strip): what a strip's weights are for group_dot, once for all groups
+//   group_dot(rows, steps, most, w, strip, at, x, dot): the products of up to STRIP rows with VECTORS vectors of
+//   activations over `steps` dwords of columns, from column `at` of the weights on, as integers
 //
 // Integers of a group of columns are summed, then scaled by the group's two scales and summed as floats; minima of
 // weights take the sums of activations.
@@ -26,10 +27,12 @@ static inline __attribute__((always_inline)) void strip8(const int rows, const i
         for (int j = 0; j < VECTORS; j++)
             sum[i][j] = accumulate ? v_load(c + i * XN_CPU_PANEL + j * LANES) : v_set1(0);
     const int steps = group / 4;
+    struct strip strip;
+    strip_prepare(rows, most, w, &strip);
     for (int g = 0; g < XN_CPU_SUPER / group; g++) {
         vi dot[STRIP][VECTORS];
         const int first = g * group / 16;
-        group_dot(rows, steps, most, w + g * group, &x->q[g * steps][at], dot);
+        group_dot(rows, steps, most, w, &strip, g * group, &x->q[g * steps][at], dot);
 #pragma GCC unroll 4
         for (int j = 0; j < VECTORS; j++) {
             vf across = v_load(&x->scale[first / 2][at + (uint32_t)j * LANES]);

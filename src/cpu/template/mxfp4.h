@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cpu/declare.h"
+#include "cpu/template/mxfp4_scale.h"
 
 enum {
     MX_VALUES = 32,
@@ -11,14 +12,6 @@ enum {
     MX_VECTORS = MX_VALUES / V,
     MX_AHEAD = 4096, // bytes that the reader asks for in advance
 };
-
-// Half of a block's scale, for codes that stand for twice their value: 2^(e - 128), below the normal numbers for e < 2.
-static inline float mx_scale(uint8_t e) {
-    uint32_t bits = e < 2 ? 0x200000u << e : (uint32_t)(e - 1) << 23;
-    float scale;
-    memcpy(&scale, &bits, sizeof scale);
-    return scale;
-}
 
 static inline __attribute__((always_inline)) void mx_block(const uint8_t *p, vf out[MX_VECTORS]) {
     vf scale = v_set1(mx_scale(p[0]));

@@ -3,9 +3,24 @@
 // their products one pair fits.
 #pragma once
 
+struct strip { // of signed integers: as they are, and without their signs
+    int8_t value[STRIP][XN_CPU_SUPER], size[STRIP][XN_CPU_SUPER];
+};
+
+static inline __attribute__((always_inline)) void strip_prepare(const int rows, const uint32_t most, const uint8_t *w,
+                                                                struct strip *strip) {
+    if (most <= 127) return;
+    for (int i = 0; i < rows; i++, w += XN_CPU_SUPER)
+        for (int j = 0; j < XN_CPU_SUPER; j += 4 * LANES) {
+            vi value = i_down(i_load((const int8_t *)w + j));
+            i_store(&strip->value[i][j], value);
+            i_store(&strip->size[i][j], i_abs(value));
+        }
+}
+
 static inline __attribute__((always_inline)) void group_dot(const int rows, const int steps, const uint32_t most,
-                                                            const uint8_t *w, const int8_t (*x)[4],
-                                                            vi dot[STRIP][VECTORS]) {
+                                                            const uint8_t *w, const struct strip *strip, int at,
+                                                            const int8_t (*x)[4], vi dot[STRIP][VECTORS]) {
     const bool is_signed = most > 127;
     const int fit = is_signed ? 1 : 32767 / (2 * 127 * (int)most), at_once = fit < steps ? fit : steps;
 #pragma GCC unroll 8
@@ -21,9 +36,9 @@ static inline __attribute__((always_inline)) void group_dot(const int rows, cons
             vi weights[STRIP], size[STRIP];
 #pragma GCC unroll 8
             for (int i = 0; i < rows; i++) {
-                weights[i] = i_weights(w + (size_t)i * XN_CPU_SUPER + 4 * t);
-                if (is_signed) weights[i] = i_down(weights[i]);
-                if (is_signed) size[i] = i_abs(weights[i]);
+                const uint8_t *from = is_signed ? (const uint8_t *)strip->value[i] : w + (size_t)i * XN_CPU_SUPER;
+                weights[i] = i_weights(from + at + 4 * t);
+                if (is_signed) size[i] = i_weights((const uint8_t *)strip->size[i] + at + 4 * t);
             }
 #pragma GCC unroll 4
             for (int j = 0; j < VECTORS; j++) {
@@ -31,17 +46,23 @@ static inline __attribute__((always_inline)) void group_dot(const int rows, cons
 #pragma GCC unroll 8
                 for (int i = 0; i < rows; i++) {
                     vi product = is_signed ? i_pairs(size[i], i_sign(right, weights[i])) : i_pairs(weights[i], right);
-                    pairs[i][j] = t == s ? product : i_add16(pairs[i][j], product);
                     // Added now: compilers would rather keep all products, and then have no registers for them.
+                    if (at_once == 1) {
+                        dot[i][j] = i_add32(dot[i][j], i_widen(product));
+                        __asm__("" : I_REGISTER(dot[i][j]));
+                        continue;
+                    }
+                    pairs[i][j] = t == s ? product : i_add16(pairs[i][j], product);
                     __asm__("" : I_REGISTER(pairs[i][j]));
                 }
             }
         }
+        if (at_once == 1) continue;
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
             for (int j = 0; j < VECTORS; j++)
-                dot[i][j] = s == 0 ? i_widen(pairs[i][j]) : i_add32(dot[i][j], i_widen(pairs[i][j]));
+                dot[i][j] = i_add32(dot[i][j], i_widen(pairs[i][j]));
     }
 }
 
