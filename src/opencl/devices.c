@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum { MOST_PLATFORMS = 16, MOST_DEVICES = 64 };
-// cl_khr_subgroups and cl_intel_required_subgroup_size; not in every version of the headers.
+// CL_DEVICE_SUB_GROUP_SIZES_INTEL of cl_intel_required_subgroup_size, which not every version of the headers has.
 enum { SUB_GROUP_SIZES_INTEL = 0x4108 };
 
 static void get_text(const struct xn_cl_api *cl, cl_device_id id, cl_device_info what, char *out, size_t size) {
