@@ -121,7 +121,7 @@ static void launches_are_few(void **unused) {
     for (int kind = 0; kind < XN_OP_KINDS; kind++) {
         struct xn_check_case *c;
         struct xn_check_weights weights;
-        struct xn_executor *e;
+        struct xn_executor *e = NULL;
         struct xn_check_wish wish = {.kind = (enum xn_op_kind)kind, .type = XN_TYPE_COUNT, .seed = seed};
         assert_int_equal(xn_check_case_make(&wish, blocks, &c, &err), XN_OK);
         if (xn_check_bind(c, device, &weights, &err) != XN_OK ||
