@@ -60,8 +60,11 @@ static int find_op(const char *name, int *op, struct xn_error *err) {
     }
     if (!name || *op >= 0) return XN_OK;
     const char *nearest = xn_nearest_name(name, names, XN_OP_KINDS);
-    return xn_fail(err, XN_ERR_ARGUMENT, "--op: no operation \"%s\"%s%s%s", name, nearest ? "; did you mean " : "",
-                   nearest ? nearest : "", nearest ? "?" : "");
+    if (nearest) return xn_fail(err, XN_ERR_ARGUMENT, "--op: no operation \"%s\"; did you mean %s?", name, nearest);
+    char all[256] = "";
+    for (size_t kind = 0, at = 0; kind < XN_OP_KINDS && at < sizeof all; kind++)
+        at += (size_t)snprintf(all + at, sizeof all - at, "%s%s", kind ? ", " : "", names[kind]);
+    return xn_fail(err, XN_ERR_ARGUMENT, "--op: no operation \"%s\", one of %s expected", name, all);
 }
 
 static int find_format(const char *name, int *type, struct xn_error *err) {

@@ -54,6 +54,8 @@ unset XENON_CPU
 
 run check --op project_ad
 expect_error 1 "project_ad" "did you mean project_add?"
+run check --op nonsense
+expect_error 1 "nonsense" "embed" "project_add" "head"
 run check --format I32
 expect_error 1 "I32"
 run check --op route --format Q4_K
