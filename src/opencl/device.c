@@ -212,6 +212,7 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     d->cl = xn_cl_api();
     d->id = found.id;
     d->info = found.info;
+    d->dialect = options->plain ? XN_CL_PLAIN : xn_cl_dialect_of(&d->info);
     d->max_allocation = found.info.max_allocation;
     if (options->max_allocation && options->max_allocation < d->max_allocation)
         d->max_allocation = options->max_allocation;
@@ -227,8 +228,8 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
         opencl_free(&d->device);
         return status;
     }
-    xn_log(XN_LOG_INFO, "%s: %s, driver %s, %u compute units", d->info.name, d->info.version, d->info.driver,
-           d->info.units);
+    xn_log(XN_LOG_INFO, "%s: %s, driver %s, %u compute units, %s kernels", d->info.name, d->info.version,
+           d->info.driver, d->info.units, xn_cl_dialect_name(d->dialect));
     *out = &d->device;
     return XN_OK;
 }

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { GROUPS_A_UNIT = 8 }; // groups of a launch for each compute unit
+enum { ITEMS_A_UNIT = 512 }; // work-items of a launch for each compute unit
 
 // --- memory ---
 
@@ -82,26 +82,38 @@ static int set_arguments(struct xn_executor *e, const struct xn_cl_made *k, stru
 }
 
 static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
-    return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes;
+    return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes &&
+           a->shape == b->shape;
+}
+
+// The index of a kernel that is made at most once.
+static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t *index,
+                       struct xn_error *err) {
+    for (*index = 0; *index < e->n_kernels; ++*index)
+        if (same_key(&e->kernels[*index].key, key)) return XN_OK;
+    if (XN_GROW(e->kernels, e->kernels_capacity, e->n_kernels + 1) != 0)
+        return xn_fail(err, XN_ERR_NOMEM, "no memory for kernels");
+    struct xn_cl_made *made = &e->kernels[*index];
+    *made = (struct xn_cl_made){.key = *key};
+    XN_TRY(xn_cl_kernel_make(e->device, key, &made->kernel, &made->group, err));
+    made->groups = e->device->info.units * (made->group < ITEMS_A_UNIT ? ITEMS_A_UNIT / made->group : 1);
+    e->n_kernels++;
+    return XN_OK;
 }
 
 static int make_kernels(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
-    e->kernel_of = xn_alloc(l->n + 1, sizeof *e->kernel_of);
     e->events = xn_alloc_zero(l->n + 1, sizeof(cl_event));
-    if (!e->kernel_of || !e->events) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
-    for (size_t i = 0; i < l->n; i++) {
-        const struct xn_cl_program_key *key = &l->launches[i].key;
-        uint32_t k = 0;
-        while (k < e->n_kernels && !same_key(&e->kernels[k].key, key))
-            k++;
-        e->kernel_of[i] = k;
-        if (k < e->n_kernels) continue;
-        if (XN_GROW(e->kernels, e->kernels_capacity, e->n_kernels + 1) != 0)
-            return xn_fail(err, XN_ERR_NOMEM, "no memory for kernels");
-        e->kernels[k] = (struct xn_cl_made){.key = *key};
-        XN_TRY(xn_cl_kernel_make(e->device, key, &e->kernels[k].kernel, err));
-        e->n_kernels++;
+    if (!e->events) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
+    for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
+        e->kernel_of[shape] = xn_alloc(l->n + 1, sizeof *e->kernel_of[shape]);
+        if (!e->kernel_of[shape]) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
+        if (shape == XN_CL_MANY && e->view.limits.rows <= XN_CL_STREAM_TOKENS) continue;
+        for (size_t i = 0; i < l->n; i++) {
+            struct xn_cl_program_key key = l->launches[i].key;
+            key.shape = (enum xn_cl_shape)shape;
+            XN_TRY(make_kernel(e, &key, &e->kernel_of[shape][i], err));
+        }
     }
     return XN_OK;
 }
@@ -113,7 +125,6 @@ int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *pla
     if (!e) return xn_fail(err, XN_ERR_NOMEM, "no memory for an executor");
     e->device = device;
     e->view = (struct xn_host_memory){.plan = plan, .limits = *limits};
-    e->groups = device->info.units * GROUPS_A_UNIT;
     int status = take_cache(e, err);
     if (status == XN_OK) status = xn_cl_lower(plan, limits, e->cache, e->states, &e->lowered, err);
     if (status == XN_OK) status = take_buffers(e, err);
@@ -141,7 +152,8 @@ void xn_cl_executor_free(struct xn_executor *e) {
     free(e->cache);
     free(e->states);
     free(e->kernels);
-    free(e->kernel_of);
+    for (int i = 0; i < XN_CL_SHAPES; i++)
+        free(e->kernel_of[i]);
     free(e->events);
     free(e->step);
     free(e->logits);
@@ -168,17 +180,18 @@ static int send_step(struct xn_executor *e, struct xn_error *err) {
     return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: sending a batch", d->info.name);
 }
 
-static int launch(struct xn_executor *e, size_t i, struct xn_error *err) {
+static int launch(struct xn_executor *e, size_t i, const struct xn_batch *batch, struct xn_error *err) {
     struct xn_cl_device *d = e->device;
-    const struct xn_cl_made *k = &e->kernels[e->kernel_of[i]];
-    cl_uint op = e->lowered.launches[i].op;
-    size_t local = XN_CL_GROUP, global = (size_t)e->groups * XN_CL_GROUP;
-    XN_TRY(set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof op, &op, err));
+    const struct xn_cl_launch *l = &e->lowered.launches[i];
+    uint32_t rows = l->kind == XN_OP_HEAD ? batch->n_outputs : batch->n_rows;
+    const struct xn_cl_made *k = &e->kernels[e->kernel_of[rows > XN_CL_STREAM_TOKENS ? XN_CL_MANY : XN_CL_FEW][i]];
+    size_t local = k->group, global = local * k->groups;
+    XN_TRY(set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof l->op, &l->op, err));
     cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->events[i]);
     if (code == CL_SUCCESS) return XN_OK;
     e->events[i] = NULL;
     return xn_cl_fail(err, code, "%s: kernel %s, %u groups of %zu", d->info.name, xn_cl_kernel_name(k->key.kernel),
-                      e->groups, local);
+                      k->groups, local);
 }
 
 // Adds up what the launches took, and lets their events go.
@@ -200,7 +213,7 @@ static int run_step(struct xn_executor *e, const struct xn_batch *batch, struct 
     struct xn_cl_device *d = e->device;
     XN_TRY(send_step(e, err));
     for (size_t i = 0; i < e->lowered.n; i++)
-        XN_TRY(launch(e, i, err));
+        XN_TRY(launch(e, i, batch, err));
     size_t bytes = (size_t)batch->n_outputs * e->view.plan->vocab * sizeof *e->logits;
     cl_int code = CL_SUCCESS;
     if (bytes)

@@ -18,6 +18,7 @@ enum xn_cl_memory { // buffers of a step, in the order of the kernels' arguments
 struct xn_cl_made { // a kernel with its arguments set
     struct xn_cl_program_key key;
     cl_kernel kernel;
+    uint32_t group, groups; // work-items of a group, groups of a launch
 };
 
 struct xn_executor {
@@ -29,10 +30,9 @@ struct xn_executor {
     uint64_t size[XN_CL_MEMORIES]; // bytes
     struct xn_cl_made *kernels;
     size_t n_kernels, kernels_capacity;
-    uint32_t *kernel_of; // [launches]: index into kernels
-    cl_event *events;    // [launches]
-    uint32_t groups;     // of a launch
-    uint32_t *step;      // the batch as the device gets it
+    uint32_t *kernel_of[XN_CL_SHAPES]; // [launches]: index into kernels
+    cl_event *events;                  // [launches]
+    uint32_t *step;                    // the batch as the device gets it
     size_t step_size, step_capacity;
     float *logits;
     double seconds[XN_OP_KINDS];

@@ -15,6 +15,7 @@ struct xn_cl_device {
     cl_context context;
     cl_command_queue queue; // in order, with times
     struct xn_opencl_info info;
+    enum xn_cl_dialect dialect;
     uint64_t max_allocation, heap_bytes, piece_bytes; // struct xn_opencl_options
     uint64_t expected; // bytes of arrays that are about to be taken, as far as anyone said
     uint64_t taken;    // bytes of all buffers

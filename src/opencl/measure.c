@@ -54,10 +54,11 @@ int xn_opencl_measure_bandwidth(struct xn_device *device, double *rate, struct x
     size_t global = (size_t)d->info.units * GROUPS_A_UNIT * XN_CL_GROUP;
     cl_mem data = NULL, out = NULL;
     cl_kernel kernel = NULL;
+    uint32_t group;
     int status = xn_cl_buffer(d, bytes, "memory to measure", &data, err);
     if (status == XN_OK) status = xn_cl_buffer(d, global * 4, "memory to measure", &out, err);
     if (status == XN_OK)
-        status = xn_cl_kernel_make(d, &(struct xn_cl_program_key){.kernel = XN_CL_KERNEL_READ}, &kernel, err);
+        status = xn_cl_kernel_make(d, &(struct xn_cl_program_key){.kernel = XN_CL_KERNEL_READ}, &kernel, &group, err);
     if (status == XN_OK) status = measure(d, kernel, data, out, bytes, global, rate, err);
     if (kernel) d->cl->ReleaseKernel(kernel);
     xn_cl_buffer_free(d, out, global * 4);

@@ -14,6 +14,7 @@
 struct xn_cl_program {
     struct xn_cl_program_key key;
     cl_program program;
+    uint32_t group;
 };
 
 static const struct kernel {
@@ -26,6 +27,31 @@ static const struct kernel {
 };
 
 static const char build_options[] = "-cl-std=CL1.2";
+
+// A body of the dialect, with the work-items of a group and, of them, of a warp. Groups are large where each reads the
+// same activations before its share of the weights.
+static const struct body {
+    const char *name, *file, *define;
+    struct {
+        uint32_t group, lanes;
+    } shape[XN_CL_SHAPES];
+} bodies[XN_CL_DIALECTS] = {
+    [XN_CL_PLAIN] = {"plain", "dialect_plain.cl", "XN_PLAIN", {{64, 16}, {64, 16}}},
+    [XN_CL_INTEL] = {"intel", "dialect_intel.cl", "XN_INTEL", {{64, 16}, {64, 16}}},
+    [XN_CL_NVIDIA] = {"nvidia", "dialect_nvidia.cl", "XN_NVIDIA", {{64, 32}, {64, 32}}},
+};
+
+const char *xn_cl_dialect_name(enum xn_cl_dialect dialect) {
+    return (unsigned)dialect < XN_CL_DIALECTS ? bodies[dialect].name : "?";
+}
+
+enum xn_cl_dialect xn_cl_dialect_of(const struct xn_opencl_info *info) {
+    if (info->is_processor) return XN_CL_PLAIN;
+    if (strstr(info->platform, "NVIDIA")) return XN_CL_NVIDIA;
+    for (uint32_t i = 0; i < info->n_sub_groups; i++) // of cl_intel_required_subgroup_size
+        if (info->sub_group[i] == bodies[XN_CL_INTEL].shape[XN_CL_FEW].lanes) return XN_CL_INTEL;
+    return XN_CL_PLAIN;
+}
 
 const char *xn_cl_kernel_name(enum xn_cl_kernel kernel) {
     return (unsigned)kernel < XN_CL_KERNEL_COUNT ? kernels[kernel].name : "?";
@@ -62,8 +88,11 @@ static void define(struct source *s, const char *format, ...) {
     if (n > 0 && (size_t)n < sizeof s->head - s->head_size) s->head_size += (size_t)n;
 }
 
-static void define_all(struct source *s, const struct xn_cl_program_key *key) {
+static void define_all(struct source *s, const struct xn_cl_program_key *key, const struct body *body) {
     define(s, "#define XN_OP_%s\n", kernels[key->kernel].defined);
+    define(s, "#define %s\n#define %s\n", body->define, key->shape == XN_CL_FEW ? "XN_FEW" : "XN_MANY");
+    define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", body->shape[key->shape].group,
+           body->shape[key->shape].lanes);
     define(s, "#define XN_CACHE_BYTES %u\n", key->cache_bytes);
     for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
         if (key->formats >> type & 1) define(s, "#define XN_TYPE_%s %u\n", xn_format_of(type)->name, type);
@@ -73,12 +102,14 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key) {
     define(s, "\n");
 }
 
-static void assemble(const struct xn_cl_program_key *key, struct source *s) {
+static void assemble(const struct xn_cl_program_key *key, const struct body *body, struct source *s) {
     const struct kernel *k = &kernels[key->kernel];
-    define_all(s, key);
+    *s = (struct source){0};
+    define_all(s, key, body);
     add_text(s, s->head, s->head_size);
     add_file(s, "shared.h");
     add_file(s, "dialect.cl");
+    add_file(s, body->file);
     add_file(s, "common.cl");
     if (k->needs & XN_CL_DECODERS) {
         add_file(s, "decode.cl");
@@ -192,17 +223,36 @@ static struct xn_cl_program_key normalized(const struct xn_cl_device *d, const s
     unsigned needs = kernels[key->kernel].needs;
     return (struct xn_cl_program_key){.kernel = key->kernel,
                                       .formats = needs & XN_CL_DECODERS ? key->formats | d->programs.always : 0,
-                                      .cache_bytes = needs & XN_CL_CACHE ? key->cache_bytes : 0};
+                                      .cache_bytes = needs & XN_CL_CACHE ? key->cache_bytes : 0,
+                                      .shape = needs & XN_CL_SHAPED ? key->shape : XN_CL_MANY};
 }
 
-int xn_cl_program(struct xn_cl_device *d, const struct xn_cl_program_key *wanted, cl_program *out,
+static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
+    return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes &&
+           a->shape == b->shape;
+}
+
+// In the device's dialect, else in the plain one.
+static int make(struct xn_cl_device *d, struct xn_cl_program *p, struct source *s, struct xn_error *err) {
+    int status = XN_OK;
+    for (enum xn_cl_dialect dialect = d->dialect;; dialect = XN_CL_PLAIN) {
+        const struct body *body = &bodies[dialect];
+        assemble(&p->key, body, s);
+        p->group = body->shape[p->key.shape].group;
+        status = load_or_build(d, &p->key, s, &p->program, err);
+        if (status == XN_OK || dialect == XN_CL_PLAIN) return status;
+        xn_log(XN_LOG_WARNING, "%s; trying the plain variant", err->message);
+    }
+}
+
+int xn_cl_program(struct xn_cl_device *d, const struct xn_cl_program_key *wanted, cl_program *out, uint32_t *group,
                   struct xn_error *err) {
     struct xn_cl_programs *p = &d->programs;
-    struct xn_cl_program_key key = normalized(d, wanted);
+    struct xn_cl_program made = {.key = normalized(d, wanted)};
     for (size_t i = 0; i < p->n; i++)
-        if (p->items[i].key.kernel == key.kernel && p->items[i].key.formats == key.formats &&
-            p->items[i].key.cache_bytes == key.cache_bytes) {
+        if (same_key(&p->items[i].key, &made.key)) {
             *out = p->items[i].program;
+            *group = p->items[i].group;
             return XN_OK;
         }
     struct source *s = xn_alloc_zero(1, sizeof *s);
@@ -210,19 +260,22 @@ int xn_cl_program(struct xn_cl_device *d, const struct xn_cl_program_key *wanted
         free(s);
         return xn_fail(err, XN_ERR_NOMEM, "no memory for a program");
     }
-    assemble(&key, s);
-    int status = load_or_build(d, &key, s, out, err);
-    if (status == XN_OK) p->items[p->n++] = (struct xn_cl_program){key, *out};
+    int status = make(d, &made, s, err);
+    if (status == XN_OK) {
+        p->items[p->n++] = made;
+        *out = made.program;
+        *group = made.group;
+    }
     free(s);
     return status;
 }
 
-int xn_cl_kernel_make(struct xn_cl_device *d, const struct xn_cl_program_key *key, cl_kernel *out,
+int xn_cl_kernel_make(struct xn_cl_device *d, const struct xn_cl_program_key *key, cl_kernel *out, uint32_t *group,
                       struct xn_error *err) {
     cl_program program;
     char name[64];
     cl_int code;
-    XN_TRY(xn_cl_program(d, key, &program, err));
+    XN_TRY(xn_cl_program(d, key, &program, group, err));
     snprintf(name, sizeof name, "xn_kernel_%s", xn_cl_kernel_name(key->kernel));
     *out = d->cl->CreateKernel(program, name, &code);
     return *out ? XN_OK : xn_cl_fail(err, code, "%s: kernel %s", d->info.name, name);

@@ -3,31 +3,52 @@
 #pragma once
 
 #include "opencl/loader.h"
+#include "opencl/opencl.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 struct xn_cl_device;
 
+// What kernels are written over: kernels/dialect.cl and one of its bodies.
+enum xn_cl_dialect {
+    XN_CL_PLAIN,  // OpenCL C 1.2: any device
+    XN_CL_INTEL,  // sub-groups
+    XN_CL_NVIDIA, // inline PTX
+    XN_CL_DIALECTS,
+};
+const char *xn_cl_dialect_name(enum xn_cl_dialect dialect); // "nvidia"
+// Of the bodies the one for this device; a processor's is the plain one, whatever its extensions.
+enum xn_cl_dialect xn_cl_dialect_of(const struct xn_opencl_info *info);
+
+// Batches differ in what bounds them: few rows (XN_CL_STREAM_TOKENS at most) read weights, many compute. A kernel with
+// XN_CL_SHAPED is compiled for each.
+enum xn_cl_shape {
+    XN_CL_MANY,
+    XN_CL_FEW,
+    XN_CL_SHAPES,
+};
+
 // What a kernel's program is made of besides the dialect and what all share.
 enum xn_cl_needs {
     XN_CL_DECODERS = 1, // of the formats
     XN_CL_PRODUCTS = 2, // with those
     XN_CL_CACHE = 4,    // is compiled for one type of keys and values
+    XN_CL_SHAPED = 8,   // and for few rows or many
 };
 // The kernels: xn_kernel_NAME in its file, which holds its part of it where XN_OP_NAME is defined.
 #define XN_CL_KERNELS(X)                                                                                               \
     X(EMBED, embed, "embed.cl", XN_CL_DECODERS)                                                                        \
-    X(PROJECT, project, "project.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_CACHE)                                   \
-    X(PROJECT_ADD, project_add, "project_add.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                     \
+    X(PROJECT, project, "project.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_CACHE | XN_CL_SHAPED)                    \
+    X(PROJECT_ADD, project_add, "project_add.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_SHAPED)                      \
     X(ADD, add, "add.cl", 0)                                                                                           \
-    X(GATE, gate, "gate.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                                          \
-    X(HEAD, head, "head.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                                          \
-    X(HEADS, heads, "heads.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                                       \
-    X(ROUTE, route, "route.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                                       \
-    X(EXPERT_GATE, expert_gate, "experts.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                         \
-    X(EXPERT_ADD, expert_add, "experts.cl", XN_CL_DECODERS | XN_CL_PRODUCTS)                                           \
-    X(ATTEND, attend, "attend.cl", XN_CL_CACHE)                                                                        \
+    X(GATE, gate, "gate.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_SHAPED)                                           \
+    X(HEAD, head, "head.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_SHAPED)                                           \
+    X(HEADS, heads, "heads.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_SHAPED)                                        \
+    X(ROUTE, route, "route.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_SHAPED)                                        \
+    X(EXPERT_GATE, expert_gate, "experts.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_SHAPED)                          \
+    X(EXPERT_ADD, expert_add, "experts.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_SHAPED)                            \
+    X(ATTEND, attend, "attend.cl", XN_CL_CACHE | XN_CL_SHAPED)                                                         \
     X(CONVOLVE, convolve, "mixers.cl", 0)                                                                              \
     X(DELTA_NET, delta_net, "mixers.cl", 0)                                                                            \
     X(STATE_SPACE, state_space, "mixers.cl", 0)                                                                        \
@@ -43,8 +64,9 @@ const char *xn_cl_kernel_name(enum xn_cl_kernel kernel); // "project_add"
 
 struct xn_cl_program_key {
     enum xn_cl_kernel kernel;
-    uint64_t formats;     // bit i: enum xn_type i; of a kernel with decoders
-    uint32_t cache_bytes; // of one key or value; of a kernel with XN_CL_CACHE, else ignored
+    uint64_t formats;       // bit i: enum xn_type i; of a kernel with decoders
+    uint32_t cache_bytes;   // of one key or value; of a kernel with XN_CL_CACHE, else ignored
+    enum xn_cl_shape shape; // of a kernel with XN_CL_SHAPED, else ignored
 };
 
 // The programs of a device.
@@ -56,13 +78,14 @@ struct xn_cl_programs {
     uint32_t built, loaded; // so far: from source, from the folder
 };
 
-// The program of a key, for as long as the device lives. A source that the driver rejects is an error with the kernel's
-// name and the first lines of the driver's log.
-int xn_cl_program(struct xn_cl_device *device, const struct xn_cl_program_key *key, cl_program *out,
+// The program of a key, for as long as the device lives, in the device's dialect, or, where its driver rejects that, in
+// the plain one. A source that the driver rejects in both is an error with the kernel's name and the first lines of the
+// log. *group: work-items of a group.
+int xn_cl_program(struct xn_cl_device *device, const struct xn_cl_program_key *key, cl_program *out, uint32_t *group,
                   struct xn_error *err);
 void xn_cl_programs_free(struct xn_cl_device *device);
 // The kernel function of a program; the caller releases it.
-int xn_cl_kernel_make(struct xn_cl_device *device, const struct xn_cl_program_key *key, cl_kernel *out,
+int xn_cl_kernel_make(struct xn_cl_device *device, const struct xn_cl_program_key *key, cl_kernel *out, uint32_t *group,
                       struct xn_error *err);
 
 // The embedded sources (made at build from kernels/): NULL where there is none of that name.

@@ -80,17 +80,18 @@ static void an_entry_is_found_by_its_key(void **unused) {
 static void get(uint32_t built, uint32_t loaded) {
     struct xn_error err;
     cl_program program, again;
+    uint32_t group;
     struct xn_device *device = test_open((struct xn_opencl_options){.cache = folder});
     struct xn_cl_device *d = xn_cl_device_of(device);
     struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_ADD, .formats = 1, .cache_bytes = 2};
-    if (xn_cl_program(d, &key, &program, &err) != XN_OK) fail_msg("%s", err.message);
+    if (xn_cl_program(d, &key, &program, &group, &err) != XN_OK) fail_msg("%s", err.message);
     assert_int_equal(d->programs.built, built);
     assert_int_equal(d->programs.loaded, loaded);
     key.formats = key.cache_bytes = 4; // which it does not depend on
-    assert_int_equal(xn_cl_program(d, &key, &again, &err), XN_OK);
+    assert_int_equal(xn_cl_program(d, &key, &again, &group, &err), XN_OK);
     assert_ptr_equal(program, again);
     cl_kernel kernel;
-    if (xn_cl_kernel_make(d, &key, &kernel, &err) != XN_OK) fail_msg("%s", err.message);
+    if (xn_cl_kernel_make(d, &key, &kernel, &group, &err) != XN_OK) fail_msg("%s", err.message);
     d->cl->ReleaseKernel(kernel);
     device->table->free(device);
 }
@@ -131,9 +132,10 @@ static void a_folder_that_is_not_there_is_no_error(void **unused) {
     (void)unused;
     struct xn_error err;
     cl_program program;
+    uint32_t group;
     struct xn_device *device = test_open((struct xn_opencl_options){.cache = "/nowhere/at/all"});
     struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_ADD};
-    if (xn_cl_program(xn_cl_device_of(device), &key, &program, &err) != XN_OK) fail_msg("%s", err.message);
+    if (xn_cl_program(xn_cl_device_of(device), &key, &program, &group, &err) != XN_OK) fail_msg("%s", err.message);
     device->table->free(device);
 }
 
@@ -142,14 +144,36 @@ static void a_rejected_kernel_is_named(void **unused) {
     (void)unused;
     struct xn_error err;
     cl_program program;
+    uint32_t group;
     struct xn_device *device = test_open((struct xn_opencl_options){0});
     struct xn_cl_device *d = xn_cl_device_of(device);
     struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_EMBED, .formats = (uint64_t)1 << XN_I8}; // has no decoder
-    assert_int_equal(xn_cl_program(d, &key, &program, &err), XN_ERR_DEVICE);
+    assert_int_equal(xn_cl_program(d, &key, &program, &group, &err), XN_ERR_DEVICE);
     assert_non_null(strstr(err.message, "embed"));
     assert_non_null(strstr(err.message, "CL_BUILD_PROGRAM_FAILURE"));
     assert_non_null(strstr(err.message, d->info.name));
     device->table->free(device);
+}
+
+// A dialect that the driver does not take is replaced by the plain one, kernel by kernel. (Here are processors.)
+static void the_plain_variant_is_tried(void **unused) {
+    (void)unused;
+    struct xn_error err;
+    cl_program program;
+    uint32_t group = 0;
+    for (int dialect = XN_CL_INTEL; dialect <= XN_CL_NVIDIA; dialect++) {
+        struct xn_device *device = test_open((struct xn_opencl_options){0});
+        struct xn_cl_device *d = xn_cl_device_of(device);
+        if (d->info.is_processor) {
+            assert_int_equal(d->dialect, XN_CL_PLAIN);
+            d->dialect = (enum xn_cl_dialect)dialect;
+        }
+        struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_ADD};
+        if (xn_cl_program(d, &key, &program, &group, &err) != XN_OK) fail_msg("%s", err.message);
+        assert_int_equal(d->programs.built, 1);
+        assert_int_equal(group, XN_CL_GROUP);
+        device->table->free(device);
+    }
 }
 
 static int begin(void **unused) {
@@ -168,6 +192,7 @@ int main(void) {
         cmocka_unit_test(a_built_program_is_kept),
         cmocka_unit_test(a_folder_that_is_not_there_is_no_error),
         cmocka_unit_test(a_rejected_kernel_is_named),
+        cmocka_unit_test(the_plain_variant_is_tried),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

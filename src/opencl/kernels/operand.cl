@@ -39,7 +39,11 @@ struct xn_cut {
 };
 static inline struct xn_cut xn_cut_of(uint n) {
     struct xn_cut c;
+#ifdef XN_FEW
+    c.tile = false;
+#else
     c.tile = n > XN_CL_STREAM_TOKENS;
+#endif
     c.tokens = c.tile ? XN_CL_TILE_TOKENS : XN_CL_STREAM_TOKENS;
     c.rows = c.tile ? XN_CL_TILE_ROWS : XN_WARPS * XN_CL_WARP_ROWS;
     c.tiles = (n + c.tokens - 1) / c.tokens;

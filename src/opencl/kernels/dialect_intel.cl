@@ -1,0 +1,56 @@
+// The dialect for Intel GPUs: warps are sub-groups, and four bytes are multiplied by dp4a, which only the compiler's own
+// built-in reaches (OpenCL's dot_4x8packed_* become some 500 instructions on Alchemist).
+#pragma OPENCL EXTENSION cl_intel_subgroups : enable
+#pragma OPENCL EXTENSION cl_intel_required_subgroup_size : enable
+#define XN_KERNEL                                                                                                      \
+    __attribute__((intel_reqd_sub_group_size(XN_LANES))) __kernel                                                     \
+        __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
+
+static inline float xn_warp_sum(float x, local float *red) {
+    return sub_group_reduce_add(x);
+}
+
+static inline float xn_group_sum(float x, local float *red) {
+    x = sub_group_reduce_add(x);
+    if (xn_lane() == 0) red[xn_warp()] = x;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    float sum = 0;
+    for (uint i = 0; i < XN_WARPS; i++)
+        sum += red[i];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return sum;
+}
+
+static inline float xn_group_max(float x, local float *red) {
+    x = sub_group_reduce_max(x);
+    if (xn_lane() == 0) red[xn_warp()] = x;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    float most = red[0];
+    for (uint i = 1; i < XN_WARPS; i++)
+        most = fmax(most, red[i]);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return most;
+}
+
+int __builtin_IB_dp4a_ss(int acc, int a, int b);
+static inline int xn_dot4(int acc, int a, int b) {
+    return __builtin_IB_dp4a_ss(acc, a, b);
+}
+
+// As in the plain body, but one work-item counts.
+static inline bool xn_arrive(volatile global uint *counter, uint expected, local uint *last) {
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    if (get_local_id(0) == 0) {
+        *last = expected == 1;
+        if (expected > 1) {
+            mem_fence(CLK_GLOBAL_MEM_FENCE);
+            if (atomic_inc(counter) + 1 == expected) {
+                *last = 1;
+                atomic_xchg(counter, 0);
+            }
+            mem_fence(CLK_GLOBAL_MEM_FENCE);
+        }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    return *last;
+}

@@ -1,0 +1,57 @@
+// The dialect in plain OpenCL C 1.2: local memory and barriers.
+#define XN_KERNEL __kernel __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
+
+static inline float xn_warp_sum(float x, local float *red) {
+    uint lid = get_local_id(0), first = lid / XN_LANES * XN_LANES;
+    red[lid] = x;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    float sum = 0;
+    for (uint i = 0; i < XN_LANES; i++)
+        sum += red[first + i];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return sum;
+}
+
+static inline float xn_group_sum(float x, local float *red) {
+    red[get_local_id(0)] = x;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    float sum = 0;
+    for (uint i = 0; i < XN_GROUP; i++)
+        sum += red[i];
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return sum;
+}
+
+static inline float xn_group_max(float x, local float *red) {
+    red[get_local_id(0)] = x;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    float most = red[0];
+    for (uint i = 1; i < XN_GROUP; i++)
+        most = fmax(most, red[i]);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return most;
+}
+
+// acc + the four products of signed bytes of a and b.
+static inline int xn_dot4(int acc, int a, int b) {
+    char4 x = as_char4(a), y = as_char4(b);
+    return acc + x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w;
+}
+
+// Nothing waits for another group here, so it works whatever number of groups is resident. The counter is zero before
+// the first arrival, and again after the last. Every work-item counts: PoCL 3.1 drops a branch for the first one alone
+// behind some loops, and the last to count belongs to the last group, when all of the others have counted.
+static inline bool xn_arrive(volatile global uint *counter, uint expected, local uint *last) {
+    uint all = expected * XN_GROUP, before = 0;
+    *last = expected == 1;
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    mem_fence(CLK_GLOBAL_MEM_FENCE);
+    if (expected > 1) before = atomic_inc(counter);
+    if (before + 1 == all) {
+        *last = 1;
+        atomic_xchg(counter, 0);
+    }
+    mem_fence(CLK_GLOBAL_MEM_FENCE);
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    return *last;
+}
