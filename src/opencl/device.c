@@ -70,7 +70,7 @@ static void opencl_free(struct xn_device *device) {
 }
 
 // The cache is float16, as on the processor (cpu/cpu.c says where it is not).
-static struct xn_limits resolved(const struct xn_plan *plan, const struct xn_limits *limits) {
+struct xn_limits xn_cl_limits_of(const struct xn_plan *plan, const struct xn_limits *limits) {
     static const float widest = 4;
     struct xn_limits r = *limits;
     if (r.cache_type == XN_TYPE_COUNT) r.cache_type = plan->score_spread > widest ? XN_F32 : XN_F16;
@@ -84,7 +84,7 @@ static void opencl_expect(struct xn_device *device, uint64_t bytes) {
 
 static int opencl_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           struct xn_executor **out, struct xn_error *err) {
-    struct xn_limits r = resolved(plan, limits);
+    struct xn_limits r = xn_cl_limits_of(plan, limits);
     return xn_cl_executor_create(xn_cl_device_of(device), plan, &r, out, err);
 }
 
@@ -96,7 +96,7 @@ static void opencl_release(struct xn_device *device, struct xn_executor *e) {
 static void opencl_memory(const struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           uint64_t *cache_bytes, uint64_t *activation_bytes) {
     (void)device;
-    struct xn_limits r = resolved(plan, limits);
+    struct xn_limits r = xn_cl_limits_of(plan, limits);
     struct xn_cl_map map;
     xn_host_memory_size(plan, &r, cache_bytes, activation_bytes);
     xn_cl_map_of(plan, &r, &map);
@@ -219,6 +219,7 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     d->heap_bytes = options->heap_bytes;
     d->piece_bytes = options->piece_bytes;
     if (options->cache) d->programs.folder = xn_strdup(options->cache); // without memory: not kept
+    if (options->ahead) d->programs.ahead = xn_strdup(options->ahead);
     for (uint32_t type = 0, as; type < XN_TYPE_COUNT && d->info.is_processor && !options->narrow_programs; type++)
         if (xn_cl_layout_of(type, &as)) d->programs.always |= (uint64_t)1 << as;
     snprintf(d->backend, sizeof d->backend, "OpenCL gpu%u", options->index);

@@ -81,16 +81,11 @@ static int set_arguments(struct xn_executor *e, const struct xn_cl_made *k, stru
     return XN_OK;
 }
 
-static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
-    return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes &&
-           a->shape == b->shape;
-}
-
 // The index of a kernel that is made at most once.
 static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t *index,
                        struct xn_error *err) {
     for (*index = 0; *index < e->n_kernels; ++*index)
-        if (same_key(&e->kernels[*index].key, key)) return XN_OK;
+        if (xn_cl_program_key_same(&e->kernels[*index].key, key)) return XN_OK;
     if (XN_GROW(e->kernels, e->kernels_capacity, e->n_kernels + 1) != 0)
         return xn_fail(err, XN_ERR_NOMEM, "no memory for kernels");
     struct xn_cl_made *made = &e->kernels[*index];
