@@ -97,6 +97,10 @@ static int complain(const char *log, const char *device, struct xn_error *err) {
     size_t size = 0;
     struct xn_error unread;
     if (xn_read_file(log, 1 << 20, &text, &size, &unread) != XN_OK) text = NULL;
+    if (text && (strstr(text, "HW Info") || strstr(text, "nknown acronym"))) {
+        free(text);
+        return xn_fail(err, XN_ERR_UNSUPPORTED, "this ocloc does not know %s; a newer one may", device);
+    }
     const char *from = text ? strstr(text, "rror") : NULL;
     from = from ? from - (from > text) : text;
     for (char *c = text; c && *c; c++)

@@ -82,6 +82,10 @@ static void opencl_expect(struct xn_device *device, uint64_t bytes) {
     xn_cl_device_of(device)->expected = bytes + bytes / 32;
 }
 
+static void opencl_watch(struct xn_device *device, const struct xn_progress *progress) {
+    xn_cl_device_of(device)->progress = progress;
+}
+
 static int opencl_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           struct xn_executor **out, struct xn_error *err) {
     struct xn_limits r = xn_cl_limits_of(plan, limits);
@@ -122,6 +126,7 @@ static const struct xn_device_table opencl_table = {
     .expect = opencl_expect,
     .pack = xn_cl_pack,
     .unpack = xn_cl_unpack,
+    .watch = opencl_watch,
     .prepare = opencl_prepare,
     .release = opencl_release,
     .memory = opencl_memory,

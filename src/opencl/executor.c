@@ -96,21 +96,28 @@ static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *ke
     return XN_OK;
 }
 
+// How many of the launches there are kernels for; each may take its compiler seconds.
+static int tell(struct xn_executor *e, size_t done, size_t total, struct xn_error *err) {
+    if (!xn_progress_report(e->device->progress, "building kernels", done, total)) return XN_OK;
+    return xn_fail(err, XN_ERR_CANCELLED, "building of kernels was cancelled");
+}
+
 static int make_kernels(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
+    int shapes = e->view.limits.rows <= XN_CL_STREAM_TOKENS ? 1 : XN_CL_SHAPES;
     e->events = xn_alloc_zero(l->n + 1, sizeof(cl_event));
     if (!e->events) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
     for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
         e->kernel_of[shape] = xn_alloc(l->n + 1, sizeof *e->kernel_of[shape]);
         if (!e->kernel_of[shape]) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
-        if (shape == XN_CL_MANY && e->view.limits.rows <= XN_CL_STREAM_TOKENS) continue;
-        for (size_t i = 0; i < l->n; i++) {
-            struct xn_cl_program_key key = l->launches[i].key;
-            key.shape = (enum xn_cl_shape)shape;
-            XN_TRY(make_kernel(e, &key, &e->kernel_of[shape][i], err));
-        }
     }
-    return XN_OK;
+    for (size_t i = 0; i < l->n * shapes; i++) {
+        struct xn_cl_program_key key = l->launches[i / shapes].key;
+        key.shape = i % shapes ? XN_CL_MANY : XN_CL_FEW;
+        XN_TRY(tell(e, i, l->n * shapes, err));
+        XN_TRY(make_kernel(e, &key, &e->kernel_of[key.shape][i / shapes], err));
+    }
+    return tell(e, l->n * shapes, l->n * shapes, err);
 }
 
 int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *plan, const struct xn_limits *limits,

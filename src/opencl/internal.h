@@ -21,6 +21,7 @@ struct xn_cl_device {
     uint64_t taken;    // bytes of all buffers
     struct xn_cl_heap heaps[XN_CL_HEAPS];
     struct xn_cl_programs programs;
+    const struct xn_progress *progress; // of the building of kernels; or NULL
     cl_mem grids;
     char backend[64];
 };
