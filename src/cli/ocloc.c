@@ -91,24 +91,23 @@ static int run(const char *program, char *const *arguments, const char *log, int
     return XN_OK;
 }
 
-// What it complained of, on one line.
-static int complain(const char *log, const char *device, struct xn_error *err) {
+// What it printed, on one line; free(); NULL where that can't be read.
+static char *printed(const char *log) {
     char *text = NULL;
-    size_t size = 0;
+    size_t size;
     struct xn_error unread;
-    if (xn_read_file(log, 1 << 20, &text, &size, &unread) != XN_OK) text = NULL;
-    if (text && (strstr(text, "HW Info") || strstr(text, "nknown acronym"))) {
-        free(text);
+    if (xn_read_file(log, 1 << 20, &text, &size, &unread) != XN_OK) return NULL;
+    for (char *c = text; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = ' ';
+    return text;
+}
+
+static int complain(const char *text, const char *device, struct xn_error *err) {
+    if (text && (strstr(text, "HW Info") || strstr(text, "nknown acronym")))
         return xn_fail(err, XN_ERR_UNSUPPORTED, "this ocloc does not know %s; a newer one may", device);
-    }
     const char *from = text ? strstr(text, "rror") : NULL;
     from = from ? from - (from > text) : text;
-    for (char *c = text; c && *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = ' ';
-    int status =
-        xn_fail(err, XN_ERR_DEVICE, "ocloc for %s: %.300s", device, from && *from ? from : "it failed silently");
-    free(text);
-    return status;
+    return xn_fail(err, XN_ERR_DEVICE, "ocloc for %s: %.300s", device, from && *from ? from : "it failed silently");
 }
 
 // Its binary is the only file with that ending; what comes before that differs between versions.
@@ -141,20 +140,20 @@ int xn_ocloc_compile(struct xn_ocloc *o, const char *source, const char *device,
         status = xn_output_commit(out, err);
     else
         xn_output_abort(out);
-    char *const arguments[] = {(char *)"ocloc",
-                               (char *)"compile",
-                               (char *)"-file",
-                               file,
-                               (char *)"-device",
-                               (char *)device,
-                               (char *)"-options",
-                               (char *)options,
-                               (char *)"-out_dir",
-                               o->folder,
-                               NULL};
-    if (status == XN_OK) status = run(o->program, arguments, log, &code, err);
-    if (status == XN_OK && xn_interrupted()) status = xn_fail(err, XN_ERR_CANCELLED, "compiling was cancelled");
-    if (status == XN_OK && code != 0) status = complain(log, device, err);
+    // Versions between wrote an older format unless told to write the ELF files that drivers take today.
+    const char *arguments[] = {"ocloc", "compile",  "-file",   file,       "-device", device, "-options",
+                               options, "-out_dir", o->folder, "--format", "zebin",   NULL};
+    enum { FORMAT = sizeof arguments / sizeof *arguments - 3 };
+    for (bool again = true; status == XN_OK && again;) {
+        if (o->plain) arguments[FORMAT] = NULL;
+        status = run(o->program, (char *const *)arguments, log, &code, err);
+        if (status == XN_OK && xn_interrupted()) status = xn_fail(err, XN_ERR_CANCELLED, "compiling was cancelled");
+        char *text = status == XN_OK && code != 0 ? printed(log) : NULL;
+        again = text && !o->plain && strstr(text, "nvalid option") && strstr(text, "--format");
+        o->plain = o->plain || again;
+        if (status == XN_OK && code != 0 && !again) status = complain(text, device, err);
+        free(text);
+    }
     if (status == XN_OK) status = read_binary(o->folder, binary, size, err);
     free(file);
     free(log);

@@ -3,12 +3,14 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 // A folder for one run of the compiler after the other.
 struct xn_ocloc {
     char *program; // of the user's PATH
     char *folder;
+    bool plain; // it knows one format of binaries alone, and no option to choose it
 };
 // Errors: there is no ocloc in PATH (XN_ERR_UNSUPPORTED, with where to get it), no place for a folder.
 int xn_ocloc_open(struct xn_ocloc *ocloc, struct xn_error *err);

@@ -16,6 +16,7 @@ while [ $# -gt 0 ]; do
     -device) device=$2 ;;
     -options) options=$2 ;;
     -out_dir) folder=$2 ;;
+    --format) [ "$2" = zebin ] && [ -z "${OLD:-}" ] || { echo "Invalid option (arg 9): --format"; exit 7; } ;;
     *) exit 8 ;;
     esac
     shift 2
@@ -77,6 +78,15 @@ for target in "acm-g10", "bmg-g21":
 assert {row.get("cache") for row in rows} == {None, "F16"}
 assert any(line.startswith("acm-g10 -cl-std=CL1.2 GATE  X(Q4_K) X(Q6_K)") for line in asked), asked[:3]
 END
+
+# One that has no choice of formats is asked without.
+: >"$ASKED"
+OLD=1
+export OLD
+run compile --target acm-g10 --formats f32 --kernels add,gate -o "$work/kernels"
+expect_status 0
+[ "$(wc -l <"$ASKED")" = 3 ] || fail "$line: not asked for each program once"
+unset OLD
 
 # A model has the programs that it needs, and no others.
 : >"$ASKED"
