@@ -71,9 +71,9 @@ int xn_opencl_pack_shape(void *arena, const struct xn_matrix *matrix, struct xn_
     p->weights.matrix = *matrix;
     const struct xn_cl_layout *layout = xn_cl_layout_of(matrix->type, &p->type);
     if (!layout) return xn_fail(err, XN_ERR_UNSUPPORTED, "%s: there is no layout for its type", name);
-    if (!xn_cl_layout_row(layout, matrix->cols, &p->units, &p->row_bytes))
+    if (!xn_cl_layout_row(layout, matrix->cols, &p->row))
         return xn_fail(err, XN_ERR_LIMIT, "%s: rows of %u values are too long", name, matrix->cols);
-    p->array = nowhere((uint64_t)matrix->rows * matrix->count, p->row_bytes);
+    p->array = nowhere((uint64_t)matrix->rows * matrix->count, p->row.bytes);
     *out = &p->weights;
     return XN_OK;
 }
