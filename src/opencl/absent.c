@@ -23,6 +23,23 @@ int xn_opencl_measure_bandwidth(struct xn_device *device, double *bytes_per_seco
     return xn_fail(err, XN_ERR_UNSUPPORTED, WITHOUT);
 }
 
+int xn_opencl_measure_launch(struct xn_device *device, double *queued, double *alone, struct xn_error *err) {
+    (void)device;
+    (void)queued;
+    (void)alone;
+    return xn_fail(err, XN_ERR_UNSUPPORTED, WITHOUT);
+}
+
+const struct xn_opencl_info *xn_opencl_info_of(const struct xn_device *device) {
+    (void)device;
+    return NULL;
+}
+
+const char *xn_opencl_kernels_of(const struct xn_device *device) {
+    (void)device;
+    return NULL;
+}
+
 bool xn_opencl_is(const struct xn_device *device) {
     (void)device;
     return false;

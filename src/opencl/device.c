@@ -22,6 +22,14 @@ bool xn_opencl_is(const struct xn_device *device) {
     return device->table == &opencl_table;
 }
 
+const struct xn_opencl_info *xn_opencl_info_of(const struct xn_device *device) {
+    return xn_opencl_is(device) ? &((const struct xn_cl_device *)device)->info : NULL;
+}
+
+const char *xn_opencl_kernels_of(const struct xn_device *device) {
+    return xn_opencl_is(device) ? xn_cl_dialect_name(((const struct xn_cl_device *)device)->dialect) : NULL;
+}
+
 // --- buffers ---
 
 int xn_cl_buffer(struct xn_cl_device *d, uint64_t size, const char *what, cl_mem *out, struct xn_error *err) {

@@ -63,3 +63,12 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
 // Bytes a second that a kernel reads from the device's memory: the best of a few passes over a buffer of up to 1 GiB.
 // An error for a device that is not one of these.
 int xn_opencl_measure_bandwidth(struct xn_device *device, double *bytes_per_second, struct xn_error *err);
+
+// What a launch of a kernel costs that does next to nothing: seconds of host and device each where many are queued one
+// behind the other, and where each is waited for.
+int xn_opencl_measure_launch(struct xn_device *device, double *queued, double *alone, struct xn_error *err);
+
+// The description of an opened device, for as long as it lives, and the variant of kernels that it gets ("intel"); NULL
+// for a device that is not one of these.
+const struct xn_opencl_info *xn_opencl_info_of(const struct xn_device *device);
+const char *xn_opencl_kernels_of(const struct xn_device *device);
