@@ -122,6 +122,8 @@ def count(body):
         if base == "nop" or base == "sync":
             continue
         counts["all"] += 1
+        width = re.search(r"\((\d+)\|M\d+\)", line)
+        counts["lanes"] += max(8, int(width.group(1)) if width else 1)
         if base in ("dp4a", "dpas", "dpasw"):
             counts["dpas" if base != "dp4a" else base] += 1
         elif base in ("mad", "mac") and re.search(r">:f\b", line):
