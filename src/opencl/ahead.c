@@ -23,6 +23,7 @@ static struct xn_cl_program_key key_of(const struct xn_opencl_program *p) {
 
 // Adds a program in each of its shapes, those left out that are there.
 static int add(struct list *l, struct xn_cl_program_key key, uint32_t cache_type, struct xn_error *err) {
+    static const char *const shapes[] = {[XN_CL_MANY] = "many rows", [XN_CL_FEW] = "few rows", [XN_CL_ONE] = "one row"};
     unsigned needs = xn_cl_kernel_needs(key.kernel);
     for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
         key.shape = (enum xn_cl_shape)shape;
@@ -36,9 +37,7 @@ static int add(struct list *l, struct xn_cl_program_key key, uint32_t cache_type
         if (XN_GROW(l->items, l->capacity, l->n + 1) != 0)
             return xn_fail(err, XN_ERR_NOMEM, "no memory for a list of programs");
         l->items[l->n++] = (struct xn_opencl_program){.kernel = xn_cl_kernel_name(k.kernel),
-                                                      .shape = !(needs & XN_CL_SHAPED) ? NULL
-                                                               : k.shape == XN_CL_FEW  ? "few rows"
-                                                                                       : "many rows",
+                                                      .shape = needs & XN_CL_SHAPED ? shapes[k.shape] : NULL,
                                                       .formats = k.formats,
                                                       .cache_type = needs & XN_CL_CACHE ? cache_type : XN_TYPE_COUNT,
                                                       .id = k.kernel,
@@ -101,10 +100,11 @@ int xn_opencl_programs_of_plan(const struct xn_plan *plan, const struct xn_limit
 
 // --- of formats ---
 
+// All but the walk, which is of one plan.
 static int add_formats(struct list *l, uint64_t formats, uint64_t cache_types, struct xn_error *err) {
     for (int kernel = 0; kernel < XN_CL_KERNEL_COUNT; kernel++)
         for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
-            if (cache_types >> type & 1)
+            if (kernel != XN_CL_KERNEL_WALK && cache_types >> type & 1)
                 XN_TRY(add(l,
                            (struct xn_cl_program_key){.kernel = (enum xn_cl_kernel)kernel,
                                                       .formats = formats,

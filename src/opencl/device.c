@@ -30,6 +30,10 @@ const char *xn_opencl_kernels_of(const struct xn_device *device) {
     return xn_opencl_is(device) ? xn_cl_dialect_name(((const struct xn_cl_device *)device)->dialect) : NULL;
 }
 
+bool xn_opencl_rounds(struct xn_device *device, uint32_t type, uint32_t rows) {
+    return xn_cl_layout_has_codes(type) && xn_cl_rounds(xn_cl_device_of(device)->dialect, rows);
+}
+
 // --- buffers ---
 
 int xn_cl_buffer(struct xn_cl_device *d, uint64_t size, const char *what, cl_mem *out, struct xn_error *err) {
@@ -230,6 +234,7 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     if (options->max_allocation && options->max_allocation < d->max_allocation)
         d->max_allocation = options->max_allocation;
     d->heap_bytes = options->heap_bytes;
+    d->launches_only = options->launches_only;
     d->piece_bytes = options->piece_bytes;
     if (options->cache) d->programs.folder = xn_strdup(options->cache); // without memory: not kept
     if (options->ahead) d->programs.ahead = xn_strdup(options->ahead);

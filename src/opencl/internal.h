@@ -23,6 +23,7 @@ struct xn_cl_device {
     struct xn_cl_heap heaps[XN_CL_HEAPS];
     struct xn_cl_programs programs;
     const struct xn_progress *progress; // of the building of kernels; or NULL
+    bool launches_only;                 // struct xn_opencl_options
     cl_mem grids;
     char backend[64];
 };
