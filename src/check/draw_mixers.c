@@ -35,7 +35,9 @@ void draw_attend(struct draw *d) {
     a->values_in_keys = a->value_size <= a->head_size && draw_choice(d, 3) == 1;
     c->cache = (struct xn_cache_layer){a->kv_heads, a->head_size, a->values_in_keys ? 0 : a->value_size};
     c->plan.n_cache = 1;
-    draw_batch(d, DRAW_OF(d, 1, 1, 1, 9, 100), DRAW_OF(d, 0, 0, 30, 300, 900));
+    uint32_t rows = DRAW_OF(d, 1, 1, 1, 9, 100), past = DRAW_OF(d, 0, 0, 30, 300, 900);
+    if (!c->wish.plain && rows <= 9 && c->wish.rows <= 9 && draw_below(d, 4) == 0) past = 6000; // of many parts
+    draw_batch(d, rows, past);
     c->rounds = true;
     DRAW_WHAT(d, "attend %s heads %u/%u size %u/%u window %u cap %g%s%s%s rows %u spans %u",
               c->limits.cache_type == XN_F16 ? "F16" : "F32", a->heads, a->kv_heads, a->head_size, a->value_size,

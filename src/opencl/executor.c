@@ -83,7 +83,7 @@ static int set_arguments(struct xn_executor *e, const struct xn_cl_made *k, stru
 
 static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
     return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes &&
-           a->shape == b->shape;
+           a->few_sizes == b->few_sizes && a->shape == b->shape;
 }
 
 // The index of a kernel that is made at most once.

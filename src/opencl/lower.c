@@ -29,7 +29,8 @@ struct lower {
     const struct xn_cl_array *cache, *states;
     struct xn_cl_lowered *out;
     bool no_memory;
-    uint64_t formats; // of the operation
+    uint64_t formats;   // of the operation
+    uint32_t few_sizes; // likewise
 };
 
 // --- parts of descriptors ---
@@ -168,10 +169,12 @@ static void add(struct lower *l, enum xn_op_kind kind, enum xn_cl_kernel kernel,
     uint8_t *at = o->ops + o->n * XN_CL_OP_BYTES;
     memset(at, 0, XN_CL_OP_BYTES);
     memcpy(at, descriptor, size);
-    o->launches[o->n] = (struct xn_cl_launch){
-        .key = {.kernel = kernel, .formats = l->formats, .cache_bytes = l->limits->cache_type == XN_F16 ? 2 : 4},
-        .kind = kind,
-        .op = (uint32_t)o->n};
+    o->launches[o->n] = (struct xn_cl_launch){.key = {.kernel = kernel,
+                                                      .formats = l->formats,
+                                                      .cache_bytes = l->limits->cache_type == XN_F16 ? 2 : 4,
+                                                      .few_sizes = l->few_sizes},
+                                              .kind = kind,
+                                              .op = (uint32_t)o->n};
     o->n++;
 }
 
@@ -351,17 +354,9 @@ static void lower_expert_add(struct lower *l, const struct xn_op *op) {
     add(l, op->kind, XN_CL_KERNEL_EXPERT_ADD, &d, sizeof d);
 }
 
-// Query heads that fit a group's local memory together (kernels/attend.cl).
-static uint32_t together_of(const struct xn_op_attend *a) {
-    uint64_t each = (uint64_t)a->head_size + a->value_size, fit = XN_CL_HEAD_FLOATS / each;
-    uint32_t queries = a->heads / a->kv_heads;
-    if (fit > XN_CL_TOGETHER) fit = XN_CL_TOGETHER;
-    return fit < queries ? (uint32_t)fit : queries;
-}
-
 static void lower_attend(struct lower *l, const struct xn_op *op) {
     const struct xn_op_attend *a = &op->attend;
-    uint32_t together = together_of(a), queries = a->heads / a->kv_heads;
+    uint32_t together = xn_cl_attend_together(a), queries = a->heads / a->kv_heads;
     struct xn_cl_attend d = {.in = buffer(l, a->in),
                              .in_stride = stride(l, a->in),
                              .out = buffer(l, a->out),
@@ -378,9 +373,12 @@ static void lower_attend(struct lower *l, const struct xn_op *op) {
                              .soft_cap = a->soft_cap,
                              .together = together,
                              .chunks = (queries + together - 1) / together,
+                             .few = xn_cl_attend_few(a, l->limits),
+                             .splits = xn_cl_attend_splits(a),
                              .keys = cached(l, a->cache, true),
                              .partial = scratch(l)};
     d.values = a->values_in_keys ? d.keys : cached(l, a->cache, false);
+    l->few_sizes = d.few ? 1u << d.few : 0;
     add(l, op->kind, XN_CL_KERNEL_ATTEND, &d, sizeof d);
 }
 
@@ -497,7 +495,7 @@ static int check_kernel(const struct xn_op *op, uint32_t taps, struct xn_error *
 static int check_op(const struct xn_op *op, struct xn_error *err) {
     switch (op->kind) {
     case XN_OP_ATTEND:
-        if (together_of(&op->attend)) return XN_OK;
+        if (xn_cl_attend_together(&op->attend)) return XN_OK;
         return xn_fail(err, XN_ERR_UNSUPPORTED, "layer %d: attention heads of %u and %u values, at most %d together",
                        op->layer, op->attend.head_size, op->attend.value_size, XN_CL_HEAD_FLOATS);
     case XN_OP_ROUTE:
@@ -530,6 +528,7 @@ int xn_cl_lower(const struct xn_plan *plan, const struct xn_limits *limits, cons
     for (uint32_t i = 0; i < plan->n_ops && !l.no_memory; i++) {
         XN_TRY(check_op(&plan->ops[i], err));
         l.formats = 0;
+        l.few_sizes = 0;
         lower_op[plan->ops[i].kind](&l, &plan->ops[i]);
     }
     return l.no_memory ? xn_fail(err, XN_ERR_NOMEM, "no memory for a plan of %u operations", plan->n_ops) : XN_OK;

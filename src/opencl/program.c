@@ -32,13 +32,15 @@ static const char build_options[] = "-cl-std=CL1.2";
 // same activations before its share of the weights.
 static const struct body {
     const char *name, *file, *define;
+    const char *attend[2]; // files of attention on its matrix units
     struct {
         uint32_t group, lanes;
     } shape[XN_CL_SHAPES];
 } bodies[XN_CL_DIALECTS] = {
-    [XN_CL_PLAIN] = {"plain", "dialect_plain.cl", "XN_PLAIN", {{64, 16}, {64, 16}}},
-    [XN_CL_INTEL] = {"intel", "dialect_intel.cl", "XN_INTEL", {{64, 16}, {64, 16}}},
-    [XN_CL_NVIDIA] = {"nvidia", "dialect_nvidia.cl", "XN_NVIDIA", {{64, 32}, {64, 32}}},
+    [XN_CL_PLAIN] = {"plain", "dialect_plain.cl", "XN_PLAIN", {0}, {{64, 16}, {64, 16}}},
+    [XN_CL_INTEL] = {"intel", "dialect_intel.cl", "XN_INTEL", {0}, {{64, 16}, {64, 16}}},
+    [XN_CL_NVIDIA] =
+        {"nvidia", "dialect_nvidia.cl", "XN_NVIDIA", {"mma_nvidia.cl", "attend_few_nvidia.cl"}, {{64, 32}, {64, 32}}},
 };
 
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect) {
@@ -99,6 +101,11 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
     define(s, "#define XN_FORMATS(X)");
     for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
         if (key->formats >> type & 1) define(s, " X(%s)", xn_format_of(type)->name);
+    define(s, "\n#define XN_FEW_SIZES(X)");
+#define X(number, keys, values)                                                                                        \
+    if (body->attend[0] && key->few_sizes >> (number)&1) define(s, " X(%d, %d, %d)", number, keys, values);
+    XN_CL_FEW_SIZES(X)
+#undef X
     define(s, "\n");
 }
 
@@ -120,6 +127,12 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
     if (k->needs & XN_CL_PRODUCTS) {
         add_file(s, "operand.cl");
         add_file(s, "product.cl");
+    }
+    if (k->needs & XN_CL_ATTENTION) {
+        add_file(s, "attend_unit.cl");
+        add_file(s, "attend_plain.cl");
+        for (int i = 0; i < 2 && body->attend[i]; i++)
+            add_file(s, body->attend[i]);
     }
     add_file(s, k->file);
 }
@@ -224,12 +237,13 @@ static struct xn_cl_program_key normalized(const struct xn_cl_device *d, const s
     return (struct xn_cl_program_key){.kernel = key->kernel,
                                       .formats = needs & XN_CL_DECODERS ? key->formats | d->programs.always : 0,
                                       .cache_bytes = needs & XN_CL_CACHE ? key->cache_bytes : 0,
+                                      .few_sizes = needs & XN_CL_ATTENTION ? key->few_sizes : 0,
                                       .shape = needs & XN_CL_SHAPED ? key->shape : XN_CL_MANY};
 }
 
 static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
     return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes &&
-           a->shape == b->shape;
+           a->few_sizes == b->few_sizes && a->shape == b->shape;
 }
 
 // In the device's dialect, else in the plain one.

@@ -1,0 +1,48 @@
+// Matrix products for NVIDIA's GPUs, of what lanes hold in registers.
+//
+//   xn_mma_half     c += a b: 16 x 16 by 16 x 8 halves, float32 sums (mma.m16n8k16). With g = lane / 4 and t = lane % 4 a
+//                   lane holds of a, two halves in each: (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8); of b: rows 2t
+//                   and 2t + 1, then 2t + 8 and 2t + 9, of column g; of c: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
+//   xn_halves       two float32, rounded to the halves of a word;  xn_low_half, xn_high_half: back
+//   xn_low_of, xn_high_of      the low (high) halves of two words as one
+//   xn_shuffle      the value of a lane
+
+static inline void xn_mma_half(float *c, uint4 a, uint b0, uint b1) {
+    float x = c[0], y = c[1], z = c[2], w = c[3];
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+                 "{%10, %11, %12, %13};"
+                 : "=f"(c[0]), "=f"(c[1]), "=f"(c[2]), "=f"(c[3])
+                 : "r"(a.x), "r"(a.y), "r"(a.z), "r"(a.w), "r"(b0), "r"(b1), "f"(x), "f"(y), "f"(z), "f"(w));
+}
+
+static inline uint xn_halves(float low, float high) {
+    uint both;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+}
+static inline float xn_low_half(uint both) {
+    float x;
+    asm("{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, l; }" : "=f"(x) : "r"(both));
+    return x;
+}
+static inline float xn_high_half(uint both) {
+    float x;
+    asm("{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, h; }" : "=f"(x) : "r"(both));
+    return x;
+}
+static inline uint xn_low_of(uint a, uint b) {
+    uint both;
+    asm("prmt.b32 %0, %1, %2, 0x5410;" : "=r"(both) : "r"(a), "r"(b));
+    return both;
+}
+static inline uint xn_high_of(uint a, uint b) {
+    uint both;
+    asm("prmt.b32 %0, %1, %2, 0x7632;" : "=r"(both) : "r"(a), "r"(b));
+    return both;
+}
+
+static inline float xn_shuffle(float x, uint lane) {
+    float y;
+    asm volatile("shfl.sync.idx.b32 %0, %1, %2, 0x1f, 0xffffffff;" : "=f"(y) : "f"(x), "r"(lane));
+    return y;
+}
