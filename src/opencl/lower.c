@@ -1,5 +1,6 @@
 #include "opencl/lower.h"
 
+#include "device/cache.h"
 #include "model/rope.h"
 
 #include <stdlib.h>
@@ -20,6 +21,7 @@ FITS(route);
 FITS(expert_gate);
 FITS(expert_add);
 FITS(attend);
+FITS(store);
 FITS(delta_net);
 FITS(state_space);
 
@@ -171,7 +173,7 @@ static void add(struct lower *l, enum xn_op_kind kind, enum xn_cl_kernel kernel,
     memcpy(at, descriptor, size);
     o->launches[o->n] = (struct xn_cl_launch){.key = {.kernel = kernel,
                                                       .formats = l->formats,
-                                                      .cache_bytes = l->limits->cache_type == XN_F16 ? 2 : 4,
+                                                      .cache_type = l->limits->cache_type,
                                                       .few_sizes = l->few_sizes},
                                               .kind = kind,
                                               .op = (uint32_t)o->n};
@@ -211,12 +213,33 @@ static struct xn_cl_part part(struct lower *l, const struct xn_op_project *p, ui
         d.out_stride = stride(l, a->buffer);
         return d;
     }
-    d.target = XN_CL_TO_CACHE;
-    d.cache = cached(l, p->cache, a->target == XN_TO_KEYS);
+    if (!xn_cache_type_blocks(l->limits->cache_type)) { // else a store follows
+        d.target = XN_CL_TO_CACHE;
+        d.cache = cached(l, p->cache, a->target == XN_TO_KEYS);
+    }
     d.out = *at;
     d.out_stride = rows;
     *at += l->limits->rows * rows;
     return d;
+}
+
+// The parts that go to a cache in blocks, whole heads of which stand in scratch.
+static void add_store(struct lower *l, const struct xn_op *op, const struct xn_cl_project *project) {
+    const struct xn_op_project *p = &op->project;
+    struct xn_cl_store d = {0};
+    for (uint32_t i = 0; i < p->n_parts; i++) {
+        const struct xn_cl_part *part = &project->part[i];
+        if (p->part[i].target == XN_TO_BUFFER) continue;
+        d.part[d.n_parts++] = (struct xn_cl_store_part){.in = part->out,
+                                                        .in_stride = part->out_stride,
+                                                        .heads = part->heads,
+                                                        .head_size = part->head_size,
+                                                        .head_stride = part->head_stride,
+                                                        .cache_at = part->cache_at,
+                                                        .cache = cached(l, p->cache, p->part[i].target == XN_TO_KEYS)};
+    }
+    l->formats = 0;
+    if (d.n_parts) add(l, op->kind, XN_CL_KERNEL_STORE, &d, sizeof d);
 }
 
 static void lower_project(struct lower *l, const struct xn_op *op) {
@@ -226,6 +249,7 @@ static void lower_project(struct lower *l, const struct xn_op *op) {
     for (uint32_t i = 0; i < p->n_parts; i++)
         d.part[i] = part(l, p, i, &at);
     add(l, op->kind, XN_CL_KERNEL_PROJECT, &d, sizeof d);
+    if (xn_cache_type_blocks(l->limits->cache_type)) add_store(l, op, &d);
 }
 
 static void lower_project_add(struct lower *l, const struct xn_op *op) {

@@ -95,7 +95,9 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
     define(s, "#define %s\n#define %s\n", body->define, key->shape == XN_CL_FEW ? "XN_FEW" : "XN_MANY");
     define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", body->shape[key->shape].group,
            body->shape[key->shape].lanes);
-    define(s, "#define XN_CACHE_BYTES %u\n", key->cache_bytes);
+    if (kernels[key->kernel].needs & XN_CL_CACHE)
+        define(s, "#define XN_CACHE_%s\n#define XN_CACHE_BYTES %u\n", xn_format_of(key->cache_type)->name,
+               key->cache_type == XN_F32 ? 4 : 2);
     for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
         if (key->formats >> type & 1) define(s, "#define XN_TYPE_%s %u\n", xn_format_of(type)->name, type);
     define(s, "#define XN_FORMATS(X)");
@@ -128,6 +130,7 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         add_file(s, "operand.cl");
         add_file(s, "product.cl");
     }
+    if (k->needs & XN_CL_CACHE) add_file(s, "cache.cl");
     if (k->needs & XN_CL_ATTENTION) {
         add_file(s, "attend_unit.cl");
         add_file(s, "attend_plain.cl");
@@ -236,13 +239,13 @@ static struct xn_cl_program_key normalized(const struct xn_cl_device *d, const s
     unsigned needs = kernels[key->kernel].needs;
     return (struct xn_cl_program_key){.kernel = key->kernel,
                                       .formats = needs & XN_CL_DECODERS ? key->formats | d->programs.always : 0,
-                                      .cache_bytes = needs & XN_CL_CACHE ? key->cache_bytes : 0,
+                                      .cache_type = needs & XN_CL_CACHE ? key->cache_type : 0,
                                       .few_sizes = needs & XN_CL_ATTENTION ? key->few_sizes : 0,
                                       .shape = needs & XN_CL_SHAPED ? key->shape : XN_CL_MANY};
 }
 
 static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
-    return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes &&
+    return a->kernel == b->kernel && a->formats == b->formats && a->cache_type == b->cache_type &&
            a->few_sizes == b->few_sizes && a->shape == b->shape;
 }
 

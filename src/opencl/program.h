@@ -54,7 +54,8 @@ enum xn_cl_needs {
     X(DELTA_NET, delta_net, "mixers.cl", 0)                                                                            \
     X(STATE_SPACE, state_space, "mixers.cl", 0)                                                                        \
     X(STATE_SPACE_NORM, state_space_norm, "mixers.cl", 0)                                                              \
-    X(READ, read, "read.cl", 0)
+    X(READ, read, "read.cl", 0)                                                                                        \
+    X(STORE, store, "store.cl", XN_CL_CACHE)
 enum xn_cl_kernel {
 #define X(NAME, name, file, needs) XN_CL_KERNEL_##NAME,
     XN_CL_KERNELS(X)
@@ -66,7 +67,7 @@ const char *xn_cl_kernel_name(enum xn_cl_kernel kernel); // "project_add"
 struct xn_cl_program_key {
     enum xn_cl_kernel kernel;
     uint64_t formats;       // bit i: enum xn_type i; of a kernel with decoders
-    uint32_t cache_bytes;   // of one key or value; of a kernel with XN_CL_CACHE, else ignored
+    uint32_t cache_type;    // of keys and values; of a kernel with XN_CL_CACHE, else ignored
     uint32_t few_sizes;     // bit i: number i of XN_CL_FEW_SIZES; of attention
     enum xn_cl_shape shape; // of a kernel with XN_CL_SHAPED, else ignored
 };

@@ -3,7 +3,7 @@
 #define XN_POSITIONS 64 // of a tile
 // Local memory behind what all bodies have there, in floats: addresses of values, weights, queries and then sums.
 #define XN_AT_ADDRESS XN_AT_BODY
-#define XN_AT_P (XN_AT_ADDRESS + 2 * XN_POSITIONS)
+#define XN_AT_P (XN_AT_ADDRESS + 4 * XN_POSITIONS)
 #define XN_AT_QUERY (XN_AT_P + XN_CL_TOGETHER * XN_POSITIONS)
 #if XN_AT_QUERY + XN_CL_HEAD_FLOATS > XN_CL_SCRATCH
 #error "attention needs more local memory than operations get"
@@ -16,11 +16,12 @@ static inline void xn_score_tile(const struct xn_env *e, global const struct xn_
     local const float *q = scratch + XN_AT_QUERY;
     for (uint i = get_local_id(0); i < n; i += XN_GROUP) {
         float s[XN_CL_TOGETHER];
-        global const uchar *k = xn_cached(e, &d->keys, span, u->g, j0 + i);
+        struct xn_row k = xn_row_at(e, &d->keys, span, u->g, j0 + i);
+        struct xn_row v = xn_row_at(e, &d->values, span, u->g, j0 + i);
         for (uint h = 0; h < XN_CL_TOGETHER; h++)
             s[h] = 0;
         for (uint x = 0; x < d->head_size; x++) {
-            float key = xn_cache_load(k, x);
+            float key = xn_row_load(k, x);
             for (uint h = 0; h < XN_CL_TOGETHER; h++)
                 if (h < u->heads) s[h] += q[h * d->head_size + x] * key;
         }
@@ -28,7 +29,7 @@ static inline void xn_score_tile(const struct xn_env *e, global const struct xn_
             float x = s[h] * d->scale;
             scratch[XN_AT_P + h * XN_POSITIONS + i] = d->soft_cap != 0 ? d->soft_cap * tanh(x / d->soft_cap) : x;
         }
-        ((local uintptr_t *)(scratch + XN_AT_ADDRESS))[i] = (uintptr_t)xn_cached(e, &d->values, span, u->g, j0 + i);
+        ((local struct xn_row *)(scratch + XN_AT_ADDRESS))[i] = v;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 }
@@ -57,8 +58,7 @@ static inline void xn_add_values(global const struct xn_cl_attend *d, const stru
         local const float *p = scratch + XN_AT_P + h * XN_POSITIONS;
         float sum = acc[i] * scratch[XN_AT_MOST + 3 * h + 2];
         for (uint j = 0; j < n; j++)
-            sum += p[j] *
-                   xn_cache_load((global const uchar *)((local const uintptr_t *)(scratch + XN_AT_ADDRESS))[j], x);
+            sum += p[j] * xn_row_load(((local const struct xn_row *)(scratch + XN_AT_ADDRESS))[j], x);
         acc[i] = sum;
     }
     barrier(CLK_LOCAL_MEM_FENCE);

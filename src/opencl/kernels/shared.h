@@ -73,7 +73,9 @@ struct xn_cl_rope {
 };
 
 // Keys or values of a cache layer: page p is unit p; of a page, position i of head g begins at value
-// (g * page_size + i) * size.
+// (g * page_size + i) * size. In blocks of 32 values (Q8_0, Q4_0) codes stand apart from scales, so that lanes load 16
+// bytes: of head g of a page there are first the codes of its positions, then their float16 scales. Codes are bytes, or
+// words of eight values: value 2j is bits 4j ... 4j + 3 of the word, value 2j + 1 those 16 bits on.
 struct xn_cl_cache {
     xn_u32 place, piece, page_bytes, size;
 };
@@ -123,6 +125,16 @@ struct xn_cl_project {
     struct xn_cl_input in;
     xn_u32 n_parts;
     struct xn_cl_part part[XN_CL_MAX_PARTS];
+};
+
+// Rows of float32 heads to a cache in blocks.
+struct xn_cl_store_part {
+    xn_u32 in, in_stride, heads, head_size, head_stride, cache_at;
+    struct xn_cl_cache cache;
+};
+struct xn_cl_store {
+    xn_u32 n_parts;
+    struct xn_cl_store_part part[XN_CL_MAX_PARTS];
 };
 
 struct xn_cl_project_add {
