@@ -1,6 +1,8 @@
 // The memory of a step.
 #include "opencl/lower.h"
 
+#include "device/cache.h"
+
 static void most(uint64_t *size, uint64_t wanted) {
     if (wanted > *size) *size = wanted;
 }
@@ -26,7 +28,8 @@ uint32_t xn_cl_attend_splits(const struct xn_op_attend *a) {
 }
 
 uint32_t xn_cl_attend_few(const struct xn_op_attend *a, const struct xn_limits *limits) {
-    if (limits->cache_type != XN_F16 || limits->page_size % XN_CL_FEW_POSITIONS) return 0;
+    bool reads = limits->cache_type == XN_F16 || xn_cache_type_blocks(limits->cache_type);
+    if (!reads || limits->page_size % XN_CL_FEW_POSITIONS) return 0;
     if (a->head_size % 8 || a->value_size % 8) return 0; // 16 bytes a lane
 #define X(number, keys, values)                                                                                        \
     if (a->head_size <= 32 * (keys) && a->value_size <= 64 * (values)) return number;

@@ -96,8 +96,8 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
     define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", body->shape[key->shape].group,
            body->shape[key->shape].lanes);
     if (kernels[key->kernel].needs & XN_CL_CACHE)
-        define(s, "#define XN_CACHE_%s\n#define XN_CACHE_BYTES %u\n", xn_format_of(key->cache_type)->name,
-               key->cache_type == XN_F32 ? 4 : 2);
+        define(s, "#define XN_CACHE_%s\n", xn_format_of(key->cache_type)->name);
+    define(s, "#define XN_CACHE_BYTES %u\n", key->cache_type == XN_F32 ? 4 : 2); // in the others nothing is called
     for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
         if (key->formats >> type & 1) define(s, "#define XN_TYPE_%s %u\n", xn_format_of(type)->name, type);
     define(s, "#define XN_FORMATS(X)");

@@ -5,6 +5,8 @@
 //                   and 2t + 1, then 2t + 8 and 2t + 9, of column g; of c: (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1)
 //   xn_halves       two float32, rounded to the halves of a word;  xn_low_half, xn_high_half: back
 //   xn_low_of, xn_high_of      the low (high) halves of two words as one
+//   xn_byte_halves  bytes i of two words (i + 128 each), as halves;  xn_low_bytes, xn_high_bytes: bytes 0, 1 (2, 3) of one
+//   xn_nibble_halves           bits 0 to 3 and 16 to 19 of a word, - 8, as halves
 //   xn_shuffle      the value of a lane
 
 static inline void xn_mma_half(float *c, uint4 a, uint b0, uint b1) {
@@ -39,6 +41,31 @@ static inline uint xn_high_of(uint a, uint b) {
     uint both;
     asm("prmt.b32 %0, %1, %2, 0x7632;" : "=r"(both) : "r"(a), "r"(b));
     return both;
+}
+
+// A half of 1024 and more has its number in its last bits.
+static inline uint xn_minus(uint halves, uint number) {
+    uint both;
+    asm("sub.f16x2 %0, %1, %2;" : "=r"(both) : "r"(halves), "r"(number));
+    return both;
+}
+static inline uint xn_byte_halves(uint a, uint b, const uint i) {
+    uint both;
+    asm("prmt.b32 %0, %1, %2, %3;" : "=r"(both) : "r"(a), "r"(b), "r"((4 + i) << 8 | i));
+    return xn_minus((both & 0x00ff00ff) | 0x64006400, 0x64806480);
+}
+static inline uint xn_low_bytes(uint a) {
+    uint both;
+    asm("prmt.b32 %0, %1, %2, 0x4140;" : "=r"(both) : "r"(a), "r"(0x64646464));
+    return xn_minus(both, 0x64806480);
+}
+static inline uint xn_high_bytes(uint a) {
+    uint both;
+    asm("prmt.b32 %0, %1, %2, 0x4342;" : "=r"(both) : "r"(a), "r"(0x64646464));
+    return xn_minus(both, 0x64806480);
+}
+static inline uint xn_nibble_halves(uint a) {
+    return xn_minus((a & 0x000f000f) | 0x64006400, 0x64086408);
 }
 
 static inline float xn_shuffle(float x, uint lane) {
