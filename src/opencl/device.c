@@ -71,6 +71,11 @@ static void opencl_free(struct xn_device *device) {
     free(d);
 }
 
+bool xn_opencl_rounds_attention(struct xn_device *device, uint32_t rows) {
+    const struct xn_cl_device *d = xn_cl_device_of(device);
+    return d && d->dialect == XN_CL_NVIDIA && rows > XN_CL_SPLIT_ROWS;
+}
+
 // The cache is float16, as on the processor (cpu/cpu.c says where it is not).
 static struct xn_limits resolved(const struct xn_plan *plan, const struct xn_limits *limits) {
     static const float widest = 4;

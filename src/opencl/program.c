@@ -32,15 +32,18 @@ static const char build_options[] = "-cl-std=CL1.2";
 // same activations before its share of the weights.
 static const struct body {
     const char *name, *file, *define;
-    const char *attend[2]; // files of attention on its matrix units
+    const char *attend[3]; // files of attention on its matrix units
     struct {
         uint32_t group, lanes;
     } shape[XN_CL_SHAPES];
 } bodies[XN_CL_DIALECTS] = {
     [XN_CL_PLAIN] = {"plain", "dialect_plain.cl", "XN_PLAIN", {0}, {{64, 16}, {64, 16}}},
     [XN_CL_INTEL] = {"intel", "dialect_intel.cl", "XN_INTEL", {0}, {{64, 16}, {64, 16}}},
-    [XN_CL_NVIDIA] =
-        {"nvidia", "dialect_nvidia.cl", "XN_NVIDIA", {"mma_nvidia.cl", "attend_few_nvidia.cl"}, {{64, 32}, {64, 32}}},
+    [XN_CL_NVIDIA] = {"nvidia",
+                      "dialect_nvidia.cl",
+                      "XN_NVIDIA",
+                      {"mma_nvidia.cl", "attend_few_nvidia.cl", "attend_many_nvidia.cl"},
+                      {{64, 32}, {64, 32}}},
 };
 
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect) {
@@ -109,6 +112,13 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
     XN_CL_FEW_SIZES(X)
 #undef X
     define(s, "\n");
+    if (!body->attend[0] || key->shape == XN_CL_FEW) return;
+    define(s, "#define XN_MANY_SIZES(X)");
+#define X(number, keys, values)                                                                                        \
+    if ((number) <= XN_CL_MANY_SIZES && key->few_sizes >> (number)&1) define(s, " X(%d, %d, %d)", number, keys, values);
+    XN_CL_FEW_SIZES(X)
+#undef X
+    define(s, "\n");
 }
 
 static void assemble(const struct xn_cl_program_key *key, const struct body *body, struct source *s) {
@@ -134,7 +144,7 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
     if (k->needs & XN_CL_ATTENTION) {
         add_file(s, "attend_unit.cl");
         add_file(s, "attend_plain.cl");
-        for (int i = 0; i < 2 && body->attend[i]; i++)
+        for (int i = 0; i < 3 && body->attend[i]; i++)
             add_file(s, body->attend[i]);
     }
     add_file(s, k->file);

@@ -1,4 +1,5 @@
 // attend: the parts of the work, their joining, and the operation. attend_unit.cl says what a unit is.
+#define XN_WHOLE 0x7fffffffu // of a context that is one part
 #ifndef XN_SPLIT_POSITIONS
 #define XN_SPLIT_POSITIONS XN_CL_SPLIT_POSITIONS
 #endif
@@ -105,7 +106,7 @@ static inline struct xn_seen xn_seen_of(const struct xn_env *e, global const str
 static inline uint xn_positions_of_part(const struct xn_env *e, global const struct xn_cl_attend *d, uint groups) {
     uint n = xn_step_of(e)->n_rows, sharing = max(groups / (d->kv_heads * d->chunks), 1u);
     uint longest = 0, all = 0;
-    if (n > XN_CL_SPLIT_ROWS) return 0x7fffffff;
+    if (n > XN_CL_SPLIT_ROWS) return XN_WHOLE;
     for (uint row = 0; row < n; row++) {
         struct xn_seen s = xn_seen_of(e, d, row, 1);
         longest = max(longest, s.splits);
@@ -115,32 +116,83 @@ static inline uint xn_positions_of_part(const struct xn_env *e, global const str
     return max((each + 15) / 16 * 16, (uint)XN_SPLIT_POSITIONS);
 }
 
+// Unit `at` of a row's kv_heads * chunks * splits.
+static inline struct xn_unit_of_attention xn_unit_of(global const struct xn_cl_attend *d, uint row, uint at,
+                                                     struct xn_seen seen) {
+    uint queries = d->heads / d->kv_heads; // of a key-value head
+    uint chunk = at / seen.splits % d->chunks, left = queries - chunk * d->together;
+    struct xn_unit_of_attention u;
+    u.row = row;
+    u.split = at % seen.splits;
+    u.splits = seen.splits;
+    u.g = at / seen.splits / d->chunks;
+    u.first_head = u.g * queries + chunk * d->together;
+    u.heads = left < d->together ? left : d->together;
+    u.begin = seen.begin + u.split * seen.each;
+    u.end = seen.splits == 1 ? seen.end : min(u.begin + seen.each, seen.end);
+    return u;
+}
+
+#ifdef XN_MANY_SIZES
+// All spans of a batch of many rows: blocks of pairs, or, of the shortest spans, rows as attend.cl has them.
+static inline bool xn_many_takes(global const struct xn_cl_span *span) {
+    return span->n_rows > 2;
+}
+static inline uint xn_many_units(global const struct xn_cl_attend *d, global const struct xn_cl_span *span) {
+    if (!xn_many_takes(span)) return span->n_rows * d->kv_heads * d->chunks;
+    return (span->n_rows * (d->heads / d->kv_heads) + XN_MANY_PAIRS - 1) / XN_MANY_PAIRS * d->kv_heads;
+}
+static inline void xn_attend_many(const struct xn_env *e, global const struct xn_cl_attend *d, uint group, uint groups,
+                                  local float *scratch) {
+    uint units = 0, n_spans = xn_step_of(e)->n_spans;
+    for (uint s = 0; s < n_spans; s++)
+        units += xn_many_units(d, xn_span_at(e, s));
+    for (uint i = group; i < units; i += groups) {
+        uint at = i, s = 0, n = xn_many_units(d, xn_span_at(e, 0));
+        for (; at >= n; n = xn_many_units(d, xn_span_at(e, s))) {
+            at -= n;
+            s++;
+        }
+        global const struct xn_cl_span *span = xn_span_at(e, s);
+        if (!xn_many_takes(span)) {
+            struct xn_seen seen = xn_seen_of(e, d, span->first_row + at / (d->kv_heads * d->chunks), XN_WHOLE);
+            struct xn_unit_of_attention u =
+                xn_unit_of(d, span->first_row + at / (d->kv_heads * d->chunks), at % (d->kv_heads * d->chunks), seen);
+            xn_attend_unit(e, d, &u, e->counters, scratch);
+            continue;
+        }
+        uint g = at % d->kv_heads, block = n / d->kv_heads - 1 - at / d->kv_heads; // those that see the most come first
+#define XN_SIZE(number, keys, values)                                                                                  \
+    if (d->few == number) xn_many_unit(e, d, span, g, block, scratch, keys, values);
+        XN_MANY_SIZES(XN_SIZE)
+#undef XN_SIZE
+    }
+}
+#endif
+
 static inline void xn_op_attend(const struct xn_env *e, global const struct xn_cl_attend *d, uint group, uint groups,
                                 local float *scratch) {
-    uint n = xn_step_of(e)->n_rows, each = xn_positions_of_part(e, d, groups), a_row = d->kv_heads * d->chunks;
-    uint queries = d->heads / d->kv_heads, units = n * a_row; // queries: of a key-value head
+    uint n = xn_step_of(e)->n_rows, a_row = d->kv_heads * d->chunks, units = n * a_row;
+#ifdef XN_MANY_SIZES
+    if (n > XN_CL_SPLIT_ROWS && d->few && d->few <= XN_CL_MANY_SIZES) {
+        xn_attend_many(e, d, group, groups, scratch);
+        return;
+    }
+#endif
+    uint each = xn_positions_of_part(e, d, groups);
     for (uint row = 0; row < (n <= XN_CL_SPLIT_ROWS ? n : 0); row++)
         units += (xn_seen_of(e, d, row, each).splits - 1) * a_row;
     if (group >= units) return;
     XN_EACH(i, group, units) {
-        struct xn_unit_of_attention u;
-        uint at = i, row = n <= XN_CL_SPLIT_ROWS ? 0 : i / a_row;
-        at -= row * a_row;
+        uint row = n <= XN_CL_SPLIT_ROWS ? 0 : i / a_row, at = i - row * a_row;
         struct xn_seen seen = xn_seen_of(e, d, row, each);
         while (at >= a_row * seen.splits) {
             at -= a_row * seen.splits;
             seen = xn_seen_of(e, d, ++row, each);
         }
-        uint chunk = at / seen.splits % d->chunks, left = queries - chunk * d->together;
-        u.split = at % seen.splits;
-        u.g = at / seen.splits / d->chunks;
-        u.row = row;
-        u.first_head = u.g * queries + chunk * d->together;
-        u.heads = left < d->together ? left : d->together;
-        u.splits = seen.splits;
-        u.begin = seen.begin + u.split * each;
-        u.end = seen.splits == 1 ? seen.end : min(u.begin + each, seen.end);
-        xn_attend_unit(e, d, &u, e->counters + (u.row * d->kv_heads + u.g) * d->chunks + chunk, scratch);
+        struct xn_unit_of_attention u = xn_unit_of(d, row, at, seen);
+        uint counter = (row * d->kv_heads + u.g) * d->chunks + at / seen.splits % d->chunks;
+        xn_attend_unit(e, d, &u, e->counters + counter, scratch);
     }
     XN_NEXT(i, units, groups);
 }

@@ -25,7 +25,7 @@
 
 // Queries as the warp's product wants them: the words of lane l for step s (16 values of a key) at 32 s + l. Which values
 // those are follows from how lanes load keys: value 32 c + 8 t + i of chunk c is in lane t's word i / 2.
-static inline void xn_few_queries(const struct xn_env *e, global const struct xn_cl_attend *d,
+XN_INLINE void xn_few_queries(const struct xn_env *e, global const struct xn_cl_attend *d,
                                   const struct xn_unit_of_attention *u, const uint chunks, local uint *to) {
     global const float *in = e->act + d->in + (ulong)u->row * d->in_stride + u->first_head * d->head_stride;
     for (uint i = get_local_id(0); i < chunks * 128; i += XN_GROUP) {
@@ -40,7 +40,7 @@ static inline void xn_few_queries(const struct xn_env *e, global const struct xn
 }
 
 // Where the first key and the first value of n tiles from a position on lie: rows 2i and 2i + 1 of tile i.
-static inline void xn_few_addresses(const struct xn_env *e, global const struct xn_cl_attend *d,
+XN_INLINE void xn_few_addresses(const struct xn_env *e, global const struct xn_cl_attend *d,
                                     global const struct xn_cl_span *span, uint g, uint position, uint n,
                                     local struct xn_row *to) {
     for (uint i = get_local_id(0); i < 2 * n; i += XN_GROUP)
@@ -51,7 +51,7 @@ static inline void xn_few_addresses(const struct xn_env *e, global const struct 
 struct xn_few_weights {
     uint high[2], low[2];
 };
-static inline struct xn_few_weights xn_few_weights_of(float a, float b, float c, float d) {
+XN_INLINE struct xn_few_weights xn_few_weights_of(float a, float b, float c, float d) {
     struct xn_few_weights w;
     w.high[0] = xn_halves(a, b);
     w.high[1] = xn_halves(c, d);
@@ -59,7 +59,7 @@ static inline struct xn_few_weights xn_few_weights_of(float a, float b, float c,
     w.low[1] = xn_halves(c - xn_low_half(w.high[1]), d - xn_high_half(w.high[1]));
     return w;
 }
-static inline void xn_few_add(float *sums, uint4 values, struct xn_few_weights w) {
+XN_INLINE void xn_few_add(float *sums, uint4 values, struct xn_few_weights w) {
     xn_mma_half(sums, values, w.high[0], w.high[1]);
     xn_mma_half(sums, values, w.low[0], w.low[1]);
 }
@@ -67,7 +67,7 @@ static inline void xn_few_add(float *sums, uint4 values, struct xn_few_weights w
 // Scores of the tile for head g: positions 2t, 2t + 1, then those plus 8.
 #ifdef XN_CACHE_BLOCKS
 // The eight codes of a key's chunk that are lane t's, as halves.
-static inline uint4 xn_few_codes(global const uchar *codes, uint t) {
+XN_INLINE uint4 xn_few_codes(global const uchar *codes, uint t) {
 #ifdef XN_CACHE_Q8_0
     uint2 x = ((global const uint2 *)codes)[t] ^ 0x80808080;
     return (uint4)(xn_low_bytes(x.x), xn_high_bytes(x.x), xn_low_bytes(x.y), xn_high_bytes(x.y));
@@ -77,7 +77,7 @@ static inline uint4 xn_few_codes(global const uchar *codes, uint t) {
 #endif
 }
 
-static inline void xn_few_scores(global const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
+XN_INLINE void xn_few_scores(global const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
                                  local const uint *query, float *p) {
     uint lane = xn_lane(), t = lane % 4, blocks = d->head_size / XN_CACHE_BLOCK, bytes = blocks * XN_BLOCK_BYTES;
     global const uchar *row = key.values + lane / 4 * bytes;
@@ -101,7 +101,7 @@ static inline void xn_few_scores(global const struct xn_cl_attend *d, const uint
 }
 
 // sums[2 c + i]: of block c, four values of each lane.
-static inline void xn_few_values(global const struct xn_cl_attend *d, const uint chunks, struct xn_row value, uint last,
+XN_INLINE void xn_few_values(global const struct xn_cl_attend *d, const uint chunks, struct xn_row value, uint last,
                                  const float *p, float (*sums)[4]) {
     uint lane = xn_lane(), g = lane / 4, t = lane % 4, blocks = d->values.size / XN_CACHE_BLOCK;
 #pragma unroll
@@ -143,7 +143,7 @@ static inline void xn_few_values(global const struct xn_cl_attend *d, const uint
 }
 
 // Which value sums[tile][2 * upper ...] of lanes g is.
-static inline uint xn_few_value(uint tile, uint g, uint upper) {
+XN_INLINE uint xn_few_value(uint tile, uint g, uint upper) {
 #ifdef XN_CACHE_Q8_0
     return tile / 2 * 32 + g * 4 + tile % 2 * 2 + upper;
 #else
@@ -151,7 +151,7 @@ static inline uint xn_few_value(uint tile, uint g, uint upper) {
 #endif
 }
 #else
-static inline void xn_few_scores(global const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
+XN_INLINE void xn_few_scores(global const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
                                  local const uint *query, float *p) {
     uint lane = xn_lane(), bytes = 2 * d->head_size;
     global const uchar *row = key.values + lane / 4 * bytes + lane % 4 * 16;
@@ -184,7 +184,7 @@ static inline void xn_few_scores(global const struct xn_cl_attend *d, const uint
 }
 
 // sums[4 c + i]: values 64 c + 8 g + 2 i (+ 1) of heads 2t, 2t + 1.
-static inline void xn_few_values(global const struct xn_cl_attend *d, const uint chunks, struct xn_row value,
+XN_INLINE void xn_few_values(global const struct xn_cl_attend *d, const uint chunks, struct xn_row value,
                                  uint last, const float *p, float (*sums)[4]) {
     uint lane = xn_lane(), t = lane % 4, bytes = 2 * d->values.size;
     global const uchar *column = value.values + lane / 4 * 16;
@@ -212,7 +212,7 @@ static inline void xn_few_values(global const struct xn_cl_attend *d, const uint
 #undef XN_FEW_PAIR
 }
 
-static inline uint xn_few_value(uint tile, uint g, uint upper) {
+XN_INLINE uint xn_few_value(uint tile, uint g, uint upper) {
     return tile / 4 * 64 + g * 8 + tile % 4 * 2 + upper;
 }
 #endif
@@ -225,7 +225,7 @@ struct xn_few_state {
 
 // The sums' unit becomes what the tile's scales need, if that is more; positions to `last` count. Returns by what sums in
 // the former unit are to be multiplied.
-static inline float xn_few_unit_of(global const struct xn_cl_attend *d, struct xn_row value, uint last,
+XN_INLINE float xn_few_unit_of(global const struct xn_cl_attend *d, struct xn_row value, uint last,
                                    struct xn_few_state *state) {
 #ifdef XN_CACHE_BLOCKS
     uint n = (last + 1) * (d->values.size / XN_CACHE_BLOCK);
@@ -241,7 +241,7 @@ static inline float xn_few_unit_of(global const struct xn_cl_attend *d, struct x
 }
 
 // The scores of a tile become weights; returns the factor of what came before. Positions [begin, end) of the tile count.
-static inline float xn_few_soften(global const struct xn_cl_attend *d, uint begin, uint end, float *p,
+XN_INLINE float xn_few_soften(global const struct xn_cl_attend *d, uint begin, uint end, float *p,
                                   struct xn_few_state *state) {
     uint t = xn_lane() % 4;
     float most = state->most, factor;
@@ -264,7 +264,7 @@ static inline float xn_few_soften(global const struct xn_cl_attend *d, uint begi
     return factor;
 }
 
-static inline void xn_few_scale(const uint chunks, float factor, float (*sums)[4]) {
+XN_INLINE void xn_few_scale(const uint chunks, float factor, float (*sums)[4]) {
     uint t = xn_lane() % 4;
     float even = xn_shuffle(factor, 8 * t), odd = xn_shuffle(factor, 8 * t + 4);
 #pragma unroll
@@ -277,7 +277,7 @@ static inline void xn_few_scale(const uint chunks, float factor, float (*sums)[4
 }
 
 // Adds up what the warps have, some blocks of 16 values by 8 heads at a time: `result` is heads x value_size.
-static inline void xn_few_join(global const struct xn_cl_attend *d, const struct xn_unit_of_attention *u,
+XN_INLINE void xn_few_join(global const struct xn_cl_attend *d, const struct xn_unit_of_attention *u,
                                const uint chunks, uint workers, struct xn_few_state state, float (*sums)[4],
                                local float *scratch, local float *result, local float *room, uint floats) {
     uint lid = get_local_id(0), lane = xn_lane(), warp = xn_warp();
@@ -324,7 +324,7 @@ static inline void xn_few_join(global const struct xn_cl_attend *d, const struct
 
 // Of a unit: the sums of its heads x value_size values, unscaled, at what is returned; their maxima and sums of weights
 // at XN_AT_MOST.
-static inline __attribute__((always_inline)) local float *
+XN_INLINE local float *
 xn_few_unit(const struct xn_env *e, global const struct xn_cl_attend *d, const struct xn_unit_of_attention *u,
             local float *scratch, const uint key_chunks, const uint value_chunks) {
     global const struct xn_cl_span *span = xn_span_at(e, xn_span_of_row(e, u->row));

@@ -7,7 +7,11 @@
 //   xn_low_of, xn_high_of      the low (high) halves of two words as one
 //   xn_byte_halves  bytes i of two words (i + 128 each), as halves;  xn_low_bytes, xn_high_bytes: bytes 0, 1 (2, 3) of one
 //   xn_nibble_halves           bits 0 to 3 and 16 to 19 of a word, - 8, as halves
+//   xn_times        products of the halves of two words
 //   xn_shuffle      the value of a lane
+
+// Of what takes arrays, which are registers only in one piece of code.
+#define XN_INLINE static inline __attribute__((always_inline))
 
 static inline void xn_mma_half(float *c, uint4 a, uint b0, uint b1) {
     float x = c[0], y = c[1], z = c[2], w = c[3];
@@ -66,6 +70,12 @@ static inline uint xn_high_bytes(uint a) {
 }
 static inline uint xn_nibble_halves(uint a) {
     return xn_minus((a & 0x000f000f) | 0x64006400, 0x64086408);
+}
+
+static inline uint xn_times(uint a, uint b) {
+    uint both;
+    asm("mul.f16x2 %0, %1, %2;" : "=r"(both) : "r"(a), "r"(b));
+    return both;
 }
 
 static inline float xn_shuffle(float x, uint lane) {

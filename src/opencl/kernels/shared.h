@@ -218,6 +218,7 @@ struct xn_cl_attend {
 
 // Sizes of heads for which attention on matrix units is compiled: number, keys by 32 values, values by 64.
 #define XN_CL_FEW_SIZES(X) X(1, 2, 1) X(2, 4, 2) X(3, 8, 4) X(4, 18, 8)
+#define XN_CL_MANY_SIZES 3     // of them, those up to this number also for many rows
 #define XN_CL_FEW_POSITIONS 16 // of which none may lie on different pages
 
 // Causal depthwise convolution of rows that may first be multiplied (short_conv), then activated or multiplied.
