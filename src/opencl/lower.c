@@ -161,6 +161,12 @@ static struct xn_cl_states states(struct lower *l, uint32_t layer) {
 // --- operations ---
 
 // Adds a descriptor with its launch.
+// The type of cache that a kernel is compiled for: what a store puts into blocks, project does not touch.
+static uint32_t key_cache_type(const struct lower *l, enum xn_cl_kernel kernel) {
+    uint32_t type = l->limits->cache_type;
+    return kernel == XN_CL_KERNEL_PROJECT && xn_cache_type_blocks(type) ? XN_F16 : type;
+}
+
 static void add(struct lower *l, enum xn_op_kind kind, enum xn_cl_kernel kernel, const void *descriptor, size_t size) {
     struct xn_cl_lowered *o = l->out;
     if (XN_GROW(o->launches, o->launches_capacity, o->n + 1) != 0 ||
@@ -173,7 +179,7 @@ static void add(struct lower *l, enum xn_op_kind kind, enum xn_cl_kernel kernel,
     memcpy(at, descriptor, size);
     o->launches[o->n] = (struct xn_cl_launch){.key = {.kernel = kernel,
                                                       .formats = l->formats,
-                                                      .cache_type = l->limits->cache_type,
+                                                      .cache_type = key_cache_type(l, kernel),
                                                       .few_sizes = l->few_sizes},
                                               .kind = kind,
                                               .op = (uint32_t)o->n};

@@ -107,7 +107,7 @@ static void cache_types_agree(void **unused) {
     struct xn_error err;
     uint64_t state = seed;
     struct xn_check_device device;
-    struct xn_device *opened = test_open((struct xn_opencl_options){.cache = test_cache()});
+    struct xn_device *opened = test_open((struct xn_opencl_options){.cache = test_cache(), .narrow_programs = true});
     assert_int_equal(xn_check_device_of(opened, &device, &err), XN_OK);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         for (int trial = 0; trial < 9; trial++) {

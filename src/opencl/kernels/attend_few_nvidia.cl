@@ -47,6 +47,15 @@ XN_INLINE void xn_few_addresses(const struct xn_env *e, global const struct xn_c
         to[i] = xn_row_at(e, i % 2 ? &d->values : &d->keys, span, g, position + i / 2 * XN_FEW_POSITIONS);
 }
 
+// Bytes of the values, or the codes, of a position.
+XN_INLINE uint xn_few_bytes(uint size) {
+#ifdef XN_CACHE_BLOCKS
+    return size / XN_CACHE_BLOCK * XN_BLOCK_BYTES;
+#else
+    return size * XN_CACHE_BYTES;
+#endif
+}
+
 // Weights as two halves each: positions 2t, 2t + 1, then those plus 8.
 struct xn_few_weights {
     uint high[2], low[2];
@@ -84,7 +93,7 @@ XN_INLINE void xn_few_scores(global const struct xn_cl_attend *d, const uint chu
     p[0] = p[1] = p[2] = p[3] = 0;
 #pragma unroll
     for (uint c = 0; c < chunks; c++) {
-        if (c >= blocks) break;
+        if (c >= blocks) continue;
         uint4 x = xn_few_codes(row + c * XN_BLOCK_BYTES, t), y = xn_few_codes(row + 8 * bytes + c * XN_BLOCK_BYTES, t);
         uint4 a = ((local const uint4 *)query)[c * 64 + lane], b = ((local const uint4 *)query)[c * 64 + 32 + lane];
         float low[4] = {0, 0, 0, 0}, high[4] = {0, 0, 0, 0};
@@ -106,7 +115,7 @@ XN_INLINE void xn_few_values(global const struct xn_cl_attend *d, const uint chu
     uint lane = xn_lane(), g = lane / 4, t = lane % 4, blocks = d->values.size / XN_CACHE_BLOCK;
 #pragma unroll
     for (uint c = 0; c < 2 * chunks; c++) {
-        if (c * XN_CACHE_BLOCK >= d->value_size) break;
+        if (c * XN_CACHE_BLOCK >= d->value_size) continue;
         uint x[4];
         float scale[4];
 #pragma unroll
@@ -169,12 +178,14 @@ XN_INLINE void xn_few_scores(global const struct xn_cl_attend *d, const uint chu
 #pragma unroll
         for (uint i = 0; i < XN_FEW_AHEAD; i++) {
             uint c = first + i;
-            if (c >= chunks) break;
-            uint4 a = ((local const uint4 *)query)[c * 64 + lane], b = ((local const uint4 *)query)[c * 64 + 32 + lane];
-            xn_mma_half(low, a, x[2 * i].x, x[2 * i].y);
-            xn_mma_half(high, a, x[2 * i + 1].x, x[2 * i + 1].y);
-            xn_mma_half(low, b, x[2 * i].z, x[2 * i].w);
-            xn_mma_half(high, b, x[2 * i + 1].z, x[2 * i + 1].w);
+            if (c < chunks) {
+                uint4 a = ((local const uint4 *)query)[c * 64 + lane];
+                uint4 b = ((local const uint4 *)query)[c * 64 + 32 + lane];
+                xn_mma_half(low, a, x[2 * i].x, x[2 * i].y);
+                xn_mma_half(high, a, x[2 * i + 1].x, x[2 * i + 1].y);
+                xn_mma_half(low, b, x[2 * i].z, x[2 * i].w);
+                xn_mma_half(high, b, x[2 * i + 1].z, x[2 * i + 1].w);
+            }
         }
     }
     p[0] = low[0] + low[2];
@@ -307,8 +318,8 @@ XN_INLINE void xn_few_join(global const struct xn_cl_attend *d, const struct xn_
 #pragma unroll
         for (uint i = 0; i < 4 * chunks; i++)
             if (warp < workers && i >= first && i - first < n)
-                vstore4((float4)(sums[i][0], sums[i][1], sums[i][2], sums[i][3]), (warp * n + i - first) * 32 + lane,
-                        room);
+                ((local float4 *)room)[(warp * n + i - first) * 32 + lane] =
+                    (float4)(sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint i = lid; i < n * 128; i += XN_GROUP) {
             uint block = first + i / 128, l = i / 4 % 32, j = i % 4, head = l % 4 * 2 + j % 2;
@@ -334,6 +345,7 @@ xn_few_unit(const struct xn_env *e, global const struct xn_cl_attend *d, const s
     uint used = XN_AT_FEW_QUERY + max(256 * key_chunks, 8 * d->value_size), floats = XN_CL_SCRATCH - used;
     uint base = u->begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS, warp = xn_warp();
     uint tiles = (u->end - base + XN_FEW_POSITIONS - 1) / XN_FEW_POSITIONS;
+    uint key_bytes = xn_few_bytes(d->keys.size), value_bytes = xn_few_bytes(d->values.size); // of a position
     uint workers = min(min((uint)XN_WARPS, tiles), floats / 128);
     struct xn_few_state state = {-INFINITY, 0, XN_FEW_LEAST_UNIT};
     float sums[4 * XN_FEW_VALUE_CHUNKS][4];
@@ -349,6 +361,8 @@ xn_few_unit(const struct xn_env *e, global const struct xn_cl_attend *d, const s
             uint first = base + (i0 + i) * XN_FEW_POSITIONS, end = min(u->end - first, (uint)XN_FEW_POSITIONS);
             uint begin = u->begin > first ? u->begin - first : 0;
             float p[4];
+            xn_prefetch(addresses[2 * i + 1].values, end * value_bytes);
+            if (i + workers < n) xn_prefetch(addresses[2 * (i + workers)].values, XN_FEW_POSITIONS * key_bytes);
             xn_few_scores(d, key_chunks, addresses[2 * i], query, p);
             float factor = xn_few_soften(d, begin, end, p, &state);
             factor *= xn_few_unit_of(d, addresses[2 * i + 1], end - 1, &state);

@@ -45,7 +45,7 @@ XN_INLINE void xn_many_scores(global const struct xn_cl_attend *d, const uint ch
     global const uchar *row = key.values + lane / 4 * bytes;
 #pragma unroll
     for (uint c = 0; c < chunks; c++) {
-        if (c >= blocks) break;
+        if (c >= blocks) continue;
         uint4 x = xn_few_codes(row + c * XN_BLOCK_BYTES, t), y = xn_few_codes(row + 8 * bytes + c * XN_BLOCK_BYTES, t);
         float m[4] = {0, 0, 0, 0}, n[4] = {0, 0, 0, 0};
         xn_mma_half(m, q[2 * c], x.x, x.y);
@@ -117,7 +117,7 @@ XN_INLINE void xn_many_values(global const struct xn_cl_attend *d, const uint ch
     uint blocks = d->values.size / XN_CACHE_BLOCK;
 #pragma unroll
     for (uint c = 0; c < 2 * chunks; c++) {
-        if (c * XN_CACHE_BLOCK >= d->value_size) break;
+        if (c * XN_CACHE_BLOCK >= d->value_size) continue;
         uint x[4], scale[4];
 #pragma unroll
         for (uint i = 0; i < 4; i++) { // what lies behind the last position may be anything
