@@ -68,7 +68,8 @@ void xn_check_memory_copy(struct xn_host_memory *to, const struct xn_host_memory
     size_t n = list_arrays(to, NULL, a);
     list_arrays(from, NULL, b);
     for (size_t i = 0; i < n; i++)
-        if (a[i].n) memcpy((void *)a[i].data, b[i].data, xn_cache_bytes(a[i].type, a[i].n));
+        if (a[i].n)
+            memcpy((void *)a[i].data, b[i].data, a[i].type == XN_I32 ? 4 * a[i].n : xn_cache_bytes(a[i].type, a[i].n));
 }
 
 static float value_at(const struct array *a, size_t i) {
