@@ -51,6 +51,7 @@ struct xn_opencl_options {
     uint64_t heap_bytes, piece_bytes;
     bool narrow_programs; // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
                           // for processors takes nearly as long for one format as for all
+    bool launches_only;   // an operation is a launch also where a whole step can be one
     bool plain;           // kernels in plain OpenCL C, whatever the device offers beyond
 };
 // Errors: there is no such device (XN_ERR_ARGUMENT), it lacks what kernels need (XN_ERR_UNSUPPORTED), or its driver

@@ -5,7 +5,7 @@
 #endif
 
 // The result of value x of head h, from its sum over weights whose maximum and sum are these.
-static inline void xn_attended(const struct xn_env *e, global const struct xn_cl_attend *d, uint row, uint h, uint x,
+static inline void xn_attended(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row, uint h, uint x,
                                float most, float sum, float value) {
     if (d->sinks != XN_CL_NONE) {
         float sink = e->vec[d->sinks + h], larger = fmax(most, sink);
@@ -18,13 +18,13 @@ static inline void xn_attended(const struct xn_env *e, global const struct xn_cl
     e->act[d->out + (ulong)row * d->out_stride + h * d->value_size + x] = value;
 }
 
-static inline global float *xn_partial(const struct xn_env *e, global const struct xn_cl_attend *d, uint row, uint h,
+static inline global float *xn_partial(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row, uint h,
                                        uint split) {
     return e->act + d->partial + ((ulong)(row * d->heads + h) * d->splits + split) * (d->value_size + 2);
 }
 
 // Joins the parts of a unit. Their factors come first, so that what reads the sums does nothing else.
-static inline void xn_join_parts(const struct xn_env *e, global const struct xn_cl_attend *d,
+static inline void xn_join_parts(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
                                  const struct xn_unit_of_attention *u, uint heads, local float *scratch) {
     local float *factors = scratch + XN_AT_FACTORS, *sums = factors + XN_CL_TOGETHER * XN_CL_SPLITS;
     for (uint i = get_local_id(0); i < heads * u->splits; i += XN_GROUP)
@@ -57,7 +57,7 @@ static inline void xn_join_parts(const struct xn_env *e, global const struct xn_
     }
 }
 
-static inline local float *xn_attend_body(const struct xn_env *e, global const struct xn_cl_attend *d,
+static inline local float *xn_attend_body(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
                                           const struct xn_unit_of_attention *u, local float *scratch) {
 #define XN_SIZE(number, keys, values)                                                                                  \
     if (d->few == number) return xn_few_unit(e, d, u, scratch, keys, values);
@@ -66,7 +66,7 @@ static inline local float *xn_attend_body(const struct xn_env *e, global const s
     return xn_plain_unit(e, d, u, scratch);
 }
 
-static inline void xn_attend_unit(const struct xn_env *e, global const struct xn_cl_attend *d,
+static inline void xn_attend_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
                                   const struct xn_unit_of_attention *u, global uint *counter, local float *scratch) {
     local const float *acc = xn_attend_body(e, d, u, scratch);
     for (uint i = get_local_id(0); i < u->heads * d->value_size; i += XN_GROUP) {
@@ -92,7 +92,7 @@ static inline void xn_attend_unit(const struct xn_env *e, global const struct xn
 struct xn_seen {
     uint begin, end, each, splits;
 };
-static inline struct xn_seen xn_seen_of(const struct xn_env *e, global const struct xn_cl_attend *d, uint row,
+static inline struct xn_seen xn_seen_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row,
                                         uint each) {
     struct xn_seen s = {.each = each};
     s.end = e->step[xn_step_of(e)->positions + row] + 1;
@@ -103,7 +103,7 @@ static inline struct xn_seen xn_seen_of(const struct xn_env *e, global const str
 }
 
 // Positions of a part, so that all groups have some.
-static inline uint xn_positions_of_part(const struct xn_env *e, global const struct xn_cl_attend *d, uint groups) {
+static inline uint xn_positions_of_part(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint groups) {
     uint n = xn_step_of(e)->n_rows, sharing = max(groups / (d->kv_heads * d->chunks), 1u);
     uint longest = 0, all = 0;
     if (n > XN_CL_SPLIT_ROWS) return XN_WHOLE;
@@ -117,7 +117,7 @@ static inline uint xn_positions_of_part(const struct xn_env *e, global const str
 }
 
 // Unit `at` of a row's kv_heads * chunks * splits.
-static inline struct xn_unit_of_attention xn_unit_of(global const struct xn_cl_attend *d, uint row, uint at,
+static inline struct xn_unit_of_attention xn_unit_of(XN_D const struct xn_cl_attend *d, uint row, uint at,
                                                      struct xn_seen seen) {
     uint queries = d->heads / d->kv_heads; // of a key-value head
     uint chunk = at / seen.splits % d->chunks, left = queries - chunk * d->together;
@@ -138,11 +138,11 @@ static inline struct xn_unit_of_attention xn_unit_of(global const struct xn_cl_a
 static inline bool xn_many_takes(global const struct xn_cl_span *span) {
     return span->n_rows > 2;
 }
-static inline uint xn_many_units(global const struct xn_cl_attend *d, global const struct xn_cl_span *span) {
+static inline uint xn_many_units(XN_D const struct xn_cl_attend *d, global const struct xn_cl_span *span) {
     if (!xn_many_takes(span)) return span->n_rows * d->kv_heads * d->chunks;
     return (span->n_rows * (d->heads / d->kv_heads) + XN_MANY_PAIRS - 1) / XN_MANY_PAIRS * d->kv_heads;
 }
-static inline void xn_attend_many(const struct xn_env *e, global const struct xn_cl_attend *d, uint group, uint groups,
+static inline void xn_attend_many(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint group, uint groups,
                                   local float *scratch) {
     uint units = 0, n_spans = xn_step_of(e)->n_spans;
     for (uint s = 0; s < n_spans; s++)
@@ -170,7 +170,7 @@ static inline void xn_attend_many(const struct xn_env *e, global const struct xn
 }
 #endif
 
-static inline void xn_op_attend(const struct xn_env *e, global const struct xn_cl_attend *d, uint group, uint groups,
+static inline void xn_op_attend(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint group, uint groups,
                                 local float *scratch) {
     uint n = xn_step_of(e)->n_rows, a_row = d->kv_heads * d->chunks, units = n * a_row;
 #ifdef XN_MANY_SIZES

@@ -25,7 +25,7 @@
 
 // Queries as the warp's product wants them: the words of lane l for step s (16 values of a key) at 32 s + l. Which values
 // those are follows from how lanes load keys: value 32 c + 8 t + i of chunk c is in lane t's word i / 2.
-XN_INLINE void xn_few_queries(const struct xn_env *e, global const struct xn_cl_attend *d,
+XN_INLINE void xn_few_queries(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
                                   const struct xn_unit_of_attention *u, const uint chunks, local uint *to) {
     global const float *in = e->act + d->in + (ulong)u->row * d->in_stride + u->first_head * d->head_stride;
     for (uint i = get_local_id(0); i < chunks * 128; i += XN_GROUP) {
@@ -40,7 +40,7 @@ XN_INLINE void xn_few_queries(const struct xn_env *e, global const struct xn_cl_
 }
 
 // Where the first key and the first value of n tiles from a position on lie: rows 2i and 2i + 1 of tile i.
-XN_INLINE void xn_few_addresses(const struct xn_env *e, global const struct xn_cl_attend *d,
+XN_INLINE void xn_few_addresses(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
                                     global const struct xn_cl_span *span, uint g, uint position, uint n,
                                     local struct xn_row *to) {
     for (uint i = get_local_id(0); i < 2 * n; i += XN_GROUP)
@@ -86,7 +86,7 @@ XN_INLINE uint4 xn_few_codes(global const uchar *codes, uint t) {
 #endif
 }
 
-XN_INLINE void xn_few_scores(global const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
+XN_INLINE void xn_few_scores(XN_D const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
                                  local const uint *query, float *p) {
     uint lane = xn_lane(), t = lane % 4, blocks = d->head_size / XN_CACHE_BLOCK, bytes = blocks * XN_BLOCK_BYTES;
     global const uchar *row = key.values + lane / 4 * bytes;
@@ -110,7 +110,7 @@ XN_INLINE void xn_few_scores(global const struct xn_cl_attend *d, const uint chu
 }
 
 // sums[2 c + i]: of block c, four values of each lane.
-XN_INLINE void xn_few_values(global const struct xn_cl_attend *d, const uint chunks, struct xn_row value, uint last,
+XN_INLINE void xn_few_values(XN_D const struct xn_cl_attend *d, const uint chunks, struct xn_row value, uint last,
                                  const float *p, float (*sums)[4]) {
     uint lane = xn_lane(), g = lane / 4, t = lane % 4, blocks = d->values.size / XN_CACHE_BLOCK;
 #pragma unroll
@@ -160,7 +160,7 @@ XN_INLINE uint xn_few_value(uint tile, uint g, uint upper) {
 #endif
 }
 #else
-XN_INLINE void xn_few_scores(global const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
+XN_INLINE void xn_few_scores(XN_D const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
                                  local const uint *query, float *p) {
     uint lane = xn_lane(), bytes = 2 * d->head_size;
     global const uchar *row = key.values + lane / 4 * bytes + lane % 4 * 16;
@@ -195,7 +195,7 @@ XN_INLINE void xn_few_scores(global const struct xn_cl_attend *d, const uint chu
 }
 
 // sums[4 c + i]: values 64 c + 8 g + 2 i (+ 1) of heads 2t, 2t + 1.
-XN_INLINE void xn_few_values(global const struct xn_cl_attend *d, const uint chunks, struct xn_row value,
+XN_INLINE void xn_few_values(XN_D const struct xn_cl_attend *d, const uint chunks, struct xn_row value,
                                  uint last, const float *p, float (*sums)[4]) {
     uint lane = xn_lane(), t = lane % 4, bytes = 2 * d->values.size;
     global const uchar *column = value.values + lane / 4 * 16;
@@ -236,7 +236,7 @@ struct xn_few_state {
 
 // The sums' unit becomes what the tile's scales need, if that is more; positions to `last` count. Returns by what sums in
 // the former unit are to be multiplied.
-XN_INLINE float xn_few_unit_of(global const struct xn_cl_attend *d, struct xn_row value, uint last,
+XN_INLINE float xn_few_unit_of(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last,
                                    struct xn_few_state *state) {
 #ifdef XN_CACHE_BLOCKS
     uint n = (last + 1) * (d->values.size / XN_CACHE_BLOCK);
@@ -252,7 +252,7 @@ XN_INLINE float xn_few_unit_of(global const struct xn_cl_attend *d, struct xn_ro
 }
 
 // The scores of a tile become weights; returns the factor of what came before. Positions [begin, end) of the tile count.
-XN_INLINE float xn_few_soften(global const struct xn_cl_attend *d, uint begin, uint end, float *p,
+XN_INLINE float xn_few_soften(XN_D const struct xn_cl_attend *d, uint begin, uint end, float *p,
                                   struct xn_few_state *state) {
     uint t = xn_lane() % 4;
     float most = state->most, factor;
@@ -288,7 +288,7 @@ XN_INLINE void xn_few_scale(const uint chunks, float factor, float (*sums)[4]) {
 }
 
 // Adds up what the warps have, some blocks of 16 values by 8 heads at a time: `result` is heads x value_size.
-XN_INLINE void xn_few_join(global const struct xn_cl_attend *d, const struct xn_unit_of_attention *u,
+XN_INLINE void xn_few_join(XN_D const struct xn_cl_attend *d, const struct xn_unit_of_attention *u,
                                const uint chunks, uint workers, struct xn_few_state state, float (*sums)[4],
                                local float *scratch, local float *result, local float *room, uint floats) {
     uint lid = get_local_id(0), lane = xn_lane(), warp = xn_warp();
@@ -336,13 +336,13 @@ XN_INLINE void xn_few_join(global const struct xn_cl_attend *d, const struct xn_
 // Of a unit: the sums of its heads x value_size values, unscaled, at what is returned; their maxima and sums of weights
 // at XN_AT_MOST.
 XN_INLINE local float *
-xn_few_unit(const struct xn_env *e, global const struct xn_cl_attend *d, const struct xn_unit_of_attention *u,
+xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const struct xn_unit_of_attention *u,
             local float *scratch, const uint key_chunks, const uint value_chunks) {
     global const struct xn_cl_span *span = xn_span_at(e, xn_span_of_row(e, u->row));
     local struct xn_row *addresses = (local struct xn_row *)(scratch + XN_AT_FEW_ADDRESS);
     local uint *query = (local uint *)(scratch + XN_AT_FEW_QUERY);
     local float *result = scratch + XN_AT_FEW_QUERY; // when queries are done with
-    uint used = XN_AT_FEW_QUERY + max(256 * key_chunks, 8 * d->value_size), floats = XN_CL_SCRATCH - used;
+    uint used = XN_AT_FEW_QUERY + max(256 * key_chunks, 8 * d->value_size), floats = XN_SCRATCH - used;
     uint base = u->begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS, warp = xn_warp();
     uint tiles = (u->end - base + XN_FEW_POSITIONS - 1) / XN_FEW_POSITIONS;
     uint key_bytes = xn_few_bytes(d->keys.size), value_bytes = xn_few_bytes(d->values.size); // of a position

@@ -15,7 +15,7 @@ struct xn_many_pair {
     float most, sum;
 };
 
-XN_INLINE struct xn_many_pair xn_many_pair_of(global const struct xn_cl_attend *d,
+XN_INLINE struct xn_many_pair xn_many_pair_of(XN_D const struct xn_cl_attend *d,
                                                   global const struct xn_cl_span *span, uint g, uint i) {
     uint queries = d->heads / d->kv_heads, row = i / queries;
     struct xn_many_pair p = {span->first_row + row, g * queries + i % queries, 0, span->past + row + 1, -INFINITY, 0};
@@ -36,7 +36,7 @@ XN_INLINE uint4 xn_many_query(global const float *a, global const float *b, uint
 }
 
 // Scores of a tile: positions 2t, 2t + 1, then those plus 8, of pair g in a and of pair g + 8 in b.
-XN_INLINE void xn_many_scores(global const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
+XN_INLINE void xn_many_scores(XN_D const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
                                   const uint4 *q, float *a, float *b) {
     uint lane = xn_lane(), t = lane % 4;
     float low[4] = {0, 0, 0, 0}, high[4] = {0, 0, 0, 0};
@@ -86,7 +86,7 @@ XN_INLINE void xn_many_scores(global const struct xn_cl_attend *d, const uint ch
 }
 
 // Scores of a tile that begins at `first` become weights; returns the factor of what came before.
-XN_INLINE float xn_many_soften(global const struct xn_cl_attend *d, uint first, float *x,
+XN_INLINE float xn_many_soften(XN_D const struct xn_cl_attend *d, uint first, float *x,
                                    struct xn_many_pair *pair) {
     uint position = first + xn_lane() % 4 * 2;
     float most = pair->most;
@@ -110,7 +110,7 @@ XN_INLINE float xn_many_soften(global const struct xn_cl_attend *d, uint first, 
 }
 
 // sums[i]: values xn_many_value(i, 2t) and (i, 2t + 1) of pair g, then of pair g + 8.
-XN_INLINE void xn_many_values(global const struct xn_cl_attend *d, const uint chunks, struct xn_row value,
+XN_INLINE void xn_many_values(XN_D const struct xn_cl_attend *d, const uint chunks, struct xn_row value,
                                   uint last, uint4 weights, float (*sums)[4]) {
     uint lane = xn_lane(), g = lane / 4, t = lane % 4;
 #ifdef XN_CACHE_BLOCKS
@@ -183,7 +183,7 @@ XN_INLINE uint xn_many_value(uint tile, uint column) {
 }
 
 // A pair's results, of which sums[.][at] and [at + 1] are this lane's.
-XN_INLINE void xn_many_finish(const struct xn_env *e, global const struct xn_cl_attend *d, const uint chunks,
+XN_INLINE void xn_many_finish(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const uint chunks,
                                   struct xn_many_pair pair, float (*sums)[4], const uint at) {
     float sum = pair.sum, factor = 1;
     if (d->sinks != XN_CL_NONE) {
@@ -205,7 +205,7 @@ XN_INLINE void xn_many_finish(const struct xn_env *e, global const struct xn_cl_
 
 // Block `block` of XN_MANY_PAIRS pairs of a span and a key-value head.
 XN_INLINE void
-xn_many_unit(const struct xn_env *e, global const struct xn_cl_attend *d, global const struct xn_cl_span *span, uint g,
+xn_many_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d, global const struct xn_cl_span *span, uint g,
              uint block, local float *scratch, const uint key_chunks, const uint value_chunks) {
     local struct xn_row *rows = (local struct xn_row *)scratch;
     uint pairs = span->n_rows * (d->heads / d->kv_heads), lane = xn_lane();

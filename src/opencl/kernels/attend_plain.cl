@@ -10,7 +10,7 @@
 #endif
 
 // Scores of a tile of the context for all heads of the unit: a work-item takes a position.
-static inline void xn_score_tile(const struct xn_env *e, global const struct xn_cl_attend *d,
+static inline void xn_score_tile(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
                                  const struct xn_unit_of_attention *u, global const struct xn_cl_span *span, uint j0,
                                  uint n, local float *scratch) {
     local const float *q = scratch + XN_AT_QUERY;
@@ -50,7 +50,7 @@ static inline void xn_soften_tile(const struct xn_unit_of_attention *u, uint n, 
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-static inline void xn_add_values(global const struct xn_cl_attend *d, const struct xn_unit_of_attention *u, uint n,
+static inline void xn_add_values(XN_D const struct xn_cl_attend *d, const struct xn_unit_of_attention *u, uint n,
                                  local float *scratch) {
     local float *acc = scratch + XN_AT_QUERY + u->heads * d->head_size;
     for (uint i = get_local_id(0); i < u->heads * d->value_size; i += XN_GROUP) {
@@ -66,7 +66,7 @@ static inline void xn_add_values(global const struct xn_cl_attend *d, const stru
 
 // Of a unit: the sums of its heads x value_size values, unscaled, at what is returned; their maxima and sums of weights
 // at XN_AT_MOST.
-static inline local float *xn_plain_unit(const struct xn_env *e, global const struct xn_cl_attend *d,
+static inline local float *xn_plain_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
                                          const struct xn_unit_of_attention *u, local float *scratch) {
     global const struct xn_cl_span *span = xn_span_at(e, xn_span_of_row(e, u->row));
     local float *q = scratch + XN_AT_QUERY, *acc = q + u->heads * d->head_size;

@@ -1,5 +1,9 @@
 // Reading cached keys and values of any type (shared.h says how those in blocks lie).
 
+#ifndef XN_D // where descriptors stand
+#define XN_D global
+#endif
+
 #if defined(XN_CACHE_Q8_0) || defined(XN_CACHE_Q4_0)
 #define XN_CACHE_BLOCKS
 #define XN_CACHE_BLOCK 32u
@@ -16,7 +20,7 @@ struct xn_row {
     global half *scales;
 };
 
-static inline struct xn_row xn_row_at(const struct xn_env *e, global const struct xn_cl_cache *c,
+static inline struct xn_row xn_row_at(const struct xn_env *e, XN_D const struct xn_cl_cache *c,
                                       global const struct xn_cl_span *span, uint g, uint position) {
 #ifdef XN_CACHE_BLOCKS
     uint page_size = xn_step_of(e)->page_size, i = position % page_size, blocks = c->size / XN_CACHE_BLOCK;

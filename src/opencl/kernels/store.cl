@@ -27,11 +27,11 @@ static inline void xn_store_block(global const float *x, struct xn_row row, uint
     vstore_half_rte(scale, block, row.scales);
 }
 
-static inline void xn_op_store(const struct xn_env *e, global const struct xn_cl_store *d, uint group, uint groups,
+static inline void xn_op_store(const struct xn_env *e, XN_D const struct xn_cl_store *d, uint group, uint groups,
                                local float *scratch) {
     global const struct xn_cl_step *step = xn_step_of(e);
     for (uint p = 0; p < d->n_parts; p++) {
-        global const struct xn_cl_store_part *part = &d->part[p];
+        XN_D const struct xn_cl_store_part *part = &d->part[p];
         uint blocks = part->head_size / XN_CACHE_BLOCK, n = step->n_rows * part->heads * blocks;
         for (uint i = group * XN_GROUP + get_local_id(0); i < n; i += groups * XN_GROUP) {
             uint block = i % blocks, h = i / blocks % part->heads, r = i / blocks / part->heads;
