@@ -51,7 +51,7 @@ static int take_buffer(struct xn_executor *e, enum xn_cl_memory which, uint64_t 
 static int take_buffers(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
     uint64_t logits = (uint64_t)e->view.limits.outputs * e->view.plan->vocab;
-    XN_TRY(take_buffer(e, XN_CL_OPS, l->n * XN_CL_OP_BYTES, "operations", l->ops, err));
+    XN_TRY(take_buffer(e, XN_CL_OPS, (l->n_ops + l->n_many_ops) * XN_CL_OP_BYTES, "operations", l->ops, err));
     XN_TRY(take_buffer(e, XN_CL_PLACES, l->n_places * sizeof *l->places, "places", l->places, err));
     XN_TRY(take_buffer(e, XN_CL_VEC, l->n_vec * sizeof *l->vec, "vectors", l->vec, err));
     XN_TRY(take_buffer(e, XN_CL_ACT, l->map.size * 4, "activations", NULL, err));
@@ -86,6 +86,22 @@ static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_progr
            a->shape == b->shape;
 }
 
+static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group) {
+    return d->info.units * (group < ITEMS_A_UNIT ? ITEMS_A_UNIT / group : 1);
+}
+
+struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
+    struct xn_cl_tiles t = {0};
+    for (int plain = 0; plain < 2; plain++) { // the device's own kernels may be refused
+        enum xn_cl_dialect dialect = plain ? XN_CL_PLAIN : d->dialect;
+        uint64_t groups = groups_of(d, xn_cl_matrix_group(d, dialect));
+        uint64_t partial = 2 * groups * xn_cl_tile_size(dialect);
+        if (partial > t.partial) t.partial = partial;
+        if (groups > t.counters) t.counters = groups;
+    }
+    return t;
+}
+
 // The index of a kernel that is made at most once.
 static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t *index,
                        struct xn_error *err) {
@@ -96,26 +112,45 @@ static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *ke
     struct xn_cl_made *made = &e->kernels[*index];
     *made = (struct xn_cl_made){.key = *key};
     XN_TRY(xn_cl_kernel_make(e->device, key, &made->kernel, &made->group, err));
-    made->groups = e->device->info.units * (made->group < ITEMS_A_UNIT ? ITEMS_A_UNIT / made->group : 1);
+    made->groups = groups_of(e->device, made->group);
     e->n_kernels++;
     return XN_OK;
 }
 
-static int make_kernels(struct xn_executor *e, struct xn_error *err) {
+static void free_kernels(struct xn_executor *e) {
+    for (size_t i = 0; i < e->n_kernels; i++)
+        e->device->cl->ReleaseKernel(e->kernels[i].kernel);
+    e->n_kernels = 0;
+}
+
+static int make_all(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
-    e->events = xn_alloc_zero(l->n + 1, sizeof(cl_event));
-    if (!e->events) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
     for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
-        e->kernel_of[shape] = xn_alloc(l->n + 1, sizeof *e->kernel_of[shape]);
-        if (!e->kernel_of[shape]) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
         if (shape == XN_CL_MANY && e->view.limits.rows <= XN_CL_STREAM_TOKENS) continue;
         for (size_t i = 0; i < l->n; i++) {
+            if (!(l->launches[i].shapes >> shape & 1)) continue;
             struct xn_cl_program_key key = l->launches[i].key;
             key.shape = (enum xn_cl_shape)shape;
             XN_TRY(make_kernel(e, &key, &e->kernel_of[shape][i], err));
         }
     }
     return XN_OK;
+}
+
+// Kernels of the matrix layer pass values on as their dialect has them. So when the driver rejects one, all are made
+// anew in the plain one.
+static int make_kernels(struct xn_executor *e, struct xn_error *err) {
+    size_t n = e->lowered.n + 1;
+    e->events = xn_alloc_zero(n, sizeof(cl_event));
+    bool enough = e->events != NULL;
+    for (int shape = 0; shape < XN_CL_SHAPES; shape++)
+        enough = (e->kernel_of[shape] = xn_alloc(n, sizeof *e->kernel_of[shape])) && enough;
+    if (!enough) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
+    bool plain = e->device->programs.plain_matrix;
+    XN_TRY(make_all(e, err));
+    if (plain == e->device->programs.plain_matrix) return XN_OK;
+    free_kernels(e);
+    return make_all(e, err);
 }
 
 int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
@@ -125,8 +160,9 @@ int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *pla
     if (!e) return xn_fail(err, XN_ERR_NOMEM, "no memory for an executor");
     e->device = device;
     e->view = (struct xn_host_memory){.plan = plan, .limits = *limits};
+    struct xn_cl_tiles tiles = xn_cl_tiles_of(device);
     int status = take_cache(e, err);
-    if (status == XN_OK) status = xn_cl_lower(plan, limits, e->cache, e->states, &e->lowered, err);
+    if (status == XN_OK) status = xn_cl_lower(plan, limits, e->cache, e->states, &tiles, &e->lowered, err);
     if (status == XN_OK) status = take_buffers(e, err);
     if (status == XN_OK) status = make_kernels(e, err);
     if (status != XN_OK)
@@ -140,8 +176,7 @@ void xn_cl_executor_free(struct xn_executor *e) {
     if (!e) return;
     struct xn_cl_device *d = e->device;
     d->cl->Finish(d->queue);
-    for (size_t i = 0; i < e->n_kernels; i++)
-        d->cl->ReleaseKernel(e->kernels[i].kernel);
+    free_kernels(e);
     for (uint32_t i = 0; e->cache && i < 2 * e->view.plan->n_cache; i++)
         xn_cl_array_give(d, &e->cache[i]);
     for (uint32_t i = 0; e->states && i < e->view.plan->n_states; i++)
@@ -184,7 +219,9 @@ static int launch(struct xn_executor *e, size_t i, const struct xn_batch *batch,
     struct xn_cl_device *d = e->device;
     const struct xn_cl_launch *l = &e->lowered.launches[i];
     uint32_t rows = l->kind == XN_OP_HEAD ? batch->n_outputs : batch->n_rows;
-    const struct xn_cl_made *k = &e->kernels[e->kernel_of[rows > XN_CL_STREAM_TOKENS ? XN_CL_MANY : XN_CL_FEW][i]];
+    enum xn_cl_shape shape = rows > XN_CL_STREAM_TOKENS ? XN_CL_MANY : XN_CL_FEW;
+    if (!(l->shapes >> shape & 1)) return XN_OK;
+    const struct xn_cl_made *k = &e->kernels[e->kernel_of[shape][i]];
     size_t local = k->group, global = local * k->groups;
     XN_TRY(set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof l->op, &l->op, err));
     cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->events[i]);

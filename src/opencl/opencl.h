@@ -52,6 +52,7 @@ struct xn_opencl_options {
     bool narrow_programs; // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
                           // for processors takes nearly as long for one format as for all
     bool plain;           // kernels in plain OpenCL C, whatever the device offers beyond
+    bool emulate;         // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
 };
 // Errors: there is no such device (XN_ERR_ARGUMENT), it lacks what kernels need (XN_ERR_UNSUPPORTED), or its driver
 // fails (XN_ERR_DEVICE).

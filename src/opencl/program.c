@@ -15,6 +15,7 @@ struct xn_cl_program {
     struct xn_cl_program_key key;
     cl_program program;
     uint32_t group;
+    bool plain_matrix;
 };
 
 static const struct kernel {
@@ -30,15 +31,24 @@ static const char build_options[] = "-cl-std=CL1.2";
 
 // A body of the dialect, with the work-items of a group and, of them, of a warp. Groups are large where each reads the
 // same activations before its share of the weights.
+struct size {
+    uint32_t group, lanes;
+};
 static const struct body {
     const char *name, *file, *define;
-    struct {
-        uint32_t group, lanes;
-    } shape[XN_CL_SHAPES];
+    struct size shape[XN_CL_SHAPES];
+    const char *matrix; // file of the matrix layer, with the sizes of its kernels
+    struct size matrix_size;
+    uint32_t tile; // products of a tile
 } bodies[XN_CL_DIALECTS] = {
-    [XN_CL_PLAIN] = {"plain", "dialect_plain.cl", "XN_PLAIN", {{64, 16}, {64, 16}}},
-    [XN_CL_INTEL] = {"intel", "dialect_intel.cl", "XN_INTEL", {{64, 16}, {64, 16}}},
-    [XN_CL_NVIDIA] = {"nvidia", "dialect_nvidia.cl", "XN_NVIDIA", {{64, 32}, {64, 32}}},
+    [XN_CL_PLAIN] =
+        {"plain", "dialect_plain.cl", "XN_PLAIN", {{64, 16}, {64, 16}}, "matrix_plain.cl", {64, 16}, 64 * 32},
+    [XN_CL_INTEL] =
+        {"intel", "dialect_intel.cl", "XN_INTEL", {{64, 16}, {64, 16}}, "matrix_intel.cl", {128, 8}, 128 * 128},
+    [XN_CL_NVIDIA] =
+        {"nvidia", "dialect_nvidia.cl", "XN_NVIDIA", {{64, 32}, {64, 32}}, "matrix_nvidia.cl", {256, 32}, 128 * 128},
+    [XN_CL_EMULATED] =
+        {"emulated", "dialect_plain.cl", "XN_PLAIN", {{64, 16}, {64, 16}}, "matrix_nvidia.cl", {256, 32}, 128 * 128},
 };
 
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect) {
@@ -88,11 +98,29 @@ static void define(struct source *s, const char *format, ...) {
     if (n > 0 && (size_t)n < sizeof s->head - s->head_size) s->head_size += (size_t)n;
 }
 
-static void define_all(struct source *s, const struct xn_cl_program_key *key, const struct body *body) {
+// Alchemist's matrix unit takes 8 lanes, its successors' 16.
+static struct size size_of(const struct xn_cl_device *d, const struct xn_cl_program_key *key, const struct body *body) {
+    if (!(kernels[key->kernel].needs & XN_CL_MATRIX)) return body->shape[key->shape];
+    struct size s = body->matrix_size;
+    if (body != &bodies[XN_CL_INTEL]) return s;
+    for (uint32_t i = 0; i < d->info.n_sub_groups; i++)
+        if (d->info.sub_group[i] == s.lanes) return s;
+    return (struct size){2 * s.group, 2 * s.lanes};
+}
+
+uint32_t xn_cl_matrix_group(const struct xn_cl_device *d, enum xn_cl_dialect dialect) {
+    return size_of(d, &(struct xn_cl_program_key){.kernel = XN_CL_KERNEL_TILE}, &bodies[dialect]).group;
+}
+
+uint32_t xn_cl_tile_size(enum xn_cl_dialect dialect) {
+    return bodies[dialect].tile;
+}
+
+static void define_all(struct source *s, const struct xn_cl_program_key *key, const struct body *body,
+                       struct size size) {
     define(s, "#define XN_OP_%s\n", kernels[key->kernel].defined);
     define(s, "#define %s\n#define %s\n", body->define, key->shape == XN_CL_FEW ? "XN_FEW" : "XN_MANY");
-    define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", body->shape[key->shape].group,
-           body->shape[key->shape].lanes);
+    define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", size.group, size.lanes);
     define(s, "#define XN_CACHE_BYTES %u\n", key->cache_bytes);
     for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
         if (key->formats >> type & 1) define(s, "#define XN_TYPE_%s %u\n", xn_format_of(type)->name, type);
@@ -102,10 +130,10 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
     define(s, "\n");
 }
 
-static void assemble(const struct xn_cl_program_key *key, const struct body *body, struct source *s) {
+static void assemble(const struct xn_cl_program_key *key, const struct body *body, struct size size, struct source *s) {
     const struct kernel *k = &kernels[key->kernel];
     *s = (struct source){0};
-    define_all(s, key, body);
+    define_all(s, key, body, size);
     add_text(s, s->head, s->head_size);
     add_file(s, "shared.h");
     add_file(s, "dialect.cl");
@@ -121,6 +149,14 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         add_file(s, "operand.cl");
         add_file(s, "product.cl");
     }
+    if (k->needs & XN_CL_MATRIX) {
+        bool halves = body != &bodies[XN_CL_PLAIN];
+        add_file(s, "matrix.cl");
+        if (halves) add_file(s, "matrix_half.cl");
+        add_file(s, body->matrix);
+        if (halves && k->needs & XN_CL_DECODERS) add_file(s, "decode_half.cl");
+    }
+    if (k->needs & XN_CL_HEADS) add_file(s, "project.cl");
     add_file(s, k->file);
 }
 
@@ -235,14 +271,25 @@ static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_progr
 // In the device's dialect, else in the plain one.
 static int make(struct xn_cl_device *d, struct xn_cl_program *p, struct source *s, struct xn_error *err) {
     int status = XN_OK;
-    for (enum xn_cl_dialect dialect = d->dialect;; dialect = XN_CL_PLAIN) {
+    bool matrix = kernels[p->key.kernel].needs & XN_CL_MATRIX;
+    for (enum xn_cl_dialect dialect = matrix && d->programs.plain_matrix ? XN_CL_PLAIN : d->dialect;;
+         dialect = XN_CL_PLAIN) {
         const struct body *body = &bodies[dialect];
-        assemble(&p->key, body, s);
-        p->group = body->shape[p->key.shape].group;
+        struct size size = size_of(d, &p->key, body);
+        assemble(&p->key, body, size, s);
+        p->group = size.group;
+        p->plain_matrix = d->programs.plain_matrix;
         status = load_or_build(d, &p->key, s, &p->program, err);
         if (status == XN_OK || dialect == XN_CL_PLAIN) return status;
         xn_log(XN_LOG_WARNING, "%s; trying the plain variant", err->message);
+        if (matrix) d->programs.plain_matrix = true;
     }
+}
+
+// Whether a made program is that of a key: also by the dialect, where that may have changed.
+static bool serves(const struct xn_cl_device *d, const struct xn_cl_program *p, const struct xn_cl_program_key *key) {
+    bool matrix = kernels[key->kernel].needs & XN_CL_MATRIX;
+    return same_key(&p->key, key) && (!matrix || p->plain_matrix == d->programs.plain_matrix);
 }
 
 int xn_cl_program(struct xn_cl_device *d, const struct xn_cl_program_key *wanted, cl_program *out, uint32_t *group,
@@ -250,7 +297,7 @@ int xn_cl_program(struct xn_cl_device *d, const struct xn_cl_program_key *wanted
     struct xn_cl_programs *p = &d->programs;
     struct xn_cl_program made = {.key = normalized(d, wanted)};
     for (size_t i = 0; i < p->n; i++)
-        if (same_key(&p->items[i].key, &made.key)) {
+        if (serves(d, &p->items[i], &made.key)) {
             *out = p->items[i].program;
             *group = p->items[i].group;
             return XN_OK;

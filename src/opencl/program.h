@@ -12,9 +12,10 @@ struct xn_cl_device;
 
 // What kernels are written over: kernels/dialect.cl and one of its bodies.
 enum xn_cl_dialect {
-    XN_CL_PLAIN,  // OpenCL C 1.2: any device
-    XN_CL_INTEL,  // sub-groups
-    XN_CL_NVIDIA, // inline PTX
+    XN_CL_PLAIN,    // OpenCL C 1.2: any device
+    XN_CL_INTEL,    // sub-groups
+    XN_CL_NVIDIA,   // inline PTX
+    XN_CL_EMULATED, // plain, but for the matrix layer, which is NVIDIA's without its instructions: for tests
     XN_CL_DIALECTS,
 };
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect); // "nvidia"
@@ -35,6 +36,8 @@ enum xn_cl_needs {
     XN_CL_PRODUCTS = 2, // with those
     XN_CL_CACHE = 4,    // is compiled for one type of keys and values
     XN_CL_SHAPED = 8,   // and for few rows or many
+    XN_CL_MATRIX = 16,  // is written over the matrix layer (kernels/matrix.cl)
+    XN_CL_HEADS = 32,   // finishes heads (kernels/project.cl)
 };
 // The kernels: xn_kernel_NAME in its file, which holds its part of it where XN_OP_NAME is defined.
 #define XN_CL_KERNELS(X)                                                                                               \
@@ -53,6 +56,13 @@ enum xn_cl_needs {
     X(DELTA_NET, delta_net, "mixers.cl", 0)                                                                            \
     X(STATE_SPACE, state_space, "mixers.cl", 0)                                                                        \
     X(STATE_SPACE_NORM, state_space_norm, "mixers.cl", 0)                                                              \
+    X(STAGE, stage, "stage.cl", XN_CL_MATRIX)                                                                          \
+    X(TILE, tile, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                                            \
+    X(TILE_EXPERTS, tile_experts, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                            \
+    X(FINISH, finish, "finish.cl", XN_CL_HEADS | XN_CL_CACHE)                                                          \
+    X(CHOOSE, choose, "route.cl", 0)                                                                                   \
+    X(SORT, sort, "sort.cl", 0)                                                                                        \
+    X(JOIN, join, "join.cl", 0)                                                                                        \
     X(READ, read, "read.cl", 0)
 enum xn_cl_kernel {
 #define X(NAME, name, file, needs) XN_CL_KERNEL_##NAME,
@@ -76,6 +86,7 @@ struct xn_cl_programs {
     char *folder;           // NULL: none are kept on disk
     uint64_t always;        // formats that every program with decoders is built for
     uint32_t built, loaded; // so far: from source, from the folder
+    bool plain_matrix;      // kernels of the matrix layer are plain: the driver rejected one of the device's dialect
 };
 
 // The program of a key, for as long as the device lives, in the device's dialect, or, where its driver rejects that, in
@@ -83,6 +94,9 @@ struct xn_cl_programs {
 // log. *group: work-items of a group.
 int xn_cl_program(struct xn_cl_device *device, const struct xn_cl_program_key *key, cl_program *out, uint32_t *group,
                   struct xn_error *err);
+// Work-items of a group of kernels of the matrix layer, and products of a tile at the most.
+uint32_t xn_cl_matrix_group(const struct xn_cl_device *device, enum xn_cl_dialect dialect);
+uint32_t xn_cl_tile_size(enum xn_cl_dialect dialect);
 void xn_cl_programs_free(struct xn_cl_device *device);
 // The kernel function of a program; the caller releases it.
 int xn_cl_kernel_make(struct xn_cl_device *device, const struct xn_cl_program_key *key, cl_kernel *out, uint32_t *group,
