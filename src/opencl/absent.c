@@ -22,6 +22,12 @@ int xn_opencl_measure_bandwidth(struct xn_device *device, double *bytes_per_seco
     return xn_fail(err, XN_ERR_UNSUPPORTED, WITHOUT);
 }
 
+bool xn_opencl_rounds(struct xn_device *device, uint32_t rows) {
+    (void)device;
+    (void)rows;
+    return false;
+}
+
 bool xn_opencl_is(const struct xn_device *device) {
     (void)device;
     return false;

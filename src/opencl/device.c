@@ -233,3 +233,9 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     *out = &d->device;
     return XN_OK;
 }
+
+bool xn_opencl_rounds(struct xn_device *device, uint32_t rows) {
+    if (!xn_opencl_is(device)) return false;
+    const struct xn_cl_device *d = xn_cl_device_of(device);
+    return rows > XN_CL_STREAM_TOKENS && d->dialect != XN_CL_PLAIN && !d->programs.plain_matrix;
+}

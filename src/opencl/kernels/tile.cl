@@ -11,6 +11,12 @@
 #define XN_TILE_WORDS (XN_ELEMENTS * sizeof(xn_element) / 4)
 #define XN_LEAST_STEPS 8u // of a part of a tile
 
+#ifdef XN_HALVES
+#define XN_PASSES(d) ((d)->passes)
+#else
+#define XN_PASSES(d) 1 // float32 leaves nothing
+#endif
+
 // Whether values are bfloat16, which most programs know as they are compiled.
 #define XN_COUNT(F) +1
 #ifndef XN_TYPE_BF16
@@ -180,7 +186,7 @@ static inline struct xn_steps xn_steps_of(const struct xn_env *e, global const s
     s.weights = xn_unit(e, w->place, w->piece, w->row_bytes, t->index * w->rows + min(row, w->rows - 1));
     s.type = w->type;
     s.units = w->units;
-    s.passes = d->passes;
+    s.passes = XN_PASSES(d);
     s.bfloat = XN_IS_BFLOAT(d->part[part].bfloat);
     global const xn_element *x = (global const xn_element *)(e->act + d->staged);
     s.x_rest = 0;
@@ -445,7 +451,7 @@ static inline global float *xn_tile_part(const struct xn_env *e, global const st
 static inline void xn_op_tile(const struct xn_env *e, global const struct xn_cl_tile *d, uint group, uint groups,
                               local xn_element *ws, volatile local uint *l) {
     uint of_rows = xn_tile_count(e, d, l), tiles = of_rows * xn_tile_blocks(d);
-    uint n_steps = d->part[0].weights.units * d->passes;
+    uint n_steps = d->part[0].weights.units * XN_PASSES(d);
     struct xn_share share = xn_share_of(tiles, n_steps, groups);
     uint begin = 0, end = 0, cuts = 0; // of this group's run of steps
     if (share.left && group < share.takers) {
