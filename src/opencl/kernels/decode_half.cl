@@ -15,7 +15,11 @@ struct xn_raw {
 #define XN_SIXTEENTH XN_H2(0x2c00)
 
 static inline void xn_put_chunk(local xn_element *tile, uint row, uint chunk, uint4 v) {
+#ifdef XN_PLAIN // PoCL 3.1 does not survive the other one
+    vstore8(as_ushort8(v), 0, tile + xn_chunk(row, chunk));
+#else
     *(local uint4 *)(tile + xn_chunk(row, chunk)) = v;
+#endif
 }
 
 // Chunks h and 2 + h: codes of 4 bits in two words, `offset` is added to what they are as 1024 + code and 64 + code (the
