@@ -171,8 +171,8 @@ static inline uint xn_tile_weights(global const struct xn_cl_tile *d, const stru
 // --- steps ---
 
 struct xn_steps {
-    global const uchar *weights; // the work-item's row
-    uint type, units, passes;
+    struct xn_weights_row row; // the work-item's
+    uint type, units, passes;  // units: of a row
     bool bfloat;
     global const xn_element *x[XN_MY_CHUNKS]; // its chunks of the first step
     uint x_rest;                              // elements from a plane to what it leaves
@@ -183,7 +183,7 @@ static inline struct xn_steps xn_steps_of(const struct xn_env *e, global const s
     struct xn_steps s;
     uint row, part = xn_tile_weights(d, t, XN_MY_ROW, &row);
     global const struct xn_cl_weights *w = &d->part[part].weights;
-    s.weights = xn_unit(e, w->place, w->piece, w->row_bytes, t->index * w->rows + min(row, w->rows - 1));
+    s.row = xn_weights_row(e, w, t->index * w->rows + min(row, w->rows - 1));
     s.type = w->type;
     s.units = w->units;
     s.passes = XN_PASSES(d);
@@ -219,7 +219,7 @@ static inline void xn_copy_step(const struct xn_steps *s, uint step, local xn_el
 static inline void xn_decode_step(const struct xn_env *e, const struct xn_steps *s, uint step, local xn_element *to) {
     float v[XN_CL_UNIT];
     if (XN_MY_HALF) return;
-    xn_decode(s->type, s->weights, s->units, step % s->units, e->grids, v);
+    xn_decode(s->type, s->row.piece, s->row.units, s->row.first + step % s->units, e->grids, v);
 #ifdef XN_HALVES
     bool bfloat = s->bfloat;
     if (step / s->units == 2)
@@ -240,11 +240,11 @@ static inline void xn_decode_step(const struct xn_env *e, const struct xn_steps 
 #ifdef XN_HALVES
 static inline bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw *raw) {
     if (s->passes > 2) return false;
-    uint u = step % s->units;
+    uint u = s->row.first + step % s->units;
     bool direct = false;
 #pragma unroll
     for (uint i = 0; i < XN_MY_HALVES; i++)
-        direct = xn_fetch(s->type, s->bfloat, s->weights, s->units, u, XN_MY_HALF + i, &raw[i]);
+        direct = xn_fetch(s->type, s->bfloat, s->row.piece, s->row.units, u, XN_MY_HALF + i, &raw[i]);
     return direct;
 }
 static inline void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
@@ -376,28 +376,39 @@ static inline void xn_tile_result(const struct xn_env *e, global const struct xn
     }
 }
 
-// Of the first `n_rows` rows of activations.
+// Results of the first `n_rows` rows of activations. They go through local memory, 32 rows of weights and 16 of
+// activations of each warp at a time, so that neighbours write neighbouring values.
+#define XN_Y_ROWS (XN_WARPS_M * 32)
+#define XN_Y_COLS (XN_WARPS_N * 16)
+#define XN_Y_STRIDE (XN_Y_ROWS + 4)
 static inline void xn_tile_results(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
-                                   uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-    uint lane = xn_lane();
+                                   uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y) {
+    uint lane = xn_lane(), lid = get_local_id(0), pass = 0;
     bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
+    uint rows = two ? XN_Y_ROWS / 2 : XN_Y_ROWS, block = two ? 16 : 32; // of a warp's rows
 #pragma unroll
-    for (uint n = 0; n < XN_BLOCKS_N; n++)
+    do {
+        uint m = pass / XN_BLOCKS_N * 2, n = pass % XN_BLOCKS_N;
 #pragma unroll
         for (uint i = 0; i < XN_C; i++) {
-            uint col = xn_block_n(n) * 16 + xn_c_col(lane, i);
+            local float *to = y + (xn_warp() % XN_WARPS_N * 16 + xn_c_col(lane, i)) * XN_Y_STRIDE +
+                              xn_warp() / XN_WARPS_N * 32 + xn_c_row(lane, i);
+            to[0] = acc[m][n].x[i];
+            to[16] = acc[m + 1][n].x[i];
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (uint i = lid; i < rows * XN_Y_COLS; i += XN_GROUP) {
+            uint c = i / rows, r = i % rows, col = n * XN_Y_COLS + c, to;
+            uint in_warp = r % block, of_warp = r / block;
             if (col >= n_rows) continue;
             uint row = xn_tile_row(e, d, t, col);
             float factor = xn_tile_factor(e, d, t, row);
-#pragma unroll
-            for (uint m = 0; m < XN_BLOCKS_M; m++) {
-                if (two && m % 2) continue;
-                uint r;
-                xn_tile_weights(d, t, xn_first_m() + 16 * m + xn_c_row(lane, i), &r);
-                float other = m + 1 < XN_BLOCKS_M ? acc[(m + 1) % XN_BLOCKS_M][n].x[i] : 0;
-                xn_tile_result(e, d, t, row, r, acc[m][n].x[i] * factor, other * factor);
-            }
+            local const float *from = y + c * XN_Y_STRIDE + of_warp * 32 + in_warp;
+            xn_tile_weights(d, t, of_warp * XN_BLOCKS_M * 16 + m * 16 + in_warp, &to);
+            xn_tile_result(e, d, t, row, to, from[0] * factor, from[two ? 16 : 0] * factor);
         }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    } while (++pass < XN_BLOCKS_M / 2 * XN_BLOCKS_N);
 }
 
 // Parts of a tile in memory: value j of work-item i at j * XN_GROUP + i.
@@ -449,7 +460,7 @@ static inline global float *xn_tile_part(const struct xn_env *e, global const st
 }
 
 static inline void xn_op_tile(const struct xn_env *e, global const struct xn_cl_tile *d, uint group, uint groups,
-                              local xn_element *ws, volatile local uint *l) {
+                              local xn_element *ws, local float *y, volatile local uint *l) {
     uint of_rows = xn_tile_count(e, d, l), tiles = of_rows * xn_tile_blocks(d);
     uint n_steps = d->part[0].weights.units * XN_PASSES(d);
     struct xn_share share = xn_share_of(tiles, n_steps, groups);
@@ -497,7 +508,7 @@ static inline void xn_op_tile(const struct xn_env *e, global const struct xn_cl_
             barrier(CLK_LOCAL_MEM_FENCE);
         }
         XN_NEXT(j, joined, 1);
-        xn_tile_results(e, d, &t, last ? t.n : 0, acc);
+        xn_tile_results(e, d, &t, last ? t.n : 0, acc, y);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     XN_NEXT(i, whole + cuts, 1);
@@ -511,7 +522,12 @@ static inline void xn_op_tile(const struct xn_env *e, global const struct xn_cl_
 XN_KERNEL void XN_TILE_KERNEL(XN_PARAMETERS) {
     local xn_element ws[XN_ELEMENTS] __attribute__((aligned(128)));
     local uint l[XN_BESIDE];
+#ifdef XN_PLAIN
+    local float y[XN_Y_COLS * XN_Y_STRIDE];
+#else // after the last step
+    local float *y = (local float *)ws;
+#endif
     struct xn_env env = XN_ENV;
     xn_op_tile(&env, (global const struct xn_cl_tile *)(ops + (ulong)op * XN_CL_OP_BYTES), get_group_id(0),
-               get_num_groups(0), ws, l);
+               get_num_groups(0), ws, y, l);
 }
