@@ -58,6 +58,7 @@ enum xn_cl_needs {
     X(STATE_SPACE_NORM, state_space_norm, "mixers.cl", 0)                                                              \
     X(STAGE, stage, "stage.cl", XN_CL_MATRIX)                                                                          \
     X(TILE, tile, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                                            \
+    X(TILE_EXACT, tile_exact, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                                \
     X(TILE_EXPERTS, tile_experts, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                            \
     X(FINISH, finish, "finish.cl", XN_CL_HEADS | XN_CL_CACHE)                                                          \
     X(CHOOSE, choose, "route.cl", 0)                                                                                   \

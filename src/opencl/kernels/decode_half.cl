@@ -14,7 +14,7 @@ struct xn_raw {
 #define XN_ONE XN_H2(0x3c00)
 #define XN_SIXTEENTH XN_H2(0x2c00)
 
-static inline void xn_put_chunk(local xn_element *tile, uint row, uint chunk, uint4 v) {
+XN_INLINE void xn_put_chunk(local xn_element *tile, uint row, uint chunk, uint4 v) {
 #ifdef XN_PLAIN // PoCL 3.1 does not survive the other one
     vstore8(as_ushort8(v), 0, tile + xn_chunk(row, chunk));
 #else
@@ -24,7 +24,7 @@ static inline void xn_put_chunk(local xn_element *tile, uint row, uint chunk, ui
 
 // Chunks h and 2 + h: codes of 4 bits in two words, `offset` is added to what they are as 1024 + code and 64 + code (the
 // high ones are multiplied by 16), then times scale plus bias.
-static inline void xn_put_nibbles(const struct xn_raw *r, uint low_offset, uint high_offset, uint scale0, uint bias0,
+XN_INLINE void xn_put_nibbles(const struct xn_raw *r, uint low_offset, uint high_offset, uint scale0, uint bias0,
                                   uint scale1, uint bias1, local xn_element *tile, uint row, uint h) {
     uint low[4], high[4];
 #pragma unroll
@@ -37,14 +37,14 @@ static inline void xn_put_nibbles(const struct xn_raw *r, uint low_offset, uint 
     xn_put_chunk(tile, row, 2 + h, (uint4)(high[0], high[1], high[2], high[3]));
 }
 
-static inline void xn_fetch_nibbles(global const uchar *row, uint u, uint h, struct xn_raw *r) {
+XN_INLINE void xn_fetch_nibbles(global const uchar *row, uint u, uint h, struct xn_raw *r) {
     uint2 q = ((global const uint2 *)row)[2 * u + h];
     r->w[0] = q.x;
     r->w[1] = q.y;
 }
 #define XN_FETCH(name)                                                                                                 \
-    static inline void xn_fetch_##name(global const uchar *row, uint units, uint u, uint h, struct xn_raw *r)
-#define XN_PUT(name) static inline void xn_put_##name(const struct xn_raw *r, local xn_element *tile, uint row, uint h)
+    XN_INLINE void xn_fetch_##name(global const uchar *row, uint units, uint u, uint h, struct xn_raw *r)
+#define XN_PUT(name) XN_INLINE void xn_put_##name(const struct xn_raw *r, local xn_element *tile, uint row, uint h)
 
 // --- formats ---
 
@@ -61,7 +61,7 @@ XN_PUT(Q4_0) {
 
 // Scale and minimum of a unit of Q4_K or Q5_K, each twice: bytes s times halves d.
 #if defined(XN_TYPE_Q4_K) || defined(XN_TYPE_Q5_K)
-static inline void xn_k_scales(const struct xn_raw *r, uint *scale, uint *minimum) {
+XN_INLINE void xn_k_scales(const struct xn_raw *r, uint *scale, uint *minimum) {
     uint both = xn_half2_fma(xn_bytes(r->s, XN_MAGIC, 0x5150), XN_ONE, XN_H2(0xe400)); // -1024
     both = xn_half2_fma(both, r->d ^ 0x80000000u, 0);
     *scale = xn_bytes(both, 0, 0x1010);
@@ -184,7 +184,7 @@ XN_PUT(MXFP4) {
 #endif
 
 // F16 and BF16.
-static inline void xn_fetch_values(global const uchar *row, uint u, uint h, struct xn_raw *r) {
+XN_INLINE void xn_fetch_values(global const uchar *row, uint u, uint h, struct xn_raw *r) {
     global const uint4 *q = (global const uint4 *)row + 4 * u + 2 * h;
     uint4 a = q[0], b = q[1];
     r->w[0] = a.x;
@@ -196,7 +196,7 @@ static inline void xn_fetch_values(global const uchar *row, uint u, uint h, stru
     r->w[6] = b.z;
     r->w[7] = b.w;
 }
-static inline void xn_put_values(const struct xn_raw *r, local xn_element *tile, uint row, uint h) {
+XN_INLINE void xn_put_values(const struct xn_raw *r, local xn_element *tile, uint row, uint h) {
     xn_put_chunk(tile, row, 2 * h, (uint4)(r->w[0], r->w[1], r->w[2], r->w[3]));
     xn_put_chunk(tile, row, 2 * h + 1, (uint4)(r->w[4], r->w[5], r->w[6], r->w[7]));
 }
@@ -236,8 +236,17 @@ static inline void xn_put_values(const struct xn_raw *r, local xn_element *tile,
 #define XN_DIRECT(X)                                                                                                   \
     XN_CASE_Q4_0(X) XN_CASE_Q4_K(X) XN_CASE_Q5_K(X) XN_CASE_Q6_K(X) XN_CASE_Q8_0(X) XN_CASE_MXFP4(X)
 
+// F16 and BF16, as a sum of ones; BF16 only where it is sure to be multiplied as such.
+#ifdef XN_TYPE_F16
+#define XN_DIRECT_VALUES +1
+#elif defined(XN_TYPE_BF16)
+#define XN_DIRECT_VALUES +((0 XN_FORMATS(XN_COUNT)) == 1)
+#else
+#define XN_DIRECT_VALUES
+#endif
+
 // Reads half h of unit u, of a type that has a decoder here; false: it has none. BF16 has one to bfloat16 alone.
-static inline bool xn_fetch(uint type, bool bfloat, global const uchar *row, uint units, uint u, uint h, struct xn_raw *r) {
+XN_INLINE bool xn_fetch(uint type, bool bfloat, global const uchar *row, uint units, uint u, uint h, struct xn_raw *r) {
     switch (type) {
 #define X(F)                                                                                                           \
     case XN_TYPE_##F:                                                                                                  \
@@ -259,7 +268,7 @@ static inline bool xn_fetch(uint type, bool bfloat, global const uchar *row, uin
         return false;
     }
 }
-static inline void xn_put(uint type, const struct xn_raw *r, local xn_element *tile, uint row, uint h) {
+XN_INLINE void xn_put(uint type, const struct xn_raw *r, local xn_element *tile, uint row, uint h) {
     switch (type) {
 #define X(F)                                                                                                           \
     case XN_TYPE_##F:                                                                                                  \

@@ -16,10 +16,11 @@
 #ifdef XN_OP_TILE_EXPERTS
 #define XN_EXPERTS // a tile has few rows of activations
 #endif
+#define XN_INLINE static inline __attribute__((always_inline))
 #define XN_DEPTH_K 32
 #define XN_CHUNKS (XN_DEPTH_K / 8)
 
 // In elements. A row is 64 bytes where elements have two: two rows fill all banks once.
-static inline uint xn_chunk(uint row, uint chunk) {
+XN_INLINE uint xn_chunk(uint row, uint chunk) {
     return (row * XN_CHUNKS + (chunk ^ (row >> 1 & 3))) * 8;
 }

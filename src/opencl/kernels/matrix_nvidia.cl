@@ -20,20 +20,20 @@
 struct xn_c {
     float x[XN_C];
 };
-static inline uint xn_c_row(uint lane, uint i) {
+XN_INLINE uint xn_c_row(uint lane, uint i) {
     return lane / 4 + (i / 2 % 2) * 8;
 }
-static inline uint xn_c_col(uint lane, uint i) {
+XN_INLINE uint xn_c_col(uint lane, uint i) {
     return lane % 4 * 2 + i % 2 + i / 4 * 8;
 }
 
 // Which row and chunk lane l gives the address of, of the 16 rows and 2 chunks that ldmatrix.x4 reads as four 8 x 8
 // matrices: rows 0 to 7 and 8 to 15 of the first chunk, then of the second, are a's registers; b's are both chunks of
 // rows 0 to 7, then of 8 to 15.
-static inline uint xn_a_address(uint lane, uint row, uint k) {
+XN_INLINE uint xn_a_address(uint lane, uint row, uint k) {
     return xn_chunk(row + lane % 16, k / 8 + lane / 16);
 }
-static inline uint xn_b_address(uint lane, uint row, uint k) {
+XN_INLINE uint xn_b_address(uint lane, uint row, uint k) {
     return xn_chunk(row + lane % 8 + lane / 16 * 8, k / 8 + lane / 8 % 2);
 }
 
@@ -43,10 +43,10 @@ struct xn_a {
 };
 #define xn_b xn_a
 
-static inline uint xn_shared(local const void *p) { // where it is in local memory's own addresses
+XN_INLINE uint xn_shared(local const void *p) { // where it is in local memory's own addresses
     return (uint)(size_t)p;
 }
-static inline struct xn_a xn_load_matrices(uint address) {
+XN_INLINE struct xn_a xn_load_matrices(uint address) {
     struct xn_a a;
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(a.x), "=r"(a.y), "=r"(a.z), "=r"(a.w)
@@ -54,10 +54,10 @@ static inline struct xn_a xn_load_matrices(uint address) {
                  : "memory");
     return a;
 }
-static inline struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) {
+XN_INLINE struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) {
     return xn_load_matrices(xn_shared(tile) + 2 * xn_a_address(xn_lane(), row, k));
 }
-static inline struct xn_b xn_load_b(local const xn_element *tile, uint row, uint k) {
+XN_INLINE struct xn_b xn_load_b(local const xn_element *tile, uint row, uint k) {
     return xn_load_matrices(xn_shared(tile) + 2 * xn_b_address(xn_lane(), row, k));
 }
 
@@ -66,7 +66,7 @@ static inline struct xn_b xn_load_b(local const xn_element *tile, uint row, uint
         "{%8, %9}, {%0, %1, %2, %3};"                                                                                  \
         : "+f"((c)[0]), "+f"((c)[1]), "+f"((c)[2]), "+f"((c)[3])                                                       \
         : "r"((a).x), "r"((a).y), "r"((a).z), "r"((a).w), "r"(b0), "r"(b1))
-static inline void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat) {
+XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat) {
     if (bfloat) {
         XN_MMA("bf16", c->x, a, b.x, b.y);
         XN_MMA("bf16", c->x + 4, a, b.z, b.w);
@@ -76,13 +76,13 @@ static inline void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfl
     }
 }
 
-static inline void xn_copy(local xn_element *to, global const xn_element *from) {
+XN_INLINE void xn_copy(local xn_element *to, global const xn_element *from) {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(xn_shared(to)), "l"(from) : "memory");
 }
-static inline void xn_copy_done(void) {
+XN_INLINE void xn_copy_done(void) {
     asm volatile("cp.async.commit_group;" : : : "memory");
 }
-static inline void xn_copy_wait(void) { // all but the sets of the next XN_STAGES - 2 steps
+XN_INLINE void xn_copy_wait(void) { // all but the sets of the next XN_STAGES - 2 steps
     asm volatile("cp.async.wait_group 1;" : : : "memory");
 }
 #else
@@ -91,17 +91,17 @@ struct xn_a {
     uint row, k;
 };
 #define xn_b xn_a
-static inline struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) {
+XN_INLINE struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) {
     struct xn_a a = {tile, row, k};
     return a;
 }
 #define xn_load_b xn_load_a
 
-static inline float xn_emulated_value(const struct xn_a *a, uint row, uint k, bool bfloat) {
+XN_INLINE float xn_emulated_value(const struct xn_a *a, uint row, uint k, bool bfloat) {
     ushort bits = a->tile[xn_chunk(a->row + row, (a->k + k) / 8) + k % 8];
     return bfloat ? as_float((uint)bits << 16) : xn_half_value(bits);
 }
-static inline void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat) {
+XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat) {
     uint lane = xn_lane();
     for (uint k = 0; k < 16; k++) {
         float x[2], y[4];
@@ -113,11 +113,11 @@ static inline void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfl
             c->x[i] += x[i / 2 % 2] * y[i % 2 + i / 4 * 2];
     }
 }
-static inline void xn_copy(local xn_element *to, global const xn_element *from) {
+XN_INLINE void xn_copy(local xn_element *to, global const xn_element *from) {
     vstore8(vload8(0, from), 0, to);
 }
-static inline void xn_copy_done(void) {
+XN_INLINE void xn_copy_done(void) {
 }
-static inline void xn_copy_wait(void) {
+XN_INLINE void xn_copy_wait(void) {
 }
 #endif

@@ -19,20 +19,20 @@ struct xn_a {
 struct xn_c {
     float x[XN_C];
 };
-static inline uint xn_c_row(uint lane, uint i) {
+XN_INLINE uint xn_c_row(uint lane, uint i) {
     return lane / 4 * 4 + i / 4;
 }
-static inline uint xn_c_col(uint lane, uint i) {
+XN_INLINE uint xn_c_col(uint lane, uint i) {
     return lane % 4 * 4 + i % 4;
 }
 
-static inline struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) {
+XN_INLINE struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) {
     struct xn_a a = {tile, row, k};
     return a;
 }
 #define xn_load_b xn_load_a
 
-static inline void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat) {
+XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat) {
     uint lane = xn_lane();
     for (uint k = 0; k < 16; k++) {
         float x[4], y[4];
@@ -47,10 +47,10 @@ static inline void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfl
     }
 }
 
-static inline void xn_copy(local xn_element *to, global const xn_element *from) {
+XN_INLINE void xn_copy(local xn_element *to, global const xn_element *from) {
     vstore8(vload8(0, from), 0, to);
 }
-static inline void xn_copy_done(void) {
+XN_INLINE void xn_copy_done(void) {
 }
-static inline void xn_copy_wait(void) {
+XN_INLINE void xn_copy_wait(void) {
 }

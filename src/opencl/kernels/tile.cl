@@ -11,10 +11,12 @@
 #define XN_TILE_WORDS (XN_ELEMENTS * sizeof(xn_element) / 4)
 #define XN_LEAST_STEPS 8u // of a part of a tile
 
-#ifdef XN_HALVES
+// Float32 leaves nothing; and what has nothing left goes through k once.
+#if defined(XN_HALVES) && (defined(XN_OP_TILE_EXACT) || defined(XN_TYPE_F32))
 #define XN_PASSES(d) ((d)->passes)
+#define XN_MANY_PASSES
 #else
-#define XN_PASSES(d) 1 // float32 leaves nothing
+#define XN_PASSES(d) 1
 #endif
 
 // Whether values are bfloat16, which most programs know as they are compiled.
@@ -102,7 +104,7 @@ static inline uint xn_tile_count(const struct xn_env *e, global const struct xn_
 }
 
 // Tile `i`: neighbours share a block of weights.
-static inline struct xn_tile xn_tile_of(const struct xn_env *e, global const struct xn_cl_tile *d,
+XN_INLINE struct xn_tile xn_tile_of(const struct xn_env *e, global const struct xn_cl_tile *d,
                                         volatile local const uint *l, uint tiles, uint i) {
     struct xn_tile t = {0, 0, 0, 0, 0, 0, 0, 0};
     uint rows = xn_tile_rows(d);
@@ -136,7 +138,7 @@ static inline struct xn_tile xn_tile_of(const struct xn_env *e, global const str
 
 // Row i of the tile's activations: a row of the batch, or a pair. Those beyond the last are its first, and nobody looks
 // at their results.
-static inline uint xn_tile_row(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
+XN_INLINE uint xn_tile_row(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
                                uint i) {
     uint row = t->first + (i < t->n ? i : 0);
 #ifdef XN_EXPERTS
@@ -162,7 +164,7 @@ static inline float xn_tile_factor(const struct xn_env *e, global const struct x
 
 // The matrix that row r of a tile is of, and its row there: with two, blocks of 16 rows take turns, so that a lane has
 // the same places of both.
-static inline uint xn_tile_weights(global const struct xn_cl_tile *d, const struct xn_tile *t, uint r, uint *row) {
+XN_INLINE uint xn_tile_weights(global const struct xn_cl_tile *d, const struct xn_tile *t, uint r, uint *row) {
     bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
     *row = t->row0 + (two ? r / 32 * 16 + r % 16 : r);
     return two ? r / 16 % 2 : t->part;
@@ -174,12 +176,13 @@ struct xn_steps {
     struct xn_weights_row row; // the work-item's
     uint type, units, passes;  // units: of a row
     bool bfloat;
-    global const xn_element *x[XN_MY_CHUNKS]; // its chunks of the first step
-    uint x_rest;                              // elements from a plane to what it leaves
+    global const xn_element *x;
+    uint chunk[XN_MY_CHUNKS]; // where the work-item's chunks of the first step are
+    uint rest;                // elements from a plane to what it leaves
 };
 
-static inline struct xn_steps xn_steps_of(const struct xn_env *e, global const struct xn_cl_tile *d,
-                                          const struct xn_tile *t) {
+XN_INLINE struct xn_steps xn_steps_of(const struct xn_env *e, global const struct xn_cl_tile *d,
+                                      const struct xn_tile *t) {
     struct xn_steps s;
     uint row, part = xn_tile_weights(d, t, XN_MY_ROW, &row);
     global const struct xn_cl_weights *w = &d->part[part].weights;
@@ -188,12 +191,13 @@ static inline struct xn_steps xn_steps_of(const struct xn_env *e, global const s
     s.units = w->units;
     s.passes = XN_PASSES(d);
     s.bfloat = XN_IS_BFLOAT(d->part[part].bfloat);
-    global const xn_element *x = (global const xn_element *)(e->act + d->staged);
-    s.x_rest = 0;
+    s.x = (global const xn_element *)(e->act + d->staged);
+    s.rest = 0;
 #ifdef XN_HALVES
-    s.x_rest = d->plane_size * 2;
-    if (s.bfloat) x += (ulong)s.x_rest * popcount(d->planes & (XN_CL_PLANE_BFLOAT - 1));
+    s.rest = d->plane_size * 2;
+    if (s.bfloat) s.x += (ulong)s.rest * popcount(d->planes & (XN_CL_PLANE_BFLOAT - 1));
 #endif
+#pragma unroll
     for (uint i = 0; i < XN_MY_CHUNKS; i++) {
         uint j = get_local_id(0) + i * XN_GROUP, at = xn_tile_row(e, d, t, j / XN_CHUNKS);
 #ifdef XN_EXPERTS
@@ -201,28 +205,41 @@ static inline struct xn_steps xn_steps_of(const struct xn_env *e, global const s
 #else
         at = at * d->matrices + t->operand;
 #endif
-        s.x[i] = x + (ulong)at * d->width + j % XN_CHUNKS * 8;
+        s.chunk[i] = at * d->width + j % XN_CHUNKS * 8;
     }
     return s;
 }
 
-static inline void xn_copy_step(const struct xn_steps *s, uint step, local xn_element *to) {
-    uint pass = step / s->units, u = step % s->units, from = u * XN_DEPTH_K + (pass == 1 ? s->x_rest : 0);
+// Step i goes through unit *u, in a pass: 0, 1 with what 16 bits leave of activations, 2 with what they leave of weights.
+XN_INLINE uint xn_pass_of(const struct xn_steps *s, uint step, uint *u) {
+#ifdef XN_MANY_PASSES
+    uint pass = (step >= s->units) + (step >= 2 * s->units);
+    *u = step - pass * s->units;
+    return pass;
+#else
+    *u = step;
+    return 0;
+#endif
+}
+
+XN_INLINE void xn_copy_step(const struct xn_steps *s, uint step, local xn_element *to) {
+    uint u, pass = xn_pass_of(s, step, &u);
+    global const xn_element *from = s->x + (ulong)(pass == 1 ? s->rest : 0) + u * XN_DEPTH_K;
 #pragma unroll
     for (uint i = 0; i < XN_MY_CHUNKS; i++) {
         uint j = get_local_id(0) + i * XN_GROUP;
-        xn_copy(to + xn_chunk(j / XN_CHUNKS, j % XN_CHUNKS), s->x[i] + from);
+        xn_copy(to + xn_chunk(j / XN_CHUNKS, j % XN_CHUNKS), from + s->chunk[i]);
     }
 }
 
-// Any format: through float32. Pass 2 takes what 16 bits leave of the weights.
-static inline void xn_decode_step(const struct xn_env *e, const struct xn_steps *s, uint step, local xn_element *to) {
+// Any format: unit u through float32; `rest`: what 16 bits leave of it.
+static inline void xn_decode_step(global const uint *grids, struct xn_weights_row row, uint type, uint u, bool bfloat,
+                                  bool rest, local xn_element *to) {
     float v[XN_CL_UNIT];
     if (XN_MY_HALF) return;
-    xn_decode(s->type, s->row.piece, s->row.units, s->row.first + step % s->units, e->grids, v);
+    xn_decode(type, row.piece, row.units, row.first + u, grids, v);
 #ifdef XN_HALVES
-    bool bfloat = s->bfloat;
-    if (step / s->units == 2)
+    if (rest)
         for (uint i = 0; i < XN_CL_UNIT; i++)
             v[i] = bfloat ? xn_rest_of_bfloat(v[i]) : xn_rest_of_half(v[i]);
 #pragma unroll
@@ -238,46 +255,55 @@ static inline void xn_decode_step(const struct xn_env *e, const struct xn_steps 
 }
 
 #ifdef XN_HALVES
-static inline bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw *raw) {
-    if (s->passes > 2) return false;
-    uint u = s->row.first + step % s->units;
+// Whether no weights go through float32.
+#if !defined(XN_MANY_PASSES) && (0 XN_DIRECT(XN_COUNT) XN_DIRECT_VALUES) == (0 XN_FORMATS(XN_COUNT))
+#define XN_ALL_DIRECT 1
+#else
+#define XN_ALL_DIRECT 0
+#endif
+XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw *raw) {
+    if (XN_PASSES(s) > 2) return false;
+    uint u;
     bool direct = false;
+    xn_pass_of(s, step, &u);
 #pragma unroll
     for (uint i = 0; i < XN_MY_HALVES; i++)
-        direct = xn_fetch(s->type, s->bfloat, s->row.piece, s->row.units, u, XN_MY_HALF + i, &raw[i]);
+        direct = xn_fetch(s->type, s->bfloat, s->row.piece, s->row.units, s->row.first + u, XN_MY_HALF + i, &raw[i]);
     return direct;
 }
-static inline void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
-                               const struct xn_raw *raw, local xn_element *to) {
-    if (!direct)
-        xn_decode_step(e, s, step, to);
-    else
+XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
+                           const struct xn_raw *raw, local xn_element *to) {
+    if (XN_ALL_DIRECT || direct) {
 #pragma unroll
         for (uint i = 0; i < XN_MY_HALVES; i++)
             xn_put(s->type, &raw[i], to, XN_MY_ROW, XN_MY_HALF + i);
+    } else {
+        uint u, pass = xn_pass_of(s, step, &u);
+        xn_decode_step(e->grids, s->row, s->type, u, s->bfloat, pass == 2, to);
+    }
 }
 #else
 struct xn_raw {
     uint unused;
 };
-static inline bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw *raw) {
+XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw *raw) {
     return false;
 }
-static inline void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
-                               const struct xn_raw *raw, local xn_element *to) {
-    xn_decode_step(e, s, step, to);
+XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
+                           const struct xn_raw *raw, local xn_element *to) {
+    xn_decode_step(e->grids, s->row, s->type, step, false, false, to);
 }
 #endif
 
 // The block of rows of activations that is this warp's i-th: warps take turns, so that few rows are work for all.
-static inline uint xn_block_n(uint i) {
+XN_INLINE uint xn_block_n(uint i) {
     return i * XN_WARPS_N + xn_warp() % XN_WARPS_N;
 }
-static inline uint xn_first_m(void) {
+XN_INLINE uint xn_first_m(void) {
     return xn_warp() / XN_WARPS_N * (XN_BLOCKS_M * 16);
 }
 
-static inline void xn_multiply_step(local const xn_element *w, local const xn_element *x, uint blocks, bool bfloat,
+XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, uint blocks, bool bfloat,
                                     struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
 #pragma unroll
     for (uint k = 0; k < XN_DEPTH_K; k += 16) {
@@ -296,7 +322,7 @@ static inline void xn_multiply_step(local const xn_element *w, local const xn_el
     }
 }
 
-static inline void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
 #pragma unroll
     for (uint m = 0; m < XN_BLOCKS_M; m++)
 #pragma unroll
@@ -307,7 +333,7 @@ static inline void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
 }
 
 // Products of steps [t->begin, t->end), of which there is at least one.
-static inline void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, const struct xn_tile *t,
+XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, const struct xn_tile *t,
                                  local xn_element *ws, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
     local xn_element *xs = ws + 2 * XN_W_TILE;
     uint blocks = 0, n = t->end - t->begin;
@@ -341,7 +367,7 @@ static inline float xn_bias_of(const struct xn_env *e, global const struct xn_cl
     return p->bias != XN_CL_NONE ? e->vec[p->bias + row] : 0;
 }
 
-static inline void xn_tile_result(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
+XN_INLINE void xn_tile_result(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
                                   uint row, uint r, float x, float y) {
     global const struct xn_cl_tile_part *p = &d->part[t->part];
     uint rows = p->weights.rows, bias = t->index * rows + r;
@@ -381,7 +407,7 @@ static inline void xn_tile_result(const struct xn_env *e, global const struct xn
 #define XN_Y_ROWS (XN_WARPS_M * 32)
 #define XN_Y_COLS (XN_WARPS_N * 16)
 #define XN_Y_STRIDE (XN_Y_ROWS + 4)
-static inline void xn_tile_results(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
+XN_INLINE void xn_tile_results(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
                                    uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y) {
     uint lane = xn_lane(), lid = get_local_id(0), pass = 0;
     bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
@@ -412,7 +438,7 @@ static inline void xn_tile_results(const struct xn_env *e, global const struct x
 }
 
 // Parts of a tile in memory: value j of work-item i at j * XN_GROUP + i.
-static inline void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+XN_INLINE void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
 #pragma unroll
     for (uint m = 0; m < XN_BLOCKS_M; m++)
 #pragma unroll
@@ -421,7 +447,7 @@ static inline void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][X
             for (uint i = 0; i < XN_C; i++)
                 to[((m * XN_BLOCKS_N + n) * XN_C + i) * XN_GROUP + get_local_id(0)] = acc[m][n].x[i];
 }
-static inline void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
 #pragma unroll
     for (uint m = 0; m < XN_BLOCKS_M; m++)
 #pragma unroll
@@ -459,7 +485,7 @@ static inline global float *xn_tile_part(const struct xn_env *e, global const st
     return e->act + d->partial + (ulong)(2 * taker + which) * (XN_TILE_M * XN_TILE_N);
 }
 
-static inline void xn_op_tile(const struct xn_env *e, global const struct xn_cl_tile *d, uint group, uint groups,
+XN_INLINE void xn_op_tile(const struct xn_env *e, global const struct xn_cl_tile *d, uint group, uint groups,
                               local xn_element *ws, local float *y, volatile local uint *l) {
     uint of_rows = xn_tile_count(e, d, l), tiles = of_rows * xn_tile_blocks(d);
     uint n_steps = d->part[0].weights.units * XN_PASSES(d);
@@ -516,6 +542,8 @@ static inline void xn_op_tile(const struct xn_env *e, global const struct xn_cl_
 
 #ifdef XN_EXPERTS
 #define XN_TILE_KERNEL xn_kernel_tile_experts
+#elif defined(XN_OP_TILE_EXACT)
+#define XN_TILE_KERNEL xn_kernel_tile_exact
 #else
 #define XN_TILE_KERNEL xn_kernel_tile
 #endif
