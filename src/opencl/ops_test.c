@@ -123,7 +123,8 @@ static void tiles_agree(void **unused) {
     static const enum xn_op_kind kinds[] = {XN_OP_PROJECT, XN_OP_GATE,        XN_OP_HEAD,      XN_OP_HEADS,
                                             XN_OP_ROUTE,   XN_OP_EXPERT_GATE, XN_OP_EXPERT_ADD};
     struct xn_check_device device;
-    struct xn_device *opened = test_open((struct xn_opencl_options){.cache = test_cache(), .emulate = true});
+    struct xn_device *opened =
+        test_open((struct xn_opencl_options){.cache = test_cache(), .emulate = true, .narrow_programs = true});
     assert_int_equal(xn_check_device_of(opened, &device, &err), XN_OK);
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         uint32_t block = xn_format_of(types[i])->block_values;
