@@ -6,12 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
-// Weights are decoded to float32, and meet float32 activations. On a matrix unit both are half floats, or bfloat16
-// where weights are, but where nothing may be rounded: then they are sums of two.
+// Where few rows meet weights of few bits, activations become 8-bit integers in blocks; else decoded weights meet
+// float32. On a matrix unit, of many rows, both are half floats, or bfloat16 where weights are, but where nothing may
+// be rounded: then they are sums of two.
 static double opencl_rounding(const struct xn_check_device *device, const struct xn_check_case *c) {
-    static const double bfloats = 0.01, halves = 0.002, split = 5e-5;
-    if (c->n_matrices == 0 || !xn_opencl_rounds(device->device, c->batch.n_rows)) return 0;
+    static const double integers = 0.02, bfloats = 0.01, halves = 0.002, split = 5e-5;
+    if (c->n_matrices == 0) return 0;
+    uint32_t rows = c->wish.kind == XN_OP_HEAD ? c->batch.n_outputs : c->batch.n_rows;
     uint32_t type = c->matrices[0].matrix.type;
+    if (xn_opencl_rounds(device->device, type, rows)) return integers;
+    if (!xn_opencl_halves(device->device, rows)) return 0;
     if (type == XN_F32 || type == XN_F64 || c->wish.kind == XN_OP_ROUTE) return split;
     return type == XN_BF16 ? bfloats : halves;
 }

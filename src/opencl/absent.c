@@ -22,7 +22,7 @@ int xn_opencl_measure_bandwidth(struct xn_device *device, double *bytes_per_seco
     return xn_fail(err, XN_ERR_UNSUPPORTED, WITHOUT);
 }
 
-bool xn_opencl_rounds(struct xn_device *device, uint32_t rows) {
+bool xn_opencl_halves(struct xn_device *device, uint32_t rows) {
     (void)device;
     (void)rows;
     return false;
@@ -30,6 +30,13 @@ bool xn_opencl_rounds(struct xn_device *device, uint32_t rows) {
 
 bool xn_opencl_is(const struct xn_device *device) {
     (void)device;
+    return false;
+}
+
+bool xn_opencl_rounds(struct xn_device *device, uint32_t type, uint32_t rows) {
+    (void)device;
+    (void)type;
+    (void)rows;
     return false;
 }
 

@@ -22,6 +22,10 @@ bool xn_opencl_is(const struct xn_device *device) {
     return device->table == &opencl_table;
 }
 
+bool xn_opencl_rounds(struct xn_device *device, uint32_t type, uint32_t rows) {
+    return xn_cl_layout_has_codes(type) && xn_cl_rounds(xn_cl_device_of(device)->dialect, rows);
+}
+
 // --- buffers ---
 
 int xn_cl_buffer(struct xn_cl_device *d, uint64_t size, const char *what, cl_mem *out, struct xn_error *err) {
@@ -217,6 +221,7 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     if (options->max_allocation && options->max_allocation < d->max_allocation)
         d->max_allocation = options->max_allocation;
     d->heap_bytes = options->heap_bytes;
+    d->launches_only = options->launches_only;
     d->piece_bytes = options->piece_bytes;
     if (options->cache) d->programs.folder = xn_strdup(options->cache); // without memory: not kept
     for (uint32_t type = 0, as; type < XN_TYPE_COUNT && d->info.is_processor && !options->narrow_programs; type++)
@@ -234,8 +239,7 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     return XN_OK;
 }
 
-bool xn_opencl_rounds(struct xn_device *device, uint32_t rows) {
-    if (!xn_opencl_is(device)) return false;
+bool xn_opencl_halves(struct xn_device *device, uint32_t rows) {
     const struct xn_cl_device *d = xn_cl_device_of(device);
     return rows > XN_CL_STREAM_TOKENS && d->dialect != XN_CL_PLAIN && !d->programs.plain_matrix;
 }

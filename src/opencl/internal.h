@@ -22,6 +22,7 @@ struct xn_cl_device {
     uint64_t taken;    // bytes of all buffers
     struct xn_cl_heap heaps[XN_CL_HEAPS];
     struct xn_cl_programs programs;
+    bool launches_only; // struct xn_opencl_options
     cl_mem grids;
     char backend[64];
 };

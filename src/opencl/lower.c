@@ -12,7 +12,7 @@ _Static_assert(XN_ACT_SILU == 0 && XN_ACT_GELU == 1 && XN_ACT_GELU_TANH == 2 && 
                "kernels/common.cl");
 _Static_assert(XN_ROPE_NONE == 0 && XN_ROPE_HALVES == 1 && XN_ROPE_PAIRS == 2, "kernels/project.cl");
 _Static_assert(XN_CL_MAX_PARTS == XN_MAX_PARTS, "kernels/shared.h");
-#define FITS(name) _Static_assert(sizeof(struct xn_cl_##name) <= XN_CL_OP_BYTES, "kernels/shared.h")
+#define FITS(name) _Static_assert(sizeof(struct xn_cl_##name) <= XN_CL_OP_TAIL, "kernels/shared.h")
 FITS(project);
 FITS(project_add);
 FITS(gate);
@@ -177,6 +177,8 @@ uint32_t xn_cl_add_op(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_cl
     uint8_t *at = *ops + *n * XN_CL_OP_BYTES;
     memset(at, 0, XN_CL_OP_BYTES);
     memcpy(at, descriptor, size);
+    struct xn_cl_op_tail tail = {.number = kernel};
+    memcpy(at + XN_CL_OP_TAIL, &tail, sizeof tail);
     uint32_t number = (uint32_t)(*n)++ + (many ? XN_CL_MANY_OPS : 0);
     add_launch(l, kind, kernel, shapes, number);
     return number;
@@ -194,7 +196,7 @@ static void add(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_cl_kerne
 // For few rows alone.
 static uint32_t add_few(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_cl_kernel kernel,
                         const void *descriptor, size_t size) {
-    return xn_cl_add_op(l, kind, kernel, 1u << XN_CL_FEW, descriptor, size);
+    return xn_cl_add_op(l, kind, kernel, XN_CL_FEW_OR_ONE, descriptor, size);
 }
 
 // Descriptors for many rows alone go behind the others.

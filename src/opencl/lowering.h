@@ -17,7 +17,8 @@ struct xn_cl_lowering {
 // Adds a descriptor that launches for batches of this shape take, or of both (bits: 1 << enum xn_cl_shape), and a
 // launch of a kernel with it. The descriptor's number is below XN_CL_MANY_OPS, or, for many rows alone, from there on
 // until all are there.
-#define XN_CL_BOTH (1u << XN_CL_FEW | 1u << XN_CL_MANY)
+#define XN_CL_FEW_OR_ONE (1u << XN_CL_FEW | 1u << XN_CL_ONE)
+#define XN_CL_BOTH (XN_CL_FEW_OR_ONE | 1u << XN_CL_MANY)
 #define XN_CL_MANY_OPS 0x80000000u
 uint32_t xn_cl_add_op(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_cl_kernel kernel, uint32_t shapes,
                       const void *descriptor, size_t size);

@@ -77,4 +77,6 @@ void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, co
         most(&scratch, xn_cl_many_of(&plan->ops[i], plan->hidden, rows, limits->outputs, tiles->partial).size);
     }
     map->size = at + round_up(scratch);
+    map->barrier = round_up(map->counters);
+    map->counters = map->barrier + XN_CL_BARRIER_VALUES;
 }

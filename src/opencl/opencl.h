@@ -51,16 +51,13 @@ struct xn_opencl_options {
     uint64_t heap_bytes, piece_bytes;
     bool narrow_programs; // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
                           // for processors takes nearly as long for one format as for all
+    bool launches_only;   // an operation is a launch also where a whole step can be one
     bool plain;           // kernels in plain OpenCL C, whatever the device offers beyond
     bool emulate;         // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
 };
 // Errors: there is no such device (XN_ERR_ARGUMENT), it lacks what kernels need (XN_ERR_UNSUPPORTED), or its driver
 // fails (XN_ERR_DEVICE).
 int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_device **out, struct xn_error *err);
-
-// Whether products of a batch of so many rows round weights and activations to 16 bits, for a matrix unit. False for a
-// device that is not one of these.
-bool xn_opencl_rounds(struct xn_device *device, uint32_t rows);
 
 // Bytes a second that a kernel reads from the device's memory: the best of a few passes over a buffer of up to 1 GiB.
 // An error for a device that is not one of these.

@@ -27,7 +27,7 @@ static const struct kernel {
 #undef X
 };
 
-static const char build_options[] = "-cl-std=CL1.2";
+enum { MOST_OPTIONS = 64 };
 
 // A body of the dialect, with the work-items of a group and, of them, of a warp. Groups are large where each reads the
 // same activations before its share of the weights.
@@ -36,23 +36,61 @@ struct size {
 };
 static const struct body {
     const char *name, *file, *define;
-    struct size shape[XN_CL_SHAPES];
+    struct size shape[XN_CL_SHAPES]; // as in enum xn_cl_shape
+    bool runs[XN_CL_SHAPES];         // products are those of few.cl
+    uint32_t walk;      // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
     const char *matrix; // file of the matrix layer, with the sizes of its kernels
     struct size matrix_size;
     uint32_t tile; // products of a tile
 } bodies[XN_CL_DIALECTS] = {
-    [XN_CL_PLAIN] =
-        {"plain", "dialect_plain.cl", "XN_PLAIN", {{64, 16}, {64, 16}}, "matrix_plain.cl", {64, 16}, 64 * 32},
-    [XN_CL_INTEL] =
-        {"intel", "dialect_intel.cl", "XN_INTEL", {{64, 16}, {64, 16}}, "matrix_intel.cl", {128, 8}, 128 * 128},
-    [XN_CL_NVIDIA] =
-        {"nvidia", "dialect_nvidia.cl", "XN_NVIDIA", {{64, 32}, {64, 32}}, "matrix_nvidia.cl", {256, 32}, 128 * 128},
-    [XN_CL_EMULATED] =
-        {"emulated", "dialect_plain.cl", "XN_PLAIN", {{64, 16}, {64, 16}}, "matrix_nvidia.cl", {256, 32}, 128 * 128},
+    [XN_CL_PLAIN] = {"plain",
+                     "dialect_plain.cl",
+                     "XN_PLAIN",
+                     {{64, 16}, {64, 16}, {64, 16}},
+                     {false, false, false},
+                     0,
+                     "matrix_plain.cl",
+                     {64, 16},
+                     64 * 32},
+    [XN_CL_INTEL] = {"intel",
+                     "dialect_intel.cl",
+                     "XN_INTEL",
+                     {{64, 16}, {256, 16}, {256, 16}},
+                     {false, true, true},
+                     0,
+                     "matrix_intel.cl",
+                     {128, 8},
+                     128 * 128},
+    [XN_CL_NVIDIA] = {"nvidia",
+                      "dialect_nvidia.cl",
+                      "XN_NVIDIA",
+                      {{64, 32}, {512, 32}, {512, 32}},
+                      {false, true, true},
+                      512,
+                      "matrix_nvidia.cl",
+                      {256, 32},
+                      128 * 128},
+    [XN_CL_EMULATED] = {"emulated",
+                        "dialect_plain.cl",
+                        "XN_PLAIN",
+                        {{64, 16}, {64, 16}, {64, 16}},
+                        {false, false, false},
+                        0,
+                        "matrix_nvidia.cl",
+                        {256, 32},
+                        128 * 128},
 };
 
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect) {
     return (unsigned)dialect < XN_CL_DIALECTS ? bodies[dialect].name : "?";
+}
+
+bool xn_cl_rounds(enum xn_cl_dialect dialect, uint32_t rows) {
+    return bodies[dialect].runs[XN_CL_FEW] && rows <= XN_CL_STREAM_TOKENS;
+}
+
+bool xn_cl_can_walk(enum xn_cl_dialect dialect) {
+    return bodies[dialect].walk != 0;
 }
 
 enum xn_cl_dialect xn_cl_dialect_of(const struct xn_opencl_info *info) {
@@ -69,11 +107,12 @@ const char *xn_cl_kernel_name(enum xn_cl_kernel kernel) {
 
 // --- source ---
 
-enum { MOST_PIECES = 16 };
+enum { MOST_PIECES = 32 };
 struct source {
     const char *text[MOST_PIECES];
     size_t size[MOST_PIECES];
     cl_uint n;
+    char options[MOST_OPTIONS];
     char head[4096]; // what is defined before the rest
     size_t head_size;
 };
@@ -88,6 +127,13 @@ static void add_file(struct source *s, const char *name) {
         if (strcmp(xn_cl_sources[i].name, name) == 0) add_text(s, xn_cl_sources[i].text, xn_cl_sources[i].size);
 }
 
+static void add_file_once(struct source *s, const char *name) {
+    for (size_t i = 0; i < xn_cl_source_count; i++)
+        for (cl_uint j = 0; j < s->n && strcmp(xn_cl_sources[i].name, name) == 0; j++)
+            if (s->text[j] == xn_cl_sources[i].text) return;
+    add_file(s, name);
+}
+
 // Appends to what is defined before the rest, for which there is room: at most some 60 bytes a format.
 static void define(struct source *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void define(struct source *s, const char *format, ...) {
@@ -100,6 +146,7 @@ static void define(struct source *s, const char *format, ...) {
 
 // Alchemist's matrix unit takes 8 lanes, its successors' 16.
 static struct size size_of(const struct xn_cl_device *d, const struct xn_cl_program_key *key, const struct body *body) {
+    if (key->kernel == XN_CL_KERNEL_WALK) return (struct size){body->walk, body->shape[key->shape].lanes};
     if (!(kernels[key->kernel].needs & XN_CL_MATRIX)) return body->shape[key->shape];
     struct size s = body->matrix_size;
     if (body != &bodies[XN_CL_INTEL]) return s;
@@ -116,10 +163,28 @@ uint32_t xn_cl_tile_size(enum xn_cl_dialect dialect) {
     return bodies[dialect].tile;
 }
 
+// Without a limit NVIDIA's compiler gives a large kernel so many registers that no group of it fits a compute unit. Of
+// the matrix layer's two are to fit.
+static void options_of(const struct body *body, const struct xn_cl_program_key *key, uint32_t group,
+                       char options[MOST_OPTIONS]) {
+    enum { REGISTERS = 65536, MOST = 255 }; // of a compute unit, of a work-item
+    if (kernels[key->kernel].needs & XN_CL_MATRIX) group *= 2;
+    uint32_t most = REGISTERS / group / 8 * 8;
+    if (body == &bodies[XN_CL_NVIDIA] && most < MOST)
+        snprintf(options, MOST_OPTIONS, "-cl-std=CL1.2 -cl-nv-maxrregcount=%u", most);
+    else
+        snprintf(options, MOST_OPTIONS, "-cl-std=CL1.2");
+}
+
 static void define_all(struct source *s, const struct xn_cl_program_key *key, const struct body *body,
                        struct size size) {
-    define(s, "#define XN_OP_%s\n", kernels[key->kernel].defined);
-    define(s, "#define %s\n#define %s\n", body->define, key->shape == XN_CL_FEW ? "XN_FEW" : "XN_MANY");
+    for (int i = 0; i < XN_CL_KERNEL_COUNT; i++)
+        if (i == (int)key->kernel || key->walked >> i & 1)
+            define(s, "#define XN_OP_%s\n#define XN_CL_NUMBER_%s %d\n", kernels[i].defined, kernels[i].defined, i);
+    if (key->kernel == XN_CL_KERNEL_WALK) define(s, "#define XN_WALK\n");
+    static const char *const shapes[] = {"XN_MANY", "XN_FEW", "XN_FEW\n#define XN_ONE"};
+    define(s, "#define %s\n#define %s\n", body->define, shapes[key->shape]);
+    if (body->runs[key->shape]) define(s, "#define XN_RUNS\n");
     define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", size.group, size.lanes);
     define(s, "#define XN_CACHE_BYTES %u\n", key->cache_bytes);
     for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
@@ -133,6 +198,7 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
 static void assemble(const struct xn_cl_program_key *key, const struct body *body, struct size size, struct source *s) {
     const struct kernel *k = &kernels[key->kernel];
     *s = (struct source){0};
+    options_of(body, key, size.group, s->options);
     define_all(s, key, body, size);
     add_text(s, s->head, s->head_size);
     add_file(s, "shared.h");
@@ -145,9 +211,13 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         add_file(s, "decode_iq.cl");
         add_file(s, "formats.cl");
     }
-    if (k->needs & XN_CL_PRODUCTS) {
+    if (k->needs & XN_CL_PRODUCTS && !body->runs[key->shape]) {
         add_file(s, "operand.cl");
         add_file(s, "product.cl");
+    } else if (k->needs & XN_CL_PRODUCTS) {
+        add_file(s, "few_memory.cl");
+        add_file(s, "codes.cl");
+        add_file(s, "few.cl");
     }
     if (k->needs & XN_CL_MATRIX) {
         bool halves = body != &bodies[XN_CL_PLAIN];
@@ -157,6 +227,8 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         if (halves && k->needs & XN_CL_DECODERS) add_file(s, "decode_half.cl");
     }
     if (k->needs & XN_CL_HEADS) add_file(s, "project.cl");
+    for (int i = 0; i < XN_CL_KERNEL_COUNT; i++)
+        if (key->walked >> i & 1) add_file_once(s, kernels[i].file);
     add_file(s, k->file);
 }
 
@@ -188,7 +260,7 @@ static int build_source(struct xn_cl_device *d, const struct xn_cl_program_key *
     cl_int code;
     cl_program program = d->cl->CreateProgramWithSource(d->context, s->n, s->text, s->size, &code);
     if (!program) return xn_cl_fail(err, code, "%s: kernel %s", d->info.name, name);
-    code = d->cl->BuildProgram(program, 1, &d->id, build_options, NULL, NULL);
+    code = d->cl->BuildProgram(program, 1, &d->id, s->options, NULL, NULL);
     if (code != CL_SUCCESS) {
         char log[512];
         get_log(d, program, log, sizeof log);
@@ -200,13 +272,14 @@ static int build_source(struct xn_cl_device *d, const struct xn_cl_program_key *
 }
 
 // What was kept of an earlier build; false where that is nothing usable.
-static bool build_kept(struct xn_cl_device *d, const void *binary, size_t size, cl_program *out) {
+static bool build_kept(struct xn_cl_device *d, const struct source *s, const void *binary, size_t size,
+                       cl_program *out) {
     cl_int code, status;
     const unsigned char *bytes = binary;
     cl_program program = d->cl->CreateProgramWithBinary(d->context, 1, &d->id, &size, &bytes, &status, &code);
     if (!program) return false;
     if (code == CL_SUCCESS && status == CL_SUCCESS &&
-        d->cl->BuildProgram(program, 1, &d->id, build_options, NULL, NULL) == CL_SUCCESS) {
+        d->cl->BuildProgram(program, 1, &d->id, s->options, NULL, NULL) == CL_SUCCESS) {
         *out = program;
         return true;
     }
@@ -234,11 +307,11 @@ static int load_or_build(struct xn_cl_device *d, const struct xn_cl_program_key 
     if (d->programs.folder) {
         struct xn_cl_digest digest = digest_of(s);
         text = xn_format("%s\n%s\n%s\n%s\n%s\n%s\n%016llx%016llx\n", kernels[key->kernel].name, d->info.platform,
-                         d->info.name, d->info.version, d->info.driver, build_options,
-                         (unsigned long long)digest.half[0], (unsigned long long)digest.half[1]);
+                         d->info.name, d->info.version, d->info.driver, s->options, (unsigned long long)digest.half[0],
+                         (unsigned long long)digest.half[1]);
         path = text ? xn_cl_cache_path(d->programs.folder, text) : NULL;
     }
-    if (path && xn_cl_cache_read(path, text, &binary, &size) && build_kept(d, binary, size, out)) {
+    if (path && xn_cl_cache_read(path, text, &binary, &size) && build_kept(d, s, binary, size, out)) {
         d->programs.loaded++;
         free(binary);
         free(path);
@@ -260,12 +333,13 @@ static struct xn_cl_program_key normalized(const struct xn_cl_device *d, const s
     return (struct xn_cl_program_key){.kernel = key->kernel,
                                       .formats = needs & XN_CL_DECODERS ? key->formats | d->programs.always : 0,
                                       .cache_bytes = needs & XN_CL_CACHE ? key->cache_bytes : 0,
-                                      .shape = needs & XN_CL_SHAPED ? key->shape : XN_CL_MANY};
+                                      .shape = needs & XN_CL_SHAPED ? key->shape : XN_CL_MANY,
+                                      .walked = key->kernel == XN_CL_KERNEL_WALK ? key->walked : 0};
 }
 
 static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
     return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes &&
-           a->shape == b->shape;
+           a->shape == b->shape && a->walked == b->walked;
 }
 
 // In the device's dialect, else in the plain one.

@@ -21,12 +21,17 @@ enum xn_cl_dialect {
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect); // "nvidia"
 // Of the bodies the one for this device; a processor's is the plain one, whatever its extensions.
 enum xn_cl_dialect xn_cl_dialect_of(const struct xn_opencl_info *info);
+// Whether products of so many rows of a batch round activations to 8 bits, where a format has codes (kernels/codes.cl).
+bool xn_cl_rounds(enum xn_cl_dialect dialect, uint32_t rows);
+// Whether it has a device-wide barrier, so that one launch can walk all operations of a step (kernels/walk.cl).
+bool xn_cl_can_walk(enum xn_cl_dialect dialect);
 
-// Batches differ in what bounds them: few rows (XN_CL_STREAM_TOKENS at most) read weights, many compute. A kernel with
-// XN_CL_SHAPED is compiled for each.
+// Batches differ in what bounds them: few rows (XN_CL_STREAM_TOKENS at most) read weights, many compute; one leaves
+// room for more weights. A kernel with XN_CL_SHAPED is compiled for each.
 enum xn_cl_shape {
     XN_CL_MANY,
     XN_CL_FEW,
+    XN_CL_ONE,
     XN_CL_SHAPES,
 };
 
@@ -64,7 +69,8 @@ enum xn_cl_needs {
     X(CHOOSE, choose, "route.cl", 0)                                                                                   \
     X(SORT, sort, "sort.cl", 0)                                                                                        \
     X(JOIN, join, "join.cl", 0)                                                                                        \
-    X(READ, read, "read.cl", 0)
+    X(READ, read, "read.cl", 0)                                                                                        \
+    X(WALK, walk, "walk.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_CACHE | XN_CL_SHAPED)
 enum xn_cl_kernel {
 #define X(NAME, name, file, needs) XN_CL_KERNEL_##NAME,
     XN_CL_KERNELS(X)
@@ -78,6 +84,7 @@ struct xn_cl_program_key {
     uint64_t formats;       // bit i: enum xn_type i; of a kernel with decoders
     uint32_t cache_bytes;   // of one key or value; of a kernel with XN_CL_CACHE, else ignored
     enum xn_cl_shape shape; // of a kernel with XN_CL_SHAPED, else ignored
+    uint32_t walked;        // of walk: the kernels that it has, bit i: enum xn_cl_kernel i
 };
 
 // The programs of a device.
