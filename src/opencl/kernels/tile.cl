@@ -303,8 +303,28 @@ XN_INLINE uint xn_first_m(void) {
     return xn_warp() / XN_WARPS_N * (XN_BLOCKS_M * 16);
 }
 
+// Value i of all that a work-item sums up. Loops over them are not nested: Intel's compiler unrolls the innermost alone,
+// and what is not unrolled has the sums in memory.
+#define XN_VALUES (XN_BLOCKS_M * XN_BLOCKS_N * XN_C)
+#define XN_VALUE(acc, i) (acc)[(i) / (XN_BLOCKS_N * XN_C)][(i) / XN_C % XN_BLOCKS_N].x[(i) % XN_C]
+
 XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, uint blocks, bool bfloat,
-                                    struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+                                struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+#ifdef XN_INTEL // which also takes a branch around DPAS for one that lanes go apart in
+    for (uint k = 0; k < XN_DEPTH_K; k += 16) {
+        struct xn_a a[XN_BLOCKS_M];
+        struct xn_b b[XN_BLOCKS_N];
+#pragma unroll
+        for (uint m = 0; m < XN_BLOCKS_M; m++)
+            a[m] = xn_load_a(w, xn_first_m() + 16 * m, k);
+#pragma unroll
+        for (uint n = 0; n < XN_BLOCKS_N; n++)
+            b[n] = xn_load_b(x, xn_block_n(n) * 16, k);
+#pragma unroll
+        for (uint i = 0; i < XN_BLOCKS_M * XN_BLOCKS_N; i++)
+            xn_mma(&acc[i / XN_BLOCKS_N][i % XN_BLOCKS_N], a[i / XN_BLOCKS_N], b[i % XN_BLOCKS_N], bfloat);
+    }
+#else
 #pragma unroll
     for (uint k = 0; k < XN_DEPTH_K; k += 16) {
         struct xn_a a[XN_BLOCKS_M];
@@ -320,16 +340,13 @@ XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_elemen
                 xn_mma(&acc[m][n], a[m], b, bfloat);
         }
     }
+#endif
 }
 
 XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
 #pragma unroll
-    for (uint m = 0; m < XN_BLOCKS_M; m++)
-#pragma unroll
-        for (uint n = 0; n < XN_BLOCKS_N; n++)
-#pragma unroll
-            for (uint i = 0; i < XN_C; i++)
-                acc[m][n].x[i] = 0;
+    for (uint i = 0; i < XN_VALUES; i++)
+        XN_VALUE(acc, i) = 0;
 }
 
 // Products of steps [t->begin, t->end), of which there is at least one.
@@ -412,16 +429,26 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, global const struct xn_cl
     uint lane = xn_lane(), lid = get_local_id(0), pass = 0;
     bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
     uint rows = two ? XN_Y_ROWS / 2 : XN_Y_ROWS, block = two ? 16 : 32; // of a warp's rows
+    local float *mine = y + xn_warp() % XN_WARPS_N * 16 * XN_Y_STRIDE + xn_warp() / XN_WARPS_N * 32;
+#ifndef XN_INTEL
 #pragma unroll
+#endif
     do {
         uint m = pass / XN_BLOCKS_N * 2, n = pass % XN_BLOCKS_N;
+#ifdef XN_INTEL
+#pragma unroll
+        for (uint i = 0; i < XN_VALUES; i++)
+            if (i / (2 * XN_BLOCKS_N * XN_C) * 2 == m && i / XN_C % XN_BLOCKS_N == n)
+                mine[xn_c_col(lane, i % XN_C) * XN_Y_STRIDE + i / (XN_BLOCKS_N * XN_C) % 2 * 16 +
+                     xn_c_row(lane, i % XN_C)] = XN_VALUE(acc, i);
+#else
 #pragma unroll
         for (uint i = 0; i < XN_C; i++) {
-            local float *to = y + (xn_warp() % XN_WARPS_N * 16 + xn_c_col(lane, i)) * XN_Y_STRIDE +
-                              xn_warp() / XN_WARPS_N * 32 + xn_c_row(lane, i);
+            local float *to = mine + xn_c_col(lane, i) * XN_Y_STRIDE + xn_c_row(lane, i);
             to[0] = acc[m][n].x[i];
             to[16] = acc[m + 1][n].x[i];
         }
+#endif
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint i = lid; i < rows * XN_Y_COLS; i += XN_GROUP) {
             uint c = i / rows, r = i % rows, col = n * XN_Y_COLS + c, to;
@@ -440,21 +467,13 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, global const struct xn_cl
 // Parts of a tile in memory: value j of work-item i at j * XN_GROUP + i.
 XN_INLINE void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
 #pragma unroll
-    for (uint m = 0; m < XN_BLOCKS_M; m++)
-#pragma unroll
-        for (uint n = 0; n < XN_BLOCKS_N; n++)
-#pragma unroll
-            for (uint i = 0; i < XN_C; i++)
-                to[((m * XN_BLOCKS_N + n) * XN_C + i) * XN_GROUP + get_local_id(0)] = acc[m][n].x[i];
+    for (uint i = 0; i < XN_VALUES; i++)
+        to[i * XN_GROUP + get_local_id(0)] = XN_VALUE(acc, i);
 }
 XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
 #pragma unroll
-    for (uint m = 0; m < XN_BLOCKS_M; m++)
-#pragma unroll
-        for (uint n = 0; n < XN_BLOCKS_N; n++)
-#pragma unroll
-            for (uint i = 0; i < XN_C; i++)
-                acc[m][n].x[i] += from[((m * XN_BLOCKS_N + n) * XN_C + i) * XN_GROUP + get_local_id(0)];
+    for (uint i = 0; i < XN_VALUES; i++)
+        XN_VALUE(acc, i) += from[i * XN_GROUP + get_local_id(0)];
 }
 
 // --- the work ---

@@ -1,0 +1,113 @@
+// The matrix layer for Intel's DPAS: 8 rows of weights by as many rows of activations as a sub-group has lanes (8 on
+// Alchemist, 16 on its successors) by 16 values of k. The built-ins are declared by hand: the compiler knows them,
+// whatever the driver says of cl_intel_subgroup_matrix_multiply_accumulate.
+//
+// A block of 16 x 16 is two of weights by 16 / XN_LANES of activations. Of weights a lane holds a pair of values (8
+// lanes) or one (16) of each of 8 rows, of activations all 16 values of the lane's row.
+#if XN_LANES != 8 && XN_LANES != 16
+#error "DPAS takes 8 lanes or 16"
+#endif
+#ifdef XN_EXPERTS
+#define XN_TILE_N 64
+#define XN_WARPS_M 4
+#define XN_WARPS_N 4
+#else
+#define XN_TILE_N 128
+#define XN_WARPS_M 4
+#define XN_WARPS_N 4
+#endif
+#define XN_TILE_M 128
+#define XN_STAGES 2
+#define XN_C (256 / XN_LANES)
+#define XN_SIDES (16 / XN_LANES) // of a block of activations
+#if XN_WARPS != XN_WARPS_M * XN_WARPS_N
+#error "these tiles are made for 16 sub-groups"
+#endif
+
+#if XN_LANES == 8
+typedef int8 xn_weights_fragment;
+#define XN_DECLARE_DPAS(name) float8 __attribute__((overloadable)) name(int8 a, int8 b, float8 c);
+#else
+typedef short8 xn_weights_fragment;
+#define XN_DECLARE_DPAS(name) float8 __attribute__((overloadable)) name(short8 a, int8 b, float8 c);
+#endif
+XN_DECLARE_DPAS(intel_sub_group_f16_f16_matrix_mad_k16)
+XN_DECLARE_DPAS(intel_sub_group_bf16_bf16_matrix_mad_k16)
+
+struct xn_a {
+    xn_weights_fragment part[2]; // rows 0 to 7, and 8 to 15
+};
+struct xn_b {
+    int8 side[XN_SIDES];
+};
+struct xn_c {
+    float x[XN_C]; // [half][side][8 rows]
+};
+XN_INLINE uint xn_c_row(uint lane, uint i) {
+    return i / 8 / XN_SIDES * 8 + i % 8;
+}
+XN_INLINE uint xn_c_col(uint lane, uint i) {
+    return i / 8 % XN_SIDES * XN_LANES + lane;
+}
+
+#if XN_LANES == 8
+#define XN_A_VALUE(i) *(local const int *)(tile + xn_chunk(row + (i), chunk) + xn_lane() % 4 * 2)
+#else
+#define XN_A_VALUE(i) ((local const short *)tile)[xn_chunk(row + (i), chunk) + xn_lane() % 8]
+#endif
+XN_INLINE xn_weights_fragment xn_load_rows(local const xn_element *tile, uint row, uint k) {
+    uint chunk = k / 8 + xn_lane() / (XN_LANES / 2);
+    return (xn_weights_fragment)(XN_A_VALUE(0), XN_A_VALUE(1), XN_A_VALUE(2), XN_A_VALUE(3), XN_A_VALUE(4),
+                                 XN_A_VALUE(5), XN_A_VALUE(6), XN_A_VALUE(7));
+}
+XN_INLINE struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) {
+    struct xn_a a;
+    a.part[0] = xn_load_rows(tile, row, k);
+    a.part[1] = xn_load_rows(tile, row + 8, k);
+    return a;
+}
+XN_INLINE int8 xn_load_side(local const xn_element *tile, uint row, uint k) {
+    uint4 low = *(local const uint4 *)(tile + xn_chunk(row, k / 8));
+    uint4 high = *(local const uint4 *)(tile + xn_chunk(row, k / 8 + 1));
+    return as_int8((uint8)(low, high));
+}
+XN_INLINE struct xn_b xn_load_b(local const xn_element *tile, uint row, uint k) {
+    struct xn_b b;
+    b.side[0] = xn_load_side(tile, row + xn_lane(), k);
+#if XN_SIDES == 2
+    b.side[1] = xn_load_side(tile, row + XN_LANES + xn_lane(), k);
+#endif
+    return b;
+}
+
+XN_INLINE void xn_dpas(float *x, xn_weights_fragment a, int8 b, bool bfloat) {
+    float8 acc = (float8)(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]);
+    if (bfloat)
+        acc = intel_sub_group_bf16_bf16_matrix_mad_k16(a, b, acc);
+    else
+        acc = intel_sub_group_f16_f16_matrix_mad_k16(a, b, acc);
+    x[0] = acc.s0;
+    x[1] = acc.s1;
+    x[2] = acc.s2;
+    x[3] = acc.s3;
+    x[4] = acc.s4;
+    x[5] = acc.s5;
+    x[6] = acc.s6;
+    x[7] = acc.s7;
+}
+XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat) {
+    xn_dpas(c->x, a.part[0], b.side[0], bfloat);
+    xn_dpas(c->x + 8 * XN_SIDES, a.part[1], b.side[0], bfloat);
+#if XN_SIDES == 2
+    xn_dpas(c->x + 8, a.part[0], b.side[1], bfloat);
+    xn_dpas(c->x + 24, a.part[1], b.side[1], bfloat);
+#endif
+}
+
+XN_INLINE void xn_copy(local xn_element *to, global const xn_element *from) {
+    *(local uint4 *)to = *(global const uint4 *)from;
+}
+XN_INLINE void xn_copy_done(void) {
+}
+XN_INLINE void xn_copy_wait(void) {
+}
