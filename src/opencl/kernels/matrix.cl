@@ -3,7 +3,7 @@
 //   XN_TILE_M, XN_TILE_N     rows of weights and of activations of a tile; XN_WARPS_M * XN_WARPS_N warps share it
 //   xn_element               what a staged value is; XN_HALVES where those are 16 bits wide
 //   struct xn_a, xn_b        what a lane holds of 16 rows of weights (a) or activations (b) by 16 values of k
-//   struct xn_c              float x[XN_C]: of 16 rows of weights by 16 of activations; lane l's value i belongs to row
+//   struct xn_c              XN_C values, XN_C_VALUE(c, i): of 16 rows of weights by 16 of activations; lane l's value i belongs to row
 //                            xn_c_row(l, i) of the weights and to row xn_c_col(l, i) of the activations
 //   xn_load_a, xn_load_b     from a tile in local memory
 //   xn_mma                   c += a b^T; the last argument says that values are bfloat16

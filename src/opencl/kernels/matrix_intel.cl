@@ -41,8 +41,9 @@ struct xn_b {
     int8 side[XN_SIDES];
 };
 struct xn_c {
-    float x[XN_C]; // [half][side][8 rows]
+    float8 v[XN_C / 8]; // [8 rows of weights, then the other 8][side]
 };
+#define XN_C_VALUE(c, i) (c).v[(i) / 8][(i) % 8]
 XN_INLINE uint xn_c_row(uint lane, uint i) {
     return i / 8 / XN_SIDES * 8 + i % 8;
 }
@@ -80,27 +81,15 @@ XN_INLINE struct xn_b xn_load_b(local const xn_element *tile, uint row, uint k) 
     return b;
 }
 
-XN_INLINE void xn_dpas(float *x, xn_weights_fragment a, int8 b, bool bfloat) {
-    float8 acc = (float8)(x[0], x[1], x[2], x[3], x[4], x[5], x[6], x[7]);
-    if (bfloat)
-        acc = intel_sub_group_bf16_bf16_matrix_mad_k16(a, b, acc);
-    else
-        acc = intel_sub_group_f16_f16_matrix_mad_k16(a, b, acc);
-    x[0] = acc.s0;
-    x[1] = acc.s1;
-    x[2] = acc.s2;
-    x[3] = acc.s3;
-    x[4] = acc.s4;
-    x[5] = acc.s5;
-    x[6] = acc.s6;
-    x[7] = acc.s7;
+XN_INLINE float8 xn_dpas(float8 c, xn_weights_fragment a, int8 b, bool bfloat) {
+    return bfloat ? intel_sub_group_bf16_bf16_matrix_mad_k16(a, b, c) : intel_sub_group_f16_f16_matrix_mad_k16(a, b, c);
 }
 XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat) {
-    xn_dpas(c->x, a.part[0], b.side[0], bfloat);
-    xn_dpas(c->x + 8 * XN_SIDES, a.part[1], b.side[0], bfloat);
+    c->v[0] = xn_dpas(c->v[0], a.part[0], b.side[0], bfloat);
+    c->v[XN_SIDES] = xn_dpas(c->v[XN_SIDES], a.part[1], b.side[0], bfloat);
 #if XN_SIDES == 2
-    xn_dpas(c->x + 8, a.part[0], b.side[1], bfloat);
-    xn_dpas(c->x + 24, a.part[1], b.side[1], bfloat);
+    c->v[1] = xn_dpas(c->v[1], a.part[0], b.side[1], bfloat);
+    c->v[3] = xn_dpas(c->v[3], a.part[1], b.side[1], bfloat);
 #endif
 }
 

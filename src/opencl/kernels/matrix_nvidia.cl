@@ -20,6 +20,7 @@
 struct xn_c {
     float x[XN_C];
 };
+#define XN_C_VALUE(c, i) (c).x[i]
 XN_INLINE uint xn_c_row(uint lane, uint i) {
     return lane / 4 + (i / 2 % 2) * 8;
 }

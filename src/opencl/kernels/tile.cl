@@ -303,10 +303,29 @@ XN_INLINE uint xn_first_m(void) {
     return xn_warp() / XN_WARPS_N * (XN_BLOCKS_M * 16);
 }
 
-// Value i of all that a work-item sums up. Loops over them are not nested: Intel's compiler unrolls the innermost alone,
-// and what is not unrolled has the sums in memory.
+// Value i of all that a work-item sums up, and a statement S(i) for each of them. Intel's compiler leaves such loops as
+// they are, whatever they ask for, and the sums in memory: there the statement is written out.
 #define XN_VALUES (XN_BLOCKS_M * XN_BLOCKS_N * XN_C)
-#define XN_VALUE(acc, i) (acc)[(i) / (XN_BLOCKS_N * XN_C)][(i) / XN_C % XN_BLOCKS_N].x[(i) % XN_C]
+#define XN_VALUE(acc, i)                                                                                               \
+    XN_C_VALUE((acc)[(i) / (XN_BLOCKS_N * XN_C)][(i) / XN_C % XN_BLOCKS_N], (i) % XN_C)
+#ifdef XN_INTEL
+#define XN_TIMES_4(S, i) S(i) S((i) + 1) S((i) + 2) S((i) + 3)
+#define XN_TIMES_16(S, i) XN_TIMES_4(S, i) XN_TIMES_4(S, (i) + 4) XN_TIMES_4(S, (i) + 8) XN_TIMES_4(S, (i) + 12)
+#define XN_TIMES_64(S, i)                                                                                              \
+    XN_TIMES_16(S, i) XN_TIMES_16(S, (i) + 16) XN_TIMES_16(S, (i) + 32) XN_TIMES_16(S, (i) + 48)
+#if XN_BLOCKS_M * XN_BLOCKS_N * XN_C == 128
+#define XN_EACH_VALUE(S) XN_TIMES_64(S, 0) XN_TIMES_64(S, 64)
+#elif XN_BLOCKS_M * XN_BLOCKS_N * XN_C == 64
+#define XN_EACH_VALUE(S) XN_TIMES_64(S, 0)
+#elif XN_BLOCKS_M * XN_BLOCKS_N * XN_C == 32
+#define XN_EACH_VALUE(S) XN_TIMES_16(S, 0) XN_TIMES_16(S, 16)
+#endif
+#else
+#define XN_EACH_VALUE(S)                                                                                               \
+    _Pragma("unroll") for (uint value = 0; value < XN_VALUES; value++) {                                               \
+        S(value)                                                                                                       \
+    }
+#endif
 
 XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, uint blocks, bool bfloat,
                                 struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
@@ -314,15 +333,18 @@ XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_elemen
     for (uint k = 0; k < XN_DEPTH_K; k += 16) {
         struct xn_a a[XN_BLOCKS_M];
         struct xn_b b[XN_BLOCKS_N];
-#pragma unroll
-        for (uint m = 0; m < XN_BLOCKS_M; m++)
-            a[m] = xn_load_a(w, xn_first_m() + 16 * m, k);
-#pragma unroll
-        for (uint n = 0; n < XN_BLOCKS_N; n++)
-            b[n] = xn_load_b(x, xn_block_n(n) * 16, k);
-#pragma unroll
-        for (uint i = 0; i < XN_BLOCKS_M * XN_BLOCKS_N; i++)
-            xn_mma(&acc[i / XN_BLOCKS_N][i % XN_BLOCKS_N], a[i / XN_BLOCKS_N], b[i % XN_BLOCKS_N], bfloat);
+        a[0] = xn_load_a(w, xn_first_m(), k);
+        a[1] = xn_load_a(w, xn_first_m() + 16, k);
+        b[0] = xn_load_b(x, xn_block_n(0) * 16, k);
+#if XN_BLOCKS_N == 2
+        b[1] = xn_load_b(x, xn_block_n(1) * 16, k);
+#endif
+        xn_mma(&acc[0][0], a[0], b[0], bfloat);
+        xn_mma(&acc[1][0], a[1], b[0], bfloat);
+#if XN_BLOCKS_N == 2
+        xn_mma(&acc[0][1], a[0], b[1], bfloat);
+        xn_mma(&acc[1][1], a[1], b[1], bfloat);
+#endif
     }
 #else
 #pragma unroll
@@ -344,9 +366,8 @@ XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_elemen
 }
 
 XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#pragma unroll
-    for (uint i = 0; i < XN_VALUES; i++)
-        XN_VALUE(acc, i) = 0;
+#define XN_CLEAR(i) XN_VALUE(acc, i) = 0;
+    XN_EACH_VALUE(XN_CLEAR)
 }
 
 // Products of steps [t->begin, t->end), of which there is at least one.
@@ -436,11 +457,11 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, global const struct xn_cl
     do {
         uint m = pass / XN_BLOCKS_N * 2, n = pass % XN_BLOCKS_N;
 #ifdef XN_INTEL
-#pragma unroll
-        for (uint i = 0; i < XN_VALUES; i++)
-            if (i / (2 * XN_BLOCKS_N * XN_C) * 2 == m && i / XN_C % XN_BLOCKS_N == n)
-                mine[xn_c_col(lane, i % XN_C) * XN_Y_STRIDE + i / (XN_BLOCKS_N * XN_C) % 2 * 16 +
-                     xn_c_row(lane, i % XN_C)] = XN_VALUE(acc, i);
+#define XN_SHOW(i)                                                                                                     \
+    if ((i) / (2 * XN_BLOCKS_N * XN_C) * 2 == m && (i) / XN_C % XN_BLOCKS_N == n)                                      \
+        mine[xn_c_col(lane, (i) % XN_C) * XN_Y_STRIDE + (i) / (XN_BLOCKS_N * XN_C) % 2 * 16 +                          \
+             xn_c_row(lane, (i) % XN_C)] = XN_VALUE(acc, i);
+        XN_EACH_VALUE(XN_SHOW)
 #else
 #pragma unroll
         for (uint i = 0; i < XN_C; i++) {
@@ -466,14 +487,12 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, global const struct xn_cl
 
 // Parts of a tile in memory: value j of work-item i at j * XN_GROUP + i.
 XN_INLINE void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#pragma unroll
-    for (uint i = 0; i < XN_VALUES; i++)
-        to[i * XN_GROUP + get_local_id(0)] = XN_VALUE(acc, i);
+#define XN_KEEP(i) to[(i) * XN_GROUP + get_local_id(0)] = XN_VALUE(acc, i);
+    XN_EACH_VALUE(XN_KEEP)
 }
 XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#pragma unroll
-    for (uint i = 0; i < XN_VALUES; i++)
-        XN_VALUE(acc, i) += from[i * XN_GROUP + get_local_id(0)];
+#define XN_ADD(i) XN_VALUE(acc, i) += from[(i) * XN_GROUP + get_local_id(0)];
+    XN_EACH_VALUE(XN_ADD)
 }
 
 // --- the work ---
