@@ -172,6 +172,8 @@ static void options_of(const struct body *body, const struct xn_cl_program_key *
     uint32_t most = REGISTERS / group / 8 * 8;
     if (body == &bodies[XN_CL_NVIDIA] && most < MOST)
         snprintf(options, MOST_OPTIONS, "-cl-std=CL1.2 -cl-nv-maxrregcount=%u", most);
+    else if (body == &bodies[XN_CL_INTEL] && kernels[key->kernel].needs & XN_CL_MATRIX) // or sums do not fit
+        snprintf(options, MOST_OPTIONS, "-cl-std=CL1.2 -cl-intel-256-GRF-per-thread");
     else
         snprintf(options, MOST_OPTIONS, "-cl-std=CL1.2");
 }

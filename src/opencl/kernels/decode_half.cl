@@ -9,6 +9,9 @@ struct xn_raw {
     uint s, d; // scales of the unit, numbers of the block
 };
 
+#ifndef XN_WEIGHTS_CHUNK // where a tile of weights has a chunk
+#define XN_WEIGHTS_CHUNK(row, chunk) xn_chunk(row, chunk)
+#endif
 #define XN_MAGIC 0x64006400u
 #define XN_H2(x) ((uint)(x) | (uint)(x) << 16) // the same half float twice
 #define XN_ONE XN_H2(0x3c00)
@@ -16,9 +19,9 @@ struct xn_raw {
 
 XN_INLINE void xn_put_chunk(local xn_element *tile, uint row, uint chunk, uint4 v) {
 #ifdef XN_PLAIN // PoCL 3.1 does not survive the other one
-    vstore8(as_ushort8(v), 0, tile + xn_chunk(row, chunk));
+    vstore8(as_ushort8(v), 0, tile + XN_WEIGHTS_CHUNK(row, chunk));
 #else
-    *(local uint4 *)(tile + xn_chunk(row, chunk)) = v;
+    *(local uint4 *)(tile + XN_WEIGHTS_CHUNK(row, chunk)) = v;
 #endif
 }
 

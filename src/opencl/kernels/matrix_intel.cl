@@ -51,15 +51,18 @@ XN_INLINE uint xn_c_col(uint lane, uint i) {
     return i / 8 % XN_SIDES * XN_LANES + lane;
 }
 
+// Weights lie as fragments: 8 rows of 16 values, so that one block read is all of one.
+#define XN_WEIGHTS_CHUNK(row, chunk)                                                                                   \
+    ((((chunk) / 2 * (XN_TILE_M / 8) + (row) / 8) * 8 + (row) % 8) * 16 + (chunk) % 2 * 8)
+uint8 __attribute__((overloadable)) intel_sub_group_block_read8(const local uint *p);
 #if XN_LANES == 8
-#define XN_A_VALUE(i) *(local const int *)(tile + xn_chunk(row + (i), chunk) + xn_lane() % 4 * 2)
+#define XN_BLOCK_READ(p) as_int8(intel_sub_group_block_read8((const local uint *)(p)))
 #else
-#define XN_A_VALUE(i) ((local const short *)tile)[xn_chunk(row + (i), chunk) + xn_lane() % 8]
+ushort8 __attribute__((overloadable)) intel_sub_group_block_read_us8(const local ushort *p);
+#define XN_BLOCK_READ(p) as_short8(intel_sub_group_block_read_us8(p))
 #endif
 XN_INLINE xn_weights_fragment xn_load_rows(local const xn_element *tile, uint row, uint k) {
-    uint chunk = k / 8 + xn_lane() / (XN_LANES / 2);
-    return (xn_weights_fragment)(XN_A_VALUE(0), XN_A_VALUE(1), XN_A_VALUE(2), XN_A_VALUE(3), XN_A_VALUE(4),
-                                 XN_A_VALUE(5), XN_A_VALUE(6), XN_A_VALUE(7));
+    return XN_BLOCK_READ(tile + XN_WEIGHTS_CHUNK(row, k / 8));
 }
 XN_INLINE struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) {
     struct xn_a a;
@@ -67,16 +70,16 @@ XN_INLINE struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) 
     a.part[1] = xn_load_rows(tile, row + 8, k);
     return a;
 }
+// Activations lie as fragments as well: of XN_LANES rows the first two of 16 values, then the next two, and so on.
+#define XN_PAIR(row, pair) (((pair) / 8 * (XN_TILE_N / XN_LANES) + (row) / XN_LANES) * 8 + (pair) % 8) * XN_LANES + (row) % XN_LANES
 XN_INLINE int8 xn_load_side(local const xn_element *tile, uint row, uint k) {
-    uint4 low = *(local const uint4 *)(tile + xn_chunk(row, k / 8));
-    uint4 high = *(local const uint4 *)(tile + xn_chunk(row, k / 8 + 1));
-    return as_int8((uint8)(low, high));
+    return as_int8(intel_sub_group_block_read8((local const uint *)tile + XN_PAIR(row, k / 2)));
 }
 XN_INLINE struct xn_b xn_load_b(local const xn_element *tile, uint row, uint k) {
     struct xn_b b;
-    b.side[0] = xn_load_side(tile, row + xn_lane(), k);
+    b.side[0] = xn_load_side(tile, row, k);
 #if XN_SIDES == 2
-    b.side[1] = xn_load_side(tile, row + XN_LANES + xn_lane(), k);
+    b.side[1] = xn_load_side(tile, row + XN_LANES, k);
 #endif
     return b;
 }
@@ -93,8 +96,13 @@ XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat)
 #endif
 }
 
-XN_INLINE void xn_copy(local xn_element *to, global const xn_element *from) {
-    *(local uint4 *)to = *(global const uint4 *)from;
+XN_INLINE void xn_copy(local xn_element *tile, uint row, uint chunk, global const xn_element *from) {
+    uint4 v = *(global const uint4 *)from;
+    local uint *to = (local uint *)tile + XN_PAIR(row, 4 * chunk);
+    to[0] = v.x;
+    to[XN_LANES] = v.y;
+    to[2 * XN_LANES] = v.z;
+    to[3 * XN_LANES] = v.w;
 }
 XN_INLINE void xn_copy_done(void) {
 }

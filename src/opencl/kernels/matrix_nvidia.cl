@@ -77,8 +77,8 @@ XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat)
     }
 }
 
-XN_INLINE void xn_copy(local xn_element *to, global const xn_element *from) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(xn_shared(to)), "l"(from) : "memory");
+XN_INLINE void xn_copy(local xn_element *tile, uint row, uint chunk, global const xn_element *from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(xn_shared(tile + xn_chunk(row, chunk))), "l"(from) : "memory");
 }
 XN_INLINE void xn_copy_done(void) {
     asm volatile("cp.async.commit_group;" : : : "memory");
@@ -114,8 +114,8 @@ XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat)
             c->x[i] += x[i / 2 % 2] * y[i % 2 + i / 4 * 2];
     }
 }
-XN_INLINE void xn_copy(local xn_element *to, global const xn_element *from) {
-    vstore8(vload8(0, from), 0, to);
+XN_INLINE void xn_copy(local xn_element *tile, uint row, uint chunk, global const xn_element *from) {
+    vstore8(vload8(0, from), 0, tile + xn_chunk(row, chunk));
 }
 XN_INLINE void xn_copy_done(void) {
 }

@@ -48,8 +48,8 @@ XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat)
     }
 }
 
-XN_INLINE void xn_copy(local xn_element *to, global const xn_element *from) {
-    vstore8(vload8(0, from), 0, to);
+XN_INLINE void xn_copy(local xn_element *tile, uint row, uint chunk, global const xn_element *from) {
+    vstore8(vload8(0, from), 0, tile + xn_chunk(row, chunk));
 }
 XN_INLINE void xn_copy_done(void) {
 }

@@ -228,7 +228,7 @@ XN_INLINE void xn_copy_step(const struct xn_steps *s, uint step, local xn_elemen
 #pragma unroll
     for (uint i = 0; i < XN_MY_CHUNKS; i++) {
         uint j = get_local_id(0) + i * XN_GROUP;
-        xn_copy(to + xn_chunk(j / XN_CHUNKS, j % XN_CHUNKS), from + s->chunk[i]);
+        xn_copy(to, j / XN_CHUNKS, j % XN_CHUNKS, from + s->chunk[i]);
     }
 }
 
