@@ -126,10 +126,11 @@ static void tiles_agree(void **unused) {
     struct xn_device *opened =
         test_open((struct xn_opencl_options){.cache = test_cache(), .emulate = true, .narrow_programs = true});
     assert_int_equal(xn_check_device_of(opened, &device, &err), XN_OK);
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        uint32_t block = xn_format_of(types[i])->block_values;
+    for (size_t i = 0; i < 4; i++) { // of all formats, for each has programs of its own
+        uint32_t type = types[test_random(&state) % (sizeof types / sizeof *types)];
+        uint32_t block = xn_format_of(type)->block_values;
         run_case(&device, &(struct xn_check_wish){.kind = XN_OP_PROJECT_ADD,
-                                                  .type = types[i],
+                                                  .type = type,
                                                   .rows = 9 + (uint32_t)(test_random(&state) % 140),
                                                   .columns = block == 256 ? 3 * 256 : 1056,
                                                   .outputs = 129,
