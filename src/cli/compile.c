@@ -180,12 +180,12 @@ static double now(void) {
 
 static int compile_one(struct compile *c, struct xn_ocloc *ocloc, const struct xn_opencl_program *p,
                        const struct xn_opencl_target *t, struct xn_error *err) {
-    char *source = NULL, *binary = NULL, *path = NULL;
+    char *source = NULL, *binary = NULL, *path = NULL, options[XN_OPENCL_OPTIONS];
     size_t size = 0;
     double begun = now();
-    int status = xn_opencl_program_source(p, t, &source, err);
+    int status = xn_opencl_program_source(p, t, &source, options, err);
     if (status == XN_OK) {
-        status = xn_ocloc_compile(ocloc, source, t->name, xn_opencl_program_options(), &binary, &size, err);
+        status = xn_ocloc_compile(ocloc, source, t->name, options, &binary, &size, err);
         if (status != XN_OK && status != XN_ERR_CANCELLED) xn_error_context(err, status, "kernel %s", p->kernel);
     }
     if (status == XN_OK) status = xn_opencl_program_keep(p, t, c->folder, binary, size, &path, err);

@@ -46,6 +46,12 @@ bool xn_opencl_rounds_attention(struct xn_device *device, uint32_t rows) {
     return false;
 }
 
+bool xn_opencl_halves(struct xn_device *device, uint32_t rows) {
+    (void)device;
+    (void)rows;
+    return false;
+}
+
 bool xn_opencl_is(const struct xn_device *device) {
     (void)device;
     return false;
@@ -96,15 +102,12 @@ int xn_opencl_pack_shape(void *arena, const struct xn_matrix *matrix, struct xn_
 }
 
 int xn_opencl_program_source(const struct xn_opencl_program *program, const struct xn_opencl_target *target,
-                             char **text, struct xn_error *err) {
+                             char **text, char options[XN_OPENCL_OPTIONS], struct xn_error *err) {
     (void)program;
     (void)target;
     *text = NULL;
+    *options = 0;
     return xn_fail(err, XN_ERR_UNSUPPORTED, WITHOUT);
-}
-
-const char *xn_opencl_program_options(void) {
-    return "";
 }
 
 int xn_opencl_program_keep(const struct xn_opencl_program *program, const struct xn_opencl_target *target,

@@ -22,11 +22,13 @@ static struct xn_cl_program_key key_of(const struct xn_opencl_program *p) {
                                       .shape = (enum xn_cl_shape)p->shape_id};
 }
 
-// Adds a program in each of its shapes, those left out that are there.
-static int add(struct list *l, struct xn_cl_program_key key, uint32_t cache_type, struct xn_error *err) {
+// Adds a program in each of its shapes (bit i: enum xn_cl_shape i), those left out that are there.
+static int add(struct list *l, struct xn_cl_program_key key, uint32_t of_shapes, uint32_t cache_type,
+               struct xn_error *err) {
     static const char *const shapes[] = {[XN_CL_MANY] = "many rows", [XN_CL_FEW] = "few rows", [XN_CL_ONE] = "one row"};
     unsigned needs = xn_cl_kernel_needs(key.kernel);
     for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
+        if (!(of_shapes >> shape & 1)) continue;
         key.shape = (enum xn_cl_shape)shape;
         struct xn_cl_program_key k = xn_cl_program_key_of(&key, 0);
         size_t i = 0;
@@ -84,15 +86,16 @@ int xn_opencl_programs_of_plan(const struct xn_plan *plan, const struct xn_limit
     struct xn_cl_array *cache = xn_alloc(2 * (size_t)plan->n_cache + 1, sizeof *cache),
                        *states = xn_alloc((size_t)plan->n_states + 1, sizeof *states);
     struct xn_cl_lowered lowered = {0};
+    static const struct xn_cl_tiles tiles; // memory that nothing takes here
     struct list l = {0};
     int status = cache && states ? XN_OK : xn_fail(err, XN_ERR_NOMEM, "no memory for a plan");
     for (uint32_t i = 0; status == XN_OK && i < 2 * plan->n_cache; i++)
         cache[i] = nowhere(1, 1);
     for (uint32_t i = 0; status == XN_OK && i < plan->n_states; i++)
         states[i] = nowhere(1, 1);
-    if (status == XN_OK) status = xn_cl_lower(plan, &resolved, cache, states, &lowered, err);
+    if (status == XN_OK) status = xn_cl_lower(plan, &resolved, cache, states, &tiles, &lowered, err);
     for (size_t i = 0; i < lowered.n && status == XN_OK; i++)
-        status = add(&l, lowered.launches[i].key, resolved.cache_type, err);
+        status = add(&l, lowered.launches[i].key, lowered.launches[i].shapes, resolved.cache_type, err);
     xn_cl_lowered_free(&lowered);
     free(cache);
     free(states);
@@ -109,7 +112,7 @@ static int add_formats(struct list *l, uint64_t formats, uint64_t cache_types, s
                 XN_TRY(add(l,
                            (struct xn_cl_program_key){
                                .kernel = (enum xn_cl_kernel)kernel, .formats = formats, .cache_type = type},
-                           type, err));
+                           ~0u, type, err));
     return XN_OK;
 }
 
@@ -136,16 +139,18 @@ int xn_opencl_programs_of_formats(uint64_t formats, uint64_t cache_types, struct
 
 // --- source and binary ---
 
-const char *xn_opencl_program_options(void) {
-    return xn_cl_build_options();
+static char *text_of(const struct xn_opencl_program *program, const struct xn_opencl_target *target,
+                     struct xn_cl_digest *digest, char options[XN_CL_OPTIONS]) {
+    enum { XE2 = 20 }; // the first architecture without sub-groups of 8
+    struct xn_cl_program_key key = key_of(program);
+    return xn_cl_program_text(&key, XN_CL_INTEL, target->architecture < XE2, digest, options);
 }
 
 int xn_opencl_program_source(const struct xn_opencl_program *program, const struct xn_opencl_target *target,
-                             char **text, struct xn_error *err) {
-    struct xn_cl_program_key key = key_of(program);
+                             char **text, char options[XN_OPENCL_OPTIONS], struct xn_error *err) {
+    _Static_assert((int)XN_OPENCL_OPTIONS == (int)XN_CL_OPTIONS, "opencl/program.h");
     struct xn_cl_digest digest;
-    (void)target; // all of them have sub-groups of 16
-    *text = xn_cl_program_text(&key, XN_CL_INTEL, &digest);
+    *text = text_of(program, target, &digest, options);
     return *text ? XN_OK : xn_fail(err, XN_ERR_NOMEM, "no memory for the source of kernel %s", program->kernel);
 }
 
@@ -164,7 +169,7 @@ int xn_opencl_program_keep(const struct xn_opencl_program *program, const struct
                            const char *folder, const void *binary, size_t size, char **path, struct xn_error *err) {
     struct xn_cl_program_key key = key_of(program);
     struct xn_cl_digest digest;
-    char *source = xn_cl_program_text(&key, XN_CL_INTEL, &digest);
+    char options[XN_CL_OPTIONS], *source = text_of(program, target, &digest, options);
     char *text = source ? xn_cl_ahead_key(target->name, key.kernel, &digest) : NULL;
     *path = text ? xn_cl_ahead_path(folder, target->name, text) : NULL;
     int status = *path ? xn_cl_cache_write(*path, text, binary, size, err)

@@ -40,10 +40,11 @@ int xn_opencl_programs_of_formats(uint64_t formats, uint64_t cache_types, struct
 // user data is the struct xn_arena that it is allocated in.
 int xn_opencl_pack_shape(void *arena, const struct xn_matrix *matrix, struct xn_weights **out, struct xn_error *err);
 
-// The source of a program for a target, as one text (NUL-terminated; free()).
+// The source of a program for a target, as one text (NUL-terminated; free()), and the compiler's options
+// ("-cl-std=CL1.2").
+enum { XN_OPENCL_OPTIONS = 64 };
 int xn_opencl_program_source(const struct xn_opencl_program *program, const struct xn_opencl_target *target,
-                             char **text, struct xn_error *err);
-const char *xn_opencl_program_options(void); // of the compiler: "-cl-std=CL1.2"
+                             char **text, char options[XN_OPENCL_OPTIONS], struct xn_error *err);
 // Keeps what the compiler made of it below `folder`, in the folder of the target, which must be there; *path (free())
 // is the file.
 int xn_opencl_program_keep(const struct xn_opencl_program *program, const struct xn_opencl_target *target,

@@ -72,11 +72,11 @@ static void the_source_is_whole(void **unused) {
     struct xn_error err;
     struct xn_opencl_program *list;
     size_t n;
-    char *text;
+    char *text, options[XN_OPENCL_OPTIONS];
     assert_int_equal(xn_opencl_programs_of_formats((uint64_t)1 << XN_Q4_K, (uint64_t)1 << XN_F16, &list, &n, &err),
                      XN_OK);
     for (size_t i = 0; i < n; i++) {
-        assert_int_equal(xn_opencl_program_source(&list[i], xn_opencl_target_at(0), &text, &err), XN_OK);
+        assert_int_equal(xn_opencl_program_source(&list[i], xn_opencl_target_at(0), &text, options, &err), XN_OK);
         char name[64];
         snprintf(name, sizeof name, "XN_OP_KERNEL(%s)", list[i].kernel);
         if (strcmp(list[i].kernel, "read") != 0 && !strstr(text, name)) fail_msg("%s is not there", name);

@@ -128,11 +128,11 @@ static void opencl_release(struct xn_device *device, struct xn_executor *e) {
 
 static void opencl_memory(const struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           uint64_t *cache_bytes, uint64_t *activation_bytes) {
-    (void)device;
     struct xn_limits r = xn_cl_limits_of(plan, limits);
+    struct xn_cl_tiles tiles = xn_cl_tiles_of((const struct xn_cl_device *)device);
     struct xn_cl_map map;
     xn_host_memory_size(plan, &r, cache_bytes, activation_bytes);
-    xn_cl_map_of(plan, &r, &map);
+    xn_cl_map_of(plan, &r, &tiles, &map);
     *activation_bytes = 4 * (map.size + map.counters + (uint64_t)r.outputs * plan->vocab);
 }
 
@@ -246,7 +246,7 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     d->cl = xn_cl_api();
     d->id = found.id;
     d->info = found.info;
-    d->dialect = options->plain ? XN_CL_PLAIN : xn_cl_dialect_of(&d->info);
+    d->dialect = options->emulate ? XN_CL_EMULATED : options->plain ? XN_CL_PLAIN : xn_cl_dialect_of(&d->info);
     d->max_allocation = found.info.max_allocation;
     if (options->max_allocation && options->max_allocation < d->max_allocation)
         d->max_allocation = options->max_allocation;
@@ -268,4 +268,9 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
            d->info.driver, d->info.units, xn_cl_dialect_name(d->dialect));
     *out = &d->device;
     return XN_OK;
+}
+
+bool xn_opencl_halves(struct xn_device *device, uint32_t rows) {
+    const struct xn_cl_device *d = xn_cl_device_of(device);
+    return rows > XN_CL_STREAM_TOKENS && d->dialect != XN_CL_PLAIN && !d->programs.plain_matrix;
 }

@@ -64,7 +64,7 @@ static int take_pinned(struct xn_executor *e, size_t bytes, struct xn_error *err
 static int take_buffers(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
     uint64_t logits = (uint64_t)e->view.limits.outputs * e->view.plan->vocab;
-    XN_TRY(take_buffer(e, XN_CL_OPS, l->n * XN_CL_OP_BYTES, "operations", l->ops, err));
+    XN_TRY(take_buffer(e, XN_CL_OPS, (l->n_ops + l->n_many_ops) * XN_CL_OP_BYTES, "operations", l->ops, err));
     XN_TRY(take_buffer(e, XN_CL_PLACES, l->n_places * sizeof *l->places, "places", l->places, err));
     XN_TRY(take_buffer(e, XN_CL_VEC, l->n_vec * sizeof *l->vec, "vectors", l->vec, err));
     XN_TRY(take_buffer(e, XN_CL_ACT, l->map.size * 4, "activations", NULL, err));
@@ -95,7 +95,23 @@ static int set_arguments(struct xn_executor *e, const struct xn_cl_made *k, stru
 
 // Kernels for single rows are for GPUs alone: a compiler for processors takes long for each.
 static bool has_single(const struct xn_executor *e) {
-    return e->device->dialect != XN_CL_PLAIN;
+    return e->device->dialect != XN_CL_PLAIN && e->device->dialect != XN_CL_EMULATED;
+}
+
+static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group) {
+    return d->info.units * (group < ITEMS_A_UNIT ? ITEMS_A_UNIT / group : 1);
+}
+
+struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
+    struct xn_cl_tiles t = {0};
+    for (int plain = 0; plain < 2; plain++) { // the device's own kernels may be refused
+        enum xn_cl_dialect dialect = plain ? XN_CL_PLAIN : d->dialect;
+        uint64_t groups = groups_of(d, xn_cl_matrix_group(d, dialect));
+        uint64_t partial = 2 * groups * xn_cl_tile_size(dialect);
+        if (partial > t.partial) t.partial = partial;
+        if (groups > t.counters) t.counters = groups;
+    }
+    return t;
 }
 
 // The index of a kernel that is made at most once.
@@ -108,7 +124,7 @@ static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *ke
     struct xn_cl_made *made = &e->kernels[*index];
     *made = (struct xn_cl_made){.key = *key};
     XN_TRY(xn_cl_kernel_make(e->device, key, &made->kernel, &made->group, err));
-    made->groups = e->device->info.units * (made->group < ITEMS_A_UNIT ? ITEMS_A_UNIT / made->group : 1);
+    made->groups = groups_of(e->device, made->group);
     e->n_kernels++;
     return XN_OK;
 }
@@ -124,23 +140,41 @@ static int tell(struct xn_executor *e, size_t done, size_t total, struct xn_erro
     return xn_fail(err, XN_ERR_CANCELLED, "building of kernels was cancelled");
 }
 
-static int make_kernels(struct xn_executor *e, struct xn_error *err) {
+static void free_kernels(struct xn_executor *e) {
+    for (size_t i = 0; i < e->n_kernels; i++)
+        e->device->cl->ReleaseKernel(e->kernels[i].kernel);
+    e->n_kernels = 0;
+}
+
+static int make_all(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
-    e->events = xn_alloc_zero(l->n + 1, sizeof(cl_event));
-    if (!e->events) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
     for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
-        e->kernel_of[shape] = xn_alloc(l->n + 1, sizeof *e->kernel_of[shape]);
-        if (!e->kernel_of[shape]) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
-    }
-    for (size_t i = 0; i < l->n; i++) {
-        XN_TRY(tell(e, i, l->n, err));
-        for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
+        if (!wants(e, (enum xn_cl_shape)shape)) continue;
+        for (size_t i = 0; i < l->n; i++) {
+            XN_TRY(tell(e, (size_t)shape * l->n + i, XN_CL_SHAPES * l->n, err));
+            if (!(l->launches[i].shapes >> shape & 1)) continue;
             struct xn_cl_program_key key = l->launches[i].key;
             key.shape = (enum xn_cl_shape)shape;
-            if (wants(e, key.shape)) XN_TRY(make_kernel(e, &key, &e->kernel_of[shape][i], err));
+            XN_TRY(make_kernel(e, &key, &e->kernel_of[shape][i], err));
         }
     }
-    return tell(e, l->n, l->n, err);
+    return tell(e, XN_CL_SHAPES * l->n, XN_CL_SHAPES * l->n, err);
+}
+
+// Kernels of the matrix layer pass values on as their dialect has them. So when the driver rejects one, all are made
+// anew in the plain one.
+static int make_kernels(struct xn_executor *e, struct xn_error *err) {
+    size_t n = e->lowered.n + 1;
+    e->events = xn_alloc_zero(n, sizeof(cl_event));
+    bool enough = e->events != NULL;
+    for (int shape = 0; shape < XN_CL_SHAPES; shape++)
+        enough = (e->kernel_of[shape] = xn_alloc(n, sizeof *e->kernel_of[shape])) && enough;
+    if (!enough) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
+    bool plain = e->device->programs.plain_matrix;
+    XN_TRY(make_all(e, err));
+    if (plain == e->device->programs.plain_matrix) return XN_OK;
+    free_kernels(e);
+    return make_all(e, err);
 }
 
 // The kernels that walk a plan. (What CL_KERNEL_WORK_GROUP_SIZE says is no help: with NVIDIA it is 256 for kernels that
@@ -152,6 +186,7 @@ static int make_walks(struct xn_executor *e, struct xn_error *err) {
     if (!xn_cl_can_walk(e->device->dialect) || e->device->launches_only) return XN_OK;
     for (size_t i = 0; i < l->n; i++) {
         const struct xn_cl_program_key *k = &l->launches[i].key;
+        if (!(l->launches[i].shapes >> XN_CL_FEW & 1)) continue;
         key.formats |= k->formats;
         key.few_sizes |= k->few_sizes;
         key.walked |= 1u << k->kernel;
@@ -175,8 +210,9 @@ int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *pla
     if (!e) return xn_fail(err, XN_ERR_NOMEM, "no memory for an executor");
     e->device = device;
     e->view = (struct xn_host_memory){.plan = plan, .limits = *limits};
+    struct xn_cl_tiles tiles = xn_cl_tiles_of(device);
     int status = take_cache(e, err);
-    if (status == XN_OK) status = xn_cl_lower(plan, limits, e->cache, e->states, &e->lowered, err);
+    if (status == XN_OK) status = xn_cl_lower(plan, limits, e->cache, e->states, &tiles, &e->lowered, err);
     if (status == XN_OK) status = take_buffers(e, err);
     if (status == XN_OK) status = make_kernels(e, err);
     if (status == XN_OK) status = make_walks(e, err);
@@ -191,8 +227,7 @@ void xn_cl_executor_free(struct xn_executor *e) {
     if (!e) return;
     struct xn_cl_device *d = e->device;
     d->cl->Finish(d->queue);
-    for (size_t i = 0; i < e->n_kernels; i++)
-        d->cl->ReleaseKernel(e->kernels[i].kernel);
+    free_kernels(e);
     for (uint32_t i = 0; e->cache && i < 2 * e->view.plan->n_cache; i++)
         xn_cl_array_give(d, &e->cache[i]);
     for (uint32_t i = 0; e->states && i < e->view.plan->n_states; i++)
@@ -236,7 +271,9 @@ static int launch(struct xn_executor *e, size_t i, const struct xn_batch *batch,
     struct xn_cl_device *d = e->device;
     const struct xn_cl_launch *l = &e->lowered.launches[i];
     uint32_t rows = l->kind == XN_OP_HEAD ? batch->n_outputs : batch->n_rows;
-    const struct xn_cl_made *k = &e->kernels[e->kernel_of[rows > XN_CL_STREAM_TOKENS ? XN_CL_MANY : XN_CL_FEW][i]];
+    enum xn_cl_shape shape = rows > XN_CL_STREAM_TOKENS ? XN_CL_MANY : XN_CL_FEW;
+    if (!(l->shapes >> shape & 1)) return XN_OK;
+    const struct xn_cl_made *k = &e->kernels[e->kernel_of[shape][i]];
     size_t local = k->group, global = local * k->groups;
     XN_TRY(set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof l->op, &l->op, err));
     cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->events[i]);
@@ -292,7 +329,7 @@ static uint32_t walk_of(const struct xn_executor *e, uint32_t rows) {
 static int launch_walk(struct xn_executor *e, uint32_t index, struct xn_error *err) {
     struct xn_cl_device *d = e->device;
     const struct xn_cl_made *k = &e->kernels[index];
-    cl_uint n = (cl_uint)e->lowered.n;
+    cl_uint n = (cl_uint)e->lowered.n_ops;
     size_t local = k->group, global = local * k->groups;
     XN_TRY(set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof n, &n, err));
     cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->walked);

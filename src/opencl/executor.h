@@ -45,6 +45,7 @@ struct xn_executor {
 
 int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           struct xn_executor **out, struct xn_error *err);
+struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *device);
 void xn_cl_executor_free(struct xn_executor *e); // accepts NULL
 int xn_cl_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);
 

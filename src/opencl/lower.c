@@ -1,4 +1,4 @@
-#include "opencl/lower.h"
+#include "opencl/lowering.h"
 
 #include "device/cache.h"
 #include "model/rope.h"
@@ -24,21 +24,13 @@ FITS(attend);
 FITS(store);
 FITS(delta_net);
 FITS(state_space);
-
-struct lower {
-    const struct xn_plan *plan;
-    const struct xn_limits *limits;
-    const struct xn_cl_array *cache, *states;
-    struct xn_cl_lowered *out;
-    bool no_memory;
-    uint64_t formats;   // of the operation
-    uint32_t few_sizes; // likewise
-};
+FITS(stage);
+FITS(tile);
 
 // --- parts of descriptors ---
 
 // n floats, copied among the vectors; NONE for NULL.
-static uint32_t vector(struct lower *l, const float *values, uint64_t n) {
+static uint32_t vector(struct xn_cl_lowering *l, const float *values, uint64_t n) {
     struct xn_cl_lowered *o = l->out;
     if (!values) return XN_CL_NONE;
     if (n > UINT32_MAX - 1 - o->n_vec || XN_GROW(o->vec, o->vec_capacity, o->n_vec + n) != 0) {
@@ -50,7 +42,7 @@ static uint32_t vector(struct lower *l, const float *values, uint64_t n) {
     return (uint32_t)(o->n_vec - n);
 }
 
-static uint32_t places(struct lower *l, const struct xn_cl_array *array) {
+static uint32_t places(struct xn_cl_lowering *l, const struct xn_cl_array *array) {
     struct xn_cl_lowered *o = l->out;
     if (XN_GROW(o->places, o->places_capacity, o->n_places + array->n_pieces) != 0) {
         l->no_memory = true;
@@ -62,7 +54,7 @@ static uint32_t places(struct lower *l, const struct xn_cl_array *array) {
     return (uint32_t)(o->n_places - array->n_pieces);
 }
 
-static struct xn_cl_weights weights(struct lower *l, const struct xn_weights *w) {
+static struct xn_cl_weights weights(struct xn_cl_lowering *l, const struct xn_weights *w) {
     const struct xn_cl_packed *p = (const struct xn_cl_packed *)w;
     if (!w) return (struct xn_cl_weights){0};
     l->formats |= (uint64_t)1 << p->type;
@@ -74,28 +66,28 @@ static struct xn_cl_weights weights(struct lower *l, const struct xn_weights *w)
                                   .piece = p->array.piece};
 }
 
-static struct xn_cl_norm norm(struct lower *l, const struct xn_norm *n, uint64_t size) {
+static struct xn_cl_norm norm(struct xn_cl_lowering *l, const struct xn_norm *n, uint64_t size) {
     if (n->kind == XN_NORM_NONE) return (struct xn_cl_norm){.weight = XN_CL_NONE, .bias = XN_CL_NONE};
     return (struct xn_cl_norm){
         .kind = n->kind, .epsilon = n->epsilon, .weight = vector(l, n->weight, size), .bias = vector(l, n->bias, size)};
 }
 
-static uint32_t buffer(const struct lower *l, enum xn_buffer b) {
+static uint32_t buffer(const struct xn_cl_lowering *l, enum xn_buffer b) {
     return (uint32_t)l->out->map.buffer[b];
 }
-static uint32_t stride(const struct lower *l, enum xn_buffer b) {
+static uint32_t stride(const struct xn_cl_lowering *l, enum xn_buffer b) {
     return l->plan->width[b];
 }
-static uint32_t scratch(const struct lower *l) {
+static uint32_t scratch(const struct xn_cl_lowering *l) {
     return (uint32_t)l->out->map.scratch;
 }
 
-static struct xn_cl_input input(struct lower *l, enum xn_buffer b, uint32_t k, const struct xn_norm *n) {
+static struct xn_cl_input input(struct xn_cl_lowering *l, enum xn_buffer b, uint32_t k, const struct xn_norm *n) {
     static const struct xn_norm none = {.kind = XN_NORM_NONE};
     return (struct xn_cl_input){.at = buffer(l, b), .stride = stride(l, b), .k = k, .norm = norm(l, n ? n : &none, k)};
 }
 
-static struct xn_cl_sum sum(struct lower *l, const struct xn_sum *s, uint32_t n) {
+static struct xn_cl_sum sum(struct xn_cl_lowering *l, const struct xn_sum *s, uint32_t n) {
     return (struct xn_cl_sum){.to = buffer(l, s->to),
                               .stride = stride(l, s->to),
                               .set = s->set,
@@ -109,7 +101,7 @@ static struct xn_cl_glu glu(const struct xn_glu *g) {
 }
 
 // Which of the step's tables a rope takes that no constant frequencies serve.
-static uint32_t dynamic(struct lower *l, const struct xn_rope *rope) {
+static uint32_t dynamic(struct xn_cl_lowering *l, const struct xn_rope *rope) {
     struct xn_cl_lowered *o = l->out;
     for (size_t i = 0; i < o->n_dynamic; i++)
         if (xn_rope_same(o->dynamic[i], rope)) return (uint32_t)i;
@@ -122,7 +114,7 @@ static uint32_t dynamic(struct lower *l, const struct xn_rope *rope) {
     return (uint32_t)o->n_dynamic++;
 }
 
-static struct xn_cl_rope rope(struct lower *l, const struct xn_rope *r) {
+static struct xn_cl_rope rope(struct xn_cl_lowering *l, const struct xn_rope *r) {
     struct xn_cl_rope out = {.kind = r->kind,
                              .dims = r->kind == XN_ROPE_NONE ? 0 : r->dims,
                              .frequency = XN_CL_NONE,
@@ -141,7 +133,7 @@ static struct xn_cl_rope rope(struct lower *l, const struct xn_rope *r) {
     return out;
 }
 
-static struct xn_cl_cache cached(struct lower *l, uint32_t layer, bool keys) {
+static struct xn_cl_cache cached(struct xn_cl_lowering *l, uint32_t layer, bool keys) {
     const struct xn_cache_layer *c = &l->plan->cache[layer];
     const struct xn_cl_array *array = &l->cache[2 * layer + !keys];
     return (struct xn_cl_cache){.place = places(l, array),
@@ -150,7 +142,7 @@ static struct xn_cl_cache cached(struct lower *l, uint32_t layer, bool keys) {
                                 .size = keys ? c->key_size : c->value_size};
 }
 
-static struct xn_cl_states states(struct lower *l, uint32_t layer) {
+static struct xn_cl_states states(struct xn_cl_lowering *l, uint32_t layer) {
     const struct xn_state_layer *s = &l->plan->states[layer];
     return (struct xn_cl_states){.place = places(l, &l->states[layer]),
                                  .piece = l->states[layer].piece,
@@ -160,35 +152,75 @@ static struct xn_cl_states states(struct lower *l, uint32_t layer) {
 
 // --- operations ---
 
-// Adds a descriptor with its launch.
 // The type of cache that a kernel is compiled for: what a store puts into blocks, project does not touch.
-static uint32_t key_cache_type(const struct lower *l, enum xn_cl_kernel kernel) {
+static uint32_t key_cache_type(const struct xn_cl_lowering *l, enum xn_cl_kernel kernel) {
     uint32_t type = l->limits->cache_type;
-    return kernel == XN_CL_KERNEL_PROJECT && xn_cache_type_blocks(type) ? XN_F16 : type;
+    bool projects = kernel == XN_CL_KERNEL_PROJECT || kernel == XN_CL_KERNEL_FINISH;
+    return projects && xn_cache_type_blocks(type) ? XN_F16 : type;
 }
 
-static void add(struct lower *l, enum xn_op_kind kind, enum xn_cl_kernel kernel, const void *descriptor, size_t size) {
+static void add_launch(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_cl_kernel kernel, uint32_t shapes,
+                       uint32_t op) {
     struct xn_cl_lowered *o = l->out;
-    if (XN_GROW(o->launches, o->launches_capacity, o->n + 1) != 0 ||
-        xn_grow((void **)&o->ops, &o->ops_capacity, o->n + 1, XN_CL_OP_BYTES) != 0) {
+    if (XN_GROW(o->launches, o->launches_capacity, o->n + 1) != 0) {
         l->no_memory = true;
         return;
     }
-    uint8_t *at = o->ops + o->n * XN_CL_OP_BYTES;
+    o->launches[o->n++] = (struct xn_cl_launch){
+        .key = {.kernel = kernel, .formats = l->formats, .cache_bytes = l->limits->cache_type == XN_F16 ? 2 : 4},
+        .kind = kind,
+        .op = op,
+        .shapes = shapes};
+}
+
+uint32_t xn_cl_add_op(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_cl_kernel kernel, uint32_t shapes,
+                      const void *descriptor, size_t size) {
+    struct xn_cl_lowered *o = l->out;
+    bool many = shapes == 1u << XN_CL_MANY;
+    uint8_t **ops = many ? &o->many_ops : &o->ops;
+    size_t *n = many ? &o->n_many_ops : &o->n_ops, *capacity = many ? &o->many_ops_capacity : &o->ops_capacity;
+    if (xn_grow((void **)ops, capacity, *n + 1, XN_CL_OP_BYTES) != 0) {
+        l->no_memory = true;
+        return 0;
+    }
+    uint8_t *at = *ops + *n * XN_CL_OP_BYTES;
     memset(at, 0, XN_CL_OP_BYTES);
     memcpy(at, descriptor, size);
     struct xn_cl_op_tail tail = {.number = kernel};
     memcpy(at + XN_CL_OP_TAIL, &tail, sizeof tail);
-    o->launches[o->n] = (struct xn_cl_launch){.key = {.kernel = kernel,
-                                                      .formats = l->formats,
-                                                      .cache_type = key_cache_type(l, kernel),
-                                                      .few_sizes = l->few_sizes},
-                                              .kind = kind,
-                                              .op = (uint32_t)o->n};
-    o->n++;
+    uint32_t number = (uint32_t)(*n)++ + (many ? XN_CL_MANY_OPS : 0);
+    add_launch(l, kind, kernel, shapes, number);
+    return number;
 }
 
-static void lower_embed(struct lower *l, const struct xn_op *op) {
+void xn_cl_add_many(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_cl_kernel kernel, uint32_t op) {
+    add_launch(l, kind, kernel, 1u << XN_CL_MANY, op);
+}
+
+// For batches of any shape.
+static void add(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_cl_kernel kernel, const void *descriptor,
+                size_t size) {
+    xn_cl_add_op(l, kind, kernel, XN_CL_BOTH, descriptor, size);
+}
+// For few rows alone.
+static uint32_t add_few(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_cl_kernel kernel,
+                        const void *descriptor, size_t size) {
+    return xn_cl_add_op(l, kind, kernel, XN_CL_FEW_OR_ONE, descriptor, size);
+}
+
+// Descriptors for many rows alone go behind the others.
+static void join_ops(struct xn_cl_lowering *l) {
+    struct xn_cl_lowered *o = l->out;
+    if (xn_grow((void **)&o->ops, &o->ops_capacity, o->n_ops + o->n_many_ops + 1, XN_CL_OP_BYTES) != 0) {
+        l->no_memory = true;
+        return;
+    }
+    if (o->n_many_ops) memcpy(o->ops + o->n_ops * XN_CL_OP_BYTES, o->many_ops, o->n_many_ops * XN_CL_OP_BYTES);
+    for (size_t i = 0; i < o->n; i++)
+        if (o->launches[i].op >= XN_CL_MANY_OPS) o->launches[i].op += (uint32_t)o->n_ops - XN_CL_MANY_OPS;
+}
+
+static void lower_embed(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_embed *e = &op->embed;
     struct xn_cl_embed d = {.table = weights(l, e->table),
                             .to = buffer(l, e->to),
@@ -199,7 +231,7 @@ static void lower_embed(struct lower *l, const struct xn_op *op) {
     add(l, op->kind, XN_CL_KERNEL_EMBED, &d, sizeof d);
 }
 
-static struct xn_cl_part part(struct lower *l, const struct xn_op_project *p, uint32_t i, uint32_t *at) {
+static struct xn_cl_part part(struct xn_cl_lowering *l, const struct xn_op_project *p, uint32_t i, uint32_t *at) {
     const struct xn_part *a = &p->part[i];
     uint32_t rows = a->heads * a->head_stride, norm_size = a->norm_whole ? a->heads * a->head_size : a->head_size;
     struct xn_cl_part d = {.weights = weights(l, a->weights),
@@ -232,7 +264,7 @@ static struct xn_cl_part part(struct lower *l, const struct xn_op_project *p, ui
 }
 
 // The parts that go to a cache in blocks, whole heads of which stand in scratch.
-static void add_store(struct lower *l, const struct xn_op *op, const struct xn_cl_project *project) {
+static void add_store(struct xn_cl_lowering *l, const struct xn_op *op, const struct xn_cl_project *project) {
     const struct xn_op_project *p = &op->project;
     struct xn_cl_store d = {0};
     for (uint32_t i = 0; i < p->n_parts; i++) {
@@ -250,17 +282,18 @@ static void add_store(struct lower *l, const struct xn_op *op, const struct xn_c
     if (d.n_parts) add(l, op->kind, XN_CL_KERNEL_STORE, &d, sizeof d);
 }
 
-static void lower_project(struct lower *l, const struct xn_op *op) {
+static void lower_project(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_project *p = &op->project;
     struct xn_cl_project d = {.in = input(l, p->in, p->part[0].weights->matrix.cols, &p->norm), .n_parts = p->n_parts};
     uint32_t at = scratch(l);
     for (uint32_t i = 0; i < p->n_parts; i++)
         d.part[i] = part(l, p, i, &at);
-    add(l, op->kind, XN_CL_KERNEL_PROJECT, &d, sizeof d);
+    uint32_t number = add_few(l, op->kind, XN_CL_KERNEL_PROJECT, &d, sizeof d);
+    xn_cl_many_project(l, op, &d, number);
     if (xn_cache_type_blocks(l->limits->cache_type)) add_store(l, op, &d);
 }
 
-static void lower_project_add(struct lower *l, const struct xn_op *op) {
+static void lower_project_add(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_project_add *p = &op->project_add;
     struct xn_cl_project_add d = {.in = input(l, p->in, p->weights->matrix.cols, NULL),
                                   .weights = weights(l, p->weights),
@@ -272,10 +305,11 @@ static void lower_project_add(struct lower *l, const struct xn_op *op) {
         d.row_scale = buffer(l, p->row_scale);
         d.row_scale_stride = stride(l, p->row_scale);
     }
-    add(l, op->kind, XN_CL_KERNEL_PROJECT_ADD, &d, sizeof d);
+    add_few(l, op->kind, XN_CL_KERNEL_PROJECT_ADD, &d, sizeof d);
+    xn_cl_many_project_add(l, op, &d);
 }
 
-static void lower_add(struct lower *l, const struct xn_op *op) {
+static void lower_add(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_add *a = &op->add;
     struct xn_cl_add d = {.in = buffer(l, a->in),
                           .stride = stride(l, a->in),
@@ -284,7 +318,7 @@ static void lower_add(struct lower *l, const struct xn_op *op) {
     add(l, op->kind, XN_CL_KERNEL_ADD, &d, sizeof d);
 }
 
-static void lower_gate(struct lower *l, const struct xn_op *op) {
+static void lower_gate(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_gate *g = &op->gate;
     uint32_t rows = g->up->matrix.rows;
     struct xn_cl_gate d = {.in = input(l, XN_BUF_X, l->plan->hidden, &g->norm),
@@ -300,19 +334,21 @@ static void lower_gate(struct lower *l, const struct xn_op *op) {
         d.times = buffer(l, g->times) + g->times_at;
         d.times_stride = stride(l, g->times);
     }
-    add(l, op->kind, XN_CL_KERNEL_GATE, &d, sizeof d);
+    add_few(l, op->kind, XN_CL_KERNEL_GATE, &d, sizeof d);
+    xn_cl_many_gate(l, op, &d);
 }
 
-static void lower_head(struct lower *l, const struct xn_op *op) {
+static void lower_head(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_head *h = &op->head;
     struct xn_cl_head d = {.in = input(l, XN_BUF_X, l->plan->hidden, &h->norm),
                            .weights = weights(l, h->weights),
                            .scale = h->scale,
                            .soft_cap = h->soft_cap};
-    add(l, op->kind, XN_CL_KERNEL_HEAD, &d, sizeof d);
+    add_few(l, op->kind, XN_CL_KERNEL_HEAD, &d, sizeof d);
+    xn_cl_many_head(l, op, &d);
 }
 
-static void lower_heads(struct lower *l, const struct xn_op *op) {
+static void lower_heads(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_heads *h = &op->heads;
     struct xn_cl_heads d = {.in = buffer(l, h->in),
                             .in_stride = stride(l, h->in),
@@ -322,10 +358,11 @@ static void lower_heads(struct lower *l, const struct xn_op *op) {
                             .cols = h->weights->matrix.cols,
                             .tail = h->tail,
                             .weights = weights(l, h->weights)};
-    add(l, op->kind, XN_CL_KERNEL_HEADS, &d, sizeof d);
+    add_few(l, op->kind, XN_CL_KERNEL_HEADS, &d, sizeof d);
+    xn_cl_many_heads(l, op, &d);
 }
 
-static void lower_route(struct lower *l, const struct xn_op *op) {
+static void lower_route(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_route *r = &op->route;
     struct xn_cl_route d = {.in = input(l, XN_BUF_X, l->plan->hidden, &r->norm),
                             .router = weights(l, r->router),
@@ -348,10 +385,11 @@ static void lower_route(struct lower *l, const struct xn_op *op) {
                             .width = l->plan->route_width,
                             .gate = buffer(l, XN_BUF_GATE),
                             .gate_stride = stride(l, XN_BUF_GATE)};
-    add(l, op->kind, XN_CL_KERNEL_ROUTE, &d, sizeof d);
+    uint32_t number = add_few(l, op->kind, XN_CL_KERNEL_ROUTE, &d, sizeof d);
+    xn_cl_many_route(l, op, &d, number);
 }
 
-static void lower_expert_gate(struct lower *l, const struct xn_op *op) {
+static void lower_expert_gate(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_expert_gate *g = &op->expert_gate;
     uint64_t all = (uint64_t)g->size * g->up->matrix.count;
     struct xn_cl_expert_gate d = {.in = input(l, g->in, g->up->matrix.cols, &g->norm),
@@ -366,10 +404,11 @@ static void lower_expert_gate(struct lower *l, const struct xn_op *op) {
                                   .out_stride = stride(l, XN_BUF_EXPERTS),
                                   .ids = (uint32_t)l->out->map.ids,
                                   .width = l->plan->route_width};
-    add(l, op->kind, XN_CL_KERNEL_EXPERT_GATE, &d, sizeof d);
+    add_few(l, op->kind, XN_CL_KERNEL_EXPERT_GATE, &d, sizeof d);
+    xn_cl_many_expert_gate(l, op, &d);
 }
 
-static void lower_expert_add(struct lower *l, const struct xn_op *op) {
+static void lower_expert_add(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_expert_add *a = &op->expert_add;
     uint32_t rows = a->down->matrix.rows;
     struct xn_cl_expert_add d = {.in = buffer(l, XN_BUF_EXPERTS),
@@ -383,10 +422,11 @@ static void lower_expert_add(struct lower *l, const struct xn_op *op) {
                                  .width = l->plan->route_width,
                                  .scratch = scratch(l),
                                  .sum = sum(l, &a->sum, rows)};
-    add(l, op->kind, XN_CL_KERNEL_EXPERT_ADD, &d, sizeof d);
+    add_few(l, op->kind, XN_CL_KERNEL_EXPERT_ADD, &d, sizeof d);
+    xn_cl_many_expert_add(l, op, &d);
 }
 
-static void lower_attend(struct lower *l, const struct xn_op *op) {
+static void lower_attend(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_attend *a = &op->attend;
     uint32_t together = xn_cl_attend_together(a), queries = a->heads / a->kv_heads;
     struct xn_cl_attend d = {.in = buffer(l, a->in),
@@ -414,7 +454,7 @@ static void lower_attend(struct lower *l, const struct xn_op *op) {
     add(l, op->kind, XN_CL_KERNEL_ATTEND, &d, sizeof d);
 }
 
-static void add_convolve(struct lower *l, const struct xn_op *op, struct xn_cl_convolve d, const float *conv,
+static void add_convolve(struct xn_cl_lowering *l, const struct xn_op *op, struct xn_cl_convolve d, const float *conv,
                          const float *bias) {
     d.conv = vector(l, conv, (uint64_t)d.channels * d.taps);
     d.bias = vector(l, bias, d.channels);
@@ -423,7 +463,7 @@ static void add_convolve(struct lower *l, const struct xn_op *op, struct xn_cl_c
     add(l, op->kind, XN_CL_KERNEL_CONVOLVE, &d, sizeof d);
 }
 
-static void lower_delta_net(struct lower *l, const struct xn_op *op) {
+static void lower_delta_net(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_delta_net *n = &op->delta_net;
     uint32_t channels = 2 * n->key_heads * n->key_size + n->value_heads * n->value_size;
     struct xn_cl_convolve c = {.out = scratch(l),
@@ -454,7 +494,7 @@ static void lower_delta_net(struct lower *l, const struct xn_op *op) {
     add(l, op->kind, XN_CL_KERNEL_DELTA_NET, &d, sizeof d);
 }
 
-static void lower_state_space(struct lower *l, const struct xn_op *op) {
+static void lower_state_space(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_state_space *s = &op->state_space;
     uint32_t inner = s->heads * s->head_size, channels = inner + 2 * s->groups * s->state_size;
     struct xn_cl_convolve c = {.out = scratch(l),
@@ -488,7 +528,7 @@ static void lower_state_space(struct lower *l, const struct xn_op *op) {
     add(l, op->kind, XN_CL_KERNEL_STATE_SPACE_NORM, &d, sizeof d);
 }
 
-static void lower_short_conv(struct lower *l, const struct xn_op *op) {
+static void lower_short_conv(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_short_conv *s = &op->short_conv;
     struct xn_cl_convolve c = {.out = buffer(l, s->out),
                                .out_stride = stride(l, s->out),
@@ -499,7 +539,7 @@ static void lower_short_conv(struct lower *l, const struct xn_op *op) {
     add_convolve(l, op, c, s->conv, s->conv_bias);
 }
 
-static void (*const lower_op[XN_OP_KINDS])(struct lower *, const struct xn_op *) = {
+static void (*const lower_op[XN_OP_KINDS])(struct xn_cl_lowering *, const struct xn_op *) = {
     [XN_OP_EMBED] = lower_embed,
     [XN_OP_PROJECT] = lower_project,
     [XN_OP_ATTEND] = lower_attend,
@@ -549,10 +589,12 @@ static int check_op(const struct xn_op *op, struct xn_error *err) {
 }
 
 int xn_cl_lower(const struct xn_plan *plan, const struct xn_limits *limits, const struct xn_cl_array *cache,
-                const struct xn_cl_array *state_arrays, struct xn_cl_lowered *out, struct xn_error *err) {
-    struct lower l = {.plan = plan, .limits = limits, .cache = cache, .states = state_arrays, .out = out};
+                const struct xn_cl_array *state_arrays, const struct xn_cl_tiles *tiles, struct xn_cl_lowered *out,
+                struct xn_error *err) {
+    struct xn_cl_lowering l = {.plan = plan, .limits = limits, .cache = cache, .states = state_arrays, .out = out};
     *out = (struct xn_cl_lowered){0};
-    xn_cl_map_of(plan, limits, &out->map);
+    xn_cl_map_of(plan, limits, tiles, &out->map);
+    l.tiles = tiles;
     if (out->map.size > UINT32_MAX)
         return xn_fail(err, XN_ERR_LIMIT,
                        "batches of %u rows: their activations are %.1f GB, less than 16 are possible", limits->rows,
@@ -563,11 +605,13 @@ int xn_cl_lower(const struct xn_plan *plan, const struct xn_limits *limits, cons
         l.few_sizes = 0;
         lower_op[plan->ops[i].kind](&l, &plan->ops[i]);
     }
+    join_ops(&l);
     return l.no_memory ? xn_fail(err, XN_ERR_NOMEM, "no memory for a plan of %u operations", plan->n_ops) : XN_OK;
 }
 
 void xn_cl_lowered_free(struct xn_cl_lowered *l) {
     free(l->ops);
+    free(l->many_ops);
     free(l->launches);
     free(l->vec);
     free(l->places);

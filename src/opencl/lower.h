@@ -5,29 +5,41 @@
 #include "base/memory.h"
 #include "opencl/internal.h"
 
+// What products of many rows need of the memory of a step beside activations (xn_cl_tiles_of).
+struct xn_cl_tiles {
+    uint64_t partial;  // 32-bit values for parts of tiles
+    uint64_t counters; // for those who complete them
+};
+
 // Places (32-bit values) in the activations, and what else a step needs.
 struct xn_cl_map {
     uint64_t buffer[XN_BUFFERS];
     uint64_t ids, weights; // of the routing: rows x route_width each
+    uint64_t pairs;        // of many rows, by expert: as many
+    uint64_t offsets;      // and where each expert's begin: XN_CL_MAX_EXPERTS + 1
     uint64_t scratch;      // of one operation at a time
     uint64_t size;         // of all
     uint64_t counters;     // 32-bit values
     uint64_t barrier;      // place in them of the device-wide barrier
 };
-void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, struct xn_cl_map *map);
+void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, const struct xn_cl_tiles *tiles,
+                  struct xn_cl_map *map);
 
-// One launch: descriptor `op` of the list, by a kernel.
+// One launch: descriptor `op` of the list, by a kernel, for batches of some shapes.
 struct xn_cl_launch {
     struct xn_cl_program_key key;
     enum xn_op_kind kind;
     uint32_t op;
+    uint32_t shapes; // bits: 1 << enum xn_cl_shape
 };
 
 struct xn_cl_lowered {
     struct xn_cl_map map;
-    uint8_t *ops; // XN_CL_OP_BYTES each
-    struct xn_cl_launch *launches;
-    size_t n, ops_capacity, launches_capacity;
+    // XN_CL_OP_BYTES each: one for each operation of the plan or a few, then those that many rows take alone.
+    uint8_t *ops, *many_ops;
+    size_t n_ops, n_many_ops, ops_capacity, many_ops_capacity;
+    struct xn_cl_launch *launches; // in the plan's order
+    size_t n, launches_capacity;
     float *vec;
     size_t n_vec, vec_capacity;
     struct xn_cl_place *places;
@@ -46,5 +58,6 @@ uint32_t xn_cl_attend_few(const struct xn_op_attend *a, const struct xn_limits *
 // cache: keys and values of each cache layer, [2 * n_cache]; states: [n_states]. Errors: what kernels can't do
 // (XN_ERR_UNSUPPORTED, XN_ERR_LIMIT), no memory. Free *out either way.
 int xn_cl_lower(const struct xn_plan *plan, const struct xn_limits *limits, const struct xn_cl_array *cache,
-                const struct xn_cl_array *states, struct xn_cl_lowered *out, struct xn_error *err);
+                const struct xn_cl_array *states, const struct xn_cl_tiles *tiles, struct xn_cl_lowered *out,
+                struct xn_error *err);
 void xn_cl_lowered_free(struct xn_cl_lowered *lowered);

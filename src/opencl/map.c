@@ -1,5 +1,6 @@
 // The memory of a step.
 #include "opencl/lower.h"
+#include "opencl/many.h"
 
 #include "device/cache.h"
 
@@ -84,9 +85,10 @@ static void needs_of(const struct xn_op *op, uint64_t rows, uint64_t *scratch, u
     }
 }
 
-void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, struct xn_cl_map *map) {
+void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, const struct xn_cl_tiles *tiles,
+                  struct xn_cl_map *map) {
     uint64_t at = 0, rows = limits->rows, scratch = 0;
-    *map = (struct xn_cl_map){.counters = 1};
+    *map = (struct xn_cl_map){.counters = tiles->counters};
     for (int b = 0; b < XN_BUFFERS; b++) {
         map->buffer[b] = at;
         at += round_up(rows * plan->width[b]);
@@ -95,9 +97,15 @@ void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, st
     at += round_up(rows * plan->route_width);
     map->weights = at;
     at += round_up(rows * plan->route_width);
+    map->pairs = at;
+    at += round_up(rows * plan->route_width);
+    map->offsets = at;
+    at += plan->route_width ? round_up(XN_CL_MAX_EXPERTS + 1) : 0;
     map->scratch = at;
-    for (uint32_t i = 0; i < plan->n_ops; i++)
+    for (uint32_t i = 0; i < plan->n_ops; i++) {
         needs_of(&plan->ops[i], rows, &scratch, &map->counters);
+        most(&scratch, xn_cl_many_of(&plan->ops[i], plan->hidden, rows, limits->outputs, tiles->partial).size);
+    }
     map->size = at + round_up(scratch);
     map->barrier = round_up(map->counters);
     map->counters = map->barrier + XN_CL_BARRIER_VALUES;

@@ -56,6 +56,7 @@ struct xn_opencl_options {
                           // for processors takes nearly as long for one format as for all
     bool launches_only;   // an operation is a launch also where a whole step can be one
     bool plain;           // kernels in plain OpenCL C, whatever the device offers beyond
+    bool emulate;         // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
 };
 // Errors: there is no such device (XN_ERR_ARGUMENT), it lacks what kernels need (XN_ERR_UNSUPPORTED), or its driver
 // fails (XN_ERR_DEVICE).

@@ -16,6 +16,7 @@ struct xn_cl_program {
     struct xn_cl_program_key key;
     cl_program program;
     uint32_t group;
+    bool plain_matrix;
 };
 
 static const struct kernel {
@@ -27,8 +28,6 @@ static const struct kernel {
 #undef X
 };
 
-enum { MOST_OPTIONS = 64 };
-
 // Of all dialects; NVIDIA's has more.
 static const char build_options[] = "-cl-std=CL1.2";
 
@@ -38,26 +37,59 @@ const char *xn_cl_build_options(void) {
 
 // A body of the dialect, with the work-items of a group and, of them, of a warp. Groups are large where each reads the
 // same activations before its share of the weights.
+struct size {
+    uint32_t group, lanes;
+};
 static const struct body {
     const char *name, *file, *define;
-    const char *attend[3]; // files of attention on its matrix units
-    struct {
-        uint32_t group, lanes;
-    } shape[XN_CL_SHAPES];   // as in enum xn_cl_shape
-    bool runs[XN_CL_SHAPES]; // products are those of few.cl
-    uint32_t walk; // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
+    const char *attend[3];           // files of attention on its matrix units
+    struct size shape[XN_CL_SHAPES]; // as in enum xn_cl_shape
+    bool runs[XN_CL_SHAPES];         // products are those of few.cl
+    uint32_t walk;      // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
+    const char *matrix; // file of the matrix layer, with the sizes of its kernels
+    struct size matrix_size;
+    uint32_t tile; // products of a tile
 } bodies[XN_CL_DIALECTS] = {
-    [XN_CL_PLAIN] =
-        {"plain", "dialect_plain.cl", "XN_PLAIN", {0}, {{64, 16}, {64, 16}, {64, 16}}, {false, false, false}, 0},
-    [XN_CL_INTEL] =
-        {"intel", "dialect_intel.cl", "XN_INTEL", {0}, {{64, 16}, {256, 16}, {256, 16}}, {false, true, true}, 0},
+    [XN_CL_PLAIN] = {"plain",
+                     "dialect_plain.cl",
+                     "XN_PLAIN",
+                     {0},
+                     {{64, 16}, {64, 16}, {64, 16}},
+                     {false, false, false},
+                     0,
+                     "matrix_plain.cl",
+                     {64, 16},
+                     64 * 32},
+    [XN_CL_INTEL] = {"intel",
+                     "dialect_intel.cl",
+                     "XN_INTEL",
+                     {0},
+                     {{64, 16}, {256, 16}, {256, 16}},
+                     {false, true, true},
+                     0,
+                     "matrix_intel.cl",
+                     {128, 8},
+                     128 * 128},
     [XN_CL_NVIDIA] = {"nvidia",
                       "dialect_nvidia.cl",
                       "XN_NVIDIA",
                       {"mma_nvidia.cl", "attend_few_nvidia.cl", "attend_many_nvidia.cl"},
                       {{64, 32}, {512, 32}, {512, 32}},
                       {false, true, true},
-                      512},
+                      512,
+                      "matrix_nvidia.cl",
+                      {256, 32},
+                      128 * 128},
+    [XN_CL_EMULATED] = {"emulated",
+                        "dialect_plain.cl",
+                        "XN_PLAIN",
+                        {0},
+                        {{64, 16}, {64, 16}, {64, 16}},
+                        {false, false, false},
+                        0,
+                        "matrix_nvidia.cl",
+                        {256, 32},
+                        128 * 128},
 };
 
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect) {
@@ -95,7 +127,7 @@ struct source {
     const char *text[MOST_PIECES];
     size_t size[MOST_PIECES];
     cl_uint n;
-    char options[MOST_OPTIONS];
+    char options[XN_CL_OPTIONS];
     char head[4096]; // what is defined before the rest
     size_t head_size;
 };
@@ -127,21 +159,46 @@ static void define(struct source *s, const char *format, ...) {
     if (n > 0 && (size_t)n < sizeof s->head - s->head_size) s->head_size += (size_t)n;
 }
 
-// Without a limit NVIDIA's compiler gives a large kernel so many registers that no group of it fits a compute unit.
-static void options_of(const struct body *body, uint32_t group, char options[MOST_OPTIONS]) {
+// Alchemist's matrix unit takes 8 lanes, its successors' 16.
+static struct size size_of(bool narrow, const struct xn_cl_program_key *key, const struct body *body) {
+    if (key->kernel == XN_CL_KERNEL_WALK) return (struct size){body->walk, body->shape[key->shape].lanes};
+    if (!(kernels[key->kernel].needs & XN_CL_MATRIX)) return body->shape[key->shape];
+    struct size s = body->matrix_size;
+    return body != &bodies[XN_CL_INTEL] || narrow ? s : (struct size){2 * s.group, 2 * s.lanes};
+}
+
+static bool is_narrow(const struct xn_opencl_info *info) {
+    for (uint32_t i = 0; i < info->n_sub_groups; i++)
+        if (info->sub_group[i] == bodies[XN_CL_INTEL].matrix_size.lanes) return true;
+    return false;
+}
+
+uint32_t xn_cl_matrix_group(const struct xn_cl_device *d, enum xn_cl_dialect dialect) {
+    return size_of(is_narrow(&d->info), &(struct xn_cl_program_key){.kernel = XN_CL_KERNEL_TILE}, &bodies[dialect])
+        .group;
+}
+
+uint32_t xn_cl_tile_size(enum xn_cl_dialect dialect) {
+    return bodies[dialect].tile;
+}
+
+// Without a limit NVIDIA's compiler gives a large kernel so many registers that no group of it fits a compute unit. Of
+// the matrix layer's two are to fit.
+static void options_of(const struct body *body, const struct xn_cl_program_key *key, uint32_t group,
+                       char options[XN_CL_OPTIONS]) {
     enum { REGISTERS = 65536, MOST = 255 }; // of a compute unit, of a work-item
+    if (kernels[key->kernel].needs & XN_CL_MATRIX) group *= 2;
     uint32_t most = REGISTERS / group / 8 * 8;
     if (body == &bodies[XN_CL_NVIDIA] && most < MOST)
-        snprintf(options, MOST_OPTIONS, "%s -cl-nv-maxrregcount=%u", build_options, most);
+        snprintf(options, XN_CL_OPTIONS, "%s -cl-nv-maxrregcount=%u", build_options, most);
+    else if (body == &bodies[XN_CL_INTEL] && kernels[key->kernel].needs & XN_CL_MATRIX) // or sums do not fit
+        snprintf(options, XN_CL_OPTIONS, "%s -cl-intel-256-GRF-per-thread", build_options);
     else
-        snprintf(options, MOST_OPTIONS, "%s", build_options);
+        snprintf(options, XN_CL_OPTIONS, "%s", build_options);
 }
 
-static uint32_t group_of(const struct xn_cl_program_key *key, const struct body *body) {
-    return key->kernel == XN_CL_KERNEL_WALK ? body->walk : body->shape[key->shape].group;
-}
-
-static void define_all(struct source *s, const struct xn_cl_program_key *key, const struct body *body) {
+static void define_all(struct source *s, const struct xn_cl_program_key *key, const struct body *body,
+                       struct size size) {
     for (int i = 0; i < XN_CL_KERNEL_COUNT; i++)
         if (i == (int)key->kernel || key->walked >> i & 1)
             define(s, "#define XN_OP_%s\n#define XN_CL_NUMBER_%s %d\n", kernels[i].defined, kernels[i].defined, i);
@@ -149,8 +206,7 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
     static const char *const shapes[] = {"XN_MANY", "XN_FEW", "XN_FEW\n#define XN_ONE"};
     define(s, "#define %s\n#define %s\n", body->define, shapes[key->shape]);
     if (body->runs[key->shape]) define(s, "#define XN_RUNS\n");
-    define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", body->shape[key->shape].group,
-           body->shape[key->shape].lanes);
+    define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", size.group, size.lanes);
     if (kernels[key->kernel].needs & XN_CL_CACHE)
         define(s, "#define XN_CACHE_%s\n", xn_format_of(key->cache_type)->name);
     define(s, "#define XN_CACHE_BYTES %u\n", key->cache_type == XN_F32 ? 4 : 2); // in the others nothing is called
@@ -174,11 +230,11 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
     define(s, "\n");
 }
 
-static void assemble(const struct xn_cl_program_key *key, const struct body *body, struct source *s) {
+static void assemble(const struct xn_cl_program_key *key, const struct body *body, struct size size, struct source *s) {
     const struct kernel *k = &kernels[key->kernel];
     *s = (struct source){0};
-    options_of(body, group_of(key, body), s->options);
-    define_all(s, key, body);
+    options_of(body, key, size.group, s->options);
+    define_all(s, key, body, size);
     add_text(s, s->head, s->head_size);
     add_file(s, "shared.h");
     add_file(s, "dialect.cl");
@@ -205,6 +261,14 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         for (int i = 0; i < 3 && body->attend[i]; i++)
             add_file(s, body->attend[i]);
     }
+    if (k->needs & XN_CL_MATRIX) {
+        bool halves = body != &bodies[XN_CL_PLAIN];
+        add_file(s, "matrix.cl");
+        if (halves) add_file(s, "matrix_half.cl");
+        add_file(s, body->matrix);
+        if (halves && k->needs & XN_CL_DECODERS) add_file(s, "decode_half.cl");
+    }
+    if (k->needs & XN_CL_HEADS) add_file(s, "project.cl");
     for (int i = 0; i < XN_CL_KERNEL_COUNT; i++)
         if (key->walked >> i & 1) add_file_once(s, kernels[i].file);
     add_file(s, k->file);
@@ -217,11 +281,13 @@ static struct xn_cl_digest digest_of(const struct source *s) {
     return d;
 }
 
-char *xn_cl_program_text(const struct xn_cl_program_key *key, enum xn_cl_dialect dialect, struct xn_cl_digest *digest) {
+char *xn_cl_program_text(const struct xn_cl_program_key *key, enum xn_cl_dialect dialect, bool narrow,
+                         struct xn_cl_digest *digest, char options[XN_CL_OPTIONS]) {
     struct source *s = xn_alloc_zero(1, sizeof *s);
     if (!s) return NULL;
-    assemble(key, &bodies[dialect], s);
+    assemble(key, &bodies[dialect], size_of(narrow, key, &bodies[dialect]), s);
     *digest = digest_of(s);
+    snprintf(options, XN_CL_OPTIONS, "%s", s->options);
     size_t size = 0, at = 0;
     for (cl_uint i = 0; i < s->n; i++)
         size += s->size[i];
@@ -365,14 +431,25 @@ bool xn_cl_program_key_same(const struct xn_cl_program_key *a, const struct xn_c
 // In the device's dialect, else in the plain one.
 static int make(struct xn_cl_device *d, struct xn_cl_program *p, struct source *s, struct xn_error *err) {
     int status = XN_OK;
-    for (enum xn_cl_dialect dialect = d->dialect;; dialect = XN_CL_PLAIN) {
+    bool matrix = kernels[p->key.kernel].needs & XN_CL_MATRIX;
+    for (enum xn_cl_dialect dialect = matrix && d->programs.plain_matrix ? XN_CL_PLAIN : d->dialect;;
+         dialect = XN_CL_PLAIN) {
         const struct body *body = &bodies[dialect];
-        assemble(&p->key, body, s);
-        p->group = group_of(&p->key, body);
+        struct size size = size_of(is_narrow(&d->info), &p->key, body);
+        assemble(&p->key, body, size, s);
+        p->group = size.group;
+        p->plain_matrix = d->programs.plain_matrix;
         status = load_or_build(d, &p->key, s, &p->program, err);
         if (status == XN_OK || dialect == XN_CL_PLAIN) return status;
         xn_log(XN_LOG_WARNING, "%s; trying the plain variant", err->message);
+        if (matrix) d->programs.plain_matrix = true;
     }
+}
+
+// Whether a made program is that of a key: also by the dialect, where that may have changed.
+static bool serves(const struct xn_cl_device *d, const struct xn_cl_program *p, const struct xn_cl_program_key *key) {
+    bool matrix = kernels[key->kernel].needs & XN_CL_MATRIX;
+    return xn_cl_program_key_same(&p->key, key) && (!matrix || p->plain_matrix == d->programs.plain_matrix);
 }
 
 int xn_cl_program(struct xn_cl_device *d, const struct xn_cl_program_key *wanted, cl_program *out, uint32_t *group,
@@ -380,7 +457,7 @@ int xn_cl_program(struct xn_cl_device *d, const struct xn_cl_program_key *wanted
     struct xn_cl_programs *p = &d->programs;
     struct xn_cl_program made = {.key = xn_cl_program_key_of(wanted, d->programs.always)};
     for (size_t i = 0; i < p->n; i++)
-        if (xn_cl_program_key_same(&p->items[i].key, &made.key)) {
+        if (serves(d, &p->items[i], &made.key)) {
             *out = p->items[i].program;
             *group = p->items[i].group;
             return XN_OK;

@@ -13,9 +13,10 @@ struct xn_cl_device;
 
 // What kernels are written over: kernels/dialect.cl and one of its bodies.
 enum xn_cl_dialect {
-    XN_CL_PLAIN,  // OpenCL C 1.2: any device
-    XN_CL_INTEL,  // sub-groups
-    XN_CL_NVIDIA, // inline PTX
+    XN_CL_PLAIN,    // OpenCL C 1.2: any device
+    XN_CL_INTEL,    // sub-groups
+    XN_CL_NVIDIA,   // inline PTX
+    XN_CL_EMULATED, // plain, but for the matrix layer, which is NVIDIA's without its instructions: for tests
     XN_CL_DIALECTS,
 };
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect); // "nvidia"
@@ -40,8 +41,10 @@ enum xn_cl_needs {
     XN_CL_DECODERS = 1,   // of the formats
     XN_CL_PRODUCTS = 2,   // with those
     XN_CL_CACHE = 4,      // is compiled for one type of keys and values
-    XN_CL_ATTENTION = 16, // the bodies of attention
     XN_CL_SHAPED = 8,     // and for few rows or many
+    XN_CL_ATTENTION = 16, // the bodies of attention
+    XN_CL_MATRIX = 32,    // is written over the matrix layer (kernels/matrix.cl)
+    XN_CL_HEADS = 64,     // finishes heads (kernels/project.cl)
 };
 // The kernels: xn_kernel_NAME in its file, which holds its part of it where XN_OP_NAME is defined.
 #define XN_CL_KERNELS(X)                                                                                               \
@@ -60,6 +63,14 @@ enum xn_cl_needs {
     X(DELTA_NET, delta_net, "mixers.cl", 0)                                                                            \
     X(STATE_SPACE, state_space, "mixers.cl", 0)                                                                        \
     X(STATE_SPACE_NORM, state_space_norm, "mixers.cl", 0)                                                              \
+    X(STAGE, stage, "stage.cl", XN_CL_MATRIX)                                                                          \
+    X(TILE, tile, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                                            \
+    X(TILE_EXACT, tile_exact, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                                \
+    X(TILE_EXPERTS, tile_experts, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                            \
+    X(FINISH, finish, "finish.cl", XN_CL_HEADS | XN_CL_CACHE)                                                          \
+    X(CHOOSE, choose, "route.cl", 0)                                                                                   \
+    X(SORT, sort, "sort.cl", 0)                                                                                        \
+    X(JOIN, join, "join.cl", 0)                                                                                        \
     X(READ, read, "read.cl", 0)                                                                                        \
     X(STORE, store, "store.cl", XN_CL_CACHE)                                                                           \
     X(WALK, walk, "walk.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_CACHE | XN_CL_SHAPED | XN_CL_ATTENTION)
@@ -84,8 +95,11 @@ struct xn_cl_program_key {
 // What of a key the kernel's program depends on; `always`: formats that each program with decoders is built for.
 struct xn_cl_program_key xn_cl_program_key_of(const struct xn_cl_program_key *key, uint64_t always);
 bool xn_cl_program_key_same(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b);
-// The source of such a program as one text (NUL-terminated; free(); NULL without memory), and its digest.
-char *xn_cl_program_text(const struct xn_cl_program_key *key, enum xn_cl_dialect dialect, struct xn_cl_digest *digest);
+// The source of such a program as one text (NUL-terminated; free(); NULL without memory), its digest, and the options
+// to build it with. narrow: for a device with sub-groups of 8.
+enum { XN_CL_OPTIONS = 64 };
+char *xn_cl_program_text(const struct xn_cl_program_key *key, enum xn_cl_dialect dialect, bool narrow,
+                         struct xn_cl_digest *digest, char options[XN_CL_OPTIONS]);
 const char *xn_cl_build_options(void);
 // Of a program that was built ahead of time: its key in the cache, and its file below a folder. free(); NULL without
 // memory.
@@ -101,6 +115,7 @@ struct xn_cl_programs {
     uint64_t always;        // formats that every program with decoders is built for
     uint32_t built, loaded; // so far: from source, from the folder
     uint32_t ahead_loaded;  // what was built ahead of time
+    bool plain_matrix;      // kernels of the matrix layer are plain: the driver rejected one of the device's dialect
 };
 
 // The program of a key, for as long as the device lives, in the device's dialect, or, where its driver rejects that, in
@@ -108,6 +123,9 @@ struct xn_cl_programs {
 // log. *group: work-items of a group.
 int xn_cl_program(struct xn_cl_device *device, const struct xn_cl_program_key *key, cl_program *out, uint32_t *group,
                   struct xn_error *err);
+// Work-items of a group of kernels of the matrix layer, and products of a tile at the most.
+uint32_t xn_cl_matrix_group(const struct xn_cl_device *device, enum xn_cl_dialect dialect);
+uint32_t xn_cl_tile_size(enum xn_cl_dialect dialect);
 void xn_cl_programs_free(struct xn_cl_device *device);
 // The kernel function of a program; the caller releases it.
 int xn_cl_kernel_make(struct xn_cl_device *device, const struct xn_cl_program_key *key, cl_kernel *out, uint32_t *group,

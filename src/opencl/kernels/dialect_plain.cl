@@ -36,7 +36,8 @@ static inline float xn_group_max(float x, local float *red) {
 // Nothing waits for another group here, so it works whatever number of groups is resident. The counter is zero before
 // the first arrival, and again after the last. Every work-item counts: PoCL 3.1 drops a branch for the first one alone
 // behind some loops, and the last to count belongs to the last group, when all of the others have counted.
-static inline bool xn_arrive(volatile global uint *counter, uint expected, local uint *last) {
+// The flag is volatile: PoCL's compiler takes a local array of which it sees all uses for a work-item's own.
+static inline bool xn_arrive(volatile global uint *counter, uint expected, volatile local uint *last) {
     uint all = expected * XN_GROUP, before = 0;
     *last = expected == 1;
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);

@@ -57,6 +57,7 @@ static inline void xn_finish_heads(const struct xn_env *e, global const struct x
     barrier(CLK_GLOBAL_MEM_FENCE | CLK_LOCAL_MEM_FENCE);
 }
 
+#ifdef XN_OP_PROJECT
 // Counters that the heads of a part need for each tile of tokens.
 static inline uint xn_part_counters(global const struct xn_cl_part *p) {
     return !p->finish ? 0 : p->norm_whole ? 1 : p->heads;
@@ -143,3 +144,4 @@ static inline void xn_op_project(const struct xn_env *e, global const struct xn_
     XN_NEXT(u, units, groups);
 }
 XN_OP_KERNEL(project)
+#endif

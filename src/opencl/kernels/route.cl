@@ -5,6 +5,9 @@
 #define XN_AT_CHOICE XN_CL_MAX_EXPERTS
 #define XN_AT_RANK (2 * XN_CL_MAX_EXPERTS)
 #define XN_AT_BEST (3 * XN_CL_MAX_EXPERTS) // weights of those chosen
+#ifndef XN_AT_RED
+#define XN_AT_RED (4 * XN_CL_MAX_EXPERTS)
+#endif
 
 // Scores of a row, of its logits.
 static inline void xn_scores(global const struct xn_cl_route *d, uint experts, global const float *logits,
@@ -101,6 +104,7 @@ static inline void xn_choose(const struct xn_env *e, global const struct xn_cl_r
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
+#ifdef XN_OP_ROUTE
 static inline void xn_op_route(const struct xn_env *e, global const struct xn_cl_route *d, uint group, uint groups,
                                local float *scratch) {
     uint n = xn_step_of(e)->n_rows;
@@ -137,3 +141,23 @@ static inline void xn_op_route(const struct xn_env *e, global const struct xn_cl
     XN_NEXT(u, units, groups);
 }
 XN_OP_KERNEL(route)
+#endif
+
+// For many rows, whose scores are there.
+#ifdef XN_OP_CHOOSE
+static inline void xn_op_choose(const struct xn_env *e, global const struct xn_cl_route *d, uint group, uint groups,
+                                local float *scratch) {
+    uint n = xn_step_of(e)->n_rows;
+    if (group >= n) return;
+    XN_EACH(row, group, n) {
+        if (d->shared.rows && get_local_id(0) == 0) {
+            global float *gate = e->act + d->gate + (ulong)row * d->gate_stride;
+            *gate = xn_sigmoid(*gate);
+        }
+        xn_choose(e, d, row, true, scratch);
+    }
+    XN_NEXT(row, n, groups);
+}
+#define xn_cl_choose xn_cl_route
+XN_OP_KERNEL(choose)
+#endif

@@ -250,6 +250,73 @@ struct xn_cl_state_space {
     struct xn_cl_states states;
 };
 
+// --- products of many rows (tile.cl): rows of activations are staged as a matrix unit takes them, then multiplied ---
+
+// Planes of staged values, in this order those that are there: half floats, scaled by a power of two for each row; what
+// they leave of the values, as half floats; the same in bfloat16, unscaled. A device without a matrix unit has one
+// plane of float32 values instead, whatever is asked for.
+#define XN_CL_PLANE_HALF 1u
+#define XN_CL_PLANE_HALF_REST 2u
+#define XN_CL_PLANE_BFLOAT 4u
+#define XN_CL_PLANE_BFLOAT_REST 8u
+
+// Value i of part p of row r becomes value ((r * parts + p) * width + i) of each plane; those from k to width are zero.
+struct xn_cl_stage {
+    struct xn_cl_input in;     // k values of each part
+    xn_u32 parts, part_stride; // which begin so many values apart; a norm is that of one part
+    xn_u32 outputs;            // the rows are those that want logits
+    xn_u32 width;              // a multiple of XN_CL_UNIT
+    xn_u32 planes, to, plane_size; // 32-bit values of a plane of 16-bit values
+    xn_u32 scales;             // one a row: what products of scaled values are multiplied by
+    // Values between the parts that pass by: `tail` behind each part, to value p * pass_stride of rows at pass_to.
+    xn_u32 tail, pass_to, pass_stride, pass_row;
+};
+
+#define XN_CL_TILE_STORE 0u // y = scale * (W x + bias), times the row's own scale
+#define XN_CL_TILE_SUM 1u   // joins a buffer
+#define XN_CL_TILE_GLU 2u   // parts 0 and 1 are gate and up (or part 0 alone is up), of one size
+#define XN_CL_TILE_LOGITS 3u
+struct xn_cl_tile_part {
+    struct xn_cl_weights weights;
+    xn_u32 bias;
+    float scale;
+    xn_u32 bfloat;          // multiplied in bfloat16, which the weights are, else in half floats
+    xn_u32 out, out_stride; // rows of results in the activations
+};
+// Products of all staged rows with the parts' matrices, or, with experts, of each chosen expert's matrices with the rows
+// that chose it: then row r's choice j is "pair" r * used + j, and results are those of pairs.
+struct xn_cl_tile {
+    xn_u32 kind, n_parts;
+    struct xn_cl_tile_part part[XN_CL_MAX_PARTS];
+    // 1; 2: also what 16 bits leave of activations, times the weights; 3: and of the weights, times the activations
+    xn_u32 passes;
+    xn_u32 outputs;
+    xn_u32 width, planes, staged, plane_size, scales; // as struct xn_cl_stage has them
+    // Matrix m of `matrices` of a stack multiplies part m of each row; its results are out_step values further.
+    xn_u32 matrices, out_step;
+    xn_u32 experts, used, pairs, offsets, by_pair; // by_pair: rows are staged for each pair, in parts
+    struct xn_cl_glu glu;
+    xn_u32 times, times_stride;
+    xn_u32 row_scale, row_scale_stride;
+    struct xn_cl_sum sum;
+    float soft_cap;
+    xn_u32 partial; // two tiles of float32 for each group
+};
+
+// The pairs of a batch by expert: those of expert i are [offsets[i], offsets[i + 1]) of the list, in their order.
+struct xn_cl_sort {
+    xn_u32 experts, used, ids, width;
+    xn_u32 pairs, offsets;
+};
+
+// What pairs' results become: sum over a row's choices of weight times result, which joins a buffer.
+struct xn_cl_join {
+    xn_u32 in, rows, used;
+    xn_u32 chosen_weights, width;
+    xn_u32 scratch; // a row each, where a norm waits for it
+    struct xn_cl_sum sum;
+};
+
 // Where the grids of the IQ formats begin in their buffer of 32-bit values, and how many values there are.
 #define XN_CL_GRID_IQ2_XXS 0
 #define XN_CL_GRID_IQ2_XS 512

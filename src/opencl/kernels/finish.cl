@@ -1,0 +1,68 @@
+// finish: for many rows, what follows the products of `project`: norm and rotation of heads, and their store into the
+// cache. A warp takes a head of a row, or a group a row whose heads are normed as one.
+
+// The first `heads` heads of a row: all of them or none. By the whole group.
+static inline void xn_finish_row(const struct xn_env *e, global const struct xn_cl_part *p, uint row, uint heads,
+                                 local float *red) {
+    global const struct xn_cl_step *step = xn_step_of(e);
+    global float *y = e->act + p->out + (ulong)row * p->out_stride;
+    uint position = e->step[step->positions + row], span = xn_span_of_row(e, row), lane = xn_lane();
+    uint half_dims = p->rope.dims / 2, size = p->head_size;
+    float temperature = xn_temperature(p, position);
+    bool normed = p->norm.kind != XN_NORM_NONE, cached = p->target == XN_CL_TO_CACHE;
+    XN_EACH(h0, 0, heads) {
+        uint h = h0 + xn_warp();
+        bool mine = h < heads;
+        global float *x = y + (ulong)(mine ? h : 0) * p->head_stride;
+        struct xn_moments m = {0, 1};
+        float sum = 0, squares = 0;
+        for (uint i = lane; i < (normed && p->norm.kind == XN_NORM_LAYER ? size : 0); i += XN_LANES)
+            sum += x[i];
+        m.mean = xn_warp_sum(sum, red) / size;
+        for (uint i = lane; i < (normed ? size : 0); i += XN_LANES)
+            squares += (x[i] - m.mean) * (x[i] - m.mean);
+        squares = xn_warp_sum(squares, red);
+        if (normed) m.scale = 1.0f / sqrt(squares / size + p->norm.epsilon);
+        global uchar *to = cached ? xn_cached(e, &p->cache, xn_span_at(e, span), mine ? h : 0, position) : 0;
+        for (uint i = lane; i < (mine ? size - p->rope.dims : 0); i += XN_LANES) {
+            uint j = i < p->rope_at ? i : i + p->rope.dims;
+            float v = (normed ? xn_normed(e, &p->norm, m, x[j], j) : x[j]) * temperature;
+            if (cached)
+                xn_cache_store(v, to, p->cache_at + j);
+            else
+                x[j] = v;
+        }
+        for (uint i = lane; i < (mine ? half_dims : 0); i += XN_LANES) {
+            float angle = (float)position * xn_frequency(e, &p->rope, span, i);
+            float c = cos(angle) * p->rope.magnitude, s = sin(angle) * p->rope.magnitude;
+            uint a = p->rope_at + (p->rope.kind == 1 ? i : 2 * i), b = a + (p->rope.kind == 1 ? half_dims : 1);
+            float xa = normed ? xn_normed(e, &p->norm, m, x[a], a) : x[a];
+            float xb = normed ? xn_normed(e, &p->norm, m, x[b], b) : x[b];
+            float ya = (xa * c - xb * s) * temperature, yb = (xa * s + xb * c) * temperature;
+            if (cached) {
+                xn_cache_store(ya, to, p->cache_at + a);
+                xn_cache_store(yb, to, p->cache_at + b);
+            } else {
+                x[a] = ya;
+                x[b] = yb;
+            }
+        }
+    }
+    XN_NEXT(h0, heads, XN_WARPS);
+}
+
+static inline void xn_op_finish(const struct xn_env *e, global const struct xn_cl_project *d, uint group, uint groups,
+                                local float *red) {
+    uint n = xn_step_of(e)->n_rows, units = n * d->n_parts;
+    if (group >= units) return;
+    XN_EACH(u, group, units) {
+        global const struct xn_cl_part *p = &d->part[u / n];
+        bool wanted = p->finish || p->target == XN_CL_TO_CACHE, whole = p->norm_whole && p->norm.kind != XN_NORM_NONE;
+        xn_finish_heads(e, p, u % n, 0, wanted && whole ? p->heads : 0, red);
+        xn_finish_row(e, p, u % n, wanted && !whole ? p->heads : 0, red);
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    XN_NEXT(u, units, groups);
+}
+#define xn_cl_finish xn_cl_project
+XN_OP_KERNEL(finish)

@@ -1,0 +1,599 @@
+// tile: products of many rows. The work is tiles of XN_TILE_M rows of weights by XN_TILE_N rows of activations, each so
+// many steps of XN_DEPTH_K values of k. Every group takes as many whole tiles as every other can take, too; the tiles
+// that are left are cut along k, so that all groups end together: who completes such a tile adds its parts up, in the
+// order of k. Weights are decoded once for a tile, into local memory, while the step before is multiplied.
+
+#define XN_BLOCKS_M (XN_TILE_M / XN_WARPS_M / 16) // blocks of 16 x 16 that a warp has
+#define XN_BLOCKS_N (XN_TILE_N / XN_WARPS_N / 16)
+#define XN_W_TILE (XN_TILE_M * XN_DEPTH_K) // elements
+#define XN_X_TILE (XN_TILE_N * XN_DEPTH_K)
+#define XN_ELEMENTS (2 * XN_W_TILE + XN_STAGES * XN_X_TILE)
+#define XN_TILE_WORDS (XN_ELEMENTS * sizeof(xn_element) / 4)
+#define XN_LEAST_STEPS 8u // of a part of a tile
+
+// Float32 leaves nothing; and what has nothing left goes through k once.
+#if defined(XN_HALVES) && (defined(XN_OP_TILE_EXACT) || defined(XN_TYPE_F32))
+#define XN_PASSES(d) ((d)->passes)
+#define XN_MANY_PASSES
+#else
+#define XN_PASSES(d) 1
+#endif
+
+// Whether values are bfloat16, which most programs know as they are compiled.
+#define XN_COUNT(F) +1
+#ifndef XN_TYPE_BF16
+#define XN_IS_BFLOAT(x) false
+#elif (0 XN_FORMATS(XN_COUNT)) == 1
+#define XN_IS_BFLOAT(x) true
+#else
+#define XN_IS_BFLOAT(x) ((x) != 0)
+#endif
+
+// Half units of a tile's weights that a work-item decodes for each step: one or both of a row. Neighbours take the same
+// half of neighbouring rows, 8 at a time.
+#define XN_MY_HALVES (2 * XN_TILE_M / XN_GROUP)
+#if XN_MY_HALVES == 1
+#define XN_MY_ROW ((get_local_id(0) & 7) | get_local_id(0) >> 4 << 3)
+#define XN_MY_HALF (get_local_id(0) >> 3 & 1)
+#elif XN_MY_HALVES == 2
+#define XN_MY_ROW get_local_id(0)
+#define XN_MY_HALF 0
+#else
+#error "a work-item decodes half a row of a tile's weights, or a row"
+#endif
+// Chunks of its activations that one copies.
+#define XN_MY_CHUNKS (XN_TILE_N * XN_CHUNKS / XN_GROUP)
+#if XN_MY_CHUNKS * XN_GROUP != XN_TILE_N * XN_CHUNKS
+#error "groups copy tiles evenly"
+#endif
+
+// Local memory beside the tiles, in words.
+#define XN_AT_FLAG 0
+#define XN_FLAG(l) ((local uint *)((l) + XN_AT_FLAG))
+#ifdef XN_EXPERTS
+#define XN_AT_COUNTS (XN_AT_FLAG + 8)
+#define XN_AT_FIRST (XN_AT_COUNTS + XN_GROUP) // tile of each expert
+#define XN_BESIDE (XN_AT_FIRST + XN_CL_MAX_EXPERTS + 8)
+#else
+#define XN_BESIDE (XN_AT_FLAG + 8)
+#endif
+
+// A tile, or steps [begin, end) of it.
+struct xn_tile {
+    uint part, index; // the matrix: of which part, which of the stack
+    uint operand;     // part of the rows of activations
+    uint row0;        // of weights
+    uint first, n;    // rows of activations: of the batch, or places in the list of pairs
+    uint begin, end;
+};
+
+static inline uint xn_tile_rows(global const struct xn_cl_tile *d) { // of weights, for each of the part's matrices
+    return d->kind == XN_CL_TILE_GLU && d->n_parts > 1 ? XN_TILE_M / 2 : XN_TILE_M;
+}
+static inline uint xn_tile_blocks(global const struct xn_cl_tile *d) {
+    uint rows = xn_tile_rows(d), blocks = 0, parts = d->kind == XN_CL_TILE_GLU ? 1 : d->n_parts;
+    for (uint i = 0; i < parts; i++)
+        blocks += (d->part[i].weights.rows + rows - 1) / rows;
+    return blocks;
+}
+
+// Tiles of rows of activations, for one block of weights.
+static inline uint xn_tile_count(const struct xn_env *e, global const struct xn_cl_tile *d, volatile local uint *l) {
+#ifdef XN_EXPERTS
+    // Of each expert: its first tile is the number of tiles before. A work-item adds up a run of experts.
+    global const uint *offsets = (global const uint *)e->act + d->offsets;
+    uint lid = get_local_id(0), each = (d->experts + XN_GROUP - 1) / XN_GROUP, count = 0;
+    for (uint i = lid * each; i < min((lid + 1) * each, d->experts); i++)
+        count += (offsets[i + 1] - offsets[i] + XN_TILE_N - 1) / XN_TILE_N;
+    l[XN_AT_COUNTS + lid] = count;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    uint before = 0;
+    for (uint i = 0; i < lid; i++)
+        before += l[XN_AT_COUNTS + i];
+    for (uint i = lid * each; i < min((lid + 1) * each, d->experts); i++) {
+        l[XN_AT_FIRST + i] = before;
+        before += (offsets[i + 1] - offsets[i] + XN_TILE_N - 1) / XN_TILE_N;
+        if (i + 1 == d->experts) l[XN_AT_FIRST + d->experts] = before;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    return l[XN_AT_FIRST + d->experts];
+#else
+    uint n = d->outputs ? xn_step_of(e)->n_outputs : xn_step_of(e)->n_rows;
+    return (n + XN_TILE_N - 1) / XN_TILE_N * d->matrices;
+#endif
+}
+
+// Tile `i`: neighbours share a block of weights.
+XN_INLINE struct xn_tile xn_tile_of(const struct xn_env *e, global const struct xn_cl_tile *d,
+                                        volatile local const uint *l, uint tiles, uint i) {
+    struct xn_tile t = {0, 0, 0, 0, 0, 0, 0, 0};
+    uint rows = xn_tile_rows(d);
+#ifdef XN_EXPERTS
+    uint blocks = xn_tile_blocks(d), at = i / blocks, low = 0, high = d->experts;
+    uint block = i % blocks;
+    while (high - low > 1) { // the last expert whose first tile is not behind
+        uint middle = (low + high) / 2;
+        if (l[XN_AT_FIRST + middle] <= at)
+            low = middle;
+        else
+            high = middle;
+    }
+    global const uint *offsets = (global const uint *)e->act + d->offsets;
+    t.index = low;
+    t.first = offsets[low] + (at - l[XN_AT_FIRST + low]) * XN_TILE_N;
+    t.n = min(offsets[low + 1] - t.first, (uint)XN_TILE_N);
+#else
+    uint n = d->outputs ? xn_step_of(e)->n_outputs : xn_step_of(e)->n_rows;
+    uint block = i / tiles, of_rows = (n + XN_TILE_N - 1) / XN_TILE_N;
+    t.index = t.operand = i % tiles / of_rows;
+    t.first = i % tiles % of_rows * XN_TILE_N;
+    t.n = min(n - t.first, (uint)XN_TILE_N);
+    if (d->kind != XN_CL_TILE_GLU)
+        while (block >= (d->part[t.part].weights.rows + rows - 1) / rows)
+            block -= (d->part[t.part++].weights.rows + rows - 1) / rows;
+#endif
+    t.row0 = block * rows;
+    return t;
+}
+
+// Row i of the tile's activations: a row of the batch, or a pair. Those beyond the last are its first, and nobody looks
+// at their results.
+XN_INLINE uint xn_tile_row(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
+                               uint i) {
+    uint row = t->first + (i < t->n ? i : 0);
+#ifdef XN_EXPERTS
+    return ((global const uint *)e->act)[d->pairs + row];
+#else
+    return row;
+#endif
+}
+
+// What products with a row are multiplied by.
+static inline float xn_tile_factor(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
+                                   uint row) {
+#ifdef XN_HALVES
+    if (XN_IS_BFLOAT(d->part[t->part].bfloat)) return 1;
+#ifdef XN_EXPERTS
+    row /= d->used;
+#endif
+    return e->act[d->scales + row];
+#else
+    return 1;
+#endif
+}
+
+// The matrix that row r of a tile is of, and its row there: with two, blocks of 16 rows take turns, so that a lane has
+// the same places of both.
+XN_INLINE uint xn_tile_weights(global const struct xn_cl_tile *d, const struct xn_tile *t, uint r, uint *row) {
+    bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
+    *row = t->row0 + (two ? r / 32 * 16 + r % 16 : r);
+    return two ? r / 16 % 2 : t->part;
+}
+
+// --- steps ---
+
+struct xn_steps {
+    struct xn_weights_row row; // the work-item's
+    uint type, units, passes;  // units: of a row
+    bool bfloat;
+    global const xn_element *x;
+    uint chunk[XN_MY_CHUNKS]; // where the work-item's chunks of the first step are
+    uint rest;                // elements from a plane to what it leaves
+};
+
+XN_INLINE struct xn_steps xn_steps_of(const struct xn_env *e, global const struct xn_cl_tile *d,
+                                      const struct xn_tile *t) {
+    struct xn_steps s;
+    uint row, part = xn_tile_weights(d, t, XN_MY_ROW, &row);
+    global const struct xn_cl_weights *w = &d->part[part].weights;
+    s.row = xn_weights_row(e, w, t->index * w->rows + min(row, w->rows - 1));
+    s.type = w->type;
+    s.units = w->units;
+    s.passes = XN_PASSES(d);
+    s.bfloat = XN_IS_BFLOAT(d->part[part].bfloat);
+    s.x = (global const xn_element *)(e->act + d->staged);
+    s.rest = 0;
+#ifdef XN_HALVES
+    s.rest = d->plane_size * 2;
+    if (s.bfloat) s.x += (ulong)s.rest * popcount(d->planes & (XN_CL_PLANE_BFLOAT - 1));
+#endif
+#pragma unroll
+    for (uint i = 0; i < XN_MY_CHUNKS; i++) {
+        uint j = get_local_id(0) + i * XN_GROUP, at = xn_tile_row(e, d, t, j / XN_CHUNKS);
+#ifdef XN_EXPERTS
+        if (!d->by_pair) at /= d->used;
+#else
+        at = at * d->matrices + t->operand;
+#endif
+        s.chunk[i] = at * d->width + j % XN_CHUNKS * 8;
+    }
+    return s;
+}
+
+// Step i goes through unit *u, in a pass: 0, 1 with what 16 bits leave of activations, 2 with what they leave of weights.
+XN_INLINE uint xn_pass_of(const struct xn_steps *s, uint step, uint *u) {
+#ifdef XN_MANY_PASSES
+    uint pass = (step >= s->units) + (step >= 2 * s->units);
+    *u = step - pass * s->units;
+    return pass;
+#else
+    *u = step;
+    return 0;
+#endif
+}
+
+XN_INLINE void xn_copy_step(const struct xn_steps *s, uint step, local xn_element *to) {
+    uint u, pass = xn_pass_of(s, step, &u);
+    global const xn_element *from = s->x + (ulong)(pass == 1 ? s->rest : 0) + u * XN_DEPTH_K;
+#pragma unroll
+    for (uint i = 0; i < XN_MY_CHUNKS; i++) {
+        uint j = get_local_id(0) + i * XN_GROUP;
+        xn_copy(to, j / XN_CHUNKS, j % XN_CHUNKS, from + s->chunk[i]);
+    }
+}
+
+// Any format: unit u through float32; `rest`: what 16 bits leave of it.
+static inline void xn_decode_step(global const uint *grids, struct xn_weights_row row, uint type, uint u, bool bfloat,
+                                  bool rest, local xn_element *to) {
+    float v[XN_CL_UNIT];
+    if (XN_MY_HALF) return;
+    xn_decode(type, row.piece, row.units, row.first + u, grids, v);
+#ifdef XN_HALVES
+    if (rest)
+        for (uint i = 0; i < XN_CL_UNIT; i++)
+            v[i] = bfloat ? xn_rest_of_bfloat(v[i]) : xn_rest_of_half(v[i]);
+#pragma unroll
+    for (uint c = 0; c < XN_CHUNKS; c++)
+        xn_put_chunk(to, XN_MY_ROW, c,
+                     (uint4)(xn_pack(v[8 * c], v[8 * c + 1], bfloat), xn_pack(v[8 * c + 2], v[8 * c + 3], bfloat),
+                             xn_pack(v[8 * c + 4], v[8 * c + 5], bfloat), xn_pack(v[8 * c + 6], v[8 * c + 7], bfloat)));
+#else
+#pragma unroll
+    for (uint i = 0; i < XN_CL_UNIT; i++)
+        to[xn_chunk(XN_MY_ROW, i / 8) + i % 8] = v[i];
+#endif
+}
+
+#ifdef XN_HALVES
+// Whether no weights go through float32.
+#if !defined(XN_MANY_PASSES) && (0 XN_DIRECT(XN_COUNT) XN_DIRECT_VALUES) == (0 XN_FORMATS(XN_COUNT))
+#define XN_ALL_DIRECT 1
+#else
+#define XN_ALL_DIRECT 0
+#endif
+XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw *raw) {
+    if (XN_PASSES(s) > 2) return false;
+    uint u;
+    bool direct = false;
+    xn_pass_of(s, step, &u);
+#pragma unroll
+    for (uint i = 0; i < XN_MY_HALVES; i++)
+        direct = xn_fetch(s->type, s->bfloat, s->row.piece, s->row.units, s->row.first + u, XN_MY_HALF + i, &raw[i]);
+    return direct;
+}
+XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
+                           const struct xn_raw *raw, local xn_element *to) {
+    if (XN_ALL_DIRECT || direct) {
+#pragma unroll
+        for (uint i = 0; i < XN_MY_HALVES; i++)
+            xn_put(s->type, &raw[i], to, XN_MY_ROW, XN_MY_HALF + i);
+    } else {
+        uint u, pass = xn_pass_of(s, step, &u);
+        xn_decode_step(e->grids, s->row, s->type, u, s->bfloat, pass == 2, to);
+    }
+}
+#else
+struct xn_raw {
+    uint unused;
+};
+XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw *raw) {
+    return false;
+}
+XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
+                           const struct xn_raw *raw, local xn_element *to) {
+    xn_decode_step(e->grids, s->row, s->type, step, false, false, to);
+}
+#endif
+
+// The block of rows of activations that is this warp's i-th: warps take turns, so that few rows are work for all.
+XN_INLINE uint xn_block_n(uint i) {
+    return i * XN_WARPS_N + xn_warp() % XN_WARPS_N;
+}
+XN_INLINE uint xn_first_m(void) {
+    return xn_warp() / XN_WARPS_N * (XN_BLOCKS_M * 16);
+}
+
+// Value i of all that a work-item sums up, and a statement S(i) for each of them. Intel's compiler leaves such loops as
+// they are, whatever they ask for, and the sums in memory: there the statement is written out.
+#define XN_VALUES (XN_BLOCKS_M * XN_BLOCKS_N * XN_C)
+#define XN_VALUE(acc, i)                                                                                               \
+    XN_C_VALUE((acc)[(i) / (XN_BLOCKS_N * XN_C)][(i) / XN_C % XN_BLOCKS_N], (i) % XN_C)
+#ifdef XN_INTEL
+#define XN_TIMES_4(S, i) S(i) S((i) + 1) S((i) + 2) S((i) + 3)
+#define XN_TIMES_16(S, i) XN_TIMES_4(S, i) XN_TIMES_4(S, (i) + 4) XN_TIMES_4(S, (i) + 8) XN_TIMES_4(S, (i) + 12)
+#define XN_TIMES_64(S, i)                                                                                              \
+    XN_TIMES_16(S, i) XN_TIMES_16(S, (i) + 16) XN_TIMES_16(S, (i) + 32) XN_TIMES_16(S, (i) + 48)
+#if XN_BLOCKS_M * XN_BLOCKS_N * XN_C == 128
+#define XN_EACH_VALUE(S) XN_TIMES_64(S, 0) XN_TIMES_64(S, 64)
+#elif XN_BLOCKS_M * XN_BLOCKS_N * XN_C == 64
+#define XN_EACH_VALUE(S) XN_TIMES_64(S, 0)
+#elif XN_BLOCKS_M * XN_BLOCKS_N * XN_C == 32
+#define XN_EACH_VALUE(S) XN_TIMES_16(S, 0) XN_TIMES_16(S, 16)
+#endif
+#else
+#define XN_EACH_VALUE(S)                                                                                               \
+    _Pragma("unroll") for (uint value = 0; value < XN_VALUES; value++) {                                               \
+        S(value)                                                                                                       \
+    }
+#endif
+
+XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, uint blocks, bool bfloat,
+                                struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+#ifdef XN_INTEL // which also takes a branch around DPAS for one that lanes go apart in
+    for (uint k = 0; k < XN_DEPTH_K; k += 16) {
+        struct xn_a a[XN_BLOCKS_M];
+        struct xn_b b[XN_BLOCKS_N];
+        a[0] = xn_load_a(w, xn_first_m(), k);
+        a[1] = xn_load_a(w, xn_first_m() + 16, k);
+        b[0] = xn_load_b(x, xn_block_n(0) * 16, k);
+#if XN_BLOCKS_N == 2
+        b[1] = xn_load_b(x, xn_block_n(1) * 16, k);
+#endif
+        xn_mma(&acc[0][0], a[0], b[0], bfloat);
+        xn_mma(&acc[1][0], a[1], b[0], bfloat);
+#if XN_BLOCKS_N == 2
+        xn_mma(&acc[0][1], a[0], b[1], bfloat);
+        xn_mma(&acc[1][1], a[1], b[1], bfloat);
+#endif
+    }
+#else
+#pragma unroll
+    for (uint k = 0; k < XN_DEPTH_K; k += 16) {
+        struct xn_a a[XN_BLOCKS_M];
+#pragma unroll
+        for (uint m = 0; m < XN_BLOCKS_M; m++)
+            a[m] = xn_load_a(w, xn_first_m() + 16 * m, k);
+#pragma unroll
+        for (uint n = 0; n < XN_BLOCKS_N; n++) {
+            if (n >= blocks) continue;
+            struct xn_b b = xn_load_b(x, xn_block_n(n) * 16, k);
+#pragma unroll
+            for (uint m = 0; m < XN_BLOCKS_M; m++)
+                xn_mma(&acc[m][n], a[m], b, bfloat);
+        }
+    }
+#endif
+}
+
+XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+#define XN_CLEAR(i) XN_VALUE(acc, i) = 0;
+    XN_EACH_VALUE(XN_CLEAR)
+}
+
+// Products of steps [t->begin, t->end), of which there is at least one.
+XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, const struct xn_tile *t,
+                                 local xn_element *ws, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+    local xn_element *xs = ws + 2 * XN_W_TILE;
+    uint blocks = 0, n = t->end - t->begin;
+    struct xn_raw raw[XN_MY_HALVES];
+    for (uint i = 0; i < XN_BLOCKS_N; i++)
+        blocks += xn_block_n(i) * 16 < t->n;
+    xn_tile_clear(acc);
+#pragma unroll
+    for (uint i = 0; i < XN_STAGES - 1; i++) {
+        if (i < n) xn_copy_step(s, t->begin + i, xs + i * XN_X_TILE);
+        xn_copy_done();
+    }
+    xn_put_step(e, s, t->begin, xn_fetch_step(s, t->begin, raw), raw, ws);
+    XN_EACH(i, 0, n) {
+        xn_copy_wait();
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (i + XN_STAGES - 1 < n) xn_copy_step(s, t->begin + i + XN_STAGES - 1, xs + (i + XN_STAGES - 1) % XN_STAGES * XN_X_TILE);
+        xn_copy_done();
+        bool direct = false, more = i + 1 < n;
+        if (more) direct = xn_fetch_step(s, t->begin + i + 1, raw);
+        xn_multiply_step(ws + i % 2 * XN_W_TILE, xs + i % XN_STAGES * XN_X_TILE, blocks, s->bfloat, acc);
+        if (more) xn_put_step(e, s, t->begin + i + 1, direct, raw, ws + (i + 1) % 2 * XN_W_TILE);
+    }
+    XN_NEXT(i, n, 1);
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+// --- results ---
+
+static inline float xn_bias_of(const struct xn_env *e, global const struct xn_cl_tile_part *p, uint row) {
+    return p->bias != XN_CL_NONE ? e->vec[p->bias + row] : 0;
+}
+
+XN_INLINE void xn_tile_result(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
+                                  uint row, uint r, float x, float y) {
+    global const struct xn_cl_tile_part *p = &d->part[t->part];
+    uint rows = p->weights.rows, bias = t->index * rows + r;
+    global float *out = e->act + p->out;
+    if (r >= rows) return;
+    switch (d->kind) {
+    case XN_CL_TILE_GLU: {
+        if (d->n_parts > 1)
+            x = xn_glu_gated(&d->glu, x + xn_bias_of(e, p, bias), y + xn_bias_of(e, p + 1, bias));
+        else
+            x = xn_glu_plain(&d->glu, x + xn_bias_of(e, p, bias));
+        if (d->times != XN_CL_NONE) x *= e->act[d->times + (ulong)row * d->times_stride + r];
+#ifdef XN_EXPERTS
+        out[(ulong)(row / d->used) * p->out_stride + row % d->used * rows + r] = x;
+#else
+        out[(ulong)row * p->out_stride + r] = x;
+#endif
+        break;
+    }
+    case XN_CL_TILE_LOGITS:
+        x *= p->scale;
+        if (d->soft_cap != 0) x = d->soft_cap * tanh(x / d->soft_cap);
+        e->logits[(ulong)row * rows + r] = x;
+        break;
+    default:
+        x = (x + xn_bias_of(e, p, bias)) * p->scale;
+        if (d->row_scale != XN_CL_NONE) x *= e->act[d->row_scale + (ulong)row * d->row_scale_stride];
+        if (d->kind == XN_CL_TILE_SUM)
+            xn_sum_value(e, &d->sum, row, r, x);
+        else
+            out[(ulong)row * p->out_stride + t->operand * d->out_step + r] = x;
+    }
+}
+
+// Results of the first `n_rows` rows of activations. They go through local memory, 32 rows of weights and 16 of
+// activations of each warp at a time, so that neighbours write neighbouring values.
+#define XN_Y_ROWS (XN_WARPS_M * 32)
+#define XN_Y_COLS (XN_WARPS_N * 16)
+#define XN_Y_STRIDE (XN_Y_ROWS + 4)
+XN_INLINE void xn_tile_results(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
+                                   uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y) {
+    uint lane = xn_lane(), lid = get_local_id(0), pass = 0;
+    bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
+    uint rows = two ? XN_Y_ROWS / 2 : XN_Y_ROWS, block = two ? 16 : 32; // of a warp's rows
+    local float *mine = y + xn_warp() % XN_WARPS_N * 16 * XN_Y_STRIDE + xn_warp() / XN_WARPS_N * 32;
+#ifndef XN_INTEL
+#pragma unroll
+#endif
+    do {
+        uint m = pass / XN_BLOCKS_N * 2, n = pass % XN_BLOCKS_N;
+#ifdef XN_INTEL
+#define XN_SHOW(i)                                                                                                     \
+    if ((i) / (2 * XN_BLOCKS_N * XN_C) * 2 == m && (i) / XN_C % XN_BLOCKS_N == n)                                      \
+        mine[xn_c_col(lane, (i) % XN_C) * XN_Y_STRIDE + (i) / (XN_BLOCKS_N * XN_C) % 2 * 16 +                          \
+             xn_c_row(lane, (i) % XN_C)] = XN_VALUE(acc, i);
+        XN_EACH_VALUE(XN_SHOW)
+#else
+#pragma unroll
+        for (uint i = 0; i < XN_C; i++) {
+            local float *to = mine + xn_c_col(lane, i) * XN_Y_STRIDE + xn_c_row(lane, i);
+            to[0] = acc[m][n].x[i];
+            to[16] = acc[m + 1][n].x[i];
+        }
+#endif
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (uint i = lid; i < rows * XN_Y_COLS; i += XN_GROUP) {
+            uint c = i / rows, r = i % rows, col = n * XN_Y_COLS + c, to;
+            uint in_warp = r % block, of_warp = r / block;
+            if (col >= n_rows) continue;
+            uint row = xn_tile_row(e, d, t, col);
+            float factor = xn_tile_factor(e, d, t, row);
+            local const float *from = y + c * XN_Y_STRIDE + of_warp * 32 + in_warp;
+            xn_tile_weights(d, t, of_warp * XN_BLOCKS_M * 16 + m * 16 + in_warp, &to);
+            xn_tile_result(e, d, t, row, to, from[0] * factor, from[two ? 16 : 0] * factor);
+        }
+        barrier(CLK_LOCAL_MEM_FENCE);
+    } while (++pass < XN_BLOCKS_M / 2 * XN_BLOCKS_N);
+}
+
+// Parts of a tile in memory: value j of work-item i at j * XN_GROUP + i.
+XN_INLINE void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+#define XN_KEEP(i) to[(i) * XN_GROUP + get_local_id(0)] = XN_VALUE(acc, i);
+    XN_EACH_VALUE(XN_KEEP)
+}
+XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+#define XN_ADD(i) XN_VALUE(acc, i) += from[(i) * XN_GROUP + get_local_id(0)];
+    XN_EACH_VALUE(XN_ADD)
+}
+
+// --- the work ---
+
+// How tiles are shared by groups: `whole` for each, then the steps of the other tiles, cut into `takers` runs.
+struct xn_share {
+    uint whole, left, takers, steps; // steps: of a tile
+};
+static inline struct xn_share xn_share_of(uint tiles, uint steps, uint groups) {
+    struct xn_share s;
+    s.steps = steps;
+    s.whole = tiles / groups;
+    s.left = tiles - s.whole * groups;
+    if (s.left * 8 > groups * 7) { // nearly one for each: cutting costs more than it gains
+        s.whole++;
+        s.left = 0;
+    }
+    s.takers = max(min(groups, s.left * steps / XN_LEAST_STEPS), min(s.left, groups));
+    return s;
+}
+// The first step that taker i takes, of those of all tiles that are left.
+static inline uint xn_share_begin(const struct xn_share *s, uint i) {
+    return (uint)((ulong)i * s->left * s->steps / s->takers);
+}
+
+static inline global float *xn_tile_part(const struct xn_env *e, global const struct xn_cl_tile *d, uint taker,
+                                         uint which) {
+    return e->act + d->partial + (ulong)(2 * taker + which) * (XN_TILE_M * XN_TILE_N);
+}
+
+XN_INLINE void xn_op_tile(const struct xn_env *e, global const struct xn_cl_tile *d, uint group, uint groups,
+                              local xn_element *ws, local float *y, volatile local uint *l) {
+    uint of_rows = xn_tile_count(e, d, l), tiles = of_rows * xn_tile_blocks(d);
+    uint n_steps = d->part[0].weights.units * XN_PASSES(d);
+    struct xn_share share = xn_share_of(tiles, n_steps, groups);
+    uint begin = 0, end = 0, cuts = 0; // of this group's run of steps
+    if (share.left && group < share.takers) {
+        begin = xn_share_begin(&share, group);
+        end = xn_share_begin(&share, group + 1);
+        cuts = (end + n_steps - 1) / n_steps - begin / n_steps;
+    }
+    uint whole = share.whole; // the last ones may be fewer than the groups
+    if (whole && (whole - 1) * groups + group >= tiles) whole--;
+    if (whole + cuts == 0) return;
+    struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N];
+    XN_EACH(i, 0, whole + cuts) {
+        uint at = i * groups + group, first = 0; // the tile, and the taker of its first step
+        uint from = 0, to = n_steps, takers = 1, base = 0;
+        if (i >= whole) {
+            uint cut = begin / n_steps + i - whole;
+            base = cut * n_steps;
+            at = share.whole * groups + cut;
+            from = max(begin, base) - base;
+            to = min(end - base, n_steps);
+            // Who has the first step, and who the last.
+            first = (uint)((ulong)base * share.takers / ((ulong)share.left * n_steps));
+            while (xn_share_begin(&share, first + 1) <= base)
+                first++;
+            uint last = first;
+            while (xn_share_begin(&share, last + 1) < base + n_steps)
+                last++;
+            takers = last - first + 1;
+        }
+        struct xn_tile t = xn_tile_of(e, d, l, of_rows, at);
+        t.begin = from;
+        t.end = to;
+        struct xn_steps s = xn_steps_of(e, d, &t);
+        xn_tile_steps(e, &s, &t, ws, acc);
+        // A run begins with the first part that its taker keeps, and may end with the second one.
+        if (takers > 1) xn_tile_keep(xn_tile_part(e, d, group, begin < base), acc);
+        bool last = xn_arrive(e->counters + (takers > 1 ? at - share.whole * groups : 0), takers, XN_FLAG(l));
+        if (takers > 1) xn_tile_clear(acc);
+        uint joined = takers > 1 && last ? takers : 0;
+        XN_EACH(j, 0, joined) {
+            uint taker = first + j;
+            if (j < joined) xn_tile_add(xn_tile_part(e, d, taker, xn_share_begin(&share, taker) < base), acc);
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+        XN_NEXT(j, joined, 1);
+        xn_tile_results(e, d, &t, last ? t.n : 0, acc, y);
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+    XN_NEXT(i, whole + cuts, 1);
+}
+
+#ifdef XN_EXPERTS
+#define XN_TILE_KERNEL xn_kernel_tile_experts
+#elif defined(XN_OP_TILE_EXACT)
+#define XN_TILE_KERNEL xn_kernel_tile_exact
+#else
+#define XN_TILE_KERNEL xn_kernel_tile
+#endif
+XN_KERNEL void XN_TILE_KERNEL(XN_PARAMETERS) {
+    local xn_element ws[XN_ELEMENTS] __attribute__((aligned(128)));
+    local uint l[XN_BESIDE];
+#ifdef XN_PLAIN
+    local float y[XN_Y_COLS * XN_Y_STRIDE];
+#else // after the last step
+    local float *y = (local float *)ws;
+#endif
+    struct xn_env env = XN_ENV;
+    xn_op_tile(&env, (global const struct xn_cl_tile *)(ops + (ulong)op * XN_CL_OP_BYTES), get_group_id(0),
+               get_num_groups(0), ws, y, l);
+}
