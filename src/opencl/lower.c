@@ -63,6 +63,7 @@ static struct xn_cl_weights weights(struct xn_cl_lowering *l, const struct xn_we
                                   .all_rows = p->array.units,
                                   .units = p->row.units,
                                   .place = places(l, &p->array),
+                                  .first = p->array.n_pieces ? p->array.places[0] : (struct xn_cl_place){0},
                                   .piece = p->array.piece};
 }
 
@@ -166,11 +167,13 @@ static void add_launch(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_c
         l->no_memory = true;
         return;
     }
-    o->launches[o->n++] = (struct xn_cl_launch){
-        .key = {.kernel = kernel, .formats = l->formats, .cache_bytes = l->limits->cache_type == XN_F16 ? 2 : 4},
-        .kind = kind,
-        .op = op,
-        .shapes = shapes};
+    o->launches[o->n++] = (struct xn_cl_launch){.key = {.kernel = kernel,
+                                                        .formats = l->formats,
+                                                        .cache_type = key_cache_type(l, kernel),
+                                                        .few_sizes = l->few_sizes},
+                                                .kind = kind,
+                                                .op = op,
+                                                .shapes = shapes};
 }
 
 uint32_t xn_cl_add_op(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_cl_kernel kernel, uint32_t shapes,

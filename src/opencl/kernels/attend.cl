@@ -104,7 +104,7 @@ static inline struct xn_seen xn_seen_of(const struct xn_env *e, XN_D const struc
 
 // Positions of a part, so that all groups have some.
 static inline uint xn_positions_of_part(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint groups) {
-    uint n = xn_step_of(e)->n_rows, sharing = max(groups / (d->kv_heads * d->chunks), 1u);
+    uint n = xn_rows(e), sharing = max(groups / (d->kv_heads * d->chunks), 1u);
     uint longest = 0, all = 0;
     if (n > XN_CL_SPLIT_ROWS) return XN_WHOLE;
     for (uint row = 0; row < n; row++) {
@@ -172,7 +172,7 @@ static inline void xn_attend_many(const struct xn_env *e, XN_D const struct xn_c
 
 static inline void xn_op_attend(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint group, uint groups,
                                 local float *scratch) {
-    uint n = xn_step_of(e)->n_rows, a_row = d->kv_heads * d->chunks, units = n * a_row;
+    uint n = xn_rows(e), a_row = d->kv_heads * d->chunks, units = n * a_row;
 #ifdef XN_MANY_SIZES
     if (n > XN_CL_SPLIT_ROWS && d->few && d->few <= XN_CL_MANY_SIZES) {
         xn_attend_many(e, d, group, groups, scratch);

@@ -1,5 +1,12 @@
 // What operations share: the memory of a step, norms, activations, rotation, sums.
 
+// Where descriptors stand: a kernel that walks all operations copies each to local memory, while it waits for the others.
+#ifdef XN_WALK
+#define XN_D local
+#else
+#define XN_D global
+#endif
+
 // All that a kernel is given. Operations are functions
 //     xn_op_NAME(env, descriptor, group, groups, scratch)
 // of which `groups` groups share the work, in units that each takes in turn: a kernel of its own calls one of them, and
@@ -37,7 +44,7 @@ struct xn_env {
     XN_KERNEL void xn_kernel_##name(XN_PARAMETERS) {                                                                   \
         local float scratch[XN_SCRATCH] __attribute__((aligned(16)));                                                  \
         struct xn_env env = XN_ENV;                                                                                    \
-        xn_op_##name(&env, (global const struct xn_cl_##name *)(ops + (ulong)op * XN_CL_OP_BYTES), get_group_id(0),    \
+        xn_op_##name(&env, (XN_D const struct xn_cl_##name *)(ops + (ulong)op * XN_CL_OP_BYTES), get_group_id(0),    \
                      get_num_groups(0), scratch);                                                                      \
     }
 #endif
@@ -92,9 +99,10 @@ struct xn_weights_row {
     uint units, first;
 };
 // Row i of all.
-static inline struct xn_weights_row xn_weights_row(const struct xn_env *e, global const struct xn_cl_weights *w, uint i) {
+static inline struct xn_weights_row xn_weights_row(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint i) {
     uint which = i < w->piece ? 0 : i / w->piece, before = which * w->piece;
-    struct xn_cl_place place = e->places[w->place + which];
+    struct xn_cl_place place = w->first;
+    if (which) place = e->places[w->place + which];
     struct xn_weights_row r = {xn_heap(e, place.heap) + place.offset, min(w->piece, w->all_rows - before) * w->units,
                                (i - before) * w->units};
     return r;
@@ -103,17 +111,25 @@ static inline struct xn_weights_row xn_weights_row(const struct xn_env *e, globa
 static inline global const struct xn_cl_step *xn_step_of(const struct xn_env *e) {
     return (global const struct xn_cl_step *)e->step;
 }
+// Rows of the batch.
+static inline uint xn_rows(const struct xn_env *e) {
+#ifdef XN_ONE
+    return 1;
+#else
+    return xn_rows(e);
+#endif
+}
 static inline global const struct xn_cl_span *xn_span_at(const struct xn_env *e, uint i) {
     return (global const struct xn_cl_span *)(e->step + xn_step_of(e)->spans) + i;
 }
 static inline uint xn_span_of_row(const struct xn_env *e, uint row) {
     return e->step[xn_step_of(e)->row_span + row];
 }
-static inline global float *xn_slot(const struct xn_env *e, global const struct xn_cl_states *s, uint slot) {
+static inline global float *xn_slot(const struct xn_env *e, XN_D const struct xn_cl_states *s, uint slot) {
     return (global float *)xn_unit(e, s->place, s->piece, (ulong)s->slot_floats * 4, slot);
 }
 // Byte address of the first value of head g at a position of a span.
-static inline global uchar *xn_cached(const struct xn_env *e, global const struct xn_cl_cache *c,
+static inline global uchar *xn_cached(const struct xn_env *e, XN_D const struct xn_cl_cache *c,
                                global const struct xn_cl_span *span, uint g, uint position) {
     uint page_size = xn_step_of(e)->page_size, page = e->step[span->pages + position / page_size];
     return xn_unit(e, c->place, c->piece, c->page_bytes, page) +
@@ -162,10 +178,10 @@ static inline float xn_activate(uint activation, float x) {
         return x > 0 ? x * x : 0;
     }
 }
-static inline float xn_glu_plain(global const struct xn_cl_glu *glu, float up) {
+static inline float xn_glu_plain(XN_D const struct xn_cl_glu *glu, float up) {
     return xn_activate(glu->activation, up);
 }
-static inline float xn_glu_gated(global const struct xn_cl_glu *glu, float gate, float up) {
+static inline float xn_glu_gated(XN_D const struct xn_cl_glu *glu, float gate, float up) {
     if (glu->gate_scale != 0) gate *= glu->gate_scale;
     if (glu->limit != 0) {
         gate = fmin(gate, glu->limit);
@@ -181,7 +197,7 @@ struct xn_moments {
     float mean, scale; // y = (x - mean) * scale
 };
 // Of the n values at x, by the whole group.
-static inline struct xn_moments xn_moments_of(global const struct xn_cl_norm *norm, global const float *x, uint n,
+static inline struct xn_moments xn_moments_of(XN_D const struct xn_cl_norm *norm, global const float *x, uint n,
                                        local float *red) {
     struct xn_moments m;
     float sum = 0, squares = 0;
@@ -195,7 +211,7 @@ static inline struct xn_moments xn_moments_of(global const struct xn_cl_norm *no
     return m;
 }
 // Value i, normalised.
-static inline float xn_normed(const struct xn_env *e, global const struct xn_cl_norm *norm, struct xn_moments m, float x,
+static inline float xn_normed(const struct xn_env *e, XN_D const struct xn_cl_norm *norm, struct xn_moments m, float x,
                        uint i) {
     float y = (x - m.mean) * m.scale;
     if (norm->weight != XN_CL_NONE) y *= e->vec[norm->weight + i];
@@ -204,12 +220,12 @@ static inline float xn_normed(const struct xn_env *e, global const struct xn_cl_
 }
 
 // A row's result y joins a buffer (struct xn_sum), value by value; y is normalised already.
-static inline void xn_sum_value(const struct xn_env *e, global const struct xn_cl_sum *s, uint row, uint i, float y) {
+static inline void xn_sum_value(const struct xn_env *e, XN_D const struct xn_cl_sum *s, uint row, uint i, float y) {
     global float *to = e->act + s->to + (ulong)row * s->stride + i;
     *to = s->after * ((s->set ? 0 : *to) + s->scale * y);
 }
 // The same for a whole row of n values, which stands at y, by the whole group.
-static inline void xn_sum_row(const struct xn_env *e, global const struct xn_cl_sum *s, uint row, global const float *y, uint n,
+static inline void xn_sum_row(const struct xn_env *e, XN_D const struct xn_cl_sum *s, uint row, global const float *y, uint n,
                        local float *red) {
     struct xn_moments m = xn_moments_of(&s->norm, y, n, red);
     for (uint i = get_local_id(0); i < n; i += XN_GROUP)

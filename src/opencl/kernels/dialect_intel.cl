@@ -5,7 +5,7 @@
 #define XN_KERNEL                                                                                                      \
     __attribute__((intel_reqd_sub_group_size(XN_LANES))) __kernel                                                     \
         __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
-#define XN_SCRATCH 12032
+#define XN_SCRATCH 11520
 
 static inline float xn_warp_sum(float x, local float *red) {
     return sub_group_reduce_add(x);

@@ -2,7 +2,7 @@
 // A function that is called, not inlined, gets as many registers as it likes, and the kernel then fits no large group.
 #define inline inline __attribute__((always_inline))
 #define XN_KERNEL __kernel __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
-#define XN_SCRATCH 12032
+#define XN_SCRATCH 11520
 
 static inline float xn_shuffle_xor(float x, uint mask) {
     float y;
@@ -80,8 +80,10 @@ static inline float xn_half_bits(uint bits) {
     return x;
 }
 
-// A device-wide barrier: false where it was given up. All that groups wrote before it is seen by all after it.
-static inline bool xn_all_wait(volatile global uint *barrier_at, uint target, local uint *flag) {
+// A device-wide barrier: false where it was given up. All that groups wrote before it is seen by all after it. Meanwhile n
+// values (of none that groups write) are copied.
+static inline bool xn_all_wait(volatile global uint *barrier_at, uint target, local uint4 *to,
+                               global const uint4 *from, uint n, local uint *flag) {
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     if (get_local_id(0) == 0) {
         uint arrived, left = 1u << 23;
@@ -91,6 +93,8 @@ static inline bool xn_all_wait(volatile global uint *barrier_at, uint target, lo
         } while ((int)(arrived - target) < 0 && --left);
         *flag = left != 0;
         if (!left) barrier_at[XN_CL_BARRIER_FAILED] = 1;
+    } else if (get_local_id(0) >= 32 && get_local_id(0) - 32 < n) {
+        to[get_local_id(0) - 32] = from[get_local_id(0) - 32];
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     return *flag;

@@ -1,5 +1,5 @@
 // embed: rows of a table. A unit of the work is one unit of 32 values of one row.
-static inline void xn_op_embed(const struct xn_env *e, global const struct xn_cl_embed *d, uint group, uint groups,
+static inline void xn_op_embed(const struct xn_env *e, XN_D const struct xn_cl_embed *d, uint group, uint groups,
                                local float *scratch) {
     global const struct xn_cl_step *step = xn_step_of(e);
     float v[XN_CL_UNIT];

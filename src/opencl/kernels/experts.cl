@@ -10,9 +10,9 @@ static inline struct xn_cut xn_cut_of_experts(uint count, uint rows, uint groups
 }
 
 #ifdef XN_OP_EXPERT_GATE
-static inline void xn_op_expert_gate(const struct xn_env *e, global const struct xn_cl_expert_gate *d, uint group,
+static inline void xn_op_expert_gate(const struct xn_env *e, XN_D const struct xn_cl_expert_gate *d, uint group,
                                      uint groups, local float *scratch) {
-    uint n = xn_step_of(e)->n_rows, rows = d->size, at = XN_CL_NONE;
+    uint n = xn_rows(e), rows = d->size, at = XN_CL_NONE;
     struct xn_cut cut = xn_cut_of_experts(n * d->used, rows, groups);
     struct xn_operand o = xn_operand_of(&d->in, XN_CL_NONE);
     uint blocks = xn_blocks(&cut, rows);
@@ -53,9 +53,9 @@ XN_OP_KERNEL(expert_gate)
 
 #ifdef XN_OP_EXPERT_ADD
 #ifndef XN_RUNS
-static inline void xn_op_expert_add(const struct xn_env *e, global const struct xn_cl_expert_add *d, uint group,
+static inline void xn_op_expert_add(const struct xn_env *e, XN_D const struct xn_cl_expert_add *d, uint group,
                                     uint groups, local float *scratch) {
-    uint n = xn_step_of(e)->n_rows, rows = d->down.rows;
+    uint n = xn_rows(e), rows = d->down.rows;
     struct xn_cut cut = xn_cut_of(1, n * rows, groups);
     uint blocks = xn_blocks(&cut, rows);
     bool waits = d->sum.norm.kind != XN_NORM_NONE;
@@ -93,9 +93,9 @@ static inline void xn_op_expert_add(const struct xn_env *e, global const struct 
 }
 #else
 // Experts of a row are multiplied together, as many as there is room for their results.
-static inline void xn_op_expert_add(const struct xn_env *e, global const struct xn_cl_expert_add *d, uint group,
+static inline void xn_op_expert_add(const struct xn_env *e, XN_D const struct xn_cl_expert_add *d, uint group,
                                     uint groups, local float *scratch) {
-    uint n = xn_step_of(e)->n_rows, rows = d->down.rows, lid = get_local_id(0);
+    uint n = xn_rows(e), rows = d->down.rows, lid = get_local_id(0);
     struct xn_cut cut = xn_cut_of_experts(n, rows, groups);
     uint most = xn_operand_parts(&d->down);
     if (most > d->used) most = d->used;

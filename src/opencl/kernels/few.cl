@@ -4,7 +4,7 @@
 // The activations of a product: some rows of the batch, normalised on their way into local memory.
 struct xn_operand {
     uint at, stride, k;                   // row r's k values begin at at + r * stride of the activations
-    global const struct xn_cl_norm *norm; // of them; NULL: none
+    XN_D const struct xn_cl_norm *norm; // of them; NULL: none
     uint first, n;                        // token t < n is row first + t,
     uint list;                            // or entry first + t of this list in the step, unless that is NONE
     uint parts;                           // a row has so many times k values, each of which meets its own weights
@@ -19,7 +19,7 @@ static inline struct xn_operand xn_operand_at(uint at, uint stride, uint k) {
     struct xn_operand o = {at, stride, k, 0, 0, 0, XN_CL_NONE, 1, 0};
     return o;
 }
-static inline struct xn_operand xn_operand_of(global const struct xn_cl_input *in, uint list) {
+static inline struct xn_operand xn_operand_of(XN_D const struct xn_cl_input *in, uint list) {
     struct xn_operand o = xn_operand_at(in->at, in->stride, in->k);
     o.norm = in->norm.kind == XN_NORM_NONE ? 0 : &in->norm;
     o.list = list;
@@ -143,7 +143,7 @@ struct xn_block {
     uint parts;                  // how many: results of row r of the j-th are y[j * m + r]
 };
 
-static inline void xn_fill_table(const struct xn_env *e, global const struct xn_cl_weights *w,
+static inline void xn_fill_table(const struct xn_env *e, XN_D const struct xn_cl_weights *w,
                                  const struct xn_block *b, local float *scratch) {
     for (uint r = get_local_id(0); r < b->m * b->parts; r += XN_GROUP) {
         uint part = b->parts > 1 ? r / b->m : 0, matrix = b->matrices ? b->matrices[part] : b->matrix;
@@ -158,24 +158,49 @@ static inline void xn_fill_table(const struct xn_env *e, global const struct xn_
     }
 }
 
-// The sums of units [u0, u0 + n) of rows [r0, r0 + rows) of the table.
-static inline void xn_sums(const struct xn_env *e, uint type, uint u0, uint n, uint r0, uint rows, uint tokens,
-                           local float *scratch) {
+// Units that a work-item reads before it multiplies the first: as many bytes must be on their way as bandwidth times
+// latency.
+#ifdef XN_ONE
+#define XN_AHEAD 4
+#else
+#define XN_AHEAD 2
+#endif
+
+// What of a product's activations and weights one strip is: units [u0, u0 + n) of rows from r0 on of the table.
+struct xn_strip {
+    uint type, u0, n, r0, units, tokens; // units: of all its rows
+    uint inverse;                        // i / n is the high half of i * inverse: both are below 65,536
+};
+
+// The sums of `count` units from unit i on, XN_GROUP apart; those beyond the last are that one again.
+static inline void xn_sums_of(const struct xn_env *e, const struct xn_strip *s, uint i, uint count,
+                              local float *scratch) {
     local const float *xs = scratch + XN_AT_XS;
     local float *part = scratch + XN_AT_PART;
-    // i / n by a product: exact, for there are fewer than 65,536 of either.
-    uint inverse = n > 1 ? 0xffffffffu / n + 1 : 0;
-    for (uint i = get_local_id(0); i < rows * n; i += XN_GROUP) {
-        uint r = n > 1 ? mul_hi(i, inverse) : i, u = i - r * n;
-        local const uint *row = (local const uint *)(scratch + XN_AT_TABLE) + 4 * (r0 + r);
+    float sum[XN_AHEAD][XN_TOKENS];
+#pragma unroll
+    for (uint j = 0; j < count; j++) {
+        uint at = min(i + j * XN_GROUP, s->units - 1), r = s->n > 1 ? mul_hi(at, s->inverse) : at, u = at - r * s->n;
+        local const uint *row = (local const uint *)(scratch + XN_AT_TABLE) + 4 * (s->r0 + r);
         global const uchar *piece = (global const uchar *)((ulong)row[0] | (ulong)row[1] << 32);
-        uint x = ((local const uint *)(scratch + XN_AT_OFFSET))[r0 + r] * n + u;
-        float sum[XN_TOKENS];
-        xn_unit_sums(type, piece, row[2], row[3] + u0 + u, e->grids, xs, x, tokens, sum);
+        uint x = ((local const uint *)(scratch + XN_AT_OFFSET))[s->r0 + r] * s->n + u;
+        xn_unit_sums(s->type, piece, row[2], row[3] + s->u0 + u, e->grids, xs, x, s->tokens, sum[j]);
+    }
+#pragma unroll
+    for (uint j = 0; j < count; j++)
 #pragma unroll
         for (uint t = 0; t < XN_TOKENS; t++)
-            if (t < tokens) part[t * rows * n + i] = sum[t];
-    }
+            if (t < s->tokens && i + j * XN_GROUP < s->units) part[t * s->units + i + j * XN_GROUP] = sum[j][t];
+}
+
+static inline void xn_sums(const struct xn_env *e, uint type, uint u0, uint n, uint r0, uint rows, uint tokens,
+                           local float *scratch) {
+    struct xn_strip s = {type, u0, n, r0, rows * n, tokens, n > 1 ? 0xffffffffu / n + 1 : 0};
+    uint i = get_local_id(0), full = s.units / (XN_AHEAD * XN_GROUP) * (XN_AHEAD * XN_GROUP), done = 0;
+    for (; done < full; done += XN_AHEAD * XN_GROUP)
+        xn_sums_of(e, &s, done + i, XN_AHEAD, scratch);
+    for (; done < s.units; done += 2 * XN_GROUP)
+        xn_sums_of(e, &s, done + i, 2, scratch);
 }
 
 static inline void xn_put_sum(uint t, uint r, float sum, bool first, bool last, local const float *scratch,
@@ -207,7 +232,7 @@ static inline bool xn_must_stage(struct xn_operand *o, uint wanted) {
 
 // y[token][row] of a block, in local memory, XN_ROWS a token; b->m * b->parts <= XN_ROWS, and units of all the operand's
 // parts must fit local memory where there are several.
-static inline void xn_product_of(const struct xn_env *e, global const struct xn_cl_weights *w, const struct xn_block *b,
+static inline void xn_product_of(const struct xn_env *e, XN_D const struct xn_cl_weights *w, const struct xn_block *b,
                                  struct xn_operand *o, local float *scratch, local float *y) {
     bool codes = xn_has_codes(w->type);
     uint room = codes ? XN_CODE_UNITS : XN_FLOAT_UNITS, units = w->units, rows = b->m * b->parts;
@@ -234,14 +259,14 @@ static inline void xn_product_of(const struct xn_env *e, global const struct xn_
 }
 
 // How many parts of rows that meet this matrix stand in local memory together; 1 where not even one does as a whole.
-static inline uint xn_operand_parts(global const struct xn_cl_weights *w) {
+static inline uint xn_operand_parts(XN_D const struct xn_cl_weights *w) {
     uint room = xn_has_codes(w->type) ? XN_CODE_UNITS : XN_FLOAT_UNITS;
     room = min(room, (uint)XN_SIZE_PART / XN_TOKENS);
     return max(1u, room / w->units);
 }
 
 // Of m rows of one matrix from row0 on.
-static inline void xn_product(const struct xn_env *e, global const struct xn_cl_weights *w, uint index, uint row0,
+static inline void xn_product(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint index, uint row0,
                               uint m, struct xn_operand *o, bool tile, local float *scratch, local float *y) {
     struct xn_block b = {row0, m, index, 0, 1};
     xn_product_of(e, w, &b, o, scratch, y);

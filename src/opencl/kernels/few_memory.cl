@@ -11,7 +11,7 @@
 
 // Local memory, in floats.
 #define XN_SIZE_XS 6656 // activations
-#define XN_SIZE_PART 4096
+#define XN_SIZE_PART 3584
 #ifdef XN_ONE
 #define XN_ROWS 160 // of weights that a group takes at once
 #else

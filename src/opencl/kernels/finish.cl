@@ -2,7 +2,7 @@
 // cache. A warp takes a head of a row, or a group a row whose heads are normed as one.
 
 // The first `heads` heads of a row: all of them or none. By the whole group.
-static inline void xn_finish_row(const struct xn_env *e, global const struct xn_cl_part *p, uint row, uint heads,
+static inline void xn_finish_row(const struct xn_env *e, XN_D const struct xn_cl_part *p, uint row, uint heads,
                                  local float *red) {
     global const struct xn_cl_step *step = xn_step_of(e);
     global float *y = e->act + p->out + (ulong)row * p->out_stride;
@@ -51,12 +51,12 @@ static inline void xn_finish_row(const struct xn_env *e, global const struct xn_
     XN_NEXT(h0, heads, XN_WARPS);
 }
 
-static inline void xn_op_finish(const struct xn_env *e, global const struct xn_cl_project *d, uint group, uint groups,
+static inline void xn_op_finish(const struct xn_env *e, XN_D const struct xn_cl_project *d, uint group, uint groups,
                                 local float *red) {
-    uint n = xn_step_of(e)->n_rows, units = n * d->n_parts;
+    uint n = xn_rows(e), units = n * d->n_parts;
     if (group >= units) return;
     XN_EACH(u, group, units) {
-        global const struct xn_cl_part *p = &d->part[u / n];
+        XN_D const struct xn_cl_part *p = &d->part[u / n];
         bool wanted = p->finish || p->target == XN_CL_TO_CACHE, whole = p->norm_whole && p->norm.kind != XN_NORM_NONE;
         xn_finish_heads(e, p, u % n, 0, wanted && whole ? p->heads : 0, red);
         xn_finish_row(e, p, u % n, wanted && !whole ? p->heads : 0, red);

@@ -1,7 +1,7 @@
 // gate: norm, gate and up products, activation.
-static inline void xn_op_gate(const struct xn_env *e, global const struct xn_cl_gate *d, uint group, uint groups,
+static inline void xn_op_gate(const struct xn_env *e, XN_D const struct xn_cl_gate *d, uint group, uint groups,
                               local float *scratch) {
-    uint n = xn_step_of(e)->n_rows, rows = d->up.rows, at = XN_CL_NONE;
+    uint n = xn_rows(e), rows = d->up.rows, at = XN_CL_NONE;
     struct xn_cut cut = xn_cut_of(n, rows, groups);
     struct xn_operand o = xn_operand_of(&d->in, XN_CL_NONE);
     uint blocks = xn_blocks(&cut, rows);

@@ -1,5 +1,5 @@
 // head: logits of the rows that want them.
-static inline void xn_op_head(const struct xn_env *e, global const struct xn_cl_head *d, uint group, uint groups,
+static inline void xn_op_head(const struct xn_env *e, XN_D const struct xn_cl_head *d, uint group, uint groups,
                               local float *scratch) {
     uint n = xn_step_of(e)->n_outputs, rows = d->weights.rows, at = XN_CL_NONE;
     struct xn_cut cut = xn_cut_of(n, rows, groups);

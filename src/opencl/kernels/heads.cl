@@ -1,7 +1,7 @@
 // heads: a product of each head's own, and a tail that passes by.
-static inline void xn_op_heads(const struct xn_env *e, global const struct xn_cl_heads *d, uint group, uint groups,
+static inline void xn_op_heads(const struct xn_env *e, XN_D const struct xn_cl_heads *d, uint group, uint groups,
                                local float *scratch) {
-    uint n = xn_step_of(e)->n_rows, rows = d->weights.rows;
+    uint n = xn_rows(e), rows = d->weights.rows;
     struct xn_cut cut = xn_cut_of(n, rows * d->heads, groups);
     uint blocks = xn_blocks(&cut, rows);
     local const float *y = scratch + XN_AT_Y;

@@ -1,8 +1,8 @@
 // join: the results of a row's chosen experts, weighted and added in the order of choice, join a buffer. A group takes a
 // row.
-static inline void xn_op_join(const struct xn_env *e, global const struct xn_cl_join *d, uint group, uint groups,
+static inline void xn_op_join(const struct xn_env *e, XN_D const struct xn_cl_join *d, uint group, uint groups,
                               local float *red) {
-    uint n = xn_step_of(e)->n_rows;
+    uint n = xn_rows(e);
     bool waits = d->sum.norm.kind != XN_NORM_NONE;
     if (group >= n) return;
     XN_EACH(row, group, n) {

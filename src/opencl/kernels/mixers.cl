@@ -3,13 +3,13 @@
 
 #ifdef XN_OP_CONVOLVE
 // Channel c of row i of a span, or (i < 0) of what stands before it in the window, counted from its end.
-static inline float xn_conv_input(const struct xn_env *e, global const struct xn_cl_convolve *d, uint row, uint c) {
+static inline float xn_conv_input(const struct xn_env *e, XN_D const struct xn_cl_convolve *d, uint row, uint c) {
     global const float *x = e->act + d->in + (ulong)row * d->in_stride + c;
     return d->gated ? x[0] * x[2 * d->channels] : x[0];
 }
 
 // A work-item takes a channel of a span, and moves its window on.
-static inline void xn_op_convolve(const struct xn_env *e, global const struct xn_cl_convolve *d, uint group,
+static inline void xn_op_convolve(const struct xn_env *e, XN_D const struct xn_cl_convolve *d, uint group,
                                   uint groups, local float *scratch) {
     uint spans = xn_step_of(e)->n_spans, before = d->taps - 1;
     for (uint i = group * XN_GROUP + get_local_id(0); i < spans * d->channels; i += groups * XN_GROUP) {
@@ -54,7 +54,7 @@ static inline void xn_unit_length(global const float *x, uint n, float length, l
 }
 
 // A group takes a value head of a span, a work-item columns of its state.
-static inline void xn_op_delta_net(const struct xn_env *e, global const struct xn_cl_delta_net *d, uint group,
+static inline void xn_op_delta_net(const struct xn_env *e, XN_D const struct xn_cl_delta_net *d, uint group,
                                    uint groups, local float *scratch) {
     uint lid = get_local_id(0), keys = d->key_heads * d->key_size;
     local float *red = scratch, *q = scratch + XN_GROUP, *k = q + d->key_size;
@@ -106,7 +106,7 @@ XN_OP_KERNEL(delta_net)
 
 #ifdef XN_OP_STATE_SPACE
 // A work-item takes a value of a head of a span. The result is y, before gate and norm.
-static inline void xn_op_state_space(const struct xn_env *e, global const struct xn_cl_state_space *d, uint group,
+static inline void xn_op_state_space(const struct xn_env *e, XN_D const struct xn_cl_state_space *d, uint group,
                                      uint groups, local float *scratch) {
     uint inner = d->heads * d->head_size, keys = d->groups * d->state_size;
     for (uint u = group * XN_GROUP + get_local_id(0); u < xn_step_of(e)->n_spans * inner; u += groups * XN_GROUP) {
@@ -136,11 +136,11 @@ XN_OP_KERNEL(state_space)
 #ifdef XN_OP_STATE_SPACE_NORM
 #define xn_cl_state_space_norm xn_cl_state_space
 // Gate and norm of y, one part of a row's norm after the other.
-static inline void xn_op_state_space_norm(const struct xn_env *e, global const struct xn_cl_state_space *d, uint group,
+static inline void xn_op_state_space_norm(const struct xn_env *e, XN_D const struct xn_cl_state_space *d, uint group,
                                           uint groups, local float *scratch) {
     uint inner = d->heads * d->head_size, parts = d->norm.kind == XN_NORM_NONE ? 1 : d->norm_groups;
     uint n = inner / parts;
-    uint units = xn_step_of(e)->n_rows * parts;
+    uint units = xn_rows(e) * parts;
     if (group >= units) return;
     XN_EACH(u, group, units) {
         ulong row = u / parts;

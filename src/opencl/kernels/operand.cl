@@ -20,7 +20,7 @@
 
 struct xn_operand {
     uint at, stride, k;                    // row r's k values begin at at + r * stride of the activations
-    global const struct xn_cl_norm *norm;  // of them; NULL: none
+    XN_D const struct xn_cl_norm *norm;  // of them; NULL: none
     uint first, n;                         // token t < n is row first + t,
     uint list;                             // or entry first + t of this list in the step, unless that is NONE
 };
@@ -33,7 +33,7 @@ static inline struct xn_operand xn_operand_at(uint at, uint stride, uint k) {
     struct xn_operand o = {at, stride, k, 0, 0, 0, XN_CL_NONE};
     return o;
 }
-static inline struct xn_operand xn_operand_of(global const struct xn_cl_input *in, uint list) {
+static inline struct xn_operand xn_operand_of(XN_D const struct xn_cl_input *in, uint list) {
     struct xn_operand o = {in->at, in->stride, in->k, in->norm.kind == XN_NORM_NONE ? 0 : &in->norm, 0, 0, list};
     return o;
 }

@@ -28,7 +28,7 @@ enum {
 };
 
 // Decodes XN_DEPTH values of each row of the tile from unit u0 on, and stages as many of each token.
-static inline void xn_fill_tile(const struct xn_env *e, global const struct xn_cl_weights *w, uint first, uint row0,
+static inline void xn_fill_tile(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint first, uint row0,
                                 const struct xn_operand *o, uint u0, local float *ws, local float *xs,
                                 local const float *moments) {
     float v[XN_CL_UNIT];
@@ -51,7 +51,7 @@ static inline void xn_fill_tile(const struct xn_env *e, global const struct xn_c
 
 // y[token][row] of a block of rows of matrix `index` from row0 on, in local memory, XN_CL_TILE_ROWS a token. Rows beyond
 // the matrix's last hold what nothing may use.
-static inline void xn_product(const struct xn_env *e, global const struct xn_cl_weights *w, uint index, uint row0,
+static inline void xn_product(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint index, uint row0,
                               uint m, const struct xn_operand *o, bool tile, local float *scratch, local float *y) {
     local float *xs = scratch + XN_AT_XS, *red = scratch + XN_AT_RED;
     local float *ws = scratch, *xt = scratch + XN_DEPTH * XN_TILE_STRIDE; // of a tile, in the same memory

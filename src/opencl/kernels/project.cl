@@ -1,7 +1,7 @@
 // project: a norm and up to four products, of which the heads may be normed, rotated and stored into the cache. Who
 // completes a head finishes it.
 
-static inline float xn_frequency(const struct xn_env *e, global const struct xn_cl_rope *rope, uint span, uint i) {
+static inline float xn_frequency(const struct xn_env *e, XN_D const struct xn_cl_rope *rope, uint span, uint i) {
     global const struct xn_cl_step *step = xn_step_of(e);
     if (rope->dynamic != XN_CL_NONE)
         return as_float(e->step[step->frequencies + (rope->dynamic * step->n_spans + span) * step->frequencies_stride + i]);
@@ -10,14 +10,14 @@ static inline float xn_frequency(const struct xn_env *e, global const struct xn_
     return e->vec[rope->frequency + i];
 }
 
-static inline float xn_temperature(global const struct xn_cl_part *p, uint position) {
+static inline float xn_temperature(XN_D const struct xn_cl_part *p, uint position) {
     if (!p->is_query || p->rope.query_beta == 0) return 1;
     return 1.0f + p->rope.query_beta * log(1.0f + floor((float)position / (float)p->rope.query_period));
 }
 
 // Norm, rotation and store of heads [first, first + n) of a row, whose raw values stand in the activations; by the whole
 // group. The norm is that of each head, or of all as one.
-static inline void xn_finish_heads(const struct xn_env *e, global const struct xn_cl_part *p, uint row, uint first,
+static inline void xn_finish_heads(const struct xn_env *e, XN_D const struct xn_cl_part *p, uint row, uint first,
                                    uint n, local float *red) {
     global const struct xn_cl_step *step = xn_step_of(e);
     global float *y = e->act + p->out + (ulong)row * p->out_stride;
@@ -59,12 +59,12 @@ static inline void xn_finish_heads(const struct xn_env *e, global const struct x
 
 #ifdef XN_OP_PROJECT
 // Counters that the heads of a part need for each tile of tokens.
-static inline uint xn_part_counters(global const struct xn_cl_part *p) {
+static inline uint xn_part_counters(XN_D const struct xn_cl_part *p) {
     return !p->finish ? 0 : p->norm_whole ? 1 : p->heads;
 }
 
 // Stores a block of results, and finishes the heads that it completes.
-static inline void xn_store_part(const struct xn_env *e, global const struct xn_cl_part *p, const struct xn_operand *o,
+static inline void xn_store_part(const struct xn_env *e, XN_D const struct xn_cl_part *p, const struct xn_operand *o,
                                  const struct xn_cut *cut, uint block, uint counter, local float *scratch) {
     local const float *y = scratch + XN_AT_Y;
     global const struct xn_cl_step *step = xn_step_of(e);
@@ -99,14 +99,14 @@ static inline void xn_store_part(const struct xn_env *e, global const struct xn_
     XN_NEXT(h, end, 1);
 }
 
-static inline uint xn_part_blocks(global const struct xn_cl_project *d, const struct xn_cut *cut) {
+static inline uint xn_part_blocks(XN_D const struct xn_cl_project *d, const struct xn_cut *cut) {
     uint blocks = 0;
     for (uint i = 0; i < d->n_parts; i++)
         blocks += xn_blocks(cut, d->part[i].weights.rows);
     return blocks;
 }
 // One block for each group, if that is possible: no block is of two parts.
-static inline struct xn_cut xn_cut_of_parts(global const struct xn_cl_project *d, uint n, uint groups) {
+static inline struct xn_cut xn_cut_of_parts(XN_D const struct xn_cl_project *d, uint n, uint groups) {
     uint rows = 0;
     for (uint i = 0; i < d->n_parts; i++)
         rows += d->part[i].weights.rows;
@@ -116,9 +116,9 @@ static inline struct xn_cut xn_cut_of_parts(global const struct xn_cl_project *d
     return cut;
 }
 
-static inline void xn_op_project(const struct xn_env *e, global const struct xn_cl_project *d, uint group, uint groups,
+static inline void xn_op_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, uint group, uint groups,
                                  local float *scratch) {
-    uint n = xn_step_of(e)->n_rows, counters = 0, tile = XN_CL_NONE;
+    uint n = xn_rows(e), counters = 0, tile = XN_CL_NONE;
     struct xn_cut cut = xn_cut_of_parts(d, n, groups);
     struct xn_operand o = xn_operand_of(&d->in, XN_CL_NONE);
     uint blocks = xn_part_blocks(d, &cut);

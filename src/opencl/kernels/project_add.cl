@@ -1,8 +1,8 @@
 // project_add: a product whose result joins a buffer; where a norm stands between, who completes the rows of a tile adds
 // them.
-static inline void xn_op_project_add(const struct xn_env *e, global const struct xn_cl_project_add *d, uint group,
+static inline void xn_op_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, uint group,
                                      uint groups, local float *scratch) {
-    uint n = xn_step_of(e)->n_rows, rows = d->weights.rows;
+    uint n = xn_rows(e), rows = d->weights.rows;
     struct xn_cut cut = xn_cut_of(n, rows, groups);
     struct xn_operand o = xn_operand_of(&d->in, XN_CL_NONE);
     uint blocks = xn_blocks(&cut, rows);

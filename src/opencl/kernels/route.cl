@@ -10,7 +10,7 @@
 #endif
 
 // Scores of a row, of its logits.
-static inline void xn_scores(global const struct xn_cl_route *d, uint experts, global const float *logits,
+static inline void xn_scores(XN_D const struct xn_cl_route *d, uint experts, global const float *logits,
                              local float *score, local float *red) {
     uint lid = get_local_id(0);
     float most = -INFINITY, sum = 0;
@@ -26,7 +26,7 @@ static inline void xn_scores(global const struct xn_cl_route *d, uint experts, g
 }
 
 // Takes the groups of experts that are not among the best out of the choice. Of equal groups the later one goes.
-static inline void xn_limit_groups(global const struct xn_cl_route *d, uint experts, local float *choice,
+static inline void xn_limit_groups(XN_D const struct xn_cl_route *d, uint experts, local float *choice,
                                    local float *rank) {
     uint groups = experts && d->groups > 1 ? d->groups : 0, size = groups ? experts / groups : 1;
     for (uint g = get_local_id(0); g < groups; g += XN_GROUP) {
@@ -75,7 +75,7 @@ static inline uint xn_best(uint experts, local const float *choice, local float 
 }
 
 // really: or do nothing, together with the others.
-static inline void xn_choose(const struct xn_env *e, global const struct xn_cl_route *d, uint row, bool really,
+static inline void xn_choose(const struct xn_env *e, XN_D const struct xn_cl_route *d, uint row, bool really,
                              local float *scratch) {
     local float *score = scratch + XN_AT_SCORE, *choice = scratch + XN_AT_CHOICE, *best = scratch + XN_AT_BEST;
     local float *red = scratch + XN_AT_RED;
@@ -105,9 +105,9 @@ static inline void xn_choose(const struct xn_env *e, global const struct xn_cl_r
 }
 
 #ifdef XN_OP_ROUTE
-static inline void xn_op_route(const struct xn_env *e, global const struct xn_cl_route *d, uint group, uint groups,
+static inline void xn_op_route(const struct xn_env *e, XN_D const struct xn_cl_route *d, uint group, uint groups,
                                local float *scratch) {
-    uint n = xn_step_of(e)->n_rows;
+    uint n = xn_rows(e);
     struct xn_cut cut = xn_cut_of(n, d->router.rows + d->shared.rows, groups);
     struct xn_operand o = xn_operand_of(&d->in, XN_CL_NONE);
     uint of_router = xn_blocks(&cut, d->router.rows), blocks = of_router + xn_blocks(&cut, d->shared.rows);
@@ -117,7 +117,7 @@ static inline void xn_op_route(const struct xn_env *e, global const struct xn_cl
     XN_EACH(u, group, units) {
         uint tile = u / blocks, block = u % blocks;
         bool shared = block >= of_router;
-        global const struct xn_cl_weights *w = shared ? &d->shared : &d->router;
+        XN_D const struct xn_cl_weights *w = shared ? &d->shared : &d->router;
         uint row0 = (shared ? block - of_router : block) * cut.rows;
         uint m = w->rows - row0 < cut.rows ? w->rows - row0 : cut.rows;
         o.first = tile * cut.tokens;
@@ -145,9 +145,9 @@ XN_OP_KERNEL(route)
 
 // For many rows, whose scores are there.
 #ifdef XN_OP_CHOOSE
-static inline void xn_op_choose(const struct xn_env *e, global const struct xn_cl_route *d, uint group, uint groups,
+static inline void xn_op_choose(const struct xn_env *e, XN_D const struct xn_cl_route *d, uint group, uint groups,
                                 local float *scratch) {
-    uint n = xn_step_of(e)->n_rows;
+    uint n = xn_rows(e);
     if (group >= n) return;
     XN_EACH(row, group, n) {
         if (d->shared.rows && get_local_id(0) == 0) {

@@ -48,6 +48,7 @@ struct xn_cl_weights {
     xn_u32 type; // enum xn_type
     xn_u32 rows, all_rows, units;
     xn_u32 place, piece;
+    struct xn_cl_place first; // of the places
 };
 
 // An enum xn_norm_kind and its numbers; weight and bias are places of vectors.

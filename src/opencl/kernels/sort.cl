@@ -1,10 +1,10 @@
 // sort: the batch's choices by expert, so that tiles find the rows of each. A group takes an expert, and looks at all
 // choices.
-static inline void xn_op_sort(const struct xn_env *e, global const struct xn_cl_sort *d, uint group, uint groups,
+static inline void xn_op_sort(const struct xn_env *e, XN_D const struct xn_cl_sort *d, uint group, uint groups,
                               local float *scratch) {
     local uint *before = (local uint *)scratch, *same = before + XN_GROUP;
     global uint *act = (global uint *)e->act;
-    uint n = xn_step_of(e)->n_rows * d->used, each = (n + XN_GROUP - 1) / XN_GROUP, lid = get_local_id(0);
+    uint n = xn_rows(e) * d->used, each = (n + XN_GROUP - 1) / XN_GROUP, lid = get_local_id(0);
     if (group > d->experts) return;
     XN_EACH(expert, group, d->experts + 1) { // the last one is none: its offset is the number of all
         // A work-item counts a run of choices: those of lower experts, and of this one.

@@ -1,14 +1,14 @@
 // stage: rows of activations, normalised, as the matrix unit takes them. A group takes a row.
 
 // Value i of part p, normalised; 0 beyond the last.
-static inline float xn_stage_value(const struct xn_env *e, global const struct xn_cl_stage *d, struct xn_moments m,
+static inline float xn_stage_value(const struct xn_env *e, XN_D const struct xn_cl_stage *d, struct xn_moments m,
                                    global const float *x, uint i) {
     if (i >= d->in.k) return 0;
     return d->in.norm.kind == XN_NORM_NONE ? x[i] : xn_normed(e, &d->in.norm, m, x[i], i);
 }
 
 // Values 2 i and 2 i + 1 into every plane.
-static inline void xn_stage_pair(const struct xn_env *e, global const struct xn_cl_stage *d, float a, float b,
+static inline void xn_stage_pair(const struct xn_env *e, XN_D const struct xn_cl_stage *d, float a, float b,
                                  float scale, ulong i) {
 #ifdef XN_HALVES
     global uint *to = (global uint *)e->act + d->to + i;
@@ -33,7 +33,7 @@ static inline void xn_stage_pair(const struct xn_env *e, global const struct xn_
 #endif
 }
 
-static inline void xn_op_stage(const struct xn_env *e, global const struct xn_cl_stage *d, uint group, uint groups,
+static inline void xn_op_stage(const struct xn_env *e, XN_D const struct xn_cl_stage *d, uint group, uint groups,
                                local float *red) {
     global const struct xn_cl_step *step = xn_step_of(e);
     uint n = d->outputs ? step->n_outputs : step->n_rows, lid = get_local_id(0), all = d->parts * d->width;

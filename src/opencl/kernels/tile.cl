@@ -67,10 +67,10 @@ struct xn_tile {
     uint begin, end;
 };
 
-static inline uint xn_tile_rows(global const struct xn_cl_tile *d) { // of weights, for each of the part's matrices
+static inline uint xn_tile_rows(XN_D const struct xn_cl_tile *d) { // of weights, for each of the part's matrices
     return d->kind == XN_CL_TILE_GLU && d->n_parts > 1 ? XN_TILE_M / 2 : XN_TILE_M;
 }
-static inline uint xn_tile_blocks(global const struct xn_cl_tile *d) {
+static inline uint xn_tile_blocks(XN_D const struct xn_cl_tile *d) {
     uint rows = xn_tile_rows(d), blocks = 0, parts = d->kind == XN_CL_TILE_GLU ? 1 : d->n_parts;
     for (uint i = 0; i < parts; i++)
         blocks += (d->part[i].weights.rows + rows - 1) / rows;
@@ -78,7 +78,7 @@ static inline uint xn_tile_blocks(global const struct xn_cl_tile *d) {
 }
 
 // Tiles of rows of activations, for one block of weights.
-static inline uint xn_tile_count(const struct xn_env *e, global const struct xn_cl_tile *d, volatile local uint *l) {
+static inline uint xn_tile_count(const struct xn_env *e, XN_D const struct xn_cl_tile *d, volatile local uint *l) {
 #ifdef XN_EXPERTS
     // Of each expert: its first tile is the number of tiles before. A work-item adds up a run of experts.
     global const uint *offsets = (global const uint *)e->act + d->offsets;
@@ -98,13 +98,13 @@ static inline uint xn_tile_count(const struct xn_env *e, global const struct xn_
     barrier(CLK_LOCAL_MEM_FENCE);
     return l[XN_AT_FIRST + d->experts];
 #else
-    uint n = d->outputs ? xn_step_of(e)->n_outputs : xn_step_of(e)->n_rows;
+    uint n = d->outputs ? xn_step_of(e)->n_outputs : xn_rows(e);
     return (n + XN_TILE_N - 1) / XN_TILE_N * d->matrices;
 #endif
 }
 
 // Tile `i`: neighbours share a block of weights.
-XN_INLINE struct xn_tile xn_tile_of(const struct xn_env *e, global const struct xn_cl_tile *d,
+XN_INLINE struct xn_tile xn_tile_of(const struct xn_env *e, XN_D const struct xn_cl_tile *d,
                                         volatile local const uint *l, uint tiles, uint i) {
     struct xn_tile t = {0, 0, 0, 0, 0, 0, 0, 0};
     uint rows = xn_tile_rows(d);
@@ -123,7 +123,7 @@ XN_INLINE struct xn_tile xn_tile_of(const struct xn_env *e, global const struct 
     t.first = offsets[low] + (at - l[XN_AT_FIRST + low]) * XN_TILE_N;
     t.n = min(offsets[low + 1] - t.first, (uint)XN_TILE_N);
 #else
-    uint n = d->outputs ? xn_step_of(e)->n_outputs : xn_step_of(e)->n_rows;
+    uint n = d->outputs ? xn_step_of(e)->n_outputs : xn_rows(e);
     uint block = i / tiles, of_rows = (n + XN_TILE_N - 1) / XN_TILE_N;
     t.index = t.operand = i % tiles / of_rows;
     t.first = i % tiles % of_rows * XN_TILE_N;
@@ -138,7 +138,7 @@ XN_INLINE struct xn_tile xn_tile_of(const struct xn_env *e, global const struct 
 
 // Row i of the tile's activations: a row of the batch, or a pair. Those beyond the last are its first, and nobody looks
 // at their results.
-XN_INLINE uint xn_tile_row(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
+XN_INLINE uint xn_tile_row(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                uint i) {
     uint row = t->first + (i < t->n ? i : 0);
 #ifdef XN_EXPERTS
@@ -149,7 +149,7 @@ XN_INLINE uint xn_tile_row(const struct xn_env *e, global const struct xn_cl_til
 }
 
 // What products with a row are multiplied by.
-static inline float xn_tile_factor(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
+static inline float xn_tile_factor(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                    uint row) {
 #ifdef XN_HALVES
     if (XN_IS_BFLOAT(d->part[t->part].bfloat)) return 1;
@@ -164,7 +164,7 @@ static inline float xn_tile_factor(const struct xn_env *e, global const struct x
 
 // The matrix that row r of a tile is of, and its row there: with two, blocks of 16 rows take turns, so that a lane has
 // the same places of both.
-XN_INLINE uint xn_tile_weights(global const struct xn_cl_tile *d, const struct xn_tile *t, uint r, uint *row) {
+XN_INLINE uint xn_tile_weights(XN_D const struct xn_cl_tile *d, const struct xn_tile *t, uint r, uint *row) {
     bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
     *row = t->row0 + (two ? r / 32 * 16 + r % 16 : r);
     return two ? r / 16 % 2 : t->part;
@@ -181,11 +181,11 @@ struct xn_steps {
     uint rest;                // elements from a plane to what it leaves
 };
 
-XN_INLINE struct xn_steps xn_steps_of(const struct xn_env *e, global const struct xn_cl_tile *d,
+XN_INLINE struct xn_steps xn_steps_of(const struct xn_env *e, XN_D const struct xn_cl_tile *d,
                                       const struct xn_tile *t) {
     struct xn_steps s;
     uint row, part = xn_tile_weights(d, t, XN_MY_ROW, &row);
-    global const struct xn_cl_weights *w = &d->part[part].weights;
+    XN_D const struct xn_cl_weights *w = &d->part[part].weights;
     s.row = xn_weights_row(e, w, t->index * w->rows + min(row, w->rows - 1));
     s.type = w->type;
     s.units = w->units;
@@ -401,13 +401,13 @@ XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, c
 
 // --- results ---
 
-static inline float xn_bias_of(const struct xn_env *e, global const struct xn_cl_tile_part *p, uint row) {
+static inline float xn_bias_of(const struct xn_env *e, XN_D const struct xn_cl_tile_part *p, uint row) {
     return p->bias != XN_CL_NONE ? e->vec[p->bias + row] : 0;
 }
 
-XN_INLINE void xn_tile_result(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
+XN_INLINE void xn_tile_result(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                   uint row, uint r, float x, float y) {
-    global const struct xn_cl_tile_part *p = &d->part[t->part];
+    XN_D const struct xn_cl_tile_part *p = &d->part[t->part];
     uint rows = p->weights.rows, bias = t->index * rows + r;
     global float *out = e->act + p->out;
     if (r >= rows) return;
@@ -445,7 +445,7 @@ XN_INLINE void xn_tile_result(const struct xn_env *e, global const struct xn_cl_
 #define XN_Y_ROWS (XN_WARPS_M * 32)
 #define XN_Y_COLS (XN_WARPS_N * 16)
 #define XN_Y_STRIDE (XN_Y_ROWS + 4)
-XN_INLINE void xn_tile_results(const struct xn_env *e, global const struct xn_cl_tile *d, const struct xn_tile *t,
+XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                    uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y) {
     uint lane = xn_lane(), lid = get_local_id(0), pass = 0;
     bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
@@ -518,12 +518,12 @@ static inline uint xn_share_begin(const struct xn_share *s, uint i) {
     return (uint)((ulong)i * s->left * s->steps / s->takers);
 }
 
-static inline global float *xn_tile_part(const struct xn_env *e, global const struct xn_cl_tile *d, uint taker,
+static inline global float *xn_tile_part(const struct xn_env *e, XN_D const struct xn_cl_tile *d, uint taker,
                                          uint which) {
     return e->act + d->partial + (ulong)(2 * taker + which) * (XN_TILE_M * XN_TILE_N);
 }
 
-XN_INLINE void xn_op_tile(const struct xn_env *e, global const struct xn_cl_tile *d, uint group, uint groups,
+XN_INLINE void xn_op_tile(const struct xn_env *e, XN_D const struct xn_cl_tile *d, uint group, uint groups,
                               local xn_element *ws, local float *y, volatile local uint *l) {
     uint of_rows = xn_tile_count(e, d, l), tiles = of_rows * xn_tile_blocks(d);
     uint n_steps = d->part[0].weights.units * XN_PASSES(d);
@@ -594,6 +594,6 @@ XN_KERNEL void XN_TILE_KERNEL(XN_PARAMETERS) {
     local float *y = (local float *)ws;
 #endif
     struct xn_env env = XN_ENV;
-    xn_op_tile(&env, (global const struct xn_cl_tile *)(ops + (ulong)op * XN_CL_OP_BYTES), get_group_id(0),
+    xn_op_tile(&env, (XN_D const struct xn_cl_tile *)(ops + (ulong)op * XN_CL_OP_BYTES), get_group_id(0),
                get_num_groups(0), ws, y, l);
 }

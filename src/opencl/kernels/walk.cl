@@ -5,20 +5,24 @@
 // An operation that is not in the plan is not in the program.
 #define XN_WALK_OP(NAME, name)                                                                                         \
     case XN_CL_NUMBER_##NAME:                                                                                          \
-        xn_op_##name(&env, (global const struct xn_cl_##name *)d, group, groups, scratch);                            \
+        xn_op_##name(&env, (local const struct xn_cl_##name *)d, group, groups, scratch);                            \
         break;
 
 XN_KERNEL void xn_kernel_walk(XN_PARAMETERS) {
     local float scratch[XN_SCRATCH] __attribute__((aligned(16)));
+    local uint4 d[XN_CL_OP_BYTES / 16];
     local uint flag;
     struct xn_env env = XN_ENV;
     uint group = get_group_id(0), groups = get_num_groups(0), n = op;
     global const struct xn_cl_step *head = (global const struct xn_cl_step *)step;
     global uint *barriers = counters + head->barrier;
     uint target = head->barrier_base;
+    global const uint4 *next = (global const uint4 *)ops;
+    for (uint i = get_local_id(0); i < XN_CL_OP_BYTES / 16; i += XN_GROUP)
+        d[i] = next[i];
+    barrier(CLK_LOCAL_MEM_FENCE);
     for (uint i = 0; i < n; i++) {
-        global const uchar *d = ops + (ulong)i * XN_CL_OP_BYTES;
-        switch (((global const struct xn_cl_op_tail *)(d + XN_CL_OP_TAIL))->number) {
+        switch (((local const struct xn_cl_op_tail *)(d + XN_CL_OP_TAIL / 16))->number) {
 #ifdef XN_OP_EMBED
             XN_WALK_OP(EMBED, embed)
 #endif
@@ -70,6 +74,7 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS) {
         }
         if (i + 1 == n) break;
         target += groups;
-        if (!xn_all_wait(barriers, target, &flag)) return;
+        next += XN_CL_OP_BYTES / 16;
+        if (!xn_all_wait(barriers, target, d, next, XN_CL_OP_BYTES / 16, &flag)) return;
     }
 }
