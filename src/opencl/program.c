@@ -47,7 +47,7 @@ static const struct body {
     uint32_t walk; // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
 } bodies[XN_CL_DIALECTS] = {
     [XN_CL_PLAIN] = {"plain", "dialect_plain.cl", "XN_PLAIN", {{64, 16}, {64, 16}, {64, 16}}, {false, false, false}, 0},
-    [XN_CL_INTEL] = {"intel", "dialect_intel.cl", "XN_INTEL", {{64, 16}, {256, 16}, {256, 16}}, {false, true, true}, 0},
+    [XN_CL_INTEL] = {"intel", "dialect_intel.cl", "XN_INTEL", {{64, 16}, {512, 16}, {512, 16}}, {false, true, true}, 0},
     [XN_CL_NVIDIA] =
         {"nvidia", "dialect_nvidia.cl", "XN_NVIDIA", {{64, 32}, {512, 32}, {512, 32}}, {false, true, true}, 512},
 };
@@ -174,6 +174,7 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
     } else if (k->needs & XN_CL_PRODUCTS) {
         add_file(s, "few_memory.cl");
         add_file(s, "codes.cl");
+        if (body == &bodies[XN_CL_INTEL]) add_file(s, "few_runs.cl");
         add_file(s, "few.cl");
     }
     for (int i = 0; i < XN_CL_KERNEL_COUNT; i++)
