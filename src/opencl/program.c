@@ -68,7 +68,9 @@ enum xn_cl_dialect xn_cl_dialect_of(const struct xn_opencl_info *info) {
     if (info->is_processor) return XN_CL_PLAIN;
     if (strstr(info->platform, "NVIDIA")) return XN_CL_NVIDIA;
     for (uint32_t i = 0; i < info->n_sub_groups; i++) // of cl_intel_required_subgroup_size
-        if (info->sub_group[i] == bodies[XN_CL_INTEL].shape[XN_CL_FEW].lanes) return XN_CL_INTEL;
+        if (info->sub_group[i] == bodies[XN_CL_INTEL].shape[XN_CL_FEW].lanes &&
+            info->max_group >= bodies[XN_CL_INTEL].shape[XN_CL_FEW].group)
+            return XN_CL_INTEL;
     return XN_CL_PLAIN;
 }
 
