@@ -183,19 +183,21 @@ def compile_jobs(xenon, folder, jobs):
         return [p for programs in pool.map(lambda job: one(*job), single) for p in programs]
 
 
-ROWS = {"one row": 1, "few rows": 8}  # of the batch, whose products stand in the loop
-UNIT = 32  # weights that a pass of a loop without dp4a takes in each lane
+# Weights that a pass of a loop takes in each lane: two units where their codes are multiplied (few_runs.cl), whose dp4a are
+# 16 for each row of the batch in the loop, else one.
+PAIR, UNIT = 64, 32
 
 
 def few(program):
-    return program.shape in ROWS
+    return program.shape in ("one row", "few rows")
 
 
 def per_weight(program):
     """Instructions of a lane for each weight that it takes in a pass of the loop."""
     c = program.loop.counts
-    weights = 4 * c["dp4a"] / ROWS[program.shape] or UNIT
-    return c["lanes"] / program.lanes / weights
+    if c["dp4a"] * 4 % PAIR:
+        raise SystemExit(f"{program.kernel} {program.format}: {c['dp4a']} dp4a in the loop are of no whole pair of units")
+    return c["lanes"] / program.lanes / (PAIR if c["dp4a"] else UNIT)
 
 
 # --- what they are held to ---
@@ -228,7 +230,7 @@ def table(programs, version):
              "(variables in no register): bytes of a thread. "
              "Loop: instructions of the innermost loop that multiplies, and of them dp4a, dpas and multiply-adds, and sends (loads and "
              "stores of any memory). A weight: instructions of a lane for each weight, those for fewer than 8 lanes counted as 8 (an engine issues "
-             "no less); of few rows, for all of 8.", "",
+             "no less); of few rows, for all that stand in the loop (8, of experts 1).", "",
              "| kernel | format | shape | sub-group | registers | spilled | private | loop | dp4a | dpas | mad | send | a weight | dpas share |",
              "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for p in sorted(programs, key=lambda p: (p.shape or "", p.kernel != "project_add", p.kernel,
@@ -245,7 +247,8 @@ def table(programs, version):
 def compiler_version(folder):
     run = subprocess.run(["ocloc", "query", "OCL_DRIVER_VERSION"], cwd=folder, capture_output=True)
     file = pathlib.Path(folder) / "OCL_DRIVER_VERSION"
-    return file.read_text().strip() if run.returncode == 0 and file.exists() else "of an unknown version"
+    found = re.search(r"\d+(?:\.\d+)*", file.read_text()) if run.returncode == 0 and file.exists() else None
+    return found.group(0) if found else "of an unknown version"
 
 
 def page_parts():
@@ -280,7 +283,9 @@ L128:
     assert len(loops(parse(listing))) == 2
     program = Program("gate", "Q4_K", "few rows", 16, 128, 0, 0, loop)
     assert loop.counts["lanes"] == 5 * 16
-    assert per_weight(program) == 5 and per_weight(program._replace(shape="one row")) == 5 / 8
+    program = program._replace(loop=loop._replace(counts=loop.counts + collections.Counter(dp4a=14)))
+    assert per_weight(program) == 5 / PAIR
+    assert per_weight(program._replace(loop=loop._replace(counts=loop.counts - collections.Counter(dp4a=2)))) == 5 / UNIT
     info = """kernels:
   - name:            Intel_Symbol_Table_Void_Program
     execution_env:
@@ -304,7 +309,7 @@ kernels_misc_info:
     assert memory_bytes(of_kernel(info, "Intel_Symbol_Table_Void_Program"), "spill_fill_space") == 0
     assert not broken([program._replace(shape="one row")])
     assert len(broken([program._replace(shape="one row", spills=4)])) == 1
-    assert len(broken([program._replace(shape="one row", lanes=4)])) == 1  # each takes a quarter of the weights
+    assert len(broken([program._replace(shape="one row", lanes=0.5)])) == 1  # so few lanes for as many instructions
     assert inner_loop(listing.split("L16:")[0]) is None
 
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ITEMS_A_UNIT = 512 }; // work-items of a launch for each compute unit
+enum { ITEMS_A_UNIT = 512, ENGINE_THREADS = 8 }; // work-items of a launch for each compute unit
 
 // --- memory ---
 
@@ -114,6 +114,20 @@ struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
     return t;
 }
 
+// Groups of a launch. Each group of a product of few rows stages all activations, so on Intel's GPUs there are no more
+// than are resident: what drivers call a compute unit there is an engine of 8 threads as wide as the smallest
+// sub-group.
+static uint32_t groups_for(const struct xn_executor *e, enum xn_cl_shape shape, uint32_t group) {
+    const struct xn_opencl_info *info = &e->device->info;
+    uint32_t width = UINT32_MAX, all;
+    for (uint32_t i = 0; i < info->n_sub_groups; i++)
+        if (info->sub_group[i] < width) width = info->sub_group[i];
+    if (e->device->dialect != XN_CL_INTEL || shape == XN_CL_MANY || width > ITEMS_A_UNIT / ENGINE_THREADS)
+        return groups_of(e->device, group);
+    all = info->units * width * ENGINE_THREADS / group;
+    return all ? all : 1;
+}
+
 // The index of a kernel that is made at most once.
 static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t *index,
                        struct xn_error *err) {
@@ -124,7 +138,7 @@ static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *ke
     struct xn_cl_made *made = &e->kernels[*index];
     *made = (struct xn_cl_made){.key = *key};
     XN_TRY(xn_cl_kernel_make(e->device, key, &made->kernel, &made->group, err));
-    made->groups = groups_of(e->device, made->group);
+    made->groups = groups_for(e, key->shape, made->group);
     e->n_kernels++;
     return XN_OK;
 }

@@ -64,15 +64,16 @@ static void close_heap(struct xn_cl_device *d, struct xn_cl_heap *h) {
 // should not be much larger than what will lie in it; and there can only be so many.
 static uint64_t wanted_bytes(const struct xn_cl_device *d, uint64_t total) {
     if (d->heap_bytes) return d->heap_bytes;
-    uint64_t wanted = d->expected ? d->expected : total / 4;
+    uint64_t wanted = d->expected ? d->expected + XN_CL_SLACK : total / 4;
     if (wanted < least_heap) wanted = least_heap;
     return wanted < d->max_allocation ? wanted : d->max_allocation;
 }
 
-// A new heap of at least `size` bytes, larger where there is memory for it.
+// A new heap with room for `size` bytes, larger where there is memory for it.
 static int open_heap(struct xn_cl_device *d, uint64_t size, const char *what, struct xn_error *err) {
     uint64_t total = 0, wanted;
     struct xn_cl_heap *h = NULL;
+    size += XN_CL_SLACK;
     for (int i = XN_CL_HEAPS - 1; i >= 0; i--) {
         total += d->heaps[i].size;
         if (!d->heaps[i].buffer) h = &d->heaps[i];
@@ -94,7 +95,7 @@ static int open_heap(struct xn_cl_device *d, uint64_t size, const char *what, st
         close_heap(d, h);
         return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", what);
     }
-    h->free[h->n_free++] = (struct xn_cl_range){0, h->size};
+    h->free[h->n_free++] = (struct xn_cl_range){0, h->size - XN_CL_SLACK};
     return XN_OK;
 }
 
@@ -122,6 +123,7 @@ int xn_cl_array_take(struct xn_cl_device *d, uint64_t units, uint64_t unit_bytes
     if (units == 0 || unit_bytes == 0) return XN_OK;
     // Kernels count bytes of a piece in 32 bits.
     uint64_t piece = d->max_allocation < UINT32_MAX ? d->max_allocation : UINT32_MAX;
+    piece = piece > XN_CL_SLACK ? piece - XN_CL_SLACK : 0;
     uint64_t most = piece / ALIGN * ALIGN / unit_bytes;
     if (most == 0 || units > UINT32_MAX)
         return xn_fail(err, XN_ERR_LIMIT,
@@ -148,7 +150,7 @@ void xn_cl_array_give(struct xn_cl_device *d, struct xn_cl_array *a) {
     for (uint32_t i = 0; i < a->n_pieces; i++) {
         struct xn_cl_heap *h = &d->heaps[a->places[i].heap];
         give_to(h, a->places[i].offset, aligned(piece_units(a, i) * a->unit_bytes));
-        if (h->n_free == 1 && h->free[0].size == h->size) close_heap(d, h);
+        if (h->n_free == 1 && h->free[0].size == h->size - XN_CL_SLACK) close_heap(d, h);
     }
     free(a->places);
     *a = (struct xn_cl_array){0};

@@ -64,7 +64,7 @@ static const struct body {
                      "dialect_intel.cl",
                      "XN_INTEL",
                      {0},
-                     {{64, 16}, {256, 16}, {256, 16}},
+                     {{64, 16}, {512, 16}, {512, 16}},
                      {false, true, true},
                      0,
                      "matrix_intel.cl",
@@ -108,7 +108,9 @@ enum xn_cl_dialect xn_cl_dialect_of(const struct xn_opencl_info *info) {
     if (info->is_processor) return XN_CL_PLAIN;
     if (strstr(info->platform, "NVIDIA")) return XN_CL_NVIDIA;
     for (uint32_t i = 0; i < info->n_sub_groups; i++) // of cl_intel_required_subgroup_size
-        if (info->sub_group[i] == bodies[XN_CL_INTEL].shape[XN_CL_FEW].lanes) return XN_CL_INTEL;
+        if (info->sub_group[i] == bodies[XN_CL_INTEL].shape[XN_CL_FEW].lanes &&
+            info->max_group >= bodies[XN_CL_INTEL].shape[XN_CL_FEW].group)
+            return XN_CL_INTEL;
     return XN_CL_PLAIN;
 }
 
@@ -252,6 +254,7 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
     } else if (k->needs & XN_CL_PRODUCTS) {
         add_file(s, "few_memory.cl");
         add_file(s, "codes.cl");
+        if (body == &bodies[XN_CL_INTEL]) add_file(s, "few_runs.cl");
         add_file(s, "few.cl");
     }
     if (k->needs & XN_CL_CACHE) add_file(s, "cache.cl");

@@ -210,7 +210,7 @@ XN_CODES(IQ3_S) {
 static inline float xn_code_sum(bool whole, const int *c, float scale0, float scale1, float minimum0, float minimum1,
                                 local const float *xs, uint x) {
     uint4 a = ((local const uint4 *)xs)[x], b = ((local const uint4 *)xs)[XN_CODE_UNITS + x];
-    float d = xs[8 * XN_CODE_UNITS + x], first = xs[9 * XN_CODE_UNITS + x], second = xs[10 * XN_CODE_UNITS + x];
+    float d = xs[8 * XN_CODE_UNITS + x], first = xs[XN_AT_HALF_SUM(x, 0)], second = xs[XN_AT_HALF_SUM(x, 1)];
     int p = xn_dot4(xn_dot4(xn_dot4(xn_dot4(0, c[0], (int)a.x), c[1], (int)a.y), c[2], (int)a.z), c[3], (int)a.w);
     int q = xn_dot4(xn_dot4(xn_dot4(xn_dot4(whole ? p : 0, c[4], (int)b.x), c[5], (int)b.y), c[6], (int)b.z), c[7],
                     (int)b.w);

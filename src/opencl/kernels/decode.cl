@@ -131,20 +131,30 @@ XN_DECODER(Q5_1) {
     xn_scale_halves(v, 0, d, d, -m, -m);
 }
 
-// Twice the E2M1 number of 4 bits: 0, 1, 2, 3, 4, 6, 8, 12, and the same negated.
-static inline float xn_e2m1(float code) {
-    uint c = (uint)code, low = c & 7;
-    float x = low < 4 ? (float)low : (float)((2 + (low & 1)) << (low / 2 - 1));
-    return c & 8 ? -x : x;
+// Twice the E2M1 numbers in the low nibbles of bytes 0 and 2: a float16 of the same sign, exponent and mantissa is 2^-14 of
+// each.
+static inline float2 xn_e2m1_pair(uint q) {
+    return 0x1p15f * xn_half_pair((q & 0x00070007u) << 9 | (q & 0x00080008u) << 12);
+}
+static inline void xn_e2m1_nibbles(uint4 q, float *v) {
+    uint w[4] = {q.x, q.y, q.z, q.w};
+#pragma unroll
+    for (int j = 0; j < 4; j++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            float2 two = xn_e2m1_pair(w[j] >> 4 * i);
+            v[16 * (i % 2) + 4 * j + i / 2] = two.x;
+            v[16 * (i % 2) + 4 * j + i / 2 + 2] = two.y;
+        }
 }
 
 XN_DECODER(MXFP4) {
     uint e = (row + XN_PLANE(16 * units))[u];
     float d = as_float(e < 2 ? 0x00200000u << e : (e - 1) << 23);
-    xn_nibbles(((global const uint4 *)row)[u], v);
+    xn_e2m1_nibbles(((global const uint4 *)row)[u], v);
 #pragma unroll
     for (int i = 0; i < 32; i++)
-        v[i] = d * xn_e2m1(v[i]);
+        v[i] *= d;
 }
 
 // Half of the unsigned E4M3 number; its NaN counts as 0.
@@ -158,11 +168,11 @@ static inline float xn_ue4m3_half(uint e) {
 XN_DECODER(NVFP4) {
     uint scales = XN_USHORT(row + XN_PLANE(16 * units), u);
     float d0 = xn_ue4m3_half(scales & 255), d1 = xn_ue4m3_half(scales >> 8);
-    xn_nibbles(((global const uint4 *)row)[u], v);
+    xn_e2m1_nibbles(((global const uint4 *)row)[u], v);
 #pragma unroll
     for (int i = 0; i < 16; i++) {
-        v[i] = d0 * xn_e2m1(v[i]);
-        v[16 + i] = d1 * xn_e2m1(v[16 + i]);
+        v[i] *= d0;
+        v[16 + i] *= d1;
     }
 }
 

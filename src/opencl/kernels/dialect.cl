@@ -26,10 +26,18 @@
 #define XN_WARPS (XN_GROUP / XN_LANES)
 
 static inline uint xn_lane(void) {
+#ifdef XN_INTEL
+    return get_sub_group_local_id();
+#else
     return get_local_id(0) % XN_LANES;
+#endif
 }
 static inline uint xn_warp(void) {
+#ifdef XN_INTEL
+    return get_sub_group_id();
+#else
     return get_local_id(0) / XN_LANES;
+#endif
 }
 
 static inline float xn_load_half(global const uchar *p) {

@@ -1,5 +1,6 @@
 // The dialect for Intel GPUs: warps are sub-groups, and four bytes are multiplied by dp4a, which only the compiler's own
 // built-in reaches (OpenCL's dot_4x8packed_* become some 500 instructions on Alchemist).
+#pragma OPENCL EXTENSION cl_khr_fp16 : enable
 #pragma OPENCL EXTENSION cl_intel_subgroups : enable
 #pragma OPENCL EXTENSION cl_intel_required_subgroup_size : enable
 #define XN_KERNEL                                                                                                      \
@@ -44,6 +45,33 @@ static inline int xn_pair_sum(int x, local float *red) {
 int __builtin_IB_dp4a_ss(int acc, int a, int b);
 static inline int xn_dot4(int acc, int a, int b) {
     return __builtin_IB_dp4a_ss(acc, a, b);
+}
+
+// With the bytes of a unsigned.
+int __builtin_IB_dp4a_us(int acc, int a, int b);
+static inline int xn_dot4_us(int acc, int a, int b) {
+    return __builtin_IB_dp4a_us(acc, a, b);
+}
+
+// For few_runs.cl, which this compiler needs: what is the same in all lanes it computes once.
+#define XN_BY_WARPS
+#define XN_RUN_SUMS 1
+static inline uint xn_uniform(uint x) {
+    return sub_group_broadcast(x, 0);
+}
+static inline uint xn_warp_uint(global const uchar *p) {
+    return intel_sub_group_block_read((global const uint *)p);
+}
+static inline uint xn_warp_quarter(global const uchar *p) {
+    return intel_sub_group_shuffle(intel_sub_group_block_read((global const uint *)p), get_sub_group_local_id() / 4);
+}
+static inline void xn_leave(float x, local float *to) {
+    x = sub_group_reduce_add(x);
+    if (get_sub_group_local_id() == 0) *to = x;
+}
+static inline float2 xn_half_pair(uint bits) {
+    half2 h = as_half2(bits);
+    return (float2)(h.x, h.y);
 }
 
 // As in the plain body, but one work-item counts.

@@ -56,6 +56,10 @@ static inline int xn_dot4(int acc, int a, int b) {
     return sum;
 }
 
+static inline float2 xn_half_pair(uint bits) {
+    return (float2)(xn_half_bits(bits), xn_half_bits(bits >> 16));
+}
+
 // As in the plain body, but one work-item counts.
 static inline bool xn_arrive(volatile global uint *counter, uint expected, local uint *last) {
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);

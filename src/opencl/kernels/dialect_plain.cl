@@ -57,3 +57,9 @@ static inline float xn_half_bits(uint bits) {
     ushort h = (ushort)bits;
     return vload_half(0, (private const half *)&h);
 }
+
+// The float16 values of 32 bits.
+static inline float2 xn_half_pair(uint bits) {
+    ushort2 h = as_ushort2(bits);
+    return vload_half2(0, (private const half *)&h);
+}

@@ -105,7 +105,7 @@ static inline float xn_stage_units(const struct xn_env *e, const struct xn_opera
         if (i < items && codes) {
             ((local uint2 *)(xs + quarter / 2 * 4 * XN_CODE_UNITS + 4 * at))[quarter % 2] = packed;
             if (quarter == 0) xs[8 * XN_CODE_UNITS + at] = scale;
-            if (quarter % 2 == 0) xs[(9 + quarter / 2) * XN_CODE_UNITS + at] = scale * (float)sum;
+            if (quarter % 2 == 0) xs[XN_AT_HALF_SUM(at, quarter / 2)] = scale * (float)sum;
         } else if (i < items) {
             local float4 *to = (local float4 *)xs + at;
             to[2 * quarter * XN_FLOAT_UNITS] = (float4)(x[0], x[1], x[2], x[3]);
@@ -158,6 +158,7 @@ static inline void xn_fill_table(const struct xn_env *e, XN_D const struct xn_cl
     }
 }
 
+#ifndef XN_BY_WARPS // which has few_runs.cl for this
 // Units that a work-item reads before it multiplies the first: as many bytes must be on their way as bandwidth times
 // latency.
 #ifdef XN_ONE
@@ -203,12 +204,6 @@ static inline void xn_sums(const struct xn_env *e, uint type, uint u0, uint n, u
         xn_sums_of(e, &s, done + i, 2, scratch);
 }
 
-static inline void xn_put_sum(uint t, uint r, float sum, bool first, bool last, local const float *scratch,
-                              local float *y) {
-    if (!first) sum += y[t * XN_ROWS + r];
-    y[t * XN_ROWS + r] = last ? sum * scratch[XN_AT_MOMENTS + 2 * t + 1] : sum;
-}
-
 // Adds them to the results of their rows; in the end with the norm's scale.
 static inline void xn_add_sums(uint n, uint r0, uint rows, uint tokens, bool first, bool last, local float *scratch,
                                local float *y) {
@@ -222,6 +217,7 @@ static inline void xn_add_sums(uint n, uint r0, uint rows, uint tokens, bool fir
         if (xn_lane() == 0) xn_put_sum(t, r0 + p - t * rows, sum, first, last, scratch, y);
     }
 }
+#endif
 
 // Whether other activations stand in local memory, or none; now they are there.
 static inline bool xn_must_stage(struct xn_operand *o, uint wanted) {
@@ -238,6 +234,7 @@ static inline void xn_product_of(const struct xn_env *e, XN_D const struct xn_cl
     uint room = codes ? XN_CODE_UNITS : XN_FLOAT_UNITS, units = w->units, rows = b->m * b->parts;
     uint sums = XN_SIZE_PART / XN_TOKENS;
     if (room > sums) room = sums;
+    room &= ~7u; // a chunk is of whole blocks of 256 values
     uint n = units < room ? units : room, kind = codes ? 2 : 1;
     xn_fill_table(e, w, b, scratch);
     for (uint u0 = 0; u0 < units; u0 += n) {
@@ -247,7 +244,11 @@ static inline void xn_product_of(const struct xn_env *e, XN_D const struct xn_cl
             for (uint t = 0; t < o->n; t++)
                 xn_stage(e, o, t, codes, u0, m, scratch);
         barrier(CLK_LOCAL_MEM_FENCE);
+#ifdef XN_BY_WARPS
+        uint strip = XN_RUN_ROWS;
+#else
         uint strip = sums / m;
+#endif
         for (uint r0 = 0; r0 < rows; r0 += strip) {
             uint some = min(rows - r0, strip);
             xn_sums(e, w->type, u0, m, r0, some, o->n, scratch);

@@ -19,6 +19,7 @@ typedef uint64_t xn_u64;
 
 #define XN_CL_HEAPS 16            // the most allocations that weights, caches and states are spread over
 #define XN_CL_NONE 0xffffffffu    // no such vector, buffer or list
+#define XN_CL_SLACK 1024          // bytes behind what lies in memory that kernels may read (and leave unused)
 #define XN_CL_UNIT 32             // weights that a decoder takes at once: rows are padded to a multiple with zeros
 #define XN_CL_STREAM_TOKENS 8     // rows of the batch up to which products stream weights; beyond, they tile
 #define XN_CL_TILE_TOKENS 32      // rows of the batch of a tile
