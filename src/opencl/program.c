@@ -126,6 +126,9 @@ static void options_of(const struct body *body, uint32_t group, char options[MOS
 }
 
 static uint32_t group_of(const struct xn_cl_program_key *key, const struct body *body) {
+    enum { MANY_ATTEND = 256 }; // warps of a group read the same keys and values, and one group fills the registers
+    if (key->kernel == XN_CL_KERNEL_ATTEND && key->shape == XN_CL_MANY && key->few_sizes && body->attend[0])
+        return MANY_ATTEND;
     return key->kernel == XN_CL_KERNEL_WALK ? body->walk : body->shape[key->shape].group;
 }
 
@@ -137,8 +140,7 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
     static const char *const shapes[] = {"XN_MANY", "XN_FEW", "XN_FEW\n#define XN_ONE"};
     define(s, "#define %s\n#define %s\n", body->define, shapes[key->shape]);
     if (body->runs[key->shape]) define(s, "#define XN_RUNS\n");
-    define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", body->shape[key->shape].group,
-           body->shape[key->shape].lanes);
+    define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", group_of(key, body), body->shape[key->shape].lanes);
     if (kernels[key->kernel].needs & XN_CL_CACHE)
         define(s, "#define XN_CACHE_%s\n", xn_format_of(key->cache_type)->name);
     define(s, "#define XN_CACHE_BYTES %u\n", key->cache_type == XN_F32 ? 4 : 2); // in the others nothing is called
