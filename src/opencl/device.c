@@ -24,6 +24,14 @@ bool xn_opencl_is(const struct xn_device *device) {
     return device->table == &opencl_table;
 }
 
+const struct xn_opencl_info *xn_opencl_info_of(const struct xn_device *device) {
+    return xn_opencl_is(device) ? &((const struct xn_cl_device *)device)->info : NULL;
+}
+
+const char *xn_opencl_kernels_of(const struct xn_device *device) {
+    return xn_opencl_is(device) ? xn_cl_dialect_name(((const struct xn_cl_device *)device)->dialect) : NULL;
+}
+
 bool xn_opencl_rounds(struct xn_device *device, uint32_t type, uint32_t rows) {
     return xn_cl_layout_has_codes(type) && xn_cl_rounds(xn_cl_device_of(device)->dialect, rows);
 }
@@ -81,7 +89,7 @@ bool xn_opencl_rounds_attention(struct xn_device *device, uint32_t rows) {
 }
 
 // The cache is float16, as on the processor (cpu/cpu.c says where it is not).
-static struct xn_limits resolved(const struct xn_plan *plan, const struct xn_limits *limits) {
+struct xn_limits xn_cl_limits_of(const struct xn_plan *plan, const struct xn_limits *limits) {
     static const float widest = 4;
     struct xn_limits r = *limits;
     uint32_t size;
@@ -95,9 +103,13 @@ static void opencl_expect(struct xn_device *device, uint64_t bytes) {
     xn_cl_device_of(device)->expected = bytes + bytes / 32;
 }
 
+static void opencl_watch(struct xn_device *device, const struct xn_progress *progress) {
+    xn_cl_device_of(device)->progress = progress;
+}
+
 static int opencl_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           struct xn_executor **out, struct xn_error *err) {
-    struct xn_limits r = resolved(plan, limits);
+    struct xn_limits r = xn_cl_limits_of(plan, limits);
     uint32_t size;
     if (!xn_cache_type_known(r.cache_type))
         return xn_fail(err, XN_ERR_UNSUPPORTED, "a cache of type %u; F32, F16, BF16, Q8_0 or Q4_0 expected",
@@ -117,7 +129,7 @@ static void opencl_release(struct xn_device *device, struct xn_executor *e) {
 static void opencl_memory(const struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           uint64_t *cache_bytes, uint64_t *activation_bytes) {
     (void)device;
-    struct xn_limits r = resolved(plan, limits);
+    struct xn_limits r = xn_cl_limits_of(plan, limits);
     struct xn_cl_map map;
     xn_host_memory_size(plan, &r, cache_bytes, activation_bytes);
     xn_cl_map_of(plan, &r, &map);
@@ -143,6 +155,7 @@ static const struct xn_device_table opencl_table = {
     .expect = opencl_expect,
     .pack = xn_cl_pack,
     .unpack = xn_cl_unpack,
+    .watch = opencl_watch,
     .prepare = opencl_prepare,
     .release = opencl_release,
     .memory = opencl_memory,
@@ -241,6 +254,7 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     d->launches_only = options->launches_only;
     d->piece_bytes = options->piece_bytes;
     if (options->cache) d->programs.folder = xn_strdup(options->cache); // without memory: not kept
+    if (options->ahead) d->programs.ahead = xn_strdup(options->ahead);
     for (uint32_t type = 0, as; type < XN_TYPE_COUNT && d->info.is_processor && !options->narrow_programs; type++)
         if (xn_cl_layout_of(type, &as)) d->programs.always |= (uint64_t)1 << as;
     snprintf(d->backend, sizeof d->backend, "OpenCL gpu%u", options->index);
