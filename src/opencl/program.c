@@ -164,6 +164,9 @@ static void define(struct source *s, const char *format, ...) {
 // Alchemist's matrix unit takes 8 lanes, its successors' 16.
 static struct size size_of(bool narrow, const struct xn_cl_program_key *key, const struct body *body) {
     if (key->kernel == XN_CL_KERNEL_WALK) return (struct size){body->walk, body->shape[key->shape].lanes};
+    enum { MANY_ATTEND = 256 }; // warps of a group read the same keys and values, and one group fills the registers
+    if (key->kernel == XN_CL_KERNEL_ATTEND && key->shape == XN_CL_MANY && key->few_sizes && body->attend[0])
+        return (struct size){MANY_ATTEND, body->shape[key->shape].lanes};
     if (!(kernels[key->kernel].needs & XN_CL_MATRIX)) return body->shape[key->shape];
     struct size s = body->matrix_size;
     return body != &bodies[XN_CL_INTEL] || narrow ? s : (struct size){2 * s.group, 2 * s.lanes};
