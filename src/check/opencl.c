@@ -28,7 +28,8 @@ bool xn_check_opencl(struct xn_device *device, struct xn_check_device *out) {
                                     .write = xn_opencl_write,
                                     .read = xn_opencl_read,
                                     .rounding = opencl_rounding,
-                                    .measure_bandwidth = xn_opencl_measure_bandwidth};
+                                    .measure_bandwidth = xn_opencl_measure_bandwidth,
+                                    .measure_launch = xn_opencl_measure_launch};
     const char *space = strrchr(info.backend, ' '); // "OpenCL gpu0"
     snprintf(out->name, sizeof out->name, "%.47s", space ? space + 1 : info.backend);
     snprintf(out->spelled, sizeof out->spelled, "%s", out->name);

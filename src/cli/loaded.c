@@ -33,6 +33,7 @@ int xn_loaded_open(const char *path, const struct xn_model_options *options, str
     *loaded = (struct xn_loaded){0};
     xn_log_set_sink(print_log, &verbose);
     XN_TRY(xn_device_select(options->device, (int)options->threads, &loaded->device, err));
+    if (loaded->device->table->watch) loaded->device->table->watch(loaded->device, xn_progress_line());
     int status = xn_model_open(path, loaded->device, xn_progress_line(), &loaded->model, err);
     xn_progress_clear();
     if (status != XN_OK) xn_loaded_close(loaded);

@@ -92,11 +92,6 @@ static int set_arguments(struct xn_executor *e, const struct xn_cl_made *k, stru
     return XN_OK;
 }
 
-static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
-    return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes &&
-           a->shape == b->shape && a->walked == b->walked;
-}
-
 // Kernels for single rows are for GPUs alone: a compiler for processors takes long for each.
 static bool has_single(const struct xn_executor *e) {
     return e->device->dialect != XN_CL_PLAIN && e->device->dialect != XN_CL_EMULATED;
@@ -122,7 +117,7 @@ struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
 static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t *index,
                        struct xn_error *err) {
     for (*index = 0; *index < e->n_kernels; ++*index)
-        if (same_key(&e->kernels[*index].key, key)) return XN_OK;
+        if (xn_cl_program_key_same(&e->kernels[*index].key, key)) return XN_OK;
     if (XN_GROW(e->kernels, e->kernels_capacity, e->n_kernels + 1) != 0)
         return xn_fail(err, XN_ERR_NOMEM, "no memory for kernels");
     struct xn_cl_made *made = &e->kernels[*index];
@@ -139,19 +134,29 @@ static void free_kernels(struct xn_executor *e) {
     e->n_kernels = 0;
 }
 
+// Whether batches of a shape are possible.
+static bool wants(const struct xn_executor *e, enum xn_cl_shape shape) {
+    return shape == XN_CL_MANY ? e->view.limits.rows > XN_CL_STREAM_TOKENS : shape != XN_CL_ONE || has_single(e);
+}
+
+// How many of the launches there are kernels for; each may take its compiler seconds.
+static int tell(struct xn_executor *e, size_t done, size_t total, struct xn_error *err) {
+    if (!xn_progress_report(e->device->progress, "building kernels", done, total)) return XN_OK;
+    return xn_fail(err, XN_ERR_CANCELLED, "building of kernels was cancelled");
+}
+
 static int make_all(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
-    for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
-        static const uint32_t least[] = {[XN_CL_MANY] = XN_CL_STREAM_TOKENS + 1, [XN_CL_FEW] = 1, [XN_CL_ONE] = 1};
-        if (e->view.limits.rows < least[shape] || (shape == XN_CL_ONE && !has_single(e))) continue;
-        for (size_t i = 0; i < l->n; i++) {
-            if (!(l->launches[i].shapes >> shape & 1)) continue;
+    for (size_t i = 0; i < l->n; i++) {
+        XN_TRY(tell(e, i, l->n, err));
+        for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
             struct xn_cl_program_key key = l->launches[i].key;
             key.shape = (enum xn_cl_shape)shape;
-            XN_TRY(make_kernel(e, &key, &e->kernel_of[shape][i], err));
+            if (l->launches[i].shapes >> shape & 1 && wants(e, key.shape))
+                XN_TRY(make_kernel(e, &key, &e->kernel_of[shape][i], err));
         }
     }
-    return XN_OK;
+    return tell(e, l->n, l->n, err);
 }
 
 // Kernels of the matrix layer pass values on as their dialect has them. So when the driver rejects one, all are made

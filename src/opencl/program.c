@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "opencl/ahead.h"
 #include "opencl/internal.h"
 #include "opencl/program_cache.h"
 #include "quant/format.h"
@@ -28,6 +29,13 @@ static const struct kernel {
 };
 
 enum { MOST_OPTIONS = 64 };
+
+// Of all dialects; NVIDIA's has more.
+static const char build_options[] = "-cl-std=CL1.2";
+
+const char *xn_cl_build_options(void) {
+    return build_options;
+}
 
 // A body of the dialect, with the work-items of a group and, of them, of a warp. Groups are large where each reads the
 // same activations before its share of the weights.
@@ -105,6 +113,10 @@ const char *xn_cl_kernel_name(enum xn_cl_kernel kernel) {
     return (unsigned)kernel < XN_CL_KERNEL_COUNT ? kernels[kernel].name : "?";
 }
 
+unsigned xn_cl_kernel_needs(enum xn_cl_kernel kernel) {
+    return (unsigned)kernel < XN_CL_KERNEL_COUNT ? kernels[kernel].needs : 0;
+}
+
 // --- source ---
 
 enum { MOST_PIECES = 32 };
@@ -144,12 +156,12 @@ static void define(struct source *s, const char *format, ...) {
     if (n > 0 && (size_t)n < sizeof s->head - s->head_size) s->head_size += (size_t)n;
 }
 
-// Alchemist's matrix unit takes 8 lanes, its successors' 16.
+// Alchemist's matrix unit takes 8 lanes, its successors' 16. Without a device: 8.
 static struct size size_of(const struct xn_cl_device *d, const struct xn_cl_program_key *key, const struct body *body) {
     if (key->kernel == XN_CL_KERNEL_WALK) return (struct size){body->walk, body->shape[key->shape].lanes};
     if (!(kernels[key->kernel].needs & XN_CL_MATRIX)) return body->shape[key->shape];
     struct size s = body->matrix_size;
-    if (body != &bodies[XN_CL_INTEL]) return s;
+    if (!d || body != &bodies[XN_CL_INTEL]) return s;
     for (uint32_t i = 0; i < d->info.n_sub_groups; i++)
         if (d->info.sub_group[i] == s.lanes) return s;
     return (struct size){2 * s.group, 2 * s.lanes};
@@ -171,11 +183,11 @@ static void options_of(const struct body *body, const struct xn_cl_program_key *
     if (kernels[key->kernel].needs & XN_CL_MATRIX) group *= 2;
     uint32_t most = REGISTERS / group / 8 * 8;
     if (body == &bodies[XN_CL_NVIDIA] && most < MOST)
-        snprintf(options, MOST_OPTIONS, "-cl-std=CL1.2 -cl-nv-maxrregcount=%u", most);
+        snprintf(options, MOST_OPTIONS, "%s -cl-nv-maxrregcount=%u", build_options, most);
     else if (body == &bodies[XN_CL_INTEL] && kernels[key->kernel].needs & XN_CL_MATRIX) // or sums do not fit
-        snprintf(options, MOST_OPTIONS, "-cl-std=CL1.2 -cl-intel-256-GRF-per-thread");
+        snprintf(options, MOST_OPTIONS, "%s -cl-intel-256-GRF-per-thread", build_options);
     else
-        snprintf(options, MOST_OPTIONS, "-cl-std=CL1.2");
+        snprintf(options, MOST_OPTIONS, "%s", build_options);
 }
 
 static void define_all(struct source *s, const struct xn_cl_program_key *key, const struct body *body,
@@ -241,6 +253,22 @@ static struct xn_cl_digest digest_of(const struct source *s) {
     return d;
 }
 
+char *xn_cl_program_text(const struct xn_cl_program_key *key, enum xn_cl_dialect dialect, struct xn_cl_digest *digest) {
+    struct source *s = xn_alloc_zero(1, sizeof *s);
+    if (!s) return NULL;
+    assemble(key, &bodies[dialect], size_of(NULL, key, &bodies[dialect]), s);
+    *digest = digest_of(s);
+    size_t size = 0, at = 0;
+    for (cl_uint i = 0; i < s->n; i++)
+        size += s->size[i];
+    char *text = xn_alloc(size + 1, 1);
+    for (cl_uint i = 0; text && i < s->n; at += s->size[i++])
+        memcpy(text + at, s->text[i], s->size[i]);
+    if (text) text[at] = 0;
+    free(s);
+    return text;
+}
+
 // --- build ---
 
 // The first lines of the driver's log, on one line.
@@ -301,45 +329,70 @@ static void keep(struct xn_cl_device *d, cl_program program, const char *path, c
     free(binary);
 }
 
+// Of what a folder keeps under this key, a program that the driver takes.
+static bool load(struct xn_cl_device *d, const struct source *s, const char *path, const char *key, cl_program *out) {
+    void *binary;
+    size_t size;
+    if (!path || !key || !xn_cl_cache_read(path, key, &binary, &size)) return false;
+    bool taken = build_kept(d, s, binary, size, out);
+    free(binary);
+    return taken;
+}
+
+// What was built ahead of time for devices of this kind.
+static bool load_ahead(struct xn_cl_device *d, const struct xn_cl_program_key *key, const struct source *s,
+                       const struct xn_cl_digest *digest, cl_program *out) {
+    const struct xn_opencl_target *target = xn_opencl_target_of(d->info.ip_version);
+    const char *folders[] = {d->programs.ahead, d->programs.folder};
+    bool taken = false;
+    for (size_t i = 0; target && i < sizeof folders / sizeof *folders && !taken; i++) {
+        if (!folders[i]) continue;
+        char *text = xn_cl_ahead_key(target->name, key->kernel, digest);
+        char *path = text ? xn_cl_ahead_path(folders[i], target->name, text) : NULL;
+        taken = load(d, s, path, text, out);
+        free(path);
+        free(text);
+    }
+    return taken;
+}
+
+// From the folder, from what was built ahead of time, from source.
 static int load_or_build(struct xn_cl_device *d, const struct xn_cl_program_key *key, struct source *s, cl_program *out,
                          struct xn_error *err) {
     char *text = NULL, *path = NULL;
-    void *binary = NULL;
-    size_t size;
+    struct xn_cl_digest digest = digest_of(s);
     if (d->programs.folder) {
-        struct xn_cl_digest digest = digest_of(s);
         text = xn_format("%s\n%s\n%s\n%s\n%s\n%s\n%016llx%016llx\n", kernels[key->kernel].name, d->info.platform,
                          d->info.name, d->info.version, d->info.driver, s->options, (unsigned long long)digest.half[0],
                          (unsigned long long)digest.half[1]);
         path = text ? xn_cl_cache_path(d->programs.folder, text) : NULL;
     }
-    if (path && xn_cl_cache_read(path, text, &binary, &size) && build_kept(d, s, binary, size, out)) {
+    int status = XN_OK;
+    if (load(d, s, path, text, out)) {
         d->programs.loaded++;
-        free(binary);
-        free(path);
-        free(text);
-        return XN_OK;
+    } else if (load_ahead(d, key, s, &digest, out)) {
+        d->programs.ahead_loaded++;
+    } else {
+        xn_log(XN_LOG_INFO, "%s: building kernel %s", d->info.name, kernels[key->kernel].name);
+        status = build_source(d, key, s, out, err);
+        if (status == XN_OK) d->programs.built++;
+        if (status == XN_OK && path) keep(d, *out, path, text);
     }
-    free(binary);
-    xn_log(XN_LOG_INFO, "%s: building kernel %s", d->info.name, kernels[key->kernel].name);
-    int status = build_source(d, key, s, out, err);
-    if (status == XN_OK) d->programs.built++;
-    if (status == XN_OK && path) keep(d, *out, path, text);
     free(path);
     free(text);
     return status;
 }
 
-static struct xn_cl_program_key normalized(const struct xn_cl_device *d, const struct xn_cl_program_key *key) {
+struct xn_cl_program_key xn_cl_program_key_of(const struct xn_cl_program_key *key, uint64_t always) {
     unsigned needs = kernels[key->kernel].needs;
     return (struct xn_cl_program_key){.kernel = key->kernel,
-                                      .formats = needs & XN_CL_DECODERS ? key->formats | d->programs.always : 0,
+                                      .formats = needs & XN_CL_DECODERS ? key->formats | always : 0,
                                       .cache_bytes = needs & XN_CL_CACHE ? key->cache_bytes : 0,
                                       .shape = needs & XN_CL_SHAPED ? key->shape : XN_CL_MANY,
                                       .walked = key->kernel == XN_CL_KERNEL_WALK ? key->walked : 0};
 }
 
-static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
+bool xn_cl_program_key_same(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
     return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes &&
            a->shape == b->shape && a->walked == b->walked;
 }
@@ -365,13 +418,13 @@ static int make(struct xn_cl_device *d, struct xn_cl_program *p, struct source *
 // Whether a made program is that of a key: also by the dialect, where that may have changed.
 static bool serves(const struct xn_cl_device *d, const struct xn_cl_program *p, const struct xn_cl_program_key *key) {
     bool matrix = kernels[key->kernel].needs & XN_CL_MATRIX;
-    return same_key(&p->key, key) && (!matrix || p->plain_matrix == d->programs.plain_matrix);
+    return xn_cl_program_key_same(&p->key, key) && (!matrix || p->plain_matrix == d->programs.plain_matrix);
 }
 
 int xn_cl_program(struct xn_cl_device *d, const struct xn_cl_program_key *wanted, cl_program *out, uint32_t *group,
                   struct xn_error *err) {
     struct xn_cl_programs *p = &d->programs;
-    struct xn_cl_program made = {.key = normalized(d, wanted)};
+    struct xn_cl_program made = {.key = xn_cl_program_key_of(wanted, d->programs.always)};
     for (size_t i = 0; i < p->n; i++)
         if (serves(d, &p->items[i], &made.key)) {
             *out = p->items[i].program;
@@ -409,5 +462,6 @@ void xn_cl_programs_free(struct xn_cl_device *d) {
         d->cl->ReleaseProgram(d->programs.items[i].program);
     free(d->programs.items);
     free(d->programs.folder);
+    free(d->programs.ahead);
     d->programs = (struct xn_cl_programs){0};
 }

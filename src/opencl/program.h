@@ -4,6 +4,7 @@
 
 #include "opencl/loader.h"
 #include "opencl/opencl.h"
+#include "opencl/program_cache.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -78,6 +79,7 @@ enum xn_cl_kernel {
         XN_CL_KERNEL_COUNT,
 };
 const char *xn_cl_kernel_name(enum xn_cl_kernel kernel); // "project_add"
+unsigned xn_cl_kernel_needs(enum xn_cl_kernel kernel);   // enum xn_cl_needs
 
 struct xn_cl_program_key {
     enum xn_cl_kernel kernel;
@@ -87,14 +89,27 @@ struct xn_cl_program_key {
     uint32_t walked;        // of walk: the kernels that it has, bit i: enum xn_cl_kernel i
 };
 
+// What of a key the kernel's program depends on; `always`: formats that each program with decoders is built for.
+struct xn_cl_program_key xn_cl_program_key_of(const struct xn_cl_program_key *key, uint64_t always);
+bool xn_cl_program_key_same(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b);
+// The source of such a program as one text (NUL-terminated; free(); NULL without memory), and its digest.
+char *xn_cl_program_text(const struct xn_cl_program_key *key, enum xn_cl_dialect dialect, struct xn_cl_digest *digest);
+const char *xn_cl_build_options(void);
+// Of a program that was built ahead of time: its key in the cache, and its file below a folder. free(); NULL without
+// memory.
+char *xn_cl_ahead_key(const char *target, enum xn_cl_kernel kernel, const struct xn_cl_digest *digest);
+char *xn_cl_ahead_path(const char *folder, const char *target, const char *key);
+
 // The programs of a device.
 struct xn_cl_programs {
     struct xn_cl_program *items;
     size_t n, capacity;
     char *folder;           // NULL: none are kept on disk
+    char *ahead;            // another with programs built ahead of time (ahead.h), or NULL
     uint64_t always;        // formats that every program with decoders is built for
     uint32_t built, loaded; // so far: from source, from the folder
     bool plain_matrix;      // kernels of the matrix layer are plain: the driver rejected one of the device's dialect
+    uint32_t ahead_loaded;  // what was built ahead of time
 };
 
 // The program of a key, for as long as the device lives, in the device's dialect, or, where its driver rejects that, in
