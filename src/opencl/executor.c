@@ -143,6 +143,12 @@ static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *ke
     return XN_OK;
 }
 
+static void free_kernels(struct xn_executor *e) {
+    for (size_t i = 0; i < e->n_kernels; i++)
+        e->device->cl->ReleaseKernel(e->kernels[i].kernel);
+    e->n_kernels = 0;
+}
+
 // Whether batches of a shape are possible.
 static bool wants(const struct xn_executor *e, enum xn_cl_shape shape) {
     return shape == XN_CL_MANY ? e->view.limits.rows > XN_CL_STREAM_TOKENS : shape != XN_CL_ONE || has_single(e);
@@ -152,12 +158,6 @@ static bool wants(const struct xn_executor *e, enum xn_cl_shape shape) {
 static int tell(struct xn_executor *e, size_t done, size_t total, struct xn_error *err) {
     if (!xn_progress_report(e->device->progress, "building kernels", done, total)) return XN_OK;
     return xn_fail(err, XN_ERR_CANCELLED, "building of kernels was cancelled");
-}
-
-static void free_kernels(struct xn_executor *e) {
-    for (size_t i = 0; i < e->n_kernels; i++)
-        e->device->cl->ReleaseKernel(e->kernels[i].kernel);
-    e->n_kernels = 0;
 }
 
 static int make_all(struct xn_executor *e, struct xn_error *err) {

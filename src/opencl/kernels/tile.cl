@@ -578,22 +578,26 @@ XN_INLINE void xn_op_tile(const struct xn_env *e, XN_D const struct xn_cl_tile *
     XN_NEXT(i, whole + cuts, 1);
 }
 
-#ifdef XN_EXPERTS
-#define XN_TILE_KERNEL xn_kernel_tile_experts
-#elif defined(XN_OP_TILE_EXACT)
-#define XN_TILE_KERNEL xn_kernel_tile_exact
-#else
-#define XN_TILE_KERNEL xn_kernel_tile
-#endif
-XN_KERNEL void XN_TILE_KERNEL(XN_PARAMETERS) {
-    local xn_element ws[XN_ELEMENTS] __attribute__((aligned(128)));
-    local uint l[XN_BESIDE];
+// The kernel has local memory of its own.
+#undef XN_OP_KERNEL
 #ifdef XN_PLAIN
-    local float y[XN_Y_COLS * XN_Y_STRIDE];
+#define XN_LOCAL_Y(ws) local float y[XN_Y_COLS * XN_Y_STRIDE]
 #else // after the last step
-    local float *y = (local float *)ws;
+#define XN_LOCAL_Y(ws) local float *y = (local float *)(ws)
 #endif
-    struct xn_env env = XN_ENV;
-    xn_op_tile(&env, (XN_D const struct xn_cl_tile *)(ops + (ulong)op * XN_CL_OP_BYTES), get_group_id(0),
-               get_num_groups(0), ws, y, l);
-}
+#define XN_OP_KERNEL(name)                                                                                             \
+    XN_KERNEL void xn_kernel_##name(XN_PARAMETERS) {                                                                   \
+        local xn_element ws[XN_ELEMENTS] __attribute__((aligned(128)));                                                \
+        local uint l[XN_BESIDE];                                                                                       \
+        XN_LOCAL_Y(ws);                                                                                                \
+        struct xn_env env = XN_ENV;                                                                                    \
+        xn_op_tile(&env, (global const struct xn_cl_tile *)(ops + (ulong)op * XN_CL_OP_BYTES), get_group_id(0),        \
+                   get_num_groups(0), ws, y, l);                                                                       \
+    }
+#if defined(XN_EXPERTS)
+XN_OP_KERNEL(tile_experts)
+#elif defined(XN_OP_TILE_EXACT)
+XN_OP_KERNEL(tile_exact)
+#else
+XN_OP_KERNEL(tile)
+#endif
