@@ -27,6 +27,7 @@ struct xn_cl_lowered {
     uint8_t *ops; // XN_CL_OP_BYTES each
     struct xn_cl_launch *launches;
     size_t n, ops_capacity, launches_capacity;
+    size_t *first_launch; // [n_ops + 1]: of each of the plan's operations, and the end
     float *vec;
     size_t n_vec, vec_capacity;
     struct xn_cl_place *places;
