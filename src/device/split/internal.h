@@ -30,6 +30,7 @@ struct xn_split_device {
     struct xn_split_placement *placement; // the last
     uint64_t budget[XN_SPLIT_MEMBERS];    // bytes, as they were when it was decided
     uint64_t packed[XN_SPLIT_MEMBERS];    // bytes since it was decided
+    uint64_t random;                      // of tests: not 0: operations are dealt out at random, by it
     int failed;                           // the member that had no memory for a matrix; -1: none
 };
 

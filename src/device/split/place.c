@@ -407,9 +407,11 @@ static void tell(struct deciding *w) {
         }
         if (!any) continue;
         char what[96] = "no layers";
-        if (layers) snprintf(what, sizeof what, "%d layers (%d to %d)", layers, first, last);
-        xn_log(XN_LOG_INFO, "%s: %s, experts of %d%s; %.3f GB of weights, %.3f GB of cache, %.3f GB of activations",
-               d->member[m].name, what, experts, head ? ", head" : "", (double)load[m].weights / 1e9,
+        if (layers) snprintf(what, sizeof what, "%d layer%s (%d to %d)", layers, layers > 1 ? "s" : "", first, last);
+        char with[64] = "";
+        if (experts) snprintf(with, sizeof with, ", experts of %d", experts);
+        xn_log(XN_LOG_INFO, "%s: %s%s%s; %.3f GB of weights, %.3f GB of cache, %.3f GB of activations",
+               d->member[m].name, what, with, head ? ", head" : "", (double)load[m].weights / 1e9,
                (double)load[m].cache / 1e9, (double)load[m].activations / 1e9);
         struct xn_device_info info;
         d->member[m].device->table->describe(d->member[m].device, &info);
@@ -469,6 +471,14 @@ static int keep(struct xn_split_device *d, const struct deciding *w, struct xn_e
     return XN_OK;
 }
 
+static int deal_at_random(struct deciding *w, uint64_t *state, struct xn_error *err) {
+    for (uint32_t i = 0; i < w->plan->n_ops; i++) {
+        *state = *state * 6364136223846793005u + 1442695040888963407u; // Knuth's MMIX generator
+        w->member[i] = (uint8_t)((*state >> 33) % w->d->n_members);
+    }
+    return xn_split_follow_caches(w->plan, w->member, err);
+}
+
 // Packing failed: the member had less memory than it said.
 static int learn(struct xn_split_device *d, uint64_t packed, struct xn_error *err) {
     uint32_t used = d->placement ? d->placement->used : 0;
@@ -499,6 +509,7 @@ int xn_split_place(struct xn_split_device *d, const struct xn_plan *plan, const 
     XN_TRY(look(&w, d, plan, limits, err));
     int status = decide(&w, &way, &found, err);
     if (status == XN_OK && !found) status = no_room(&w, limits, err);
+    if (status == XN_OK && d->random) status = deal_at_random(&w, &d->random, err);
     if (status == XN_OK) status = keep(d, &w, err);
     if (status == XN_OK) tell(&w);
     xn_arena_free(&w.arena);
