@@ -120,11 +120,13 @@ int xn_cl_array_take(struct xn_cl_device *d, uint64_t units, uint64_t unit_bytes
                      struct xn_cl_array *a, struct xn_error *err) {
     *a = (struct xn_cl_array){0};
     if (units == 0 || unit_bytes == 0) return XN_OK;
-    uint64_t most = d->max_allocation / ALIGN * ALIGN / unit_bytes;
+    // Kernels count bytes of a piece in 32 bits.
+    uint64_t piece = d->max_allocation < UINT32_MAX ? d->max_allocation : UINT32_MAX;
+    uint64_t most = piece / ALIGN * ALIGN / unit_bytes;
     if (most == 0 || units > UINT32_MAX)
         return xn_fail(err, XN_ERR_LIMIT,
                        "%s: %" PRIu64 " units of %" PRIu64 " bytes, at most %u of %" PRIu64 " are possible", what,
-                       units, unit_bytes, UINT32_MAX, d->max_allocation);
+                       units, unit_bytes, UINT32_MAX, piece);
     a->units = (uint32_t)units;
     a->unit_bytes = unit_bytes;
     if (d->piece_bytes && most > d->piece_bytes / unit_bytes)

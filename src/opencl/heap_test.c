@@ -139,21 +139,34 @@ static void packed_rows_are_not_much_larger(void **unused) {
     enum { COLUMNS = 4096 };
     for (uint32_t type = 0; type < XN_TYPE_COUNT; type++) {
         const struct xn_format *f = xn_format_of(type);
-        uint32_t as, units, bytes;
+        uint32_t as;
+        struct xn_cl_row row;
         size_t stored;
         const struct xn_cl_layout *layout = xn_cl_layout_of(type, &as);
         assert_int_equal(layout != NULL, f && f->decode);
         if (!layout) continue;
-        assert_true(xn_cl_layout_row(layout, COLUMNS, &units, &bytes));
+        assert_true(xn_cl_layout_row(layout, COLUMNS, &row));
         assert_true(xn_format_bytes(f, COLUMNS, &stored));
-        assert_int_equal(units, COLUMNS / 32);
-        if (bytes > 1.1 * (double)stored) fail_msg("%s: %u bytes for %zu", f->name, bytes, stored);
+        assert_int_equal(row.units, COLUMNS / 32);
+        if (row.bytes > 1.1 * (double)stored) fail_msg("%s: %u bytes for %zu", f->name, row.bytes, stored);
     }
-    uint32_t as, units, bytes;
-    assert_true(xn_cl_layout_row(xn_cl_layout_of(XN_F16, &as), 33, &units, &bytes));
-    assert_int_equal(units, 2);
-    assert_int_equal(bytes, 128);
-    assert_false(xn_cl_layout_row(xn_cl_layout_of(XN_F32, &as), UINT32_MAX, &units, &bytes));
+    uint32_t as;
+    struct xn_cl_row row;
+    assert_true(xn_cl_layout_row(xn_cl_layout_of(XN_F16, &as), 33, &row));
+    assert_int_equal(row.units, 2);
+    assert_int_equal(row.bytes, 128);
+    assert_false(xn_cl_layout_row(xn_cl_layout_of(XN_F32, &as), UINT32_MAX, &row));
+    // However many rows share planes, there is room for them.
+    for (uint32_t type = 0; type < XN_TYPE_COUNT; type++) {
+        const struct xn_cl_layout *layout = xn_cl_layout_of(type, &as);
+        for (uint32_t n = 1; layout && n < 20; n++) {
+            uint64_t begin[XN_CL_PLANES];
+            assert_true(xn_cl_layout_row(layout, 3 * 256, &row));
+            xn_cl_layout_planes(&row, n, begin);
+            uint32_t last = row.n_planes - 1;
+            assert_true(begin[last] + (uint64_t)n * row.plane[last] <= (uint64_t)n * row.bytes);
+        }
+    }
 }
 
 int main(void) {

@@ -4,6 +4,7 @@
 #include "opencl/devices.h"
 #include "opencl/heap.h"
 #include "opencl/kernels/shared.h"
+#include "opencl/layout.h"
 #include "opencl/program.h"
 
 #include "device/host.h"
@@ -36,8 +37,8 @@ void xn_cl_buffer_free(struct xn_cl_device *device, cl_mem buffer, uint64_t size
 struct xn_cl_packed {
     struct xn_weights weights;
     uint32_t type; // of what was packed
-    uint32_t units, row_bytes;
-    struct xn_cl_array array; // unit: a row
+    struct xn_cl_row row;
+    struct xn_cl_array array; // unit: a row; pieces are laid out by layout.h
 };
 int xn_cl_pack(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out, struct xn_error *err);
 void xn_cl_unpack(struct xn_device *device, struct xn_weights *weights);

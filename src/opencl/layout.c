@@ -213,37 +213,48 @@ static uint64_t padded_blocks(const struct xn_cl_layout *l, uint64_t columns) {
     return (blocks + per_unit - 1) / per_unit * per_unit;
 }
 
-static uint64_t plane_bytes(uint64_t bytes) {
+static uint64_t aligned(uint64_t bytes) {
     return (bytes + 15) / 16 * 16;
 }
 
-bool xn_cl_layout_row(const struct xn_cl_layout *l, uint32_t columns, uint32_t *units, uint32_t *bytes) {
+bool xn_cl_layout_row(const struct xn_cl_layout *l, uint32_t columns, struct xn_cl_row *row) {
     uint64_t blocks = padded_blocks(l, columns), total = 0;
-    for (int p = 0; p < XN_CL_PLANES && l->plane[p].bytes; p++)
-        total += plane_bytes(blocks * l->plane[p].bytes);
-    *units = (uint32_t)(blocks * l->values / XN_CL_UNIT);
-    *bytes = (uint32_t)total;
+    *row = (struct xn_cl_row){.units = (uint32_t)(blocks * l->values / XN_CL_UNIT)};
+    for (int p = 0; p < XN_CL_PLANES && l->plane[p].bytes; p++) {
+        total += aligned(blocks * l->plane[p].bytes);
+        row->plane[row->n_planes++] = (uint32_t)(blocks * l->plane[p].bytes);
+    }
+    row->bytes = (uint32_t)total;
     return total <= UINT32_MAX;
 }
 
-void xn_cl_layout_pack(const struct xn_cl_layout *l, const void *blocks, uint32_t columns, void *out, uint32_t bytes) {
+void xn_cl_layout_planes(const struct xn_cl_row *row, uint32_t n, uint64_t begin[XN_CL_PLANES]) {
+    uint64_t at = 0;
+    for (uint32_t p = 0; p < XN_CL_PLANES; p++) {
+        begin[p] = at;
+        if (p < row->n_planes) at += aligned((uint64_t)n * row->plane[p]);
+    }
+}
+
+void xn_cl_layout_pack(const struct xn_cl_layout *l, const struct xn_cl_row *row, const void *blocks, uint32_t columns,
+                       uint8_t *const planes[XN_CL_PLANES]) {
     const uint8_t *block = blocks;
-    uint8_t *plane[XN_CL_PLANES] = {out};
-    uint64_t padded = padded_blocks(l, columns);
-    memset(out, 0, bytes);
+    uint8_t *plane[XN_CL_PLANES];
+    for (uint32_t p = 0; p < row->n_planes; p++) {
+        plane[p] = planes[p];
+        memset(plane[p], 0, row->plane[p]);
+    }
     if (l == &layouts[XN_F64]) {
-        xn_format_of(XN_F64)->decode(blocks, out, columns);
+        xn_format_of(XN_F64)->decode(blocks, (float *)(void *)plane[0], columns);
         return;
     }
     if (l->values == 1) {
-        memcpy(out, blocks, (size_t)columns * l->bytes);
+        memcpy(plane[0], blocks, (size_t)columns * l->bytes);
         return;
     }
-    for (int p = 1; p < XN_CL_PLANES && l->plane[p].bytes; p++)
-        plane[p] = plane[p - 1] + plane_bytes(padded * l->plane[p - 1].bytes);
     for (uint32_t b = 0; b < columns / l->values; b++, block += l->bytes) {
         if (l->fill) l->fill(block, plane);
-        for (int p = 0; p < XN_CL_PLANES && l->plane[p].bytes; p++) {
+        for (uint32_t p = 0; p < row->n_planes; p++) {
             if (l->plane[p].from >= 0) memcpy(plane[p], block + l->plane[p].from, l->plane[p].bytes);
             plane[p] += l->plane[p].bytes;
         }

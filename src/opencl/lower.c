@@ -65,8 +65,8 @@ static struct xn_cl_weights weights(struct lower *l, const struct xn_weights *w)
     l->formats |= (uint64_t)1 << p->type;
     return (struct xn_cl_weights){.type = p->type,
                                   .rows = w->matrix.rows,
-                                  .units = p->units,
-                                  .row_bytes = p->row_bytes,
+                                  .all_rows = p->array.units,
+                                  .units = p->row.units,
                                   .place = places(l, &p->array),
                                   .piece = p->array.piece};
 }

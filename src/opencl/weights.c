@@ -11,24 +11,35 @@ enum { CHUNK = 8 << 20 }; // bytes that are packed and sent at once
 
 // Rows [first, first + n) of the stack, which lie in one piece.
 static int send_rows(struct xn_cl_device *d, const struct xn_cl_packed *p, const struct xn_cl_layout *layout,
-                     uint32_t first, uint32_t n, char *staging, struct xn_error *err) {
+                     uint32_t first, uint32_t n, uint8_t *staging, struct xn_error *err) {
     const struct xn_weights *w = &p->weights;
+    const struct xn_cl_array *a = &p->array;
+    uint32_t before = first / a->piece * a->piece, piece = a->units - before < a->piece ? a->units - before : a->piece;
+    uint64_t staged[XN_CL_PLANES], at[XN_CL_PLANES];
+    uint8_t *plane[XN_CL_PLANES];
+    xn_cl_layout_planes(&p->row, n, staged);
+    xn_cl_layout_planes(&p->row, piece, at);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t row = first + i;
-        xn_cl_layout_pack(layout, xn_weights_row(w, row / w->matrix.rows, row % w->matrix.rows), w->matrix.cols,
-                          staging + (size_t)i * p->row_bytes, p->row_bytes);
+        for (uint32_t j = 0; j < p->row.n_planes; j++)
+            plane[j] = staging + staged[j] + (size_t)i * p->row.plane[j];
+        xn_cl_layout_pack(layout, &p->row, xn_weights_row(w, row / w->matrix.rows, row % w->matrix.rows),
+                          w->matrix.cols, plane);
     }
-    size_t offset;
-    cl_mem buffer = xn_cl_array_at(d, &p->array, first, 0, &offset);
-    cl_int code =
-        d->cl->EnqueueWriteBuffer(d->queue, buffer, CL_TRUE, offset, (size_t)n * p->row_bytes, staging, 0, NULL, NULL);
-    return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: writing to %s", w->matrix.name, d->info.name);
+    for (uint32_t j = 0; j < p->row.n_planes; j++) {
+        size_t offset, bytes = (size_t)n * p->row.plane[j];
+        cl_mem buffer = xn_cl_array_at(d, a, before, at[j] + (uint64_t)(first - before) * p->row.plane[j], &offset);
+        cl_int code =
+            d->cl->EnqueueWriteBuffer(d->queue, buffer, CL_TRUE, offset, bytes, staging + staged[j], 0, NULL, NULL);
+        if (code != CL_SUCCESS) return xn_cl_fail(err, code, "%s: writing to %s", w->matrix.name, d->info.name);
+    }
+    return XN_OK;
 }
 
 static int send(struct xn_cl_device *d, const struct xn_cl_packed *p, const struct xn_cl_layout *layout,
                 struct xn_error *err) {
-    uint32_t most = CHUNK / p->row_bytes ? CHUNK / p->row_bytes : 1;
-    char *staging = xn_alloc_aligned_raw(most, p->row_bytes);
+    uint32_t most = CHUNK / p->row.bytes ? CHUNK / p->row.bytes : 1;
+    uint8_t *staging = xn_alloc_aligned_raw(most, p->row.bytes);
     if (!staging) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", p->weights.matrix.name);
     int status = XN_OK;
     for (uint32_t row = 0, n; row < p->array.units && status == XN_OK; row += n) {
@@ -56,10 +67,10 @@ int xn_cl_pack(struct xn_device *device, const struct xn_matrix *matrix, struct 
         if (!layout)
             status =
                 xn_fail(err, XN_ERR_UNSUPPORTED, "%s: there is no layout for type %s", name, p->weights.format->name);
-        else if (!xn_cl_layout_row(layout, m->cols, &p->units, &p->row_bytes))
+        else if (!xn_cl_layout_row(layout, m->cols, &p->row))
             status = xn_fail(err, XN_ERR_LIMIT, "%s: rows of %u values are too long", name, m->cols);
         if (status == XN_OK)
-            status = xn_cl_array_take(d, (uint64_t)m->rows * m->count, p->row_bytes, name, &p->array, err);
+            status = xn_cl_array_take(d, (uint64_t)m->rows * m->count, p->row.bytes, name, &p->array, err);
         if (status == XN_OK) status = send(d, p, layout, err);
     }
     xn_host_weights_free(&p->weights);

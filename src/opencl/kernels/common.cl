@@ -82,6 +82,20 @@ static inline global uchar *xn_unit(const struct xn_env *e, uint first, uint pie
     return xn_heap(e, place.heap) + place.offset + (i - which * piece) * bytes;
 }
 
+// A row of weights: unit u of it is unit `first` + u of a piece of `units`, as decoders take them.
+struct xn_weights_row {
+    global const uchar *piece;
+    uint units, first;
+};
+// Row i of all.
+static inline struct xn_weights_row xn_weights_row(const struct xn_env *e, global const struct xn_cl_weights *w, uint i) {
+    uint which = i < w->piece ? 0 : i / w->piece, before = which * w->piece;
+    struct xn_cl_place place = e->places[w->place + which];
+    struct xn_weights_row r = {xn_heap(e, place.heap) + place.offset, min(w->piece, w->all_rows - before) * w->units,
+                               (i - before) * w->units};
+    return r;
+}
+
 static inline global const struct xn_cl_step *xn_step_of(const struct xn_env *e) {
     return (global const struct xn_cl_step *)e->step;
 }

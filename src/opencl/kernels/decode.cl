@@ -1,6 +1,6 @@
-// Decoders, one a format: unit u (32 values) of a packed row of `units` into v. Rows are packed by opencl/layout.c: planes
-// one after the other, each beginning at a multiple of 16 bytes, bits apart from scales, so that neighbouring lanes
-// read neighbouring words.
+// Decoders, one a format: unit u (32 values) of a packed row of `units` into v; a row is a piece of the weights, as it
+// lies in memory (struct xn_weights_row), packed by opencl/layout.c: planes one after the other, each beginning at a
+// multiple of 16 bytes, bits apart from scales, so that neighbouring lanes read neighbouring words.
 //
 // Codes of 4 bits: byte i of a unit's 16 holds value i in its low half and value 16 + i in its high half. Codes of 2 bits:
 // bits 2s of byte i of 8 hold value 8 s + i. A word of single bits: bit i belongs to value i.

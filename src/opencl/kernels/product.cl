@@ -3,13 +3,12 @@
 // multiplied by all tokens of the tile.
 //
 // Adds the products of units [u0, u0 + n) of the warp's rows with the tokens that stand in xs: the lanes go along them.
-static inline void xn_stream(const struct xn_env *e, uint type, global const uchar *const *row, uint units, uint u0,
-                             uint n, uint tokens, local const float *xs,
+static inline void xn_stream(const struct xn_env *e, uint type, const struct xn_weights_row *row, uint u0, uint n, uint tokens, local const float *xs,
                              float acc[XN_CL_WARP_ROWS][XN_CL_STREAM_TOKENS]) {
     float v[XN_CL_UNIT];
     for (uint u = xn_lane(); u < n; u += XN_LANES)
         for (uint r = 0; r < XN_CL_WARP_ROWS; r++) {
-            xn_decode(type, row[r], units, u0 + u, e->grids, v);
+            xn_decode(type, row[r].piece, row[r].units, row[r].first + u0 + u, e->grids, v);
             for (uint t = 0; t < XN_CL_STREAM_TOKENS; t++) {
                 if (t >= tokens) break;
                 local const float *x = xs + t * XN_CHUNK + u * XN_CL_UNIT;
@@ -35,10 +34,12 @@ static inline void xn_fill_tile(const struct xn_env *e, global const struct xn_c
     float v[XN_CL_UNIT];
     for (uint i = get_local_id(0); i < XN_CL_TILE_ROWS * (XN_DEPTH / XN_CL_UNIT); i += XN_GROUP) {
         uint r = i % XN_CL_TILE_ROWS, u = i / XN_CL_TILE_ROWS, at = row0 + r < w->rows ? row0 + r : w->rows - 1;
-        if (u0 + u < w->units)
-            xn_decode(w->type, xn_unit(e, w->place, w->piece, w->row_bytes, first + at), w->units, u0 + u, e->grids, v);
-        else
+        if (u0 + u < w->units) {
+            struct xn_weights_row row = xn_weights_row(e, w, first + at);
+            xn_decode(w->type, row.piece, row.units, row.first + u0 + u, e->grids, v);
+        } else {
             xn_zero(v);
+        }
         for (uint j = 0; j < XN_CL_UNIT; j++)
             ws[(u * XN_CL_UNIT + j) * XN_TILE_STRIDE + r] = v[j];
     }
@@ -57,12 +58,12 @@ static inline void xn_product(const struct xn_env *e, global const struct xn_cl_
     local const float *moments = scratch + XN_AT_MOMENTS;
     uint lid = get_local_id(0), units = w->units, streamed = tile ? 0 : units, tiled = tile ? units : 0;
     uint r0 = lid % (XN_CL_TILE_ROWS / XN_MY_ROWS) * XN_MY_ROWS, t0 = lid / (XN_CL_TILE_ROWS / XN_MY_ROWS) * XN_MY_TOKENS;
-    global const uchar *row[XN_CL_WARP_ROWS];
+    struct xn_weights_row row[XN_CL_WARP_ROWS];
     float acc[XN_CL_WARP_ROWS][XN_CL_STREAM_TOKENS], tacc[XN_MY_TOKENS][XN_MY_ROWS];
     for (uint r = 0; r < XN_CL_WARP_ROWS; r++) {
         uint i = row0 + xn_warp() * XN_CL_WARP_ROWS + r;
         if (i >= w->rows) i = w->rows - 1;
-        row[r] = xn_unit(e, w->place, w->piece, w->row_bytes, index * w->rows + i);
+        row[r] = xn_weights_row(e, w, index * w->rows + i);
         for (uint t = 0; t < XN_CL_STREAM_TOKENS; t++)
             acc[r][t] = 0;
     }
@@ -75,7 +76,7 @@ static inline void xn_product(const struct xn_env *e, global const struct xn_cl_
             for (uint i = lid; i < n * XN_CL_UNIT; i += XN_GROUP)
                 xs[t * XN_CHUNK + i] = xn_operand_value(e, o, moments, t, u0 * XN_CL_UNIT + i);
         barrier(CLK_LOCAL_MEM_FENCE);
-        xn_stream(e, w->type, row, units, u0, n, o->n, xs, acc);
+        xn_stream(e, w->type, row, u0, n, o->n, xs, acc);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     XN_NEXT(u0, streamed, XN_CHUNK / XN_CL_UNIT);

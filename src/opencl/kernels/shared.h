@@ -41,10 +41,11 @@ struct xn_cl_place {
     xn_u32 heap, unused;
 };
 
-// A stack of matrices, packed (opencl/layout.h). Row r of matrix i is unit i * rows + r.
+// A stack of matrices, packed (opencl/layout.h): row r of matrix i is row i * rows + r of all. A piece of n rows is
+// decoded as one row of n * units units.
 struct xn_cl_weights {
     xn_u32 type; // enum xn_type
-    xn_u32 rows, units, row_bytes;
+    xn_u32 rows, all_rows, units;
     xn_u32 place, piece;
 };
 
