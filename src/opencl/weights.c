@@ -93,8 +93,9 @@ void xn_cl_unpack(struct xn_device *device, struct xn_weights *weights) {
 }
 
 uint64_t xn_cl_packed_bytes(const struct xn_matrix *matrix) {
-    uint32_t type, units, row_bytes;
+    uint32_t type;
+    struct xn_cl_row row;
     const struct xn_cl_layout *layout = xn_cl_layout_of(xn_matrix_ordered_type(matrix), &type);
-    if (!layout || !xn_cl_layout_row(layout, matrix->cols, &units, &row_bytes)) return 0;
-    return (uint64_t)matrix->rows * matrix->count * row_bytes;
+    if (!layout || !xn_cl_layout_row(layout, matrix->cols, &row)) return 0;
+    return (uint64_t)matrix->rows * matrix->count * row.bytes;
 }
