@@ -346,6 +346,7 @@ int xn_command_run(int argc, char **argv) {
         .examples = "  xenon run \"Tell me a short story about a dragon.\" -n 200\n"
                     "  xenon run qwen3-4b.gguf \"Why is the sky blue?\" --temp 0\n"
                     "  xenon run qwen3-4b.gguf                    a conversation\n"
+                    "  xenon run qwen3-30b-a3b.gguf \"Hi\" --device gpu0 --cpu-moe\n"
                     "  xenon run model/ --file notes.txt \"Summarise this:\"\n"
                     "  xenon run model/ -f book.txt -p \"Who is it about?\" --session book.session\n"
                     "  echo \"def fib(n):\" | xenon run coder.gguf --raw -n 64 --stop \"\\n\\n\"",

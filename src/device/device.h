@@ -93,7 +93,7 @@ struct xn_device_table {
 
     // A part of a step, for a device made of others: operations [first, first + n) of the plan, and what they read of
     // earlier parts is in the rows. The first of a part is marked in the plan (xn_op.apart). batch NULL: that of the
-    // part before. Logits are there after the part that has the head. NULL: only whole steps.
+    // part before, which must still stand. Logits are there after the part that has the head. NULL: only whole steps.
     int (*run_part)(struct xn_executor *executor, const struct xn_batch *batch, uint32_t first, uint32_t n,
                     struct xn_error *err);
     // The first n rows of a kind (XN_ROWS_...), whole, from and to host memory, between parts.

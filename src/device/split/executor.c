@@ -4,20 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct xn_executor {
-    struct xn_split_device *device;
-    const struct xn_plan *plan; // the whole one
-    struct xn_split_cut cut;
-    struct xn_limits limits; // cache type resolved
-    struct xn_executor *on[XN_SPLIT_MEMBERS];
-    void *rows;  // on their way: limits.rows of the widest that move
-    char *piece; // of a page or a state of one member
-};
-
-static const struct xn_device_table *table_of(const struct xn_executor *e, uint32_t m) {
-    return e->device->member[m].device->table;
-}
-
 // The placement by which a plan's weights were packed; NULL: they were not, or by another device.
 static const struct xn_split_placement *placement_of(const struct xn_plan *plan) {
     for (uint32_t i = 0; i < plan->n_ops; i++) {
@@ -146,8 +132,9 @@ void xn_split_release(struct xn_device *device, struct xn_executor *e) {
     struct xn_split_device *d = (struct xn_split_device *)device;
     if (!e) return;
     for (uint32_t m = 0; m < d->n_members; m++)
-        if (e->on[m]) table_of(e, m)->release(d->member[m].device, e->on[m]);
+        if (e->on[m]) xn_split_table(e, m)->release(d->member[m].device, e->on[m]);
     xn_split_cut_free(&e->cut);
+    xn_split_pipeline_free(e);
     free(e->rows);
     free(e->piece);
     free(e);
@@ -155,11 +142,27 @@ void xn_split_release(struct xn_device *device, struct xn_executor *e) {
 
 // --- a step ---
 
-static int move(struct xn_executor *e, const struct xn_split_move *move, uint32_t n, struct xn_error *err) {
-    int status = table_of(e, move->from)->read_rows(e->on[move->from], move->rows, n, e->rows, err);
-    if (status != XN_OK) return xn_error_context(err, status, "%s", e->device->member[move->from].name);
-    status = table_of(e, move->to)->write_rows(e->on[move->to], move->rows, n, e->rows, err);
+int xn_split_read_rows(struct xn_executor *e, const struct xn_split_move *move, uint32_t n, void *out,
+                       struct xn_error *err) {
+    int status = xn_split_table(e, move->from)->read_rows(e->on[move->from], move->rows, n, out, err);
+    return status == XN_OK ? XN_OK : xn_error_context(err, status, "%s", e->device->member[move->from].name);
+}
+
+int xn_split_write_rows(struct xn_executor *e, const struct xn_split_move *move, uint32_t n, const void *in,
+                        struct xn_error *err) {
+    int status = xn_split_table(e, move->to)->write_rows(e->on[move->to], move->rows, n, in, err);
     return status == XN_OK ? XN_OK : xn_error_context(err, status, "%s", e->device->member[move->to].name);
+}
+
+static int move(struct xn_executor *e, const struct xn_split_move *move, uint32_t n, struct xn_error *err) {
+    XN_TRY(xn_split_read_rows(e, move, n, e->rows, err));
+    return xn_split_write_rows(e, move, n, e->rows, err);
+}
+
+int xn_split_run_stage(struct xn_executor *e, const struct xn_split_stage *s, const struct xn_batch *batch,
+                       struct xn_error *err) {
+    int status = xn_split_table(e, s->member)->run_part(e->on[s->member], batch, s->first, s->n, err);
+    return status == XN_OK ? XN_OK : xn_error_context(err, status, "%s", e->device->member[s->member].name);
 }
 
 int xn_split_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
@@ -167,20 +170,22 @@ int xn_split_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_
     struct xn_batch without = *batch; // for members that compute no logits
     uint32_t begun = 0;
     without.n_outputs = 0;
+    e->gathered = false;
+    if (xn_split_pipes(e, batch)) return xn_split_run_pipeline(e, batch, err);
     for (size_t i = 0; i < c->n_stages; i++) {
         const struct xn_split_stage *s = &c->stages[i];
         const struct xn_batch *theirs = begun >> s->member & 1 ? NULL : s->member == c->head ? batch : &without;
         for (uint32_t j = 0; j < s->n_moves; j++)
             XN_TRY(move(e, &c->moves[s->first_move + j], batch->n_rows, err));
+        XN_TRY(xn_split_run_stage(e, s, theirs, err));
         begun |= 1u << s->member;
-        int status = table_of(e, s->member)->run_part(e->on[s->member], theirs, s->first, s->n, err);
-        if (status != XN_OK) return xn_error_context(err, status, "%s", e->device->member[s->member].name);
     }
     return XN_OK;
 }
 
 const float *xn_split_logits(struct xn_executor *e) {
-    return e->cut.head < 0 ? NULL : table_of(e, (uint32_t)e->cut.head)->logits(e->on[e->cut.head]);
+    if (e->gathered) return e->logits;
+    return e->cut.head < 0 ? NULL : xn_split_table(e, (uint32_t)e->cut.head)->logits(e->on[e->cut.head]);
 }
 
 void xn_split_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
@@ -188,7 +193,7 @@ void xn_split_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
     for (uint32_t m = 0; m < e->device->n_members; m++) {
         double own[XN_OP_KINDS];
         if (!e->on[m]) continue;
-        table_of(e, m)->times(e->on[m], own);
+        xn_split_table(e, m)->times(e->on[m], own);
         for (int i = 0; i < XN_OP_KINDS; i++)
             seconds[i] += own[i];
     }
@@ -202,17 +207,17 @@ void xn_split_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
         if ((e)->on[m] && (e)->cut.plan[m].count)
 
 int xn_split_copy_page(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err) {
-    EACH(e, m, n_cache) XN_TRY(table_of(e, m)->copy_page(e->on[m], from, to, err));
+    EACH(e, m, n_cache) XN_TRY(xn_split_table(e, m)->copy_page(e->on[m], from, to, err));
     return XN_OK;
 }
 
 int xn_split_copy_state(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err) {
-    EACH(e, m, n_states) XN_TRY(table_of(e, m)->copy_state(e->on[m], from, to, err));
+    EACH(e, m, n_states) XN_TRY(xn_split_table(e, m)->copy_state(e->on[m], from, to, err));
     return XN_OK;
 }
 
 int xn_split_clear_state(struct xn_executor *e, uint32_t slot, struct xn_error *err) {
-    EACH(e, m, n_states) XN_TRY(table_of(e, m)->clear_state(e->on[m], slot, err));
+    EACH(e, m, n_states) XN_TRY(xn_split_table(e, m)->clear_state(e->on[m], slot, err));
     return XN_OK;
 }
 
@@ -254,7 +259,7 @@ static int check_page(const struct xn_executor *e, uint32_t n, struct xn_error *
 int xn_split_read_page(struct xn_executor *e, uint32_t page, uint32_t n, void *out, struct xn_error *err) {
     XN_TRY(check_page(e, n, err));
     EACH(e, m, n_cache) {
-        XN_TRY(table_of(e, m)->read_page(e->on[m], page, n, e->piece, err));
+        XN_TRY(xn_split_table(e, m)->read_page(e->on[m], page, n, e->piece, err));
         spread(e, m, false, n, out, true);
     }
     return XN_OK;
@@ -264,14 +269,14 @@ int xn_split_write_page(struct xn_executor *e, uint32_t page, uint32_t n, const 
     XN_TRY(check_page(e, n, err));
     EACH(e, m, n_cache) {
         spread(e, m, false, n, (char *)in, false); // which only reads there
-        XN_TRY(table_of(e, m)->write_page(e->on[m], page, n, e->piece, err));
+        XN_TRY(xn_split_table(e, m)->write_page(e->on[m], page, n, e->piece, err));
     }
     return XN_OK;
 }
 
 int xn_split_read_state(struct xn_executor *e, uint32_t slot, float *out, struct xn_error *err) {
     EACH(e, m, n_states) {
-        XN_TRY(table_of(e, m)->read_state(e->on[m], slot, (float *)(void *)e->piece, err));
+        XN_TRY(xn_split_table(e, m)->read_state(e->on[m], slot, (float *)(void *)e->piece, err));
         spread(e, m, true, 0, (char *)out, true);
     }
     return XN_OK;
@@ -280,7 +285,7 @@ int xn_split_read_state(struct xn_executor *e, uint32_t slot, float *out, struct
 int xn_split_write_state(struct xn_executor *e, uint32_t slot, const float *in, struct xn_error *err) {
     EACH(e, m, n_states) {
         spread(e, m, true, 0, (char *)in, false);
-        XN_TRY(table_of(e, m)->write_state(e->on[m], slot, (float *)(void *)e->piece, err));
+        XN_TRY(xn_split_table(e, m)->write_state(e->on[m], slot, (float *)(void *)e->piece, err));
     }
     return XN_OK;
 }

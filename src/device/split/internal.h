@@ -30,6 +30,7 @@ struct xn_split_device {
     struct xn_split_placement *placement; // the last
     uint64_t budget[XN_SPLIT_MEMBERS];    // bytes, as they were when it was decided
     uint64_t packed[XN_SPLIT_MEMBERS];    // bytes since it was decided
+    uint32_t piece_rows;                  // rows that members compute at once at the least; of tests: fewer
     uint64_t random;                      // of tests: not 0: operations are dealt out at random, by it
     int failed;                           // the member that had no memory for a matrix; -1: none
 };
@@ -92,7 +93,40 @@ struct xn_limits xn_split_limits(const struct xn_split_cut *cut, uint32_t member
 // Moves operations to where their cache or state is: that of the first that names it.
 int xn_split_follow_caches(const struct xn_plan *plan, uint8_t *member, struct xn_error *err);
 
-// --- running (executor.c): as the functions of device.h ---
+// --- running (executor.c) ---
+
+struct xn_executor {
+    struct xn_split_device *device;
+    const struct xn_plan *plan; // the whole one
+    struct xn_split_cut cut;
+    struct xn_limits limits; // cache type resolved
+    struct xn_executor *on[XN_SPLIT_MEMBERS];
+    void *rows;     // on their way: limits.rows of the widest that move
+    char *piece;    // a page or a state of one member
+    bool gathered;  // the last step's logits are these
+    float *logits;  // of a step in pieces
+    void **carried; // [moves]: rows of all pieces, on their way
+};
+
+static inline const struct xn_device_table *xn_split_table(const struct xn_executor *e, uint32_t member) {
+    return e->device->member[member].device->table;
+}
+int xn_split_read_rows(struct xn_executor *e, const struct xn_split_move *move, uint32_t n, void *out,
+                       struct xn_error *err);
+int xn_split_write_rows(struct xn_executor *e, const struct xn_split_move *move, uint32_t n, const void *in,
+                        struct xn_error *err);
+// batch NULL: that of the member's stage before.
+int xn_split_run_stage(struct xn_executor *e, const struct xn_split_stage *stage, const struct xn_batch *batch,
+                       struct xn_error *err);
+
+// --- members at work at once (pipeline.c) ---
+
+// Whether a batch is worth it, and the stages allow it.
+bool xn_split_pipes(const struct xn_executor *e, const struct xn_batch *batch);
+int xn_split_run_pipeline(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);
+void xn_split_pipeline_free(struct xn_executor *e);
+
+// As the functions of device.h.
 
 int xn_split_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                      struct xn_executor **out, struct xn_error *err);

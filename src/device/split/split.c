@@ -163,6 +163,7 @@ int xn_split_device_open(const struct xn_split_options *o, struct xn_device **ou
     d->experts = o->experts;
     d->few = o->few;
     d->failed = -1;
+    d->piece_rows = 128;
     *out = &d->device;
     return XN_OK;
 }
