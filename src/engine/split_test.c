@@ -198,7 +198,7 @@ static struct xn_device *open_split(const struct setup *s, struct member *member
 
 // --- the same results ---
 
-enum { TOKENS = 150, CONTEXT = 512, STEP = 40 };
+enum { TOKENS = 110, CONTEXT = 512, STEP = 40 };
 struct results {
     float prompt[TEST_VOCAB], forked[TEST_VOCAB], cut[TEST_VOCAB], restored[TEST_VOCAB];
     void *saved;
@@ -282,7 +282,7 @@ static void assert_agrees(struct xn_device *split, uint64_t recipe_seed) {
 
 static void any_dealing_gives_the_same(void **state) {
     (void)state;
-    enum { RECIPES = 30 };
+    enum { RECIPES = 20 };
     for (uint64_t i = 0; i < RECIPES; i++) {
         struct member *members[4];
         struct setup s = {.n = 2 + (uint32_t)(i % 3), .spill = -1, .layers = -1};
@@ -577,7 +577,7 @@ static void every_call_may_fail(void **state) {
     for (uint64_t i = 0; i < RECIPES; i++) {
         struct member *members[4];
         struct setup s = {.n = 3, .spill = -1, .layers = -1};
-        for (int64_t at = (int64_t)i;; at += 1 + at / 8) {
+        for (int64_t at = (int64_t)i;; at += 1 + at / 5) {
             struct xn_device *device = open_split(&s, members);
             struct results r;
             struct xn_error err;

@@ -133,8 +133,8 @@ void xn_split_release(struct xn_device *device, struct xn_executor *e) {
     if (!e) return;
     for (uint32_t m = 0; m < d->n_members; m++)
         if (e->on[m]) xn_split_table(e, m)->release(d->member[m].device, e->on[m]);
-    xn_split_cut_free(&e->cut);
     xn_split_pipeline_free(e);
+    xn_split_cut_free(&e->cut);
     free(e->rows);
     free(e->piece);
     free(e);
