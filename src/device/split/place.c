@@ -1,32 +1,10 @@
 // Deciding which member runs what: a few ways to deal a plan out, from the fastest on, until one fits the memory.
-#include "device/split/internal.h"
+#include "device/split/deciding.h"
 
-#include "quant/format.h"
-
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-// A plan in units: what comes before the layers, the layers, and the head.
-struct deciding {
-    const struct xn_split_device *d;
-    const struct xn_plan *plan;
-    uint32_t layers, expert_layers, n_units; // layers + 2
-    struct xn_effects *effects;              // of each operation
-    uint32_t *unit, *expert_layer;           // of each operation; expert_layer: UINT32_MAX where it has no experts
-    const struct xn_weights **weights;       // the different ones
-    uint32_t n_weights;
-    uint32_t (*weights_of)[XN_MAX_WEIGHTS]; // of each operation: indices
-    uint64_t *weight_bytes;                 // [n_weights x members]
-    uint64_t *cache_bytes, *state_bytes;    // [n_cache x members], [n_states x members]
-    uint64_t activations[XN_SPLIT_MEMBERS];
-    uint8_t *member;  // of each operation: the way at hand
-    uint8_t *of_unit; // of each unit
-    uint32_t *seen;   // [n_weights]: bit m: counted on member m
-    struct xn_arena arena;
-};
 
 // What a way leaves to the spill member.
 struct way {
@@ -42,105 +20,6 @@ struct load {
 
 static uint64_t total(const struct load *l) {
     return l->weights + l->cache + l->activations;
-}
-
-// --- sizes ---
-
-uint64_t xn_split_packed_bytes(const struct xn_device *device, const struct xn_matrix *matrix) {
-    const struct xn_format *f = xn_format_of(matrix->type);
-    size_t bytes = 0;
-    if (device->table->packed_bytes) return device->table->packed_bytes(device, matrix);
-    if (!f || !xn_format_bytes(f, (uint64_t)matrix->rows * matrix->cols, &bytes)) return 0;
-    return (uint64_t)bytes * matrix->count;
-}
-
-static int find_units(struct deciding *w) {
-    const struct xn_plan *plan = w->plan;
-    int last = -1, with_experts = -1;
-    for (uint32_t i = 0; i < plan->n_ops; i++)
-        if (plan->ops[i].layer > last) last = plan->ops[i].layer;
-    w->layers = (uint32_t)(last + 1);
-    w->n_units = w->layers + 2;
-    w->unit = xn_arena_alloc(&w->arena, plan->n_ops, sizeof *w->unit);
-    w->expert_layer = xn_arena_alloc(&w->arena, plan->n_ops, sizeof *w->expert_layer);
-    w->of_unit = xn_arena_alloc(&w->arena, w->n_units, sizeof *w->of_unit);
-    if (!w->unit || !w->expert_layer || !w->of_unit) return -1;
-    for (uint32_t i = 0; i < plan->n_ops; i++) {
-        const struct xn_op *op = &plan->ops[i];
-        bool experts = op->kind == XN_OP_EXPERT_GATE || op->kind == XN_OP_EXPERT_ADD;
-        w->unit[i] = op->layer >= 0 ? (uint32_t)op->layer + 1 : w->effects[i].logits ? w->n_units - 1 : 0;
-        if (experts && op->layer != with_experts) w->expert_layers++;
-        if (experts) with_experts = op->layer;
-        w->expert_layer[i] = experts ? w->expert_layers - 1 : UINT32_MAX;
-    }
-    return 0;
-}
-
-static int find_weights(struct deciding *w) {
-    const struct xn_plan *plan = w->plan;
-    uint32_t members = w->d->n_members;
-    w->weights = xn_arena_alloc(&w->arena, (size_t)plan->n_ops * XN_MAX_WEIGHTS, sizeof *w->weights);
-    w->weights_of = xn_arena_alloc(&w->arena, plan->n_ops, sizeof *w->weights_of);
-    if (!w->weights || !w->weights_of) return -1;
-    for (uint32_t i = 0; i < plan->n_ops; i++)
-        for (uint32_t j = 0; j < w->effects[i].n_weights; j++) {
-            const struct xn_weights *one = *w->effects[i].weights[j];
-            uint32_t k = 0;
-            while (k < w->n_weights && w->weights[k] != one)
-                k++;
-            w->weights[k] = one;
-            if (k == w->n_weights) w->n_weights++;
-            w->weights_of[i][j] = k;
-        }
-    w->seen = xn_arena_alloc(&w->arena, w->n_weights, sizeof *w->seen);
-    w->weight_bytes = xn_arena_alloc(&w->arena, (size_t)w->n_weights * members, sizeof *w->weight_bytes);
-    if (!w->seen || !w->weight_bytes) return -1;
-    for (uint32_t k = 0; k < w->n_weights; k++)
-        for (uint32_t m = 0; m < members; m++)
-            w->weight_bytes[(size_t)k * members + m] =
-                xn_split_packed_bytes(w->d->member[m].device, &w->weights[k]->matrix);
-    return 0;
-}
-
-// Cache, states and activations, as each member would have them of the whole plan.
-static int find_memory(struct deciding *w, const struct xn_limits *limits) {
-    const struct xn_plan *plan = w->plan;
-    uint32_t members = w->d->n_members;
-    w->cache_bytes = xn_arena_alloc(&w->arena, (size_t)plan->n_cache * members, sizeof *w->cache_bytes);
-    w->state_bytes = xn_arena_alloc(&w->arena, (size_t)plan->n_states * members, sizeof *w->state_bytes);
-    if (!w->cache_bytes || !w->state_bytes) return -1;
-    for (uint32_t m = 0; m < members; m++) {
-        const struct xn_device *device = w->d->member[m].device;
-        uint64_t all, states = 0, as_f16 = 0;
-        device->table->memory(device, plan, limits, &all, &w->activations[m]);
-        for (uint32_t i = 0; i < plan->n_states; i++) {
-            uint64_t bytes =
-                4 * (uint64_t)limits->slots * ((uint64_t)plan->states[i].conv_size + plan->states[i].recurrent_size);
-            w->state_bytes[(size_t)i * members + m] = bytes;
-            states += bytes;
-        }
-        for (uint32_t i = 0; i < plan->n_cache; i++)
-            as_f16 += (uint64_t)limits->pages * xn_cache_layer_bytes(&plan->cache[i], XN_F16, limits->page_size);
-        double each = as_f16 && all > states ? (double)(all - states) / (double)as_f16 : 0;
-        for (uint32_t i = 0; i < plan->n_cache; i++)
-            w->cache_bytes[(size_t)i * members + m] =
-                (uint64_t)(each * (double)limits->pages *
-                           (double)xn_cache_layer_bytes(&plan->cache[i], XN_F16, limits->page_size));
-    }
-    return 0;
-}
-
-static int look(struct deciding *w, const struct xn_split_device *d, const struct xn_plan *plan,
-                const struct xn_limits *limits, struct xn_error *err) {
-    *w = (struct deciding){.d = d, .plan = plan};
-    w->effects = xn_arena_alloc(&w->arena, plan->n_ops, sizeof *w->effects);
-    w->member = xn_arena_alloc(&w->arena, plan->n_ops, sizeof *w->member);
-    bool ok = w->effects && w->member;
-    for (uint32_t i = 0; i < plan->n_ops && ok; i++)
-        xn_op_effects(plan, &plan->ops[i], &w->effects[i]);
-    if (ok && find_units(w) == 0 && find_weights(w) == 0 && find_memory(w, limits) == 0) return XN_OK;
-    xn_arena_free(&w->arena);
-    return xn_fail(err, XN_ERR_NOMEM, "no memory to split a plan");
 }
 
 // --- dealing out ---
@@ -355,7 +234,7 @@ void xn_split_advise(const struct xn_split_device *d, const struct xn_plan *plan
     if (d->spill < 0) return;
     any.layers = -1;
     any.member[d->spill].share = -1;
-    if (look(&w, &any, plan, limits, &err) != XN_OK) return;
+    if (xn_split_look(&w, &any, plan, limits, &err) != XN_OK) return;
     if (decide(&w, &way, &found, &err) == XN_OK && found)
         snprintf(advice, size, "-ngl %u%s would fit", w.layers - way.layers,
                  way.experts > 0 && !d->experts ? " with --cpu-moe" : "");
@@ -506,7 +385,7 @@ int xn_split_place(struct xn_split_device *d, const struct xn_plan *plan, const 
         find_budgets(d);
     d->failed = -1;
     memset(d->packed, 0, sizeof d->packed);
-    XN_TRY(look(&w, d, plan, limits, err));
+    XN_TRY(xn_split_look(&w, d, plan, limits, err));
     int status = decide(&w, &way, &found, err);
     if (status == XN_OK && !found) status = no_room(&w, limits, err);
     if (status == XN_OK && d->random) status = deal_at_random(&w, &d->random, err);
