@@ -7,7 +7,7 @@ JOBS   ?= $(shell nproc)
 MODEL  ?=
 CMAKE_FLAGS ?=
 
-.PHONY: all setup build test demo install format clean
+.PHONY: all setup build test test-setup demo install format clean
 
 all: build
 
@@ -20,7 +20,11 @@ build: setup
 	@rm -f $(BUILD).log
 	@cmake --build $(BUILD) -j $(JOBS)
 
-test: build
+## test-setup: installs the packages of tools/packages-test.txt; without them, tests of GPUs skip themselves
+test-setup:
+	@tools/setup.sh tools/packages-test.txt || echo "test: no PoCL, so the tests of kernels for GPUs are skipped"
+
+test: build test-setup
 	@ctest --test-dir $(BUILD) --output-on-failure
 
 demo: build

@@ -17,6 +17,12 @@ _xenon() {
         mapfile -t COMPREPLY < <(compgen -W "embed project attend delta_net state_space short_conv heads project_add gate route expert_gate expert_add add head" -- "$word")
         return
         ;;
+    --target)
+        local targets
+        targets=$("$program" compile --list 2>/dev/null | sed 's/ .*//')
+        mapfile -t COMPREPLY < <(compgen -W "$targets" -- "$word")
+        return
+        ;;
     --cache-type)
         mapfile -t COMPREPLY < <(compgen -W "f32 f16" -- "$word")
         return

@@ -58,7 +58,9 @@ static bool read_gpu(const char *text, uint32_t *index) {
 
 static int open_gpu(uint32_t index, struct xn_device **out, struct xn_error *err) {
     char *folder = xn_user_path("XDG_CACHE_HOME", ".cache", "opencl/");
-    int status = xn_opencl_device_open(&(struct xn_opencl_options){.index = index, .cache = folder}, out, err);
+    const char *ahead = getenv("XENON_KERNELS");
+    struct xn_opencl_options options = {.index = index, .cache = folder, .ahead = ahead && *ahead ? ahead : NULL};
+    int status = xn_opencl_device_open(&options, out, err);
     free(folder);
     return status;
 }

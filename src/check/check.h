@@ -60,7 +60,10 @@ struct xn_check_report {
     size_t n_failures; // kept
     uint64_t cases, wrong;
     // The limits: the best of several measurements, before, between and after those of the operations.
-    double bandwidth;                     // bytes a second, of the last device
+    double bandwidth; // bytes a second, of the last device
+    // Seconds of a launch that does next to nothing, queued behind others and waited for alone; of the last device.
+    // 0: it launches nothing.
+    double launch_queued, launch_alone;
     struct xn_check_peak *peaks;          // [n_devices]
     double seconds;                       // that everything took
     uint32_t n_devices, n_ops, n_formats; // different ones

@@ -17,6 +17,9 @@ struct xn_check_device {
     int (*measure_bandwidth)(struct xn_device *device, double *bytes_per_second, struct xn_error *err);
     int (*measure_peak)(struct xn_device *device, uint32_t type, double *flops, const char **unit,
                         struct xn_error *err);
+    // Seconds of a launch of a kernel that does next to nothing: queued with others, and waited for. NULL: there is
+    // none.
+    int (*measure_launch)(struct xn_device *device, double *queued, double *alone, struct xn_error *err);
 };
 
 // What is known of a device's kind. The device stays the caller's. An error for kinds that can't be checked: the

@@ -34,6 +34,13 @@ int xn_check_measure_limits(const struct xn_check_device *devices, uint32_t n, s
     double rate = 0;
     if (last->measure_bandwidth) XN_TRY(last->measure_bandwidth(last->device, &rate, err));
     report->bandwidth = fmax(report->bandwidth, rate);
+    if (last->measure_launch) {
+        double queued, alone;
+        XN_TRY(last->measure_launch(last->device, &queued, &alone, err));
+        bool first = report->launch_alone == 0;
+        report->launch_queued = first ? queued : fmin(report->launch_queued, queued);
+        report->launch_alone = first ? alone : fmin(report->launch_alone, alone);
+    }
     for (uint32_t d = 0; d < n; d++)
         for (uint32_t i = 0; i < report->peaks[d].n; i++) {
             struct xn_check_peak *peak = &report->peaks[d];

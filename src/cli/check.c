@@ -73,15 +73,16 @@ static int find_format(const char *name, int *type, struct xn_error *err) {
     return xn_fail(err, XN_ERR_ARGUMENT, "--format: no format \"%s\" of weights", name);
 }
 
-// The report for a person, as a text.
+// The report for a person, as a text; `stopped`: what ended the check before its end, or NULL.
 static int write_report(const struct check *c, const struct xn_check_subject *subject,
-                        const struct xn_check_report *report, struct xn_error *err) {
+                        const struct xn_check_report *report, const struct xn_error *stopped, struct xn_error *err) {
     char *text = NULL;
     size_t size = 0;
     FILE *memory = open_memstream(&text, &size);
     if (!memory) return xn_fail(err, XN_ERR_NOMEM, "no memory for the report");
     xn_check_print_machine(subject, memory);
-    xn_check_print(subject, report, memory);
+    if (stopped) fprintf(memory, "stopped: %s\n", stopped->message);
+    if (report->peaks && report->rows) xn_check_print(subject, report, memory);
     struct xn_output *file = NULL;
     int status = fclose(memory) == 0 ? xn_output_open(c->report, &file, err)
                                      : xn_fail(err, XN_ERR_NOMEM, "no memory for the report");
@@ -107,15 +108,19 @@ static int run(struct check *c, bool *wrong, struct xn_error *err) {
     struct xn_check_report report;
     int status = xn_check_run(c->devices, c->n_devices, &options, &report, err);
     xn_progress_clear();
-    struct xn_check_subject subject = {.devices = c->devices, .seed = options.seed, .quick = c->quick};
+    struct xn_check_subject subject = {
+        .devices = c->devices, .n_devices = c->n_devices, .seed = options.seed, .quick = c->quick};
+    struct xn_device *last = c->devices[c->n_devices - 1].device;
+    last->table->describe(last, &subject.machine);
     if (status == XN_OK) {
-        struct xn_device *last = c->devices[c->n_devices - 1].device;
-        last->table->describe(last, &subject.machine);
-        if (c->report) status = write_report(c, &subject, &report, err);
+        if (c->report) status = write_report(c, &subject, &report, NULL, err);
         if (c->json)
             xn_cli_print_json(xn_check_json(&subject, &report));
         else
             xn_check_print(&subject, &report, stdout);
+    } else if (c->report && status != XN_ERR_CANCELLED) {
+        struct xn_error unwritten; // what stopped the check is the error to tell
+        if (write_report(c, &subject, &report, err, &unwritten) != XN_OK) xn_cli_error("%s", unwritten.message);
     }
     *wrong = report.wrong > 0;
     xn_check_report_free(&report);

@@ -10,6 +10,7 @@
 struct xn_check_subject {
     struct xn_device_info machine; // of the last device
     const struct xn_check_device *devices;
+    uint32_t n_devices;
     uint64_t seed;
     bool quick;
 };

@@ -1,6 +1,7 @@
 // The results of `xenon check` as a table, as JSON, and the machine that they are of.
 #include "cli/check.h"
 #include "cli/cli.h"
+#include "cli/devices.h"
 #include "quant/format.h"
 #include "xenon/xenon.h"
 
@@ -73,6 +74,9 @@ void xn_check_print(const struct xn_check_subject *s, const struct xn_check_repo
     if (machine->threads) fprintf(out, "%u thread%s, ", machine->threads, machine->threads == 1 ? "" : "s");
     fprintf(out, "seed %llu%s\n", (unsigned long long)s->seed, s->quick ? ", quick" : "");
     if (report->bandwidth > 0) fprintf(out, "memory bandwidth (measured): %.1f GB/s\n", report->bandwidth / 1e9);
+    if (report->launch_alone > 0)
+        fprintf(out, "a launch (measured): %.1f us queued behind others, %.1f us where it is waited for\n",
+                report->launch_queued * 1e6, report->launch_alone * 1e6);
     print_peaks(s, report, out);
     fprintf(out, "\n%-15s %-12s %-8s %6s %9s %9s %-5s %10s %9s %10s %7s\n", "set", "operation", "format", "cases",
             "error", "allowed", "", "1 row", "bandwidth", "512 rows", "peak");
@@ -115,6 +119,13 @@ void xn_check_print_machine(const struct xn_check_subject *s, FILE *out) {
     if (uname(&system) == 0) fprintf(out, "%s %s %s\n", system.sysname, system.release, system.machine);
     fprintf(out, "%s, %.1f GB of memory\n", s->machine.name, (double)s->machine.memory / 1e9);
     print_flags(out);
+    const struct xn_device *last = s->n_devices ? s->devices[s->n_devices - 1].device : NULL;
+    const struct xn_opencl_info *gpu = last ? xn_opencl_info_of(last) : NULL;
+    if (gpu) {
+        fprintf(out, "%s, with kernels in the variant \"%s\":\n", s->devices[s->n_devices - 1].name,
+                xn_opencl_kernels_of(last));
+        xn_print_gpu(gpu, out);
+    }
     fputc('\n', out);
 }
 
@@ -148,10 +159,13 @@ json_t *xn_check_json(const struct xn_check_subject *s, const struct xn_check_re
             json_object_set_new(units, report->peaks[d].unit[i], json_real(report->peaks[d].flops[i]));
         json_object_set_new(peaks, s->devices[d].name, units);
     }
-    return json_pack("{s:s, s:i, s:I, s:b, s:o, s:o, s:I, s:I, s:o, s:b, s:i, s:o, s:o}", "device", s->machine.name,
-                     "threads", (int)s->machine.threads, "seed", (json_int_t)s->seed, "quick", s->quick, "bandwidth",
-                     report->bandwidth > 0 ? json_real(report->bandwidth) : json_null(), "peak", peaks, "cases",
-                     (json_int_t)report->cases, "wrong", (json_int_t)report->wrong, "seconds",
+    json_t *launch = report->launch_alone > 0 ? json_pack("{s:f, s:f}", "queued_seconds", report->launch_queued,
+                                                          "alone_seconds", report->launch_alone)
+                                              : json_null();
+    return json_pack("{s:s, s:i, s:I, s:b, s:o, s:o, s:I, s:I, s:o, s:b, s:i, s:o, s:o, s:o}", "device",
+                     s->machine.name, "threads", (int)s->machine.threads, "seed", (json_int_t)s->seed, "quick",
+                     s->quick, "bandwidth", report->bandwidth > 0 ? json_real(report->bandwidth) : json_null(), "peak",
+                     peaks, "cases", (json_int_t)report->cases, "wrong", (json_int_t)report->wrong, "seconds",
                      json_real(report->seconds), "ok", report->wrong == 0, "many_row_count", XN_CHECK_MANY, "rows",
-                     rows, "failures", failures);
+                     rows, "failures", failures, "launch", launch);
 }

@@ -36,6 +36,8 @@ static struct xn_check_report report_of(void) {
                                      .cases = 80,
                                      .wrong = 2,
                                      .bandwidth = 25e9,
+                                     .launch_queued = 4e-6,
+                                     .launch_alone = 1.25e-5,
                                      .peaks = peaks,
                                      .n_devices = 2,
                                      .n_ops = 2,
@@ -61,6 +63,7 @@ static void a_table_names_what_is_wrong(void **unused) {
     static const char *const parts[] = {
         "a processor, 2 threads, seed 9, quick\n",
         "25.0 GB/s",
+        "a launch (measured): 4.0 us queued behind others, 12.5 us where it is waited for\n",
         "  avx2: float32 200, int8 400\n",
         "avx2            head         Q4_K         20       inf   2.0e-02 WRONG   150.0 us     80.0%",
         " 80.0%   20.00 ms   50.0% int8\n",
@@ -80,6 +83,7 @@ static void json_says_so_too(void **unused) {
     json_t *json = xn_check_json(&subject, &report);
     assert_non_null(json);
     assert_true(json_is_false(json_object_get(json, "ok")));
+    assert_true(json_real_value(json_object_get(json_object_get(json, "launch"), "alone_seconds")) == 1.25e-5);
     const json_t *row = json_array_get(json_object_get(json, "rows"), 1);
     assert_true(json_is_false(json_object_get(row, "ok")));
     assert_true(json_is_null(json_object_get(row, "error"))); // infinite

@@ -19,6 +19,7 @@
     X(devices, "the processor and the GPUs of this machine")                                                           \
     X(verify, "hold a model against golden outputs of its reference implementation")                                   \
     X(check, "hold every operation of this machine against plain C, and measure it")                                   \
+    X(compile, "build the kernels of an Intel GPU ahead of time, here for a machine that has it")                      \
     X(bench, "speed of a model, and the share of what the machine can do")                                             \
     X(perplexity, "how well a model predicts a text")                                                                  \
     X(synth, "write a model of a published shape with random weights")

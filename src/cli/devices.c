@@ -1,9 +1,10 @@
 // xenon devices: what --device may name on this machine.
+#include "cli/devices.h"
 #include "api/select.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cpu/measure.h"
-#include "opencl/opencl.h"
+#include "opencl/ahead.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -35,22 +36,27 @@ static const char *kind_of(const struct row *r) {
     return !r->gpu ? "processor" : r->gpu->is_processor ? "processor through OpenCL" : "gpu";
 }
 
-static void print_gpu(const struct xn_opencl_info *g) {
-    printf("      %s, %s, driver %s\n", g->platform, g->version, g->driver);
-    printf("      memory %.1f GB, of which %.1f GB in one allocation; %u compute units, %u MHz, groups of up to %u, "
-           "%.0f KB local memory\n",
-           (double)g->memory / 1e9, (double)g->max_allocation / 1e9, g->units, g->clock, g->max_group,
-           (double)g->local_memory / 1024);
-    if (g->n_sub_groups) {
-        printf("      sub-groups of");
-        for (uint32_t i = 0; i < g->n_sub_groups; i++)
-            printf("%s %u", i ? "," : "", g->sub_group[i]);
-        printf(" work-items\n");
+void xn_print_gpu(const struct xn_opencl_info *g, FILE *out) {
+    fprintf(out, "      %s, %s, driver %s\n", g->platform, g->version, g->driver);
+    fprintf(out,
+            "      memory %.1f GB, of which %.1f GB in one allocation; %u compute units, %u MHz, groups of up to %u, "
+            "%.0f KB local memory\n",
+            (double)g->memory / 1e9, (double)g->max_allocation / 1e9, g->units, g->clock, g->max_group,
+            (double)g->local_memory / 1024);
+    if (g->ip_version) {
+        const struct xn_opencl_target *t = xn_opencl_target_of(g->ip_version);
+        fprintf(out, "      graphics IP 0x%08x%s%s\n", g->ip_version, t ? ", target " : "", t ? t->name : "");
     }
-    printf("      extensions:");
+    if (g->n_sub_groups) {
+        fprintf(out, "      sub-groups of");
+        for (uint32_t i = 0; i < g->n_sub_groups; i++)
+            fprintf(out, "%s %u", i ? "," : "", g->sub_group[i]);
+        fprintf(out, " work-items\n");
+    }
+    fprintf(out, "      extensions:");
     for (int i = 0; i < XN_OPENCL_EXTENSION_COUNT; i++)
-        if (g->extensions >> i & 1) printf(" %s", xn_opencl_extension_name((enum xn_opencl_extension)i));
-    printf("%s\n", g->extensions ? "" : " none of those that kernels use");
+        if (g->extensions >> i & 1) fprintf(out, " %s", xn_opencl_extension_name((enum xn_opencl_extension)i));
+    fprintf(out, "%s\n", g->extensions ? "" : " none of those that kernels use");
 }
 
 static void print_row(const struct row *r) {
@@ -58,7 +64,7 @@ static void print_row(const struct row *r) {
     printf("%-5s %s (%s)\n", r->name, xn_printable(r->gpu ? r->gpu->name : r->info.name, name, sizeof name),
            kind_of(r));
     if (r->gpu)
-        print_gpu(r->gpu);
+        xn_print_gpu(r->gpu, stdout);
     else
         printf("      %s, %u thread%s, memory %.1f GB\n", r->info.backend, r->info.threads,
                r->info.threads == 1 ? "" : "s", (double)r->info.memory / 1e9);
@@ -83,6 +89,7 @@ static json_t *row_json(const struct row *r) {
                       (json_int_t)g->memory, "max_allocation", (json_int_t)g->max_allocation, "local_memory",
                       (json_int_t)g->local_memory, "compute_units", (int)g->units, "clock_mhz", (int)g->clock,
                       "max_group", (int)g->max_group, "sub_group_sizes", sizes, "extensions", extensions);
+        if (g->ip_version) json_object_set_new(more, "ip_version", json_integer(g->ip_version));
         json_object_update(o, more);
         json_decref(more);
     } else {

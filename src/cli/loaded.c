@@ -43,6 +43,7 @@ int xn_loaded_open(const char *path, const struct xn_model_options *options, con
     *loaded = (struct xn_loaded){0};
     xn_log_set_sink(print_log, &verbose);
     XN_TRY(xn_loaded_device(options, &loaded->device, err));
+    if (loaded->device->table->watch) loaded->device->table->watch(loaded->device, xn_progress_line());
     int status = xn_model_open(path, loaded->device, expected, xn_progress_line(), &loaded->model, err);
     xn_progress_clear();
     if (status != XN_OK) xn_loaded_close(loaded);

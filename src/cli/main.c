@@ -28,7 +28,8 @@ static int help(void) {
          "environment:\n"
          "  XENON_CPU            the device where --device is not given: reference, c, avx2, avx2vnni, avx512, "
          "avx512vnni, amx\n"
-         "  XENON_DEFAULT_MODEL  the model of `xenon run` where none is named\n\n"
+         "  XENON_DEFAULT_MODEL  the model of `xenon run` where none is named\n"
+         "  XENON_KERNELS        folder of kernels that `xenon compile` built, in which GPUs look besides their own\n\n"
          "A MODEL is a GGUF file or a Hugging Face folder. Exit status: 0 done, 1 failed, 2 wrong usage.");
     return XN_EXIT_OK;
 }

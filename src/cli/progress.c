@@ -73,12 +73,17 @@ static void put_time(char *text, size_t size, double seconds) {
         snprintf(text, size, "%lu:%02lu", s / 60, s % 60);
 }
 
-// Work that is counted in bytes: whatever reads, packs or writes files. Checks count cases, all else counts tokens.
+// Work that is counted in bytes: whatever reads, packs or writes files.
 static bool counts_bytes(const char *what) {
     static const char *const words[] = {"load", "pack", "writ", "read"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strncmp(what, words[i], 4) == 0) return true;
     return false;
+}
+
+// What other work counts.
+static const char *unit_of(const char *what) {
+    return strncmp(what, "check", 5) == 0 ? "cases" : strncmp(what, "build", 5) == 0 ? "kernels" : "tokens";
 }
 
 static void format_from(char *text, size_t size, const char *what, uint64_t first, uint64_t done, uint64_t total,
@@ -89,7 +94,7 @@ static void format_from(char *text, size_t size, const char *what, uint64_t firs
         if (counts_bytes(what))
             snprintf(rate, sizeof rate, ", %.2f GB/s", per_second / 1e9);
         else
-            snprintf(rate, sizeof rate, ", %.1f %s/s", per_second, strncmp(what, "check", 5) == 0 ? "cases" : "tokens");
+            snprintf(rate, sizeof rate, ", %.1f %s/s", per_second, unit_of(what));
         double rest = (double)(total - done) / per_second;
         if (rest < 1e6) {
             char clock[32];

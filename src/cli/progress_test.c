@@ -21,6 +21,7 @@ static void text_of_the_line(void **state) {
         {"prompt", 100, 100, 4, "prompt 100%, 25.0 tokens/s, 0:00 left"},
         {"loading", 1000000000, 4000000000, 2, "loading  25%, 0.50 GB/s, 0:06 left"},
         {"writing", 1000000000, 3000000000, 1, "writing  33%, 1.00 GB/s, 0:02 left"},
+        {"building kernels", 3, 12, 6, "building kernels  25%, 0.5 kernels/s, 0:18 left"},
         {"perplexity", 1, 7201, 1, "perplexity   0%, 1.0 tokens/s, 2:00:00 left"},
         {"prompt", 0, 0, 1, "prompt 100%"},
         {"prompt", 1, UINT64_MAX, 1, "prompt   0%, 1.0 tokens/s"}, // a time that nobody waits for

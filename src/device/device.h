@@ -78,6 +78,9 @@ struct xn_device_table {
                 struct xn_error *err);
     void (*unpack)(struct xn_device *device, struct xn_weights *weights); // frees; accepts NULL
 
+    // Whom `prepare` tells of what takes long (the building of kernels), from now on; `progress` outlives the device.
+    // NULL: nothing takes long here.
+    void (*watch)(struct xn_device *device, const struct xn_progress *progress);
     // Allocates a plan's memory. The plan (and all it points to) must outlive the executor.
     int (*prepare)(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                    struct xn_executor **out, struct xn_error *err);

@@ -22,6 +22,18 @@ bool xn_opencl_is(const struct xn_device *device) {
     return device->table == &opencl_table;
 }
 
+const struct xn_opencl_info *xn_opencl_info_of(const struct xn_device *device) {
+    return xn_opencl_is(device) ? &((const struct xn_cl_device *)device)->info : NULL;
+}
+
+const char *xn_opencl_kernels_of(const struct xn_device *device) {
+    return xn_opencl_is(device) ? xn_cl_dialect_name(((const struct xn_cl_device *)device)->dialect) : NULL;
+}
+
+bool xn_opencl_rounds(struct xn_device *device, uint32_t type, uint32_t rows) {
+    return xn_cl_layout_has_codes(type) && xn_cl_rounds(xn_cl_device_of(device)->dialect, rows);
+}
+
 // --- buffers ---
 
 int xn_cl_buffer(struct xn_cl_device *d, uint64_t size, const char *what, cl_mem *out, struct xn_error *err) {
@@ -71,7 +83,7 @@ static void opencl_free(struct xn_device *device) {
 }
 
 // The cache is float16, as on the processor (cpu/cpu.c says where it is not).
-static struct xn_limits resolved(const struct xn_plan *plan, const struct xn_limits *limits) {
+struct xn_limits xn_cl_limits_of(const struct xn_plan *plan, const struct xn_limits *limits) {
     static const float widest = 4;
     struct xn_limits r = *limits;
     if (r.cache_type == XN_TYPE_COUNT) r.cache_type = plan->score_spread > widest ? XN_F32 : XN_F16;
@@ -88,9 +100,13 @@ static void opencl_expect(struct xn_device *device, uint64_t bytes) {
     xn_cl_device_of(device)->expected = bytes + bytes / 32;
 }
 
+static void opencl_watch(struct xn_device *device, const struct xn_progress *progress) {
+    xn_cl_device_of(device)->progress = progress;
+}
+
 static int opencl_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           struct xn_executor **out, struct xn_error *err) {
-    struct xn_limits r = resolved(plan, limits);
+    struct xn_limits r = xn_cl_limits_of(plan, limits);
     return xn_cl_executor_create(xn_cl_device_of(device), plan, &r, out, err);
 }
 
@@ -102,7 +118,7 @@ static void opencl_release(struct xn_device *device, struct xn_executor *e) {
 static void opencl_memory(const struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           uint64_t *cache_bytes, uint64_t *activation_bytes) {
     (void)device;
-    struct xn_limits r = resolved(plan, limits);
+    struct xn_limits r = xn_cl_limits_of(plan, limits);
     struct xn_cl_map map;
     xn_host_memory_size(plan, &r, cache_bytes, activation_bytes);
     xn_cl_map_of(plan, &r, &map);
@@ -129,6 +145,7 @@ static const struct xn_device_table opencl_table = {
     .expect = opencl_expect,
     .pack = xn_cl_pack,
     .unpack = xn_cl_unpack,
+    .watch = opencl_watch,
     .prepare = opencl_prepare,
     .release = opencl_release,
     .memory = opencl_memory,
@@ -227,8 +244,10 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     if (options->max_allocation && options->max_allocation < d->max_allocation)
         d->max_allocation = options->max_allocation;
     d->heap_bytes = options->heap_bytes;
+    d->launches_only = options->launches_only;
     d->piece_bytes = options->piece_bytes;
     if (options->cache) d->programs.folder = xn_strdup(options->cache); // without memory: not kept
+    if (options->ahead) d->programs.ahead = xn_strdup(options->ahead);
     for (uint32_t type = 0, as; type < XN_TYPE_COUNT && d->info.is_processor && !options->narrow_programs; type++)
         if (xn_cl_layout_of(type, &as)) d->programs.always |= (uint64_t)1 << as;
     snprintf(d->backend, sizeof d->backend, "OpenCL gpu%u", options->index);

@@ -8,7 +8,8 @@
 
 enum { MOST_PLATFORMS = 16, MOST_DEVICES = 64 };
 // CL_DEVICE_SUB_GROUP_SIZES_INTEL of cl_intel_required_subgroup_size, which not every version of the headers has.
-enum { SUB_GROUP_SIZES_INTEL = 0x4108 };
+// The same of CL_DEVICE_IP_VERSION_INTEL of cl_intel_device_attribute_query.
+enum { SUB_GROUP_SIZES_INTEL = 0x4108, IP_VERSION_INTEL = 0x4250 };
 
 static void get_text(const struct xn_cl_api *cl, cl_device_id id, cl_device_info what, char *out, size_t size) {
     char text[1024] = "";
@@ -75,6 +76,8 @@ static void describe(const struct xn_cl_api *cl, struct xn_cl_found *f, cl_devic
     info->max_group = (uint32_t)get_number(cl, f->id, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof(size_t));
     info->extensions = get_extensions(cl, f->id);
     get_sub_groups(cl, f->id, info);
+    if (info->extensions & 1u << XN_OPENCL_INTEL_ATTRIBUTES)
+        info->ip_version = (uint32_t)get_number(cl, f->id, IP_VERSION_INTEL, 4);
 }
 
 // GPUs first, so that a processor through OpenCL does not shift their numbers; of each kind in the order found.

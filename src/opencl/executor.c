@@ -1,5 +1,7 @@
 #include "opencl/executor.h"
 
+#include "base/log.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,6 +50,16 @@ static int take_buffer(struct xn_executor *e, enum xn_cl_memory which, uint64_t 
     return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: writing %s", d->info.name, what);
 }
 
+static int take_pinned(struct xn_executor *e, size_t bytes, struct xn_error *err) {
+    const struct xn_cl_device *d = e->device;
+    cl_int code;
+    e->pinned = d->cl->CreateBuffer(d->context, CL_MEM_READ_WRITE | CL_MEM_ALLOC_HOST_PTR, bytes, NULL, &code);
+    if (e->pinned)
+        e->logits = d->cl->EnqueueMapBuffer(d->queue, e->pinned, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes, 0, NULL,
+                                            NULL, &code);
+    return e->logits ? XN_OK : xn_cl_fail(err, code, "%.1f MB of the host for logits", (double)bytes * 1e-6);
+}
+
 static int take_buffers(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
     uint64_t logits = (uint64_t)e->view.limits.outputs * e->view.plan->vocab;
@@ -58,8 +70,7 @@ static int take_buffers(struct xn_executor *e, struct xn_error *err) {
     XN_TRY(take_buffer(e, XN_CL_COUNTERS, l->map.counters * 4, "counters", NULL, err));
     XN_TRY(take_buffer(e, XN_CL_LOGITS, logits * 4, "logits", NULL, err));
     e->memory[XN_CL_GRIDS] = e->device->grids;
-    e->logits = xn_alloc_aligned_raw((size_t)logits, sizeof *e->logits);
-    return e->logits ? XN_OK : xn_fail(err, XN_ERR_NOMEM, "no memory for %.1f MB of logits", (double)logits * 4e-6);
+    return take_pinned(e, (size_t)(logits ? logits : 1) * sizeof *e->logits, err);
 }
 
 // --- kernels ---
@@ -81,16 +92,16 @@ static int set_arguments(struct xn_executor *e, const struct xn_cl_made *k, stru
     return XN_OK;
 }
 
-static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
-    return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes &&
-           a->shape == b->shape;
+// Kernels for single rows are for GPUs alone: a compiler for processors takes long for each.
+static bool has_single(const struct xn_executor *e) {
+    return e->device->dialect != XN_CL_PLAIN;
 }
 
 // The index of a kernel that is made at most once.
 static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t *index,
                        struct xn_error *err) {
     for (*index = 0; *index < e->n_kernels; ++*index)
-        if (same_key(&e->kernels[*index].key, key)) return XN_OK;
+        if (xn_cl_program_key_same(&e->kernels[*index].key, key)) return XN_OK;
     if (XN_GROW(e->kernels, e->kernels_capacity, e->n_kernels + 1) != 0)
         return xn_fail(err, XN_ERR_NOMEM, "no memory for kernels");
     struct xn_cl_made *made = &e->kernels[*index];
@@ -101,6 +112,17 @@ static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *ke
     return XN_OK;
 }
 
+// Whether batches of a shape are possible.
+static bool wants(const struct xn_executor *e, enum xn_cl_shape shape) {
+    return shape == XN_CL_MANY ? e->view.limits.rows > XN_CL_STREAM_TOKENS : shape != XN_CL_ONE || has_single(e);
+}
+
+// How many of the launches there are kernels for; each may take its compiler seconds.
+static int tell(struct xn_executor *e, size_t done, size_t total, struct xn_error *err) {
+    if (!xn_progress_report(e->device->progress, "building kernels", done, total)) return XN_OK;
+    return xn_fail(err, XN_ERR_CANCELLED, "building of kernels was cancelled");
+}
+
 static int make_kernels(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
     e->events = xn_alloc_zero(l->n + 1, sizeof(cl_event));
@@ -108,12 +130,39 @@ static int make_kernels(struct xn_executor *e, struct xn_error *err) {
     for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
         e->kernel_of[shape] = xn_alloc(l->n + 1, sizeof *e->kernel_of[shape]);
         if (!e->kernel_of[shape]) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
-        if (shape == XN_CL_MANY && e->view.limits.rows <= XN_CL_STREAM_TOKENS) continue;
-        for (size_t i = 0; i < l->n; i++) {
+    }
+    for (size_t i = 0; i < l->n; i++) {
+        XN_TRY(tell(e, i, l->n, err));
+        for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
             struct xn_cl_program_key key = l->launches[i].key;
             key.shape = (enum xn_cl_shape)shape;
-            XN_TRY(make_kernel(e, &key, &e->kernel_of[shape][i], err));
+            if (wants(e, key.shape)) XN_TRY(make_kernel(e, &key, &e->kernel_of[shape][i], err));
         }
+    }
+    return tell(e, l->n, l->n, err);
+}
+
+// The kernels that walk a plan. (What CL_KERNEL_WORK_GROUP_SIZE says is no help: with NVIDIA it is 256 for kernels that
+// run in groups of 1,024. A launch that is refused tells.)
+static int make_walks(struct xn_executor *e, struct xn_error *err) {
+    const struct xn_cl_lowered *l = &e->lowered;
+    struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_WALK};
+    e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = XN_CL_NONE;
+    if (!xn_cl_can_walk(e->device->dialect) || e->device->launches_only) return XN_OK;
+    for (size_t i = 0; i < l->n; i++) {
+        const struct xn_cl_program_key *k = &l->launches[i].key;
+        key.formats |= k->formats;
+        key.cache_bytes = k->cache_bytes;
+        key.walked |= 1u << k->kernel;
+    }
+    for (int shape = XN_CL_FEW; shape <= XN_CL_ONE; shape++) {
+        uint32_t index;
+        key.shape = (enum xn_cl_shape)shape;
+        if (shape == XN_CL_FEW && e->view.limits.rows < 2) continue;
+        XN_TRY(make_kernel(e, &key, &index, err));
+        struct xn_cl_made *made = &e->kernels[index];
+        made->groups = e->device->info.units;
+        if (made->group && made->group <= e->device->info.max_group) e->walk[shape] = index;
     }
     return XN_OK;
 }
@@ -129,6 +178,7 @@ int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *pla
     if (status == XN_OK) status = xn_cl_lower(plan, limits, e->cache, e->states, &e->lowered, err);
     if (status == XN_OK) status = take_buffers(e, err);
     if (status == XN_OK) status = make_kernels(e, err);
+    if (status == XN_OK) status = make_walks(e, err);
     if (status != XN_OK)
         xn_cl_executor_free(e);
     else
@@ -156,7 +206,8 @@ void xn_cl_executor_free(struct xn_executor *e) {
         free(e->kernel_of[i]);
     free(e->events);
     free(e->step);
-    free(e->logits);
+    if (e->logits) d->cl->EnqueueUnmapMemObject(d->queue, e->pinned, e->logits, 0, NULL, NULL);
+    if (e->pinned) d->cl->ReleaseMemObject(e->pinned);
     free(e);
 }
 
@@ -194,30 +245,79 @@ static int launch(struct xn_executor *e, size_t i, const struct xn_batch *batch,
                       k->groups, local);
 }
 
-// Adds up what the launches took, and lets their events go.
-static void collect_times(struct xn_executor *e) {
+// Seconds that a launch took, whose event is let go; 0: unknown.
+static double time_of(const struct xn_executor *e, cl_event *event) {
     const struct xn_cl_api *cl = e->device->cl;
-    for (size_t i = 0; i < e->lowered.n; i++) {
-        cl_ulong begin, end;
-        if (!e->events[i]) continue;
-        if (cl->GetEventProfilingInfo(e->events[i], CL_PROFILING_COMMAND_START, sizeof begin, &begin, NULL) ==
-                CL_SUCCESS &&
-            cl->GetEventProfilingInfo(e->events[i], CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) == CL_SUCCESS)
-            e->seconds[e->lowered.launches[i].kind] += (double)(end - begin) * 1e-9;
-        cl->ReleaseEvent(e->events[i]);
-        e->events[i] = NULL;
-    }
+    cl_ulong begin, end;
+    double seconds = 0;
+    if (!*event) return 0;
+    if (cl->GetEventProfilingInfo(*event, CL_PROFILING_COMMAND_START, sizeof begin, &begin, NULL) == CL_SUCCESS &&
+        cl->GetEventProfilingInfo(*event, CL_PROFILING_COMMAND_END, sizeof end, &end, NULL) == CL_SUCCESS)
+        seconds = (double)(end - begin) * 1e-9;
+    cl->ReleaseEvent(*event);
+    *event = NULL;
+    return seconds;
 }
 
-// Launches [first, end) of the step that was sent; what they compute of logits comes to the host.
-static int run_launches(struct xn_executor *e, const struct xn_batch *batch, size_t first, size_t end,
+// Adds up what the launches took. The share of each operation in a walk is not known.
+static void collect_times(struct xn_executor *e) {
+    for (size_t i = 0; i < e->lowered.n; i++)
+        e->seconds[e->lowered.launches[i].kind] += time_of(e, &e->events[i]);
+    e->walk_seconds = time_of(e, &e->walked);
+}
+
+// A walk whose groups waited in vain for each other says so; that takes seconds, so that only long ones are asked.
+static int check_walk(struct xn_executor *e, struct xn_error *err) {
+    const struct xn_cl_device *d = e->device;
+    cl_uint failed = 0;
+    if (e->walk_seconds < 1) return XN_OK;
+    cl_int code = d->cl->EnqueueReadBuffer(d->queue, e->memory[XN_CL_COUNTERS], CL_TRUE,
+                                           4 * (e->lowered.map.barrier + XN_CL_BARRIER_FAILED), sizeof failed, &failed,
+                                           0, NULL, NULL);
+    if (code == CL_SUCCESS && !failed) return XN_OK;
+    e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = XN_CL_NONE;
+    return xn_fail(err, XN_ERR_DEVICE,
+                   "%s: groups of a kernel that need each other did not run at once; other programs may hold the "
+                   "device. Further steps are launched operation by operation",
+                   d->info.name);
+}
+
+static uint32_t walk_of(const struct xn_executor *e, uint32_t rows) {
+    if (rows > XN_CL_STREAM_TOKENS) return XN_CL_NONE;
+    return e->walk[rows > 1 ? XN_CL_FEW : XN_CL_ONE];
+}
+
+// The whole step.
+static int launch_walk(struct xn_executor *e, uint32_t index, struct xn_error *err) {
+    struct xn_cl_device *d = e->device;
+    const struct xn_cl_made *k = &e->kernels[index];
+    cl_uint n = (cl_uint)e->lowered.n;
+    size_t local = k->group, global = local * k->groups;
+    XN_TRY(set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof n, &n, err));
+    cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->walked);
+    if (code != CL_SUCCESS) {
+        e->walked = NULL;
+        return xn_cl_fail(err, code, "%s: kernel walk, %u groups of %zu", d->info.name, k->groups, local);
+    }
+    e->barrier_base += k->groups * (n - 1);
+    return XN_OK;
+}
+
+// Launches [first, end) of the step that was sent, just now where it is new; what they compute of logits comes to the
+// host. All of them in one walk where that is possible: what a walk starts from is sent with the step.
+static int run_launches(struct xn_executor *e, const struct xn_batch *batch, bool is_new, size_t first, size_t end,
                         struct xn_error *err) {
     struct xn_cl_device *d = e->device;
-    bool head = false;
-    for (size_t i = first; i < end; i++) {
-        XN_TRY(launch(e, i, batch, err));
+    bool head = false, whole = is_new && first == 0 && end == e->lowered.n;
+    uint32_t walk = whole ? walk_of(e, batch->n_rows) : XN_CL_NONE;
+    for (size_t i = first; i < end; i++)
         head |= e->lowered.launches[i].kind == XN_OP_HEAD;
+    if (walk != XN_CL_NONE && launch_walk(e, walk, err) != XN_OK) {
+        xn_log(XN_LOG_WARNING, "%s; steps are launched operation by operation", err->message);
+        e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = walk = XN_CL_NONE;
     }
+    for (size_t i = first; i < end && walk == XN_CL_NONE; i++)
+        XN_TRY(launch(e, i, batch, err));
     size_t bytes = head ? (size_t)batch->n_outputs * e->view.plan->vocab * sizeof *e->logits : 0;
     cl_int code = CL_SUCCESS;
     if (bytes)
@@ -237,11 +337,13 @@ static int run_ops(struct xn_executor *e, const struct xn_batch *batch, bool is_
     }
     int status = is_new ? send_step(e, err) : XN_OK;
     if (status == XN_OK)
-        status = run_launches(e, batch, e->lowered.first_launch[first], e->lowered.first_launch[first + n], err);
+        status =
+            run_launches(e, batch, is_new, e->lowered.first_launch[first], e->lowered.first_launch[first + n], err);
     // Also after a failure: nothing may still read the step or write the logits.
     cl_int code = d->cl->Finish(d->queue);
     collect_times(e);
     XN_TRY(status);
+    if (code == CL_SUCCESS) XN_TRY(check_walk(e, err));
     return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: a step of %u rows", d->info.name, batch->n_rows);
 }
 

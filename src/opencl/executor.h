@@ -33,10 +33,15 @@ struct xn_executor {
     uint32_t *kernel_of[XN_CL_SHAPES]; // [launches]: index into kernels
     cl_event *events;                  // [launches]
     const struct xn_batch *batch;      // of the part before
-    uint32_t *step;                    // the batch as the device gets it
+    // A step of few rows in one launch: its kernel, XN_CL_NONE: there is none; and what the device-wide barrier has
+    // counted.
+    uint32_t walk[XN_CL_SHAPES], barrier_base;
+    cl_event walked;
+    uint32_t *step; // the batch as the device gets it
     size_t step_size, step_capacity;
-    float *logits;
-    double seconds[XN_OP_KINDS];
+    cl_mem pinned;                             // memory of the host that the device copies to at full speed, in which
+    float *logits;                             // are
+    double seconds[XN_OP_KINDS], walk_seconds; // walk_seconds: of the last step
 };
 
 int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *plan, const struct xn_limits *limits,

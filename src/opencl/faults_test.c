@@ -16,10 +16,16 @@
 static const struct xn_cl_api *real;
 static struct xn_cl_api faulty;
 static int64_t countdown; // calls until one fails; negative: none does
+static bool gone;         // and so does every one after it, as of a device that is no more
 static cl_int code;       // with which
 
 static bool fails(void) {
-    return countdown >= 0 && countdown-- == 0;
+    if (countdown != 0) {
+        countdown -= countdown > 0;
+        return false;
+    }
+    countdown = gone ? 0 : -1;
+    return true;
 }
 
 // What returns an object, and its code through the last parameter.
@@ -177,6 +183,49 @@ static void every_call_may_fail(enum xn_op_kind kind, uint32_t rows) {
     xn_check_blocks_free(blocks);
 }
 
+// From each of its calls on: an error that names the first code, and an end, of the device too.
+static void the_device_may_disappear(void **unused) {
+    (void)unused;
+    static const struct xn_check_wish wishes[] = {
+        {.kind = XN_OP_ATTEND, .type = XN_F16, .rows = 5, .seed = 3},
+        {.kind = XN_OP_SHORT_CONV, .type = XN_TYPE_COUNT, .rows = 5, .seed = 3},
+    };
+    struct xn_error err;
+    struct xn_check_blocks *blocks;
+    assert_int_equal(xn_check_blocks_make(1, &blocks, &err), XN_OK);
+    for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {
+        struct xn_check_case *c;
+        assert_int_equal(xn_check_case_make(&wishes[i], blocks, &c, &err), XN_OK);
+        int64_t at = 0;
+        int unseen = 0;
+        for (bool failed = true; failed; at++) {
+            struct xn_device *device = test_open((struct xn_opencl_options){.cache = test_cache()});
+            struct xn_cl_device *d = xn_cl_device_of(device);
+            uint64_t taken = d->taken;
+            d->cl = &faulty;
+            gone = true;
+            code = at % 2 ? CL_DEVICE_NOT_AVAILABLE : CL_OUT_OF_RESOURCES;
+            countdown = at;
+            int status = all_of_it(c, device, &err);
+            failed = countdown == 0;
+            if (failed) {
+                unseen += status == XN_OK; // the last call waits for what is let go
+                if (status != XN_OK && !strstr(err.message, xn_cl_code_name(code)))
+                    fail_msg("call %d: %s", (int)at, err.message);
+            } else if (status != XN_OK) {
+                fail_msg("%s", err.message);
+            }
+            assert_int_equal(d->taken, taken);
+            device->table->free(device); // with calls that fail as well
+            gone = false;
+            countdown = -1;
+        }
+        assert_true(at > 20 && unseen <= 2);
+        xn_check_case_free(c);
+    }
+    xn_check_blocks_free(blocks);
+}
+
 static void a_projection(void **unused) {
     (void)unused;
     every_call_may_fail(XN_OP_PROJECT, 9);
@@ -243,6 +292,7 @@ int main(void) {
         cmocka_unit_test(a_projection),
         cmocka_unit_test(attention),
         cmocka_unit_test(a_recurrence),
+        cmocka_unit_test(the_device_may_disappear),
         cmocka_unit_test(a_wrong_batch_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -22,12 +22,17 @@ struct xn_cl_device {
     uint64_t taken;    // bytes of all buffers
     struct xn_cl_heap heaps[XN_CL_HEAPS];
     struct xn_cl_programs programs;
+    const struct xn_progress *progress; // of the building of kernels; or NULL
+    bool launches_only;                 // struct xn_opencl_options
     cl_mem grids;
     char backend[64];
 };
 
 // The device behind one of the engine's, or NULL if it is another kind.
 struct xn_cl_device *xn_cl_device_of(struct xn_device *device);
+
+// The limits of a plan with the type of its cache chosen.
+struct xn_limits xn_cl_limits_of(const struct xn_plan *plan, const struct xn_limits *limits);
 
 // A buffer of `size` bytes (0: of 4) that counts against the device's memory. `what` is what errors call it.
 int xn_cl_buffer(struct xn_cl_device *device, uint64_t size, const char *what, cl_mem *out, struct xn_error *err);

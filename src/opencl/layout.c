@@ -158,17 +158,19 @@ static void fill_iq1_m(const void *block, uint8_t *const plane[XN_CL_PLANES]) {
     plane[3][1] = (uint8_t)(d >> 8);
 }
 
+// Formats of one value a block lie as they are, but those of 16 bits, whose units are cut into words of 16 bytes for
+// the same reason as others are.
 #define AT(type, field) (int16_t) offsetof(struct type, field)
 static const struct xn_cl_layout layouts[XN_TYPE_COUNT] = {
     [XN_F32] = {1, 4, {{4, 0}}, NULL},
-    [XN_F16] = {1, 2, {{2, 0}}, NULL},
-    [XN_BF16] = {1, 2, {{2, 0}}, NULL},
+    [XN_F16] = {32, 64, {{16, 0}, {16, 16}, {16, 32}, {16, 48}}, NULL},
+    [XN_BF16] = {32, 64, {{16, 0}, {16, 16}, {16, 32}, {16, 48}}, NULL},
     [XN_F64] = {1, 8, {{4, -1}}, NULL}, // becomes float32: see xn_cl_layout_pack
     [XN_Q4_0] = {32, 18, {{16, AT(xn_q4_0, qs)}, {2, 0}}, NULL},
     [XN_Q4_1] = {32, 20, {{16, AT(xn_q4_1, qs)}, {4, 0}}, NULL},
     [XN_Q5_0] = {32, 22, {{16, AT(xn_q5_0, qs)}, {4, AT(xn_q5_0, qh)}, {2, 0}}, NULL},
     [XN_Q5_1] = {32, 24, {{16, AT(xn_q5_1, qs)}, {4, AT(xn_q5_1, qh)}, {4, 0}}, NULL},
-    [XN_Q8_0] = {32, 34, {{32, AT(xn_q8_0, qs)}, {2, 0}}, NULL},
+    [XN_Q8_0] = {32, 34, {{16, AT(xn_q8_0, qs)}, {16, AT(xn_q8_0, qs) + 16}, {2, 0}}, NULL},
     [XN_IQ4_NL] = {32, 18, {{16, AT(xn_iq4_nl, qs)}, {2, 0}}, NULL},
     [XN_MXFP4] = {32, 17, {{16, AT(xn_mxfp4, qs)}, {1, 0}}, NULL},
     [XN_NVFP4] = {64, 36, {{32, -1}, {4, 0}}, fill_nvfp4},
@@ -206,6 +208,32 @@ const struct xn_cl_layout *xn_cl_layout_of(uint32_t type, uint32_t *as) {
     return &layouts[type];
 }
 
+// As kernels/codes.cl has it.
+bool xn_cl_layout_has_codes(uint32_t type) {
+    switch (type) {
+    case XN_Q4_0:
+    case XN_Q4_1:
+    case XN_Q5_0:
+    case XN_Q5_1:
+    case XN_Q8_0:
+    case XN_Q2_K:
+    case XN_Q3_K:
+    case XN_Q4_K:
+    case XN_Q5_K:
+    case XN_Q6_K:
+    case XN_IQ4_NL:
+    case XN_IQ4_XS:
+    case XN_IQ2_XXS:
+    case XN_IQ2_XS:
+    case XN_IQ2_S:
+    case XN_IQ3_XXS:
+    case XN_IQ3_S:
+        return true;
+    default:
+        return false;
+    }
+}
+
 // Blocks of a row, with those that fill its last unit up.
 static uint64_t padded_blocks(const struct xn_cl_layout *l, uint64_t columns) {
     uint64_t per_unit = l->values < XN_CL_UNIT ? XN_CL_UNIT / l->values : 1;
@@ -239,7 +267,7 @@ void xn_cl_layout_planes(const struct xn_cl_row *row, uint32_t n, uint64_t begin
 void xn_cl_layout_pack(const struct xn_cl_layout *l, const struct xn_cl_row *row, const void *blocks, uint32_t columns,
                        uint8_t *const planes[XN_CL_PLANES]) {
     const uint8_t *block = blocks;
-    uint8_t *plane[XN_CL_PLANES];
+    uint8_t *plane[XN_CL_PLANES], last[XN_CL_UNIT * sizeof(uint16_t)];
     for (uint32_t p = 0; p < row->n_planes; p++) {
         plane[p] = planes[p];
         memset(plane[p], 0, row->plane[p]);
@@ -252,7 +280,13 @@ void xn_cl_layout_pack(const struct xn_cl_layout *l, const struct xn_cl_row *row
         memcpy(plane[0], blocks, (size_t)columns * l->bytes);
         return;
     }
-    for (uint32_t b = 0; b < columns / l->values; b++, block += l->bytes) {
+    for (uint32_t b = 0; b * l->values < columns; b++, block += l->bytes) {
+        uint32_t left = columns - b * l->values;
+        if (left < l->values) { // of 16-bit values, whose blocks are units
+            memset(last, 0, sizeof last);
+            memcpy(last, block, left * sizeof(uint16_t));
+            block = last;
+        }
         if (l->fill) l->fill(block, plane);
         for (uint32_t p = 0; p < row->n_planes; p++) {
             if (l->plane[p].from >= 0) memcpy(plane[p], block + l->plane[p].from, l->plane[p].bytes);

@@ -12,6 +12,8 @@ struct xn_cl_layout;
 
 // NULL: the type has none (it holds no weights). Types that kernels read as another one (F64 as F32) name that in *as.
 const struct xn_cl_layout *xn_cl_layout_of(uint32_t type, uint32_t *as);
+// Whether kernels multiply its weights as small whole numbers (kernels/codes.cl).
+bool xn_cl_layout_has_codes(uint32_t type);
 // A row of weights: units of 32 values (the last filled up with zeros), and what it takes of each plane.
 struct xn_cl_row {
     uint32_t units, n_planes;

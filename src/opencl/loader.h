@@ -32,6 +32,8 @@
     X(EnqueueReadBuffer)                                                                                               \
     X(EnqueueCopyBuffer)                                                                                               \
     X(EnqueueFillBuffer)                                                                                               \
+    X(EnqueueMapBuffer)                                                                                                \
+    X(EnqueueUnmapMemObject)                                                                                           \
     X(Finish)                                                                                                          \
     X(GetEventProfilingInfo)                                                                                           \
     X(ReleaseEvent)

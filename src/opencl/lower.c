@@ -12,7 +12,7 @@ _Static_assert(XN_ACT_SILU == 0 && XN_ACT_GELU == 1 && XN_ACT_GELU_TANH == 2 && 
                "kernels/common.cl");
 _Static_assert(XN_ROPE_NONE == 0 && XN_ROPE_HALVES == 1 && XN_ROPE_PAIRS == 2, "kernels/project.cl");
 _Static_assert(XN_CL_MAX_PARTS == XN_MAX_PARTS, "kernels/shared.h");
-#define FITS(name) _Static_assert(sizeof(struct xn_cl_##name) <= XN_CL_OP_BYTES, "kernels/shared.h")
+#define FITS(name) _Static_assert(sizeof(struct xn_cl_##name) <= XN_CL_OP_TAIL, "kernels/shared.h")
 FITS(project);
 FITS(project_add);
 FITS(gate);
@@ -168,6 +168,8 @@ static void add(struct lower *l, enum xn_op_kind kind, enum xn_cl_kernel kernel,
     uint8_t *at = o->ops + o->n * XN_CL_OP_BYTES;
     memset(at, 0, XN_CL_OP_BYTES);
     memcpy(at, descriptor, size);
+    struct xn_cl_op_tail tail = {.number = kernel};
+    memcpy(at + XN_CL_OP_TAIL, &tail, sizeof tail);
     o->launches[o->n] = (struct xn_cl_launch){
         .key = {.kernel = kernel, .formats = l->formats, .cache_bytes = l->limits->cache_type == XN_F16 ? 2 : 4},
         .kind = kind,

@@ -12,6 +12,7 @@ struct xn_cl_map {
     uint64_t scratch;      // of one operation at a time
     uint64_t size;         // of all
     uint64_t counters;     // 32-bit values
+    uint64_t barrier;      // place in them of the device-wide barrier
 };
 void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, struct xn_cl_map *map);
 

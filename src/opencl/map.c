@@ -69,4 +69,6 @@ void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, st
     for (uint32_t i = 0; i < plan->n_ops; i++)
         needs_of(&plan->ops[i], rows, &scratch, &map->counters);
     map->size = at + round_up(scratch);
+    map->barrier = round_up(map->counters);
+    map->counters = map->barrier + XN_CL_BARRIER_VALUES;
 }

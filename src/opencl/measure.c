@@ -1,8 +1,9 @@
 #include "opencl/internal.h"
 
 #include <math.h>
+#include <time.h>
 
-enum { PASSES = 6, GROUPS_A_UNIT = 16 };
+enum { PASSES = 6, GROUPS_A_UNIT = 16, LAUNCHES = 200 };
 
 // Seconds of one pass over the buffer.
 static int pass(struct xn_cl_device *d, cl_kernel kernel, size_t global, double *seconds, struct xn_error *err) {
@@ -63,5 +64,56 @@ int xn_opencl_measure_bandwidth(struct xn_device *device, double *rate, struct x
     if (kernel) d->cl->ReleaseKernel(kernel);
     xn_cl_buffer_free(d, out, global * 4);
     xn_cl_buffer_free(d, data, bytes);
+    return status;
+}
+
+// --- launches ---
+
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+// Seconds of `n` launches of one group, the last of `together` waited for.
+static int launch(struct xn_cl_device *d, cl_kernel kernel, size_t group, int n, int together, double *seconds,
+                  struct xn_error *err) {
+    cl_int code = d->cl->Finish(d->queue);
+    double begun = now();
+    for (int i = 1; i <= n && code == CL_SUCCESS; i++) {
+        code = d->cl->EnqueueNDRangeKernel(d->queue, kernel, 1, NULL, &group, &group, 0, NULL, NULL);
+        if (code == CL_SUCCESS && i % together == 0) code = d->cl->Finish(d->queue);
+    }
+    *seconds = (now() - begun) / n;
+    return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: measuring launches", d->info.name);
+}
+
+int xn_opencl_measure_launch(struct xn_device *device, double *queued, double *alone, struct xn_error *err) {
+    struct xn_cl_device *d = xn_cl_device_of(device);
+    if (!d) return xn_fail(err, XN_ERR_UNSUPPORTED, "launches of a device that is none of OpenCL's");
+    cl_mem memory = NULL;
+    cl_kernel kernel = NULL;
+    uint32_t group = XN_CL_GROUP;
+    static const cl_ulong nothing = 0;
+    *queued = *alone = INFINITY;
+    int status = xn_cl_buffer(d, 4096 * 4, "memory to measure", &memory, err);
+    if (status == XN_OK)
+        status = xn_cl_kernel_make(d, &(struct xn_cl_program_key){.kernel = XN_CL_KERNEL_READ}, &kernel, &group, err);
+    if (status == XN_OK) {
+        cl_int code = d->cl->SetKernelArg(kernel, 0, sizeof memory, &memory);
+        if (code == CL_SUCCESS) code = d->cl->SetKernelArg(kernel, 1, sizeof nothing, &nothing);
+        if (code == CL_SUCCESS) code = d->cl->SetKernelArg(kernel, 2, sizeof memory, &memory);
+        if (code != CL_SUCCESS) status = xn_cl_fail(err, code, "%s: measuring launches", d->info.name);
+    }
+    for (int i = 0; i < PASSES && status == XN_OK; i++) {
+        double many, one = 0;
+        status = launch(d, kernel, group, LAUNCHES, LAUNCHES, &many, err);
+        if (status == XN_OK) status = launch(d, kernel, group, LAUNCHES / 10, 1, &one, err);
+        if (status != XN_OK || i == 0) continue; // the first warms up
+        *queued = fmin(*queued, many);
+        *alone = fmin(*alone, one);
+    }
+    if (kernel) d->cl->ReleaseKernel(kernel);
+    xn_cl_buffer_free(d, memory, 4096 * 4);
     return status;
 }

@@ -16,6 +16,7 @@
     X(INTEL_SUBGROUP_SIZE, "cl_intel_required_subgroup_size")                                                          \
     X(INTEL_MATRIX, "cl_intel_subgroup_matrix_multiply_accumulate")                                                    \
     X(INTEL_2D_BLOCK, "cl_intel_subgroup_2d_block_io")                                                                 \
+    X(INTEL_ATTRIBUTES, "cl_intel_device_attribute_query")                                                             \
     X(NV_ATTRIBUTES, "cl_nv_device_attribute_query")
 enum xn_opencl_extension {
 #define X(name, text) XN_OPENCL_##name,
@@ -36,6 +37,7 @@ struct xn_opencl_info {
     uint32_t max_group;      // work-items
     uint32_t sub_group[XN_OPENCL_SUB_GROUP_SIZES], n_sub_groups; // sizes, where the device says so
     uint32_t extensions;                                         // bit i: enum xn_opencl_extension i
+    uint32_t ip_version; // of an Intel GPU whose driver tells (ahead.h); 0: unknown
 };
 
 // Describes all devices, in the order of their numbers ("gpu0", "gpu1", ...): GPUs, other accelerators, processors. No
@@ -45,12 +47,14 @@ int xn_opencl_list(struct xn_opencl_info **list, uint32_t *n, struct xn_error *e
 struct xn_opencl_options {
     uint32_t index;          // of the list
     const char *cache;       // folder that keeps built programs; NULL: built anew in every process
+    const char *ahead;       // another folder, of programs that `xenon compile` built; NULL: none but `cache`
     uint64_t max_allocation; // bytes of one buffer at the most; 0: what the device allows
     // Of the memory of weights, caches and states: bytes of its buffers, and of the pieces that arrays are cut into,
     // but at least one row, page or slot. 0: as large as they may be.
     uint64_t heap_bytes, piece_bytes;
     bool narrow_programs; // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
                           // for processors takes nearly as long for one format as for all
+    bool launches_only;   // an operation is a launch also where a whole step can be one
     bool plain;           // kernels in plain OpenCL C, whatever the device offers beyond
 };
 // Errors: there is no such device (XN_ERR_ARGUMENT), it lacks what kernels need (XN_ERR_UNSUPPORTED), or its driver
@@ -60,3 +64,12 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
 // Bytes a second that a kernel reads from the device's memory: the best of a few passes over a buffer of up to 1 GiB.
 // An error for a device that is not one of these.
 int xn_opencl_measure_bandwidth(struct xn_device *device, double *bytes_per_second, struct xn_error *err);
+
+// What a launch of a kernel costs that does next to nothing: seconds of host and device each where many are queued one
+// behind the other, and where each is waited for.
+int xn_opencl_measure_launch(struct xn_device *device, double *queued, double *alone, struct xn_error *err);
+
+// The description of an opened device, for as long as it lives, and the variant of kernels that it gets ("intel"); NULL
+// for a device that is not one of these.
+const struct xn_opencl_info *xn_opencl_info_of(const struct xn_device *device);
+const char *xn_opencl_kernels_of(const struct xn_device *device);

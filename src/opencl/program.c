@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "opencl/ahead.h"
 #include "opencl/internal.h"
 #include "opencl/program_cache.h"
 #include "quant/format.h"
@@ -26,7 +27,14 @@ static const struct kernel {
 #undef X
 };
 
+enum { MOST_OPTIONS = 64 };
+
+// Of all dialects; NVIDIA's has more.
 static const char build_options[] = "-cl-std=CL1.2";
+
+const char *xn_cl_build_options(void) {
+    return build_options;
+}
 
 // A body of the dialect, with the work-items of a group and, of them, of a warp. Groups are large where each reads the
 // same activations before its share of the weights.
@@ -34,15 +42,26 @@ static const struct body {
     const char *name, *file, *define;
     struct {
         uint32_t group, lanes;
-    } shape[XN_CL_SHAPES];
+    } shape[XN_CL_SHAPES];   // as in enum xn_cl_shape
+    bool runs[XN_CL_SHAPES]; // products are those of few.cl
+    uint32_t walk; // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
 } bodies[XN_CL_DIALECTS] = {
-    [XN_CL_PLAIN] = {"plain", "dialect_plain.cl", "XN_PLAIN", {{64, 16}, {64, 16}}},
-    [XN_CL_INTEL] = {"intel", "dialect_intel.cl", "XN_INTEL", {{64, 16}, {64, 16}}},
-    [XN_CL_NVIDIA] = {"nvidia", "dialect_nvidia.cl", "XN_NVIDIA", {{64, 32}, {64, 32}}},
+    [XN_CL_PLAIN] = {"plain", "dialect_plain.cl", "XN_PLAIN", {{64, 16}, {64, 16}, {64, 16}}, {false, false, false}, 0},
+    [XN_CL_INTEL] = {"intel", "dialect_intel.cl", "XN_INTEL", {{64, 16}, {256, 16}, {256, 16}}, {false, true, true}, 0},
+    [XN_CL_NVIDIA] =
+        {"nvidia", "dialect_nvidia.cl", "XN_NVIDIA", {{64, 32}, {512, 32}, {512, 32}}, {false, true, true}, 512},
 };
 
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect) {
     return (unsigned)dialect < XN_CL_DIALECTS ? bodies[dialect].name : "?";
+}
+
+bool xn_cl_rounds(enum xn_cl_dialect dialect, uint32_t rows) {
+    return bodies[dialect].runs[XN_CL_FEW] && rows <= XN_CL_STREAM_TOKENS;
+}
+
+bool xn_cl_can_walk(enum xn_cl_dialect dialect) {
+    return bodies[dialect].walk != 0;
 }
 
 enum xn_cl_dialect xn_cl_dialect_of(const struct xn_opencl_info *info) {
@@ -57,13 +76,18 @@ const char *xn_cl_kernel_name(enum xn_cl_kernel kernel) {
     return (unsigned)kernel < XN_CL_KERNEL_COUNT ? kernels[kernel].name : "?";
 }
 
+unsigned xn_cl_kernel_needs(enum xn_cl_kernel kernel) {
+    return (unsigned)kernel < XN_CL_KERNEL_COUNT ? kernels[kernel].needs : 0;
+}
+
 // --- source ---
 
-enum { MOST_PIECES = 16 };
+enum { MOST_PIECES = 32 };
 struct source {
     const char *text[MOST_PIECES];
     size_t size[MOST_PIECES];
     cl_uint n;
+    char options[MOST_OPTIONS];
     char head[4096]; // what is defined before the rest
     size_t head_size;
 };
@@ -78,6 +102,13 @@ static void add_file(struct source *s, const char *name) {
         if (strcmp(xn_cl_sources[i].name, name) == 0) add_text(s, xn_cl_sources[i].text, xn_cl_sources[i].size);
 }
 
+static void add_file_once(struct source *s, const char *name) {
+    for (size_t i = 0; i < xn_cl_source_count; i++)
+        for (cl_uint j = 0; j < s->n && strcmp(xn_cl_sources[i].name, name) == 0; j++)
+            if (s->text[j] == xn_cl_sources[i].text) return;
+    add_file(s, name);
+}
+
 // Appends to what is defined before the rest, for which there is room: at most some 60 bytes a format.
 static void define(struct source *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void define(struct source *s, const char *format, ...) {
@@ -88,9 +119,28 @@ static void define(struct source *s, const char *format, ...) {
     if (n > 0 && (size_t)n < sizeof s->head - s->head_size) s->head_size += (size_t)n;
 }
 
+// Without a limit NVIDIA's compiler gives a large kernel so many registers that no group of it fits a compute unit.
+static void options_of(const struct body *body, uint32_t group, char options[MOST_OPTIONS]) {
+    enum { REGISTERS = 65536, MOST = 255 }; // of a compute unit, of a work-item
+    uint32_t most = REGISTERS / group / 8 * 8;
+    if (body == &bodies[XN_CL_NVIDIA] && most < MOST)
+        snprintf(options, MOST_OPTIONS, "%s -cl-nv-maxrregcount=%u", build_options, most);
+    else
+        snprintf(options, MOST_OPTIONS, "%s", build_options);
+}
+
+static uint32_t group_of(const struct xn_cl_program_key *key, const struct body *body) {
+    return key->kernel == XN_CL_KERNEL_WALK ? body->walk : body->shape[key->shape].group;
+}
+
 static void define_all(struct source *s, const struct xn_cl_program_key *key, const struct body *body) {
-    define(s, "#define XN_OP_%s\n", kernels[key->kernel].defined);
-    define(s, "#define %s\n#define %s\n", body->define, key->shape == XN_CL_FEW ? "XN_FEW" : "XN_MANY");
+    for (int i = 0; i < XN_CL_KERNEL_COUNT; i++)
+        if (i == (int)key->kernel || key->walked >> i & 1)
+            define(s, "#define XN_OP_%s\n#define XN_CL_NUMBER_%s %d\n", kernels[i].defined, kernels[i].defined, i);
+    if (key->kernel == XN_CL_KERNEL_WALK) define(s, "#define XN_WALK\n");
+    static const char *const shapes[] = {"XN_MANY", "XN_FEW", "XN_FEW\n#define XN_ONE"};
+    define(s, "#define %s\n#define %s\n", body->define, shapes[key->shape]);
+    if (body->runs[key->shape]) define(s, "#define XN_RUNS\n");
     define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", body->shape[key->shape].group,
            body->shape[key->shape].lanes);
     define(s, "#define XN_CACHE_BYTES %u\n", key->cache_bytes);
@@ -105,6 +155,7 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
 static void assemble(const struct xn_cl_program_key *key, const struct body *body, struct source *s) {
     const struct kernel *k = &kernels[key->kernel];
     *s = (struct source){0};
+    options_of(body, group_of(key, body), s->options);
     define_all(s, key, body);
     add_text(s, s->head, s->head_size);
     add_file(s, "shared.h");
@@ -117,10 +168,16 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         add_file(s, "decode_iq.cl");
         add_file(s, "formats.cl");
     }
-    if (k->needs & XN_CL_PRODUCTS) {
+    if (k->needs & XN_CL_PRODUCTS && !body->runs[key->shape]) {
         add_file(s, "operand.cl");
         add_file(s, "product.cl");
+    } else if (k->needs & XN_CL_PRODUCTS) {
+        add_file(s, "few_memory.cl");
+        add_file(s, "codes.cl");
+        add_file(s, "few.cl");
     }
+    for (int i = 0; i < XN_CL_KERNEL_COUNT; i++)
+        if (key->walked >> i & 1) add_file_once(s, kernels[i].file);
     add_file(s, k->file);
 }
 
@@ -129,6 +186,22 @@ static struct xn_cl_digest digest_of(const struct source *s) {
     for (cl_uint i = 0; i < s->n; i++)
         xn_cl_digest_add(&d, s->text[i], s->size[i]);
     return d;
+}
+
+char *xn_cl_program_text(const struct xn_cl_program_key *key, enum xn_cl_dialect dialect, struct xn_cl_digest *digest) {
+    struct source *s = xn_alloc_zero(1, sizeof *s);
+    if (!s) return NULL;
+    assemble(key, &bodies[dialect], s);
+    *digest = digest_of(s);
+    size_t size = 0, at = 0;
+    for (cl_uint i = 0; i < s->n; i++)
+        size += s->size[i];
+    char *text = xn_alloc(size + 1, 1);
+    for (cl_uint i = 0; text && i < s->n; at += s->size[i++])
+        memcpy(text + at, s->text[i], s->size[i]);
+    if (text) text[at] = 0;
+    free(s);
+    return text;
 }
 
 // --- build ---
@@ -152,7 +225,7 @@ static int build_source(struct xn_cl_device *d, const struct xn_cl_program_key *
     cl_int code;
     cl_program program = d->cl->CreateProgramWithSource(d->context, s->n, s->text, s->size, &code);
     if (!program) return xn_cl_fail(err, code, "%s: kernel %s", d->info.name, name);
-    code = d->cl->BuildProgram(program, 1, &d->id, build_options, NULL, NULL);
+    code = d->cl->BuildProgram(program, 1, &d->id, s->options, NULL, NULL);
     if (code != CL_SUCCESS) {
         char log[512];
         get_log(d, program, log, sizeof log);
@@ -164,13 +237,14 @@ static int build_source(struct xn_cl_device *d, const struct xn_cl_program_key *
 }
 
 // What was kept of an earlier build; false where that is nothing usable.
-static bool build_kept(struct xn_cl_device *d, const void *binary, size_t size, cl_program *out) {
+static bool build_kept(struct xn_cl_device *d, const struct source *s, const void *binary, size_t size,
+                       cl_program *out) {
     cl_int code, status;
     const unsigned char *bytes = binary;
     cl_program program = d->cl->CreateProgramWithBinary(d->context, 1, &d->id, &size, &bytes, &status, &code);
     if (!program) return false;
     if (code == CL_SUCCESS && status == CL_SUCCESS &&
-        d->cl->BuildProgram(program, 1, &d->id, build_options, NULL, NULL) == CL_SUCCESS) {
+        d->cl->BuildProgram(program, 1, &d->id, s->options, NULL, NULL) == CL_SUCCESS) {
         *out = program;
         return true;
     }
@@ -190,46 +264,72 @@ static void keep(struct xn_cl_device *d, cl_program program, const char *path, c
     free(binary);
 }
 
+// Of what a folder keeps under this key, a program that the driver takes.
+static bool load(struct xn_cl_device *d, const struct source *s, const char *path, const char *key, cl_program *out) {
+    void *binary;
+    size_t size;
+    if (!path || !key || !xn_cl_cache_read(path, key, &binary, &size)) return false;
+    bool taken = build_kept(d, s, binary, size, out);
+    free(binary);
+    return taken;
+}
+
+// What was built ahead of time for devices of this kind.
+static bool load_ahead(struct xn_cl_device *d, const struct xn_cl_program_key *key, const struct source *s,
+                       const struct xn_cl_digest *digest, cl_program *out) {
+    const struct xn_opencl_target *target = xn_opencl_target_of(d->info.ip_version);
+    const char *folders[] = {d->programs.ahead, d->programs.folder};
+    bool taken = false;
+    for (size_t i = 0; target && i < sizeof folders / sizeof *folders && !taken; i++) {
+        if (!folders[i]) continue;
+        char *text = xn_cl_ahead_key(target->name, key->kernel, digest);
+        char *path = text ? xn_cl_ahead_path(folders[i], target->name, text) : NULL;
+        taken = load(d, s, path, text, out);
+        free(path);
+        free(text);
+    }
+    return taken;
+}
+
+// From the folder, from what was built ahead of time, from source.
 static int load_or_build(struct xn_cl_device *d, const struct xn_cl_program_key *key, struct source *s, cl_program *out,
                          struct xn_error *err) {
     char *text = NULL, *path = NULL;
-    void *binary = NULL;
-    size_t size;
+    struct xn_cl_digest digest = digest_of(s);
     if (d->programs.folder) {
-        struct xn_cl_digest digest = digest_of(s);
         text = xn_format("%s\n%s\n%s\n%s\n%s\n%s\n%016llx%016llx\n", kernels[key->kernel].name, d->info.platform,
-                         d->info.name, d->info.version, d->info.driver, build_options,
-                         (unsigned long long)digest.half[0], (unsigned long long)digest.half[1]);
+                         d->info.name, d->info.version, d->info.driver, s->options, (unsigned long long)digest.half[0],
+                         (unsigned long long)digest.half[1]);
         path = text ? xn_cl_cache_path(d->programs.folder, text) : NULL;
     }
-    if (path && xn_cl_cache_read(path, text, &binary, &size) && build_kept(d, binary, size, out)) {
+    int status = XN_OK;
+    if (load(d, s, path, text, out)) {
         d->programs.loaded++;
-        free(binary);
-        free(path);
-        free(text);
-        return XN_OK;
+    } else if (load_ahead(d, key, s, &digest, out)) {
+        d->programs.ahead_loaded++;
+    } else {
+        xn_log(XN_LOG_INFO, "%s: building kernel %s", d->info.name, kernels[key->kernel].name);
+        status = build_source(d, key, s, out, err);
+        if (status == XN_OK) d->programs.built++;
+        if (status == XN_OK && path) keep(d, *out, path, text);
     }
-    free(binary);
-    xn_log(XN_LOG_INFO, "%s: building kernel %s", d->info.name, kernels[key->kernel].name);
-    int status = build_source(d, key, s, out, err);
-    if (status == XN_OK) d->programs.built++;
-    if (status == XN_OK && path) keep(d, *out, path, text);
     free(path);
     free(text);
     return status;
 }
 
-static struct xn_cl_program_key normalized(const struct xn_cl_device *d, const struct xn_cl_program_key *key) {
+struct xn_cl_program_key xn_cl_program_key_of(const struct xn_cl_program_key *key, uint64_t always) {
     unsigned needs = kernels[key->kernel].needs;
     return (struct xn_cl_program_key){.kernel = key->kernel,
-                                      .formats = needs & XN_CL_DECODERS ? key->formats | d->programs.always : 0,
+                                      .formats = needs & XN_CL_DECODERS ? key->formats | always : 0,
                                       .cache_bytes = needs & XN_CL_CACHE ? key->cache_bytes : 0,
-                                      .shape = needs & XN_CL_SHAPED ? key->shape : XN_CL_MANY};
+                                      .shape = needs & XN_CL_SHAPED ? key->shape : XN_CL_MANY,
+                                      .walked = key->kernel == XN_CL_KERNEL_WALK ? key->walked : 0};
 }
 
-static bool same_key(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
+bool xn_cl_program_key_same(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
     return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes &&
-           a->shape == b->shape;
+           a->shape == b->shape && a->walked == b->walked;
 }
 
 // In the device's dialect, else in the plain one.
@@ -238,7 +338,7 @@ static int make(struct xn_cl_device *d, struct xn_cl_program *p, struct source *
     for (enum xn_cl_dialect dialect = d->dialect;; dialect = XN_CL_PLAIN) {
         const struct body *body = &bodies[dialect];
         assemble(&p->key, body, s);
-        p->group = body->shape[p->key.shape].group;
+        p->group = group_of(&p->key, body);
         status = load_or_build(d, &p->key, s, &p->program, err);
         if (status == XN_OK || dialect == XN_CL_PLAIN) return status;
         xn_log(XN_LOG_WARNING, "%s; trying the plain variant", err->message);
@@ -248,9 +348,9 @@ static int make(struct xn_cl_device *d, struct xn_cl_program *p, struct source *
 int xn_cl_program(struct xn_cl_device *d, const struct xn_cl_program_key *wanted, cl_program *out, uint32_t *group,
                   struct xn_error *err) {
     struct xn_cl_programs *p = &d->programs;
-    struct xn_cl_program made = {.key = normalized(d, wanted)};
+    struct xn_cl_program made = {.key = xn_cl_program_key_of(wanted, d->programs.always)};
     for (size_t i = 0; i < p->n; i++)
-        if (same_key(&p->items[i].key, &made.key)) {
+        if (xn_cl_program_key_same(&p->items[i].key, &made.key)) {
             *out = p->items[i].program;
             *group = p->items[i].group;
             return XN_OK;
@@ -286,5 +386,6 @@ void xn_cl_programs_free(struct xn_cl_device *d) {
         d->cl->ReleaseProgram(d->programs.items[i].program);
     free(d->programs.items);
     free(d->programs.folder);
+    free(d->programs.ahead);
     d->programs = (struct xn_cl_programs){0};
 }

@@ -4,6 +4,7 @@
 
 #include "opencl/loader.h"
 #include "opencl/opencl.h"
+#include "opencl/program_cache.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -20,12 +21,17 @@ enum xn_cl_dialect {
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect); // "nvidia"
 // Of the bodies the one for this device; a processor's is the plain one, whatever its extensions.
 enum xn_cl_dialect xn_cl_dialect_of(const struct xn_opencl_info *info);
+// Whether products of so many rows of a batch round activations to 8 bits, where a format has codes (kernels/codes.cl).
+bool xn_cl_rounds(enum xn_cl_dialect dialect, uint32_t rows);
+// Whether it has a device-wide barrier, so that one launch can walk all operations of a step (kernels/walk.cl).
+bool xn_cl_can_walk(enum xn_cl_dialect dialect);
 
-// Batches differ in what bounds them: few rows (XN_CL_STREAM_TOKENS at most) read weights, many compute. A kernel with
-// XN_CL_SHAPED is compiled for each.
+// Batches differ in what bounds them: few rows (XN_CL_STREAM_TOKENS at most) read weights, many compute; one leaves
+// room for more weights. A kernel with XN_CL_SHAPED is compiled for each.
 enum xn_cl_shape {
     XN_CL_MANY,
     XN_CL_FEW,
+    XN_CL_ONE,
     XN_CL_SHAPES,
 };
 
@@ -53,7 +59,8 @@ enum xn_cl_needs {
     X(DELTA_NET, delta_net, "mixers.cl", 0)                                                                            \
     X(STATE_SPACE, state_space, "mixers.cl", 0)                                                                        \
     X(STATE_SPACE_NORM, state_space_norm, "mixers.cl", 0)                                                              \
-    X(READ, read, "read.cl", 0)
+    X(READ, read, "read.cl", 0)                                                                                        \
+    X(WALK, walk, "walk.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_CACHE | XN_CL_SHAPED)
 enum xn_cl_kernel {
 #define X(NAME, name, file, needs) XN_CL_KERNEL_##NAME,
     XN_CL_KERNELS(X)
@@ -61,21 +68,36 @@ enum xn_cl_kernel {
         XN_CL_KERNEL_COUNT,
 };
 const char *xn_cl_kernel_name(enum xn_cl_kernel kernel); // "project_add"
+unsigned xn_cl_kernel_needs(enum xn_cl_kernel kernel);   // enum xn_cl_needs
 
 struct xn_cl_program_key {
     enum xn_cl_kernel kernel;
     uint64_t formats;       // bit i: enum xn_type i; of a kernel with decoders
     uint32_t cache_bytes;   // of one key or value; of a kernel with XN_CL_CACHE, else ignored
     enum xn_cl_shape shape; // of a kernel with XN_CL_SHAPED, else ignored
+    uint32_t walked;        // of walk: the kernels that it has, bit i: enum xn_cl_kernel i
 };
+
+// What of a key the kernel's program depends on; `always`: formats that each program with decoders is built for.
+struct xn_cl_program_key xn_cl_program_key_of(const struct xn_cl_program_key *key, uint64_t always);
+bool xn_cl_program_key_same(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b);
+// The source of such a program as one text (NUL-terminated; free(); NULL without memory), and its digest.
+char *xn_cl_program_text(const struct xn_cl_program_key *key, enum xn_cl_dialect dialect, struct xn_cl_digest *digest);
+const char *xn_cl_build_options(void);
+// Of a program that was built ahead of time: its key in the cache, and its file below a folder. free(); NULL without
+// memory.
+char *xn_cl_ahead_key(const char *target, enum xn_cl_kernel kernel, const struct xn_cl_digest *digest);
+char *xn_cl_ahead_path(const char *folder, const char *target, const char *key);
 
 // The programs of a device.
 struct xn_cl_programs {
     struct xn_cl_program *items;
     size_t n, capacity;
     char *folder;           // NULL: none are kept on disk
+    char *ahead;            // another with programs built ahead of time (ahead.h), or NULL
     uint64_t always;        // formats that every program with decoders is built for
     uint32_t built, loaded; // so far: from source, from the folder
+    uint32_t ahead_loaded;  // what was built ahead of time
 };
 
 // The program of a key, for as long as the device lives, in the device's dialect, or, where its driver rejects that, in

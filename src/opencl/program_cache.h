@@ -16,6 +16,7 @@ struct xn_cl_digest {
 struct xn_cl_digest xn_cl_digest_begin(void);
 void xn_cl_digest_add(struct xn_cl_digest *digest, const void *data, size_t size);
 
+// A file of the folder.
 char *xn_cl_cache_path(const char *folder, const char *key); // free(); NULL without memory
 // *binary: free(). false: there is none.
 bool xn_cl_cache_read(const char *path, const char *key, void **binary, size_t *size);

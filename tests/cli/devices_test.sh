@@ -54,6 +54,11 @@ expect_out '"bandwidth":'
 run check --device gpu0 --op add --no-speed --json
 expect_status 0
 expect_out '"set":"gpu0"'
+run check --device gpu0 --op add --quick --report "$work/report" ${XENON_INSTRUMENTED:+--no-speed}
+expect_status 0
+grep -q "^gpu0, with kernels in the variant" "$work/report" || fail "$line: the report does not describe the device"
+grep -q "driver " "$work/report" || fail "$line: the report lacks the driver"
+[ -n "$XENON_INSTRUMENTED" ] || expect_out "a launch (measured): "
 run check --device gpu0 --op head --format q8_0 --quick ${XENON_INSTRUMENTED:+--no-speed}
 expect_status 0
 expect_out "all ok"

@@ -111,12 +111,19 @@ static int split_pack(struct xn_device *device, const struct xn_matrix *matrix, 
     return XN_OK;
 }
 
+static void split_watch(struct xn_device *device, const struct xn_progress *progress) {
+    struct xn_split_device *d = of(device);
+    for (uint32_t m = 0; m < d->n_members; m++)
+        if (d->member[m].device->table->watch) d->member[m].device->table->watch(d->member[m].device, progress);
+}
+
 static const struct xn_device_table split_table = {
     .describe = split_describe,
     .free = split_free,
     .place = split_place,
     .pack = split_pack,
     .unpack = split_unpack,
+    .watch = split_watch,
     .prepare = xn_split_prepare,
     .release = xn_split_release,
     .memory = xn_split_memory,

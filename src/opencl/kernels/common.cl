@@ -29,14 +29,18 @@ struct xn_env {
         ops, step, places, act, vec, grids, logits, counters, heap0, heap1, heap2, heap3, heap4, heap5, heap6, heap7,  \
             heap8, heap9, heap10, heap11, heap12, heap13, heap14, heap15                                               \
     }
-// The kernel of one operation.
+// The kernel of one operation; a kernel that walks all of them (walk.cl) has none of its own for each.
+#ifdef XN_WALK
+#define XN_OP_KERNEL(name)
+#else
 #define XN_OP_KERNEL(name)                                                                                             \
     XN_KERNEL void xn_kernel_##name(XN_PARAMETERS) {                                                                   \
-        local float scratch[XN_CL_SCRATCH] __attribute__((aligned(16)));                                                                               \
+        local float scratch[XN_SCRATCH] __attribute__((aligned(16)));                                                  \
         struct xn_env env = XN_ENV;                                                                                    \
         xn_op_##name(&env, (global const struct xn_cl_##name *)(ops + (ulong)op * XN_CL_OP_BYTES), get_group_id(0),    \
                      get_num_groups(0), scratch);                                                                      \
     }
+#endif
 
 static inline global uchar *xn_heap(const struct xn_env *e, uint i) {
     switch (i) {

@@ -58,37 +58,47 @@ XN_DECODER(F32) {
         v[i] = x[i];
 }
 
+// 16-bit values: 8 of a unit in each of four planes.
 XN_DECODER(F16) {
-    global const half *x = (global const half *)row;
 #pragma unroll
-    for (int i = 0; i < 8; i++) {
-        float4 four = vload_half4(8 * u + i, x);
-        v[4 * i] = four.x;
-        v[4 * i + 1] = four.y;
-        v[4 * i + 2] = four.z;
-        v[4 * i + 3] = four.w;
+    for (uint p = 0; p < 4; p++) {
+        uint4 q = ((global const uint4 *)(row + p * XN_PLANE(16 * units)))[u];
+        uint w[4] = {q.x, q.y, q.z, q.w};
+#pragma unroll
+        for (uint i = 0; i < 4; i++) {
+            v[8 * p + 2 * i] = xn_half_bits(w[i] & 0xffffu);
+            v[8 * p + 2 * i + 1] = xn_half_bits(w[i] >> 16);
+        }
     }
 }
 
 XN_DECODER(BF16) {
-    global const uint *x = (global const uint *)row + 16 * u;
 #pragma unroll
-    for (int i = 0; i < 16; i++) {
-        v[2 * i] = as_float(x[i] << 16);
-        v[2 * i + 1] = as_float(x[i] & 0xffff0000u);
+    for (uint p = 0; p < 4; p++) {
+        uint4 q = ((global const uint4 *)(row + p * XN_PLANE(16 * units)))[u];
+        uint w[4] = {q.x, q.y, q.z, q.w};
+#pragma unroll
+        for (uint i = 0; i < 4; i++) {
+            v[8 * p + 2 * i] = as_float(w[i] << 16);
+            v[8 * p + 2 * i + 1] = as_float(w[i] & 0xffff0000u);
+        }
     }
 }
 
 XN_DECODER(Q8_0) {
-    global const char4 *q = (global const char4 *)row + 8 * u;
-    float d = XN_HALF(row + XN_PLANE(32 * units), u);
+    global const uchar *second = row + XN_PLANE(16 * units);
+    float d = XN_HALF(second + XN_PLANE(16 * units), u);
 #pragma unroll
-    for (int i = 0; i < 8; i++) {
-        char4 four = q[i];
-        v[4 * i] = d * (float)four.x;
-        v[4 * i + 1] = d * (float)four.y;
-        v[4 * i + 2] = d * (float)four.z;
-        v[4 * i + 3] = d * (float)four.w;
+    for (uint p = 0; p < 2; p++) {
+        global const char4 *q = (global const char4 *)(p ? second : row) + 4 * u;
+#pragma unroll
+        for (uint i = 0; i < 4; i++) {
+            char4 four = q[i];
+            v[16 * p + 4 * i] = d * (float)four.x;
+            v[16 * p + 4 * i + 1] = d * (float)four.y;
+            v[16 * p + 4 * i + 2] = d * (float)four.z;
+            v[16 * p + 4 * i + 3] = d * (float)four.w;
+        }
     }
 }
 

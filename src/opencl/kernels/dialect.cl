@@ -8,7 +8,8 @@
 //                                              together; `red` is XN_GROUP floats of local memory
 //   xn_arrive   tells others of what this group wrote: true in the last of `expected` groups, which sees all of it. The
 //                                              counter is not touched where one is expected
-//   xn_dot4     an integer and the products of four signed bytes each of two others
+//   xn_quad_max, xn_pair_sum                   of four, two neighbouring work-items (not in the plain body)
+//   xn_dot4     an integer and the products of four signed bytes each of two others (likewise)
 //   xn_load_half, xn_store_half                one float16 value of a byte array
 //
 // Barriers stand in no branch, and in loops only as

@@ -5,6 +5,7 @@
 #define XN_KERNEL                                                                                                      \
     __attribute__((intel_reqd_sub_group_size(XN_LANES))) __kernel                                                     \
         __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
+#define XN_SCRATCH 12032
 
 static inline float xn_warp_sum(float x, local float *red) {
     return sub_group_reduce_add(x);
@@ -32,6 +33,14 @@ static inline float xn_group_max(float x, local float *red) {
     return most;
 }
 
+static inline float xn_quad_max(float x, local float *red) {
+    x = fmax(x, intel_sub_group_shuffle_xor(x, 1u));
+    return fmax(x, intel_sub_group_shuffle_xor(x, 2u));
+}
+static inline int xn_pair_sum(int x, local float *red) {
+    return x + intel_sub_group_shuffle_xor(x, 1u);
+}
+
 int __builtin_IB_dp4a_ss(int acc, int a, int b);
 static inline int xn_dot4(int acc, int a, int b) {
     return __builtin_IB_dp4a_ss(acc, a, b);
@@ -53,4 +62,10 @@ static inline bool xn_arrive(volatile global uint *counter, uint expected, local
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     return *last;
+}
+
+// The float16 value of these bits.
+static inline float xn_half_bits(uint bits) {
+    ushort h = (ushort)bits;
+    return vload_half(0, (private const half *)&h);
 }

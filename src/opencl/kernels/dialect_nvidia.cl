@@ -1,5 +1,8 @@
 // The dialect for NVIDIA's GPUs: inline PTX, for there are no sub-groups in its OpenCL. A warp is one of the hardware's.
+// A function that is called, not inlined, gets as many registers as it likes, and the kernel then fits no large group.
+#define inline inline __attribute__((always_inline))
 #define XN_KERNEL __kernel __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
+#define XN_SCRATCH 12032
 
 static inline float xn_shuffle_xor(float x, uint mask) {
     float y;
@@ -25,9 +28,7 @@ static inline float xn_group_sum(float x, local float *red) {
     x = xn_warp_sum(x, red);
     if (xn_lane() == 0) red[xn_warp()] = x;
     barrier(CLK_LOCAL_MEM_FENCE);
-    float sum = 0;
-    for (uint i = 0; i < XN_WARPS; i++)
-        sum += red[i];
+    float sum = xn_warp_sum(xn_lane() < XN_WARPS ? red[xn_lane()] : 0, red);
     barrier(CLK_LOCAL_MEM_FENCE);
     return sum;
 }
@@ -36,11 +37,17 @@ static inline float xn_group_max(float x, local float *red) {
     x = xn_warp_max(x);
     if (xn_lane() == 0) red[xn_warp()] = x;
     barrier(CLK_LOCAL_MEM_FENCE);
-    float most = red[0];
-    for (uint i = 1; i < XN_WARPS; i++)
-        most = fmax(most, red[i]);
+    float most = xn_warp_max(red[xn_lane() < XN_WARPS ? xn_lane() : 0]);
     barrier(CLK_LOCAL_MEM_FENCE);
     return most;
+}
+
+static inline float xn_quad_max(float x, local float *red) {
+    x = fmax(x, xn_shuffle_xor(x, 1));
+    return fmax(x, xn_shuffle_xor(x, 2));
+}
+static inline int xn_pair_sum(int x, local float *red) {
+    return x + as_int(xn_shuffle_xor(as_float(x), 1));
 }
 
 static inline int xn_dot4(int acc, int a, int b) {
@@ -65,4 +72,26 @@ static inline bool xn_arrive(volatile global uint *counter, uint expected, local
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     return *last;
+}
+
+static inline float xn_half_bits(uint bits) {
+    float x;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"((ushort)bits));
+    return x;
+}
+
+// A device-wide barrier: false where it was given up. All that groups wrote before it is seen by all after it.
+static inline bool xn_all_wait(volatile global uint *barrier_at, uint target, local uint *flag) {
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    if (get_local_id(0) == 0) {
+        uint arrived, left = 1u << 23;
+        asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(barrier_at) : "memory");
+        do {
+            asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(arrived) : "l"(barrier_at) : "memory");
+        } while ((int)(arrived - target) < 0 && --left);
+        *flag = left != 0;
+        if (!left) barrier_at[XN_CL_BARRIER_FAILED] = 1;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    return *flag;
 }

@@ -1,5 +1,6 @@
 // The dialect in plain OpenCL C 1.2: local memory and barriers.
 #define XN_KERNEL __kernel __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
+#define XN_SCRATCH XN_CL_SCRATCH
 
 static inline float xn_warp_sum(float x, local float *red) {
     uint lid = get_local_id(0), first = lid / XN_LANES * XN_LANES;
@@ -32,12 +33,6 @@ static inline float xn_group_max(float x, local float *red) {
     return most;
 }
 
-// acc + the four products of signed bytes of a and b.
-static inline int xn_dot4(int acc, int a, int b) {
-    char4 x = as_char4(a), y = as_char4(b);
-    return acc + x.x * y.x + x.y * y.y + x.z * y.z + x.w * y.w;
-}
-
 // Nothing waits for another group here, so it works whatever number of groups is resident. The counter is zero before
 // the first arrival, and again after the last. Every work-item counts: PoCL 3.1 drops a branch for the first one alone
 // behind some loops, and the last to count belongs to the last group, when all of the others have counted.
@@ -54,4 +49,10 @@ static inline bool xn_arrive(volatile global uint *counter, uint expected, local
     mem_fence(CLK_GLOBAL_MEM_FENCE);
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     return *last;
+}
+
+// The float16 value of these bits.
+static inline float xn_half_bits(uint bits) {
+    ushort h = (ushort)bits;
+    return vload_half(0, (private const half *)&h);
 }

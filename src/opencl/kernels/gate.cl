@@ -2,7 +2,7 @@
 static inline void xn_op_gate(const struct xn_env *e, global const struct xn_cl_gate *d, uint group, uint groups,
                               local float *scratch) {
     uint n = xn_step_of(e)->n_rows, rows = d->up.rows, at = XN_CL_NONE;
-    struct xn_cut cut = xn_cut_of(n);
+    struct xn_cut cut = xn_cut_of(n, rows, groups);
     struct xn_operand o = xn_operand_of(&d->in, XN_CL_NONE);
     uint blocks = xn_blocks(&cut, rows);
     local const float *up = scratch + XN_AT_Y, *gate = scratch + XN_AT_Y2;
@@ -16,16 +16,16 @@ static inline void xn_op_gate(const struct xn_env *e, global const struct xn_cl_
         at = tile;
         // One call for both: the products' code is there once.
         XN_EACH(second, 0, 1) {
-            xn_product(e, second ? &d->gate : &d->up, 0, row0, &o, cut.tile, scratch,
+            xn_product(e, second ? &d->gate : &d->up, 0, row0, m, &o, cut.tile, scratch,
                        scratch + (second ? XN_AT_Y2 : XN_AT_Y));
         }
         XN_NEXT(second, d->gate.rows ? 2 : 1, 1);
         for (uint i = get_local_id(0); i < o.n * m; i += XN_GROUP) {
             uint t = i / m, r = i % m, row = o.first + t;
-            float x = up[t * XN_CL_TILE_ROWS + r];
+            float x = up[t * XN_Y_STRIDE + r];
             if (d->up_bias != XN_CL_NONE) x += e->vec[d->up_bias + row0 + r];
             if (d->gate.rows) {
-                float g = gate[t * XN_CL_TILE_ROWS + r];
+                float g = gate[t * XN_Y_STRIDE + r];
                 if (d->gate_bias != XN_CL_NONE) g += e->vec[d->gate_bias + row0 + r];
                 x = xn_glu_gated(&d->glu, g, x);
             } else {

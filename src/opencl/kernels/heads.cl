@@ -2,7 +2,7 @@
 static inline void xn_op_heads(const struct xn_env *e, global const struct xn_cl_heads *d, uint group, uint groups,
                                local float *scratch) {
     uint n = xn_step_of(e)->n_rows, rows = d->weights.rows;
-    struct xn_cut cut = xn_cut_of(n);
+    struct xn_cut cut = xn_cut_of(n, rows * d->heads, groups);
     uint blocks = xn_blocks(&cut, rows);
     local const float *y = scratch + XN_AT_Y;
     uint units = cut.tiles * d->heads * blocks;
@@ -10,12 +10,13 @@ static inline void xn_op_heads(const struct xn_env *e, global const struct xn_cl
     XN_EACH(u, group, units) {
         uint tile = u / (d->heads * blocks), h = u / blocks % d->heads, row0 = u % blocks * cut.rows;
         uint m = rows - row0 < cut.rows ? rows - row0 : cut.rows, first = tile * cut.tokens;
-        struct xn_operand o = {d->in + h * (d->cols + d->tail), d->in_stride, d->cols, 0, first,
-                               n - first < cut.tokens ? n - first : cut.tokens, XN_CL_NONE};
-        xn_product(e, &d->weights, h, row0, &o, cut.tile, scratch, scratch + XN_AT_Y);
+        struct xn_operand o = xn_operand_at(d->in + h * (d->cols + d->tail), d->in_stride, d->cols);
+        o.first = first;
+        o.n = n - first < cut.tokens ? n - first : cut.tokens;
+        xn_product(e, &d->weights, h, row0, m, &o, cut.tile, scratch, scratch + XN_AT_Y);
         global float *out = e->act + d->out + h * (rows + d->tail);
         for (uint i = get_local_id(0); i < o.n * m; i += XN_GROUP)
-            out[(ulong)(first + i / m) * d->out_stride + row0 + i % m] = y[i / m * XN_CL_TILE_ROWS + i % m];
+            out[(ulong)(first + i / m) * d->out_stride + row0 + i % m] = y[i / m * XN_Y_STRIDE + i % m];
         for (uint i = get_local_id(0); row0 == 0 && i < o.n * d->tail; i += XN_GROUP) {
             uint row = first + i / d->tail, j = i % d->tail;
             out[(ulong)row * d->out_stride + rows + j] = e->act[o.at + (ulong)row * d->in_stride + d->cols + j];

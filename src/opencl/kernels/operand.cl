@@ -3,6 +3,8 @@
 // Local memory of a product, in floats.
 #define XN_CHUNK 512 // values of a row of activations that stand in local memory at once when weights are streamed
 #define XN_DEPTH 64  // the same of a tile
+#define XN_Y_STRIDE XN_CL_TILE_ROWS
+#define XN_MOST_ROWS 0 // that a block may be made to have: it has as many as the cut says
 #define XN_AT_XS 0
 #define XN_SIZE_XS (XN_CL_STREAM_TOKENS * XN_CHUNK)
 #define XN_AT_RED (XN_AT_XS + XN_SIZE_XS) // partial sums of streaming; for reductions between products as well
@@ -27,6 +29,10 @@ static inline uint xn_row(const struct xn_env *e, const struct xn_operand *o, ui
     return o->list == XN_CL_NONE ? o->first + t : e->step[o->list + o->first + t];
 }
 
+static inline struct xn_operand xn_operand_at(uint at, uint stride, uint k) {
+    struct xn_operand o = {at, stride, k, 0, 0, 0, XN_CL_NONE};
+    return o;
+}
 static inline struct xn_operand xn_operand_of(global const struct xn_cl_input *in, uint list) {
     struct xn_operand o = {in->at, in->stride, in->k, in->norm.kind == XN_NORM_NONE ? 0 : &in->norm, 0, 0, list};
     return o;
@@ -37,13 +43,10 @@ struct xn_cut {
     bool tile; // else weights are streamed, and there is one tile
     uint tokens, rows, tiles;
 };
-static inline struct xn_cut xn_cut_of(uint n) {
+// rows: of weights, of all matrices together; groups: that share them.
+static inline struct xn_cut xn_cut_of(uint n, uint rows, uint groups) {
     struct xn_cut c;
-#ifdef XN_FEW
-    c.tile = false;
-#else
     c.tile = n > XN_CL_STREAM_TOKENS;
-#endif
     c.tokens = c.tile ? XN_CL_TILE_TOKENS : XN_CL_STREAM_TOKENS;
     c.rows = c.tile ? XN_CL_TILE_ROWS : XN_WARPS * XN_CL_WARP_ROWS;
     c.tiles = (n + c.tokens - 1) / c.tokens;

@@ -52,7 +52,7 @@ static inline void xn_fill_tile(const struct xn_env *e, global const struct xn_c
 // y[token][row] of a block of rows of matrix `index` from row0 on, in local memory, XN_CL_TILE_ROWS a token. Rows beyond
 // the matrix's last hold what nothing may use.
 static inline void xn_product(const struct xn_env *e, global const struct xn_cl_weights *w, uint index, uint row0,
-                              const struct xn_operand *o, bool tile, local float *scratch, local float *y) {
+                              uint m, const struct xn_operand *o, bool tile, local float *scratch, local float *y) {
     local float *xs = scratch + XN_AT_XS, *red = scratch + XN_AT_RED;
     local float *ws = scratch, *xt = scratch + XN_DEPTH * XN_TILE_STRIDE; // of a tile, in the same memory
     local const float *moments = scratch + XN_AT_MOMENTS;

@@ -70,7 +70,7 @@ static inline void xn_store_part(const struct xn_env *e, global const struct xn_
     uint row0 = block * cut->rows, n = p->weights.rows - row0 < cut->rows ? p->weights.rows - row0 : cut->rows;
     for (uint i = get_local_id(0); i < o->n * n; i += XN_GROUP) {
         uint t = i / n, r = row0 + i % n, row = o->first + t;
-        float x = y[t * XN_CL_TILE_ROWS + i % n];
+        float x = y[t * XN_Y_STRIDE + i % n];
         if (p->bias != XN_CL_NONE) x += e->vec[p->bias + r];
         x *= p->scale;
         if (p->target == XN_CL_TO_CACHE && !p->finish) {
@@ -98,15 +98,31 @@ static inline void xn_store_part(const struct xn_env *e, global const struct xn_
     XN_NEXT(h, end, 1);
 }
 
+static inline uint xn_part_blocks(global const struct xn_cl_project *d, const struct xn_cut *cut) {
+    uint blocks = 0;
+    for (uint i = 0; i < d->n_parts; i++)
+        blocks += xn_blocks(cut, d->part[i].weights.rows);
+    return blocks;
+}
+// One block for each group, if that is possible: no block is of two parts.
+static inline struct xn_cut xn_cut_of_parts(global const struct xn_cl_project *d, uint n, uint groups) {
+    uint rows = 0;
+    for (uint i = 0; i < d->n_parts; i++)
+        rows += d->part[i].weights.rows;
+    struct xn_cut cut = xn_cut_of(n, rows, groups);
+    while (xn_part_blocks(d, &cut) > groups && cut.rows < XN_MOST_ROWS)
+        cut.rows++;
+    return cut;
+}
+
 static inline void xn_op_project(const struct xn_env *e, global const struct xn_cl_project *d, uint group, uint groups,
                                  local float *scratch) {
-    uint n = xn_step_of(e)->n_rows, blocks = 0, counters = 0, tile = XN_CL_NONE;
-    struct xn_cut cut = xn_cut_of(n);
+    uint n = xn_step_of(e)->n_rows, counters = 0, tile = XN_CL_NONE;
+    struct xn_cut cut = xn_cut_of_parts(d, n, groups);
     struct xn_operand o = xn_operand_of(&d->in, XN_CL_NONE);
-    for (uint i = 0; i < d->n_parts; i++) {
-        blocks += xn_blocks(&cut, d->part[i].weights.rows);
+    uint blocks = xn_part_blocks(d, &cut);
+    for (uint i = 0; i < d->n_parts; i++)
         counters += xn_part_counters(&d->part[i]);
-    }
     uint units = cut.tiles * blocks;
     if (group >= units) return;
     XN_EACH(u, group, units) {
@@ -119,7 +135,8 @@ static inline void xn_op_project(const struct xn_env *e, global const struct xn_
         o.n = n - o.first < cut.tokens ? n - o.first : cut.tokens;
         xn_operand_moments(e, &o, u / blocks == tile, scratch);
         tile = u / blocks;
-        xn_product(e, &d->part[part].weights, 0, block * cut.rows, &o, cut.tile, scratch, scratch + XN_AT_Y);
+        xn_product(e, &d->part[part].weights, 0, block * cut.rows,
+                   min(cut.rows, d->part[part].weights.rows - block * cut.rows), &o, cut.tile, scratch, scratch + XN_AT_Y);
         xn_store_part(e, &d->part[part], &o, &cut, block, counter, scratch);
         barrier(CLK_LOCAL_MEM_FENCE);
     }

@@ -3,7 +3,7 @@
 static inline void xn_op_project_add(const struct xn_env *e, global const struct xn_cl_project_add *d, uint group,
                                      uint groups, local float *scratch) {
     uint n = xn_step_of(e)->n_rows, rows = d->weights.rows;
-    struct xn_cut cut = xn_cut_of(n);
+    struct xn_cut cut = xn_cut_of(n, rows, groups);
     struct xn_operand o = xn_operand_of(&d->in, XN_CL_NONE);
     uint blocks = xn_blocks(&cut, rows);
     bool waits = d->sum.norm.kind != XN_NORM_NONE;
@@ -14,10 +14,10 @@ static inline void xn_op_project_add(const struct xn_env *e, global const struct
         uint tile = u / blocks, row0 = u % blocks * cut.rows, m = rows - row0 < cut.rows ? rows - row0 : cut.rows;
         o.first = tile * cut.tokens;
         o.n = n - o.first < cut.tokens ? n - o.first : cut.tokens;
-        xn_product(e, &d->weights, 0, row0, &o, cut.tile, scratch, scratch + XN_AT_Y);
+        xn_product(e, &d->weights, 0, row0, m, &o, cut.tile, scratch, scratch + XN_AT_Y);
         for (uint i = get_local_id(0); i < o.n * m; i += XN_GROUP) {
             uint t = i / m, r = row0 + i % m, row = o.first + t;
-            float x = y[t * XN_CL_TILE_ROWS + i % m];
+            float x = y[t * XN_Y_STRIDE + i % m];
             if (d->bias != XN_CL_NONE) x += e->vec[d->bias + r];
             if (d->row_scale != XN_CL_NONE) x *= e->act[d->row_scale + (ulong)row * d->row_scale_stride];
             if (waits)

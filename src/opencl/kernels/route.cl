@@ -104,7 +104,7 @@ static inline void xn_choose(const struct xn_env *e, global const struct xn_cl_r
 static inline void xn_op_route(const struct xn_env *e, global const struct xn_cl_route *d, uint group, uint groups,
                                local float *scratch) {
     uint n = xn_step_of(e)->n_rows;
-    struct xn_cut cut = xn_cut_of(n);
+    struct xn_cut cut = xn_cut_of(n, d->router.rows + d->shared.rows, groups);
     struct xn_operand o = xn_operand_of(&d->in, XN_CL_NONE);
     uint of_router = xn_blocks(&cut, d->router.rows), blocks = of_router + xn_blocks(&cut, d->shared.rows);
     local const float *y = scratch + XN_AT_Y;
@@ -119,10 +119,10 @@ static inline void xn_op_route(const struct xn_env *e, global const struct xn_cl
         o.first = tile * cut.tokens;
         o.n = n - o.first < cut.tokens ? n - o.first : cut.tokens;
         xn_operand_moments(e, &o, false, scratch);
-        xn_product(e, w, 0, row0, &o, cut.tile, scratch, scratch + XN_AT_Y);
+        xn_product(e, w, 0, row0, m, &o, cut.tile, scratch, scratch + XN_AT_Y);
         for (uint i = get_local_id(0); i < o.n * m; i += XN_GROUP) {
             uint row = o.first + i / m, r = row0 + i % m;
-            float x = y[i / m * XN_CL_TILE_ROWS + i % m];
+            float x = y[i / m * XN_Y_STRIDE + i % m];
             if (shared)
                 e->act[d->gate + (ulong)row * d->gate_stride] = xn_sigmoid(x);
             else

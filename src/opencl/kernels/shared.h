@@ -240,6 +240,15 @@ struct xn_cl_state_space {
 #define XN_CL_GRID_VALUES 8448
 
 #define XN_CL_OP_BYTES 1024 // of a descriptor in the list, whatever its kind
+// What the end of each descriptor's place says.
+#define XN_CL_OP_TAIL 1008
+struct xn_cl_op_tail {
+    xn_u32 number, unused[3]; // enum xn_cl_kernel
+};
+
+// A device-wide barrier, in the counters: how many groups have come to it, ever; and, 32 values on, whether one gave up.
+#define XN_CL_BARRIER_VALUES 64
+#define XN_CL_BARRIER_FAILED 32
 
 // The batch: this header, and arrays at places (32-bit values) from its start.
 struct xn_cl_step {
@@ -247,6 +256,7 @@ struct xn_cl_step {
     xn_u32 tokens, positions, row_span, outputs; // [n_rows], [n_rows], [n_rows], [n_outputs]
     xn_u32 spans;                                // struct xn_cl_span [n_spans]
     xn_u32 frequencies, frequencies_stride;      // of dynamic ropes: [rope][span][stride] float32
+    xn_u32 barrier, barrier_base;                // place in the counters, and its count when the step begins
     xn_u32 unused;
 };
 struct xn_cl_span {

@@ -1,0 +1,38 @@
+// Products of few rows of the batch, which are bound by reading weights: as many rows of weights as a group gets are one
+// run of units, of which neighbouring work-items take neighbouring ones, so that all work-items read, whatever the
+// matrix's shape. Each leaves one sum a unit; warps add those of a row up. The activations stand in local memory, rounded
+// to 8 bits with a scale a unit (as codes.cl wants them), or as they are for formats without codes.
+
+#ifdef XN_ONE
+#define XN_TOKENS 1
+#else
+#define XN_TOKENS XN_CL_STREAM_TOKENS
+#endif
+
+// Local memory, in floats.
+#define XN_SIZE_XS 6656 // activations
+#define XN_SIZE_PART 4096
+#ifdef XN_ONE
+#define XN_ROWS 160 // of weights that a group takes at once
+#else
+#define XN_ROWS 32
+#endif
+#define XN_Y_STRIDE XN_ROWS
+#define XN_MOST_ROWS XN_ROWS
+#define XN_AT_XS 0
+#define XN_AT_PART (XN_AT_XS + XN_SIZE_XS) // sums of units
+#define XN_AT_RED XN_AT_PART               // for reductions outside of products
+#define XN_AT_Y (XN_AT_PART + XN_SIZE_PART) // results, [token][XN_ROWS]
+#define XN_AT_Y2 (XN_AT_Y + XN_TOKENS * XN_ROWS)
+#define XN_AT_TABLE (XN_AT_Y2 + XN_TOKENS * XN_ROWS) // where each row of weights begins, and which activations it meets
+#define XN_AT_OFFSET (XN_AT_TABLE + 4 * XN_ROWS)
+#define XN_AT_MOMENTS (XN_AT_OFFSET + XN_ROWS)
+#define XN_AT_FLAG (XN_AT_MOMENTS + 2 * XN_TOKENS)
+#if XN_AT_FLAG >= XN_SCRATCH || XN_SIZE_PART < 2 * XN_GROUP
+#error "products need more local memory than operations get"
+#endif
+
+// Units of a token's activations that stand in local memory at once.
+#define XN_CODE_UNITS (XN_SIZE_XS / XN_TOKENS / 11)
+#define XN_FLOAT_UNITS (XN_SIZE_XS / XN_TOKENS / 32)
+
