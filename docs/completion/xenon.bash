@@ -10,7 +10,7 @@ _xenon() {
     fi
     case $previous in
     --device)
-        mapfile -t COMPREPLY < <(compgen -W "cpu cpu:c cpu:avx2 cpu:avx512 cpu:avx512vnni gpu0 gpu1 reference" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "cpu cpu:c cpu:avx2 cpu:avx512 cpu:avx512vnni gpu0 gpu1 gpu0,gpu1 auto reference" -- "$word")
         return
         ;;
     --op)

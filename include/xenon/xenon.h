@@ -101,11 +101,17 @@ typedef struct xenon_model xenon_model;
 /* Zero-initialise for the defaults, then set what differs. */
 typedef struct xenon_model_options {
     const char *device; /* "cpu", "cpu:c", "cpu:avx2", "cpu:avx512", "cpu:avx512vnni", "gpu0", "gpu1", ..., "reference";
-                           NULL: the processor at its best, or what the environment variable XENON_CPU names */
+                           several with commas between them, over which layers are dealt out; "auto": GPUs if there are
+                           some, else the processor. What does not fit GPUs stays on the processor. NULL: the processor
+                           at its best, or what the environment variable XENON_CPU names */
     int threads;        /* 0 to 1024; 0: one a core that the process may use */
     /* Called while the model is read: 0 <= done <= total; nonzero stops with XENON_ERR_CANCELLED. NULL: not called. */
     int (*progress)(void *user, const char *what, uint64_t done, uint64_t total);
     void *progress_user;
+    const char *split; /* "3,1": shares of the layers, one a device named; NULL: by free memory */
+    int gpu_layers;    /* layers that GPUs take, of the last ones; 0: as many as fit; negative: none */
+    bool cpu_experts;  /* the processor takes the experts of every layer */
+    double gpu_memory; /* bytes of each GPU to use at the most; 0: what is free */
 } xenon_model_options;
 
 /* Opens a GGUF file or a Hugging Face folder. options may be NULL. The files stay mapped until the model is closed. */

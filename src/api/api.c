@@ -99,8 +99,16 @@ int xenon_model_open(const char *path, const xenon_model_options *options, xenon
     xenon_model *m = xn_alloc_zero(1, sizeof *m);
     if (!m) return refuse(error, XN_ERR_NOMEM, "out of memory for a model");
     pthread_mutex_init(&m->busy, NULL);
-    int status = xn_device_select(o->device, o->threads, &m->device, &err);
-    if (status == XN_OK) status = xn_model_open(path, m->device, &progress, &m->model, &err);
+    struct xn_device_choice choice = {.devices = o->device,
+                                      .threads = o->threads,
+                                      .split = o->split,
+                                      .layers = o->gpu_layers > 0   ? o->gpu_layers
+                                                : o->gpu_layers < 0 ? 0
+                                                                    : -1,
+                                      .cpu_experts = o->cpu_experts,
+                                      .gpu_memory = o->gpu_memory};
+    int status = xn_devices_choose(&choice, &m->device, &err);
+    if (status == XN_OK) status = xn_model_open(path, m->device, NULL, &progress, &m->model, &err);
     if (status == XN_OK)
         *out = m;
     else

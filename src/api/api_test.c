@@ -331,6 +331,38 @@ static void streams(void **state) {
     xenon_stream_free(&s);
 }
 
+// Over two devices it is the same model, bit for bit.
+static void several_devices_are_one(void **state) {
+    (void)state;
+    need_model();
+    char *path = shared("qwen3/model.gguf");
+    xenon_model_options options = {.device = "reference,reference", .split = "1,1"};
+    xenon_model *other;
+    xenon_context *contexts[2];
+    if (xenon_model_open(path, &options, &other, &err)) fail_msg("%s", err.message);
+    xenon_model *models[2] = {model, other};
+    for (int i = 0; i < 2; i++) {
+        uint32_t sequence;
+        if (xenon_context_create(models[i], NULL, &contexts[i], &err) ||
+            xenon_sequence_new(contexts[i], &sequence, &err) ||
+            xenon_eval_tokens(contexts[i], sequence, prompt, n_prompt, &err))
+            fail_msg("%s", err.message);
+    }
+    xenon_model_info info;
+    xenon_model_get_info(model, &info);
+    assert_memory_equal(xenon_logits(contexts[0], XENON_LAST), xenon_logits(contexts[1], XENON_LAST),
+                        info.vocab * sizeof(float));
+    xenon_context_free(&contexts[0]);
+    xenon_context_free(&contexts[1]);
+    xenon_model_close(&other);
+    options.split = "1,1,1";
+    assert_int_equal(xenon_model_open(path, &options, &other, &err), XENON_ERR_ARGUMENT);
+    assert_null(other);
+    options = (xenon_model_options){.device = "reference", .gpu_layers = 3};
+    assert_int_equal(xenon_model_open(path, &options, &other, &err), XENON_ERR_ARGUMENT);
+    free(path);
+}
+
 static int stop_at_once(void *user, const char *what, uint64_t done, uint64_t total) {
     (void)what;
     (void)done;
@@ -363,6 +395,7 @@ int main(void) {
         cmocka_unit_test(text_and_back),
         cmocka_unit_test(conversations),
         cmocka_unit_test(streams),
+        cmocka_unit_test(several_devices_are_one),
         cmocka_unit_test(loading_can_be_stopped),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -24,6 +24,17 @@ struct bench {
     size_t n_rows;
 };
 
+// The largest context of the tests.
+static struct xn_context_options expected_of(const struct bench *b) {
+    struct xn_context_options most = {.context = 0};
+    for (size_t i = 0; i < b->n_rows; i++) {
+        struct xn_context_options o;
+        if (xn_speed_context(&b->rows[i].test, xn_cache_type(&b->model_options), &o, NULL) != XN_OK) continue;
+        if (o.context > most.context) most = o;
+    }
+    return most;
+}
+
 // Writes a shape's model into a folder of its own, opens it, and takes it away again: what is mapped stays readable.
 static int open_shape(struct bench *b, struct xn_loaded *loaded, struct xn_error *err) {
     const struct xn_shape *shape;
@@ -35,11 +46,12 @@ static int open_shape(struct bench *b, struct xn_loaded *loaded, struct xn_error
     snprintf(folder, sizeof folder, "%.480s/xenon-bench-XXXXXX", temporary && *temporary ? temporary : "/tmp");
     if (!mkdtemp(folder)) return xn_fail(err, XN_ERR_IO, "cannot make a folder %s for the model", folder);
     char *path = xn_path_join(folder, "model.gguf");
+    struct xn_context_options expected = expected_of(b);
     struct xn_synth_options options = {.layers = (uint32_t)b->layers, .seed = 1};
     int status = path ? xn_synth_write(shape, preset, &options, path, xn_progress_line(), err)
                       : xn_fail(err, XN_ERR_NOMEM, "no memory for a path");
     xn_progress_clear();
-    if (status == XN_OK) status = xn_loaded_open(path, &b->model_options, loaded, err);
+    if (status == XN_OK) status = xn_loaded_open(path, &b->model_options, &expected, loaded, err);
     if (path) unlink(path);
     rmdir(folder);
     free(path);
@@ -47,16 +59,17 @@ static int open_shape(struct bench *b, struct xn_loaded *loaded, struct xn_error
 }
 
 static int open_model(struct bench *b, struct xn_loaded *loaded, struct xn_error *err) {
+    struct xn_context_options expected = expected_of(b);
     if (b->shape && b->model)
         return xn_fail(err, XN_ERR_ARGUMENT, "bench: either a model (%s) or a shape (%s)", b->model, b->shape);
     if (b->shape) return open_shape(b, loaded, err);
-    if (b->model) return xn_loaded_open(b->model, &b->model_options, loaded, err);
+    if (b->model) return xn_loaded_open(b->model, &b->model_options, &expected, loaded, err);
     char *path = xn_default_model();
     if (!path)
         return xn_fail(err, XN_ERR_ARGUMENT,
                        "bench: no model named, and no default model found (xenon bench MODEL, or "
                        "--shape NAME)");
-    int status = xn_loaded_open(path, &b->model_options, loaded, err);
+    int status = xn_loaded_open(path, &b->model_options, &expected, loaded, err);
     free(path);
     return status;
 }
@@ -83,12 +96,14 @@ static int measure(struct bench *b, const struct xn_loaded *loaded, struct xn_be
                    struct xn_error *err) {
     uint32_t cache_type = xn_cache_type(&b->model_options);
     xn_bench_describe(loaded->model, subject);
-    if (strncmp(subject->device.backend, "CPU", 3) == 0) {
-        XN_TRY(xn_cpu_measure_bandwidth(loaded->device, &subject->bandwidth, err));
-        XN_TRY(xn_cpu_measure_peak(loaded->device, subject->type, &subject->peak, &subject->unit, err));
+    struct xn_device *device = loaded->model->device;
+    bool several = strstr(subject->device.backend, " + "); // no one bandwidth is that of all
+    if (strncmp(subject->device.backend, "CPU", 3) == 0 && !several) {
+        XN_TRY(xn_cpu_measure_bandwidth(device, &subject->bandwidth, err));
+        XN_TRY(xn_cpu_measure_peak(device, subject->type, &subject->peak, &subject->unit, err));
     }
-    if (strncmp(subject->device.backend, "OpenCL", 6) == 0)
-        XN_TRY(xn_opencl_measure_bandwidth(loaded->device, &subject->bandwidth, err));
+    if (strncmp(subject->device.backend, "OpenCL", 6) == 0 && !several)
+        XN_TRY(xn_opencl_measure_bandwidth(device, &subject->bandwidth, err));
     for (size_t i = 0; i < b->n_rows; i++) {
         struct xn_bench_row *row = &b->rows[i];
         XN_TRY(xn_speed_measure(loaded->model, &row->test, (uint32_t)b->repetitions, cache_type, xn_progress_line(),
@@ -118,7 +133,12 @@ static int run(struct bench *b, struct xn_error *err) {
 }
 
 int xn_command_bench(int argc, char **argv) {
-    struct bench b = {.prompts = "512", .generates = "128", .depths = "0", .sequences = "1", .repetitions = 5};
+    struct bench b = {.model_options = XN_MODEL_DEFAULTS,
+                      .prompts = "512",
+                      .generates = "128",
+                      .depths = "0",
+                      .sequences = "1",
+                      .repetitions = 5};
     const struct xn_option options[] = {
         {0, "shape", XN_OPTION_STRING, &b.shape, "NAME",
          "a model of this shape with random weights (xenon synth --list)", 0, 0, NULL},

@@ -52,7 +52,11 @@ int xn_cli_finish(int status);
 
 // Options of every command that runs a model.
 struct xn_model_options {
-    const char *device;     // see api/select.h; NULL: chosen
+    const char *device; // see api/select.h; NULL: chosen
+    const char *split;  // likewise
+    int64_t gpu_layers; // -1: as many as fit
+    bool cpu_moe;
+    double gpu_memory;      // GB; 0: what is free
     int64_t threads;        // 0: chosen
     const char *cache_type; // "f32", "q8_0", ..., or NULL: the device's choice
     bool verbose;
@@ -65,9 +69,32 @@ struct xn_model_options {
          &(m).device,                                                                                                  \
          "NAME",                                                                                                       \
          "cpu, cpu:LEVEL (c, avx2, avx2vnni, avx512, avx512vnni, amx), with +bf16 or +mapped (docs/performance.md); "  \
-         "gpu0, gpu1, ... (xenon devices); reference (cpu, or $XENON_CPU)",                                            \
+         "gpu0, gpu1, ... (xenon devices), several with commas; auto; reference (cpu, or $XENON_CPU)",                 \
          0,                                                                                                            \
          0,                                                                                                            \
+         NULL},                                                                                                        \
+        {0,          "split", XN_OPTION_STRING,                                                                        \
+         &(m).split, "N,N",   "shares of the layers, one for each device named (by free memory)",                      \
+         0,          0,       NULL},                                                                                   \
+        {0,                                                                                                            \
+         "ngl",                                                                                                        \
+         XN_OPTION_INT,                                                                                                \
+         &(m).gpu_layers,                                                                                              \
+         "N",                                                                                                          \
+         "or -ngl: layers on GPUs, the last ones, the rest on the processor; -1: as many as fit (-1)",                 \
+         -1,                                                                                                           \
+         1000000,                                                                                                      \
+         NULL},                                                                                                        \
+        {0, "cpu-moe", XN_OPTION_FLAG, &(m).cpu_moe, NULL, "experts stay on the processor, which computes them", 0,    \
+         0, NULL},                                                                                                     \
+        {0,                                                                                                            \
+         "gpu-memory",                                                                                                 \
+         XN_OPTION_FLOAT,                                                                                              \
+         &(m).gpu_memory,                                                                                              \
+         "GB",                                                                                                         \
+         "of each GPU to use at the most; 0: what is free (0)",                                                        \
+         0,                                                                                                            \
+         1e6,                                                                                                          \
          NULL},                                                                                                        \
         {0,                                                                                                            \
          "cache-type",                                                                                                 \
@@ -91,9 +118,15 @@ struct xn_loaded {
     struct xn_device *device;
     struct xn_model *model;
 };
-// Selects the device and opens the model, with a progress line on a terminal. On failure *loaded is empty.
-int xn_loaded_open(const char *path, const struct xn_model_options *options, struct xn_loaded *loaded,
-                   struct xn_error *err);
+struct xn_context_options;
+// Options as they are where none is given.
+#define XN_MODEL_DEFAULTS                                                                                              \
+    { .gpu_layers = -1 }
+// Selects the device and opens the model, with a progress line on a terminal. expected: as of xn_model_open. On failure
+// *loaded is empty.
+int xn_loaded_open(const char *path, const struct xn_model_options *options, const struct xn_context_options *expected,
+                   struct xn_loaded *loaded, struct xn_error *err);
+int xn_loaded_device(const struct xn_model_options *options, struct xn_device **out, struct xn_error *err);
 void xn_loaded_close(struct xn_loaded *loaded); // also of an empty one
 // The engine's number of --cache-type.
 uint32_t xn_cache_type(const struct xn_model_options *options);

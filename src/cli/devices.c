@@ -138,9 +138,12 @@ int xn_command_devices(int argc, char **argv) {
     const struct xn_usage usage = {
         .command = "devices",
         .synopsis = "[options]",
-        .about = "Lists what --device may name on this machine: the processor, and what OpenCL offers, GPUs first. A "
-                 "processor\n"
-                 "that OpenCL offers (PoCL) is for tests: it computes right, and slowly.",
+        .about =
+            "Lists what --device may name on this machine: the processor, and what OpenCL offers, GPUs first. A "
+            "processor\n"
+            "that OpenCL offers (PoCL) is for tests: it computes right, and slowly. Several may be named, with commas "
+            "between\n"
+            "them: layers are dealt out over them.",
         .options = options,
         .min_arguments = 0,
         .max_arguments = 0,

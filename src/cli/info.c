@@ -240,19 +240,30 @@ static void print_tensors(const struct xn_source *source) {
 static int pack_shape(void *user, const struct xn_matrix *matrix, struct xn_weights **out, struct xn_error *err) {
     *out = xn_arena_alloc(user, 1, sizeof **out);
     if (!*out) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", matrix->name);
-    (*out)->matrix = *matrix;
-    return XN_OK;
+    return xn_host_describe_weights(matrix, *out, err);
+}
+
+// The device that would run the plan in a context of the default size: of several, perhaps one.
+static int place(const struct xn_recipe *recipe, const struct xn_plan *plan, uint32_t cache_type,
+                 struct xn_device *device, struct xn_device **use, struct xn_error *err) {
+    *use = device;
+    if (!device->table->place) return XN_OK;
+    struct xn_context_options o =
+        xn_context_chosen(recipe, plan, &(struct xn_context_options){.cache_type = cache_type});
+    struct xn_limits limits = xn_context_limits(plan, &o);
+    return device->table->place(device, plan, &limits, NULL, use, err);
 }
 
 // Array of {"context", "cache_bytes", "activation_bytes", "total_bytes"} for one sequence and batches of 512.
 static int memory_table(const struct xn_recipe *recipe, const struct xn_model_options *options, uint64_t weights,
                         json_t **out, struct xn_error *err) {
     enum { PAGE = 64, BATCH = 512, FIRST = 2048 };
-    struct xn_device *device;
+    struct xn_device *device, *use;
     struct xn_arena arena = {0};
     struct xn_plan plan = {0};
-    XN_TRY(xn_device_select(options->device, (int)options->threads, &device, err));
+    XN_TRY(xn_loaded_device(options, &device, err));
     int status = xn_plan_build(recipe, pack_shape, &arena, &arena, &plan, err);
+    if (status == XN_OK) status = place(recipe, &plan, xn_cache_type(options), device, &use, err);
     *out = json_array();
     uint64_t longest = recipe->context ? recipe->context : FIRST;
     for (uint64_t context = FIRST < longest ? FIRST : longest; status == XN_OK;) {
@@ -263,7 +274,7 @@ static int memory_table(const struct xn_recipe *recipe, const struct xn_model_op
                                    .slots = 1 + xn_checkpoints_chosen(&plan, 0),
                                    .cache_type = xn_cache_type(options)};
         uint64_t cache = 0, activations = 0;
-        device->table->memory(device, &plan, &limits, &cache, &activations);
+        use->table->memory(use, &plan, &limits, &cache, &activations);
         json_array_append_new(*out, json_pack("{s:I s:I s:I s:I}", "context", (json_int_t)context, "cache_bytes",
                                               (json_int_t)cache, "activation_bytes", (json_int_t)activations,
                                               "total_bytes", (json_int_t)(weights + cache + activations)));
@@ -363,7 +374,7 @@ static int show(const char *path, const struct xn_model_options *options, bool j
 }
 
 int xn_command_info(int argc, char **argv) {
-    struct xn_model_options model_options = {0};
+    struct xn_model_options model_options = XN_MODEL_DEFAULTS;
     bool json = false, tensors = false;
     const struct xn_option options[] = {
         {0, "tensors", XN_OPTION_FLAG, &tensors, NULL, "list every tensor", 0, 0, NULL},

@@ -27,15 +27,25 @@ static void print_log(void *user, enum xn_log_level level, const char *text) {
         xn_cli_note("%s", text);
 }
 
-int xn_loaded_open(const char *path, const struct xn_model_options *options, struct xn_loaded *loaded,
-                   struct xn_error *err) {
+int xn_loaded_device(const struct xn_model_options *o, struct xn_device **out, struct xn_error *err) {
+    struct xn_device_choice choice = {.devices = o->device,
+                                      .threads = (int)o->threads,
+                                      .split = o->split,
+                                      .layers = (int)o->gpu_layers,
+                                      .cpu_experts = o->cpu_moe,
+                                      .gpu_memory = o->gpu_memory * 1e9};
+    return xn_devices_choose(&choice, out, err);
+}
+
+int xn_loaded_open(const char *path, const struct xn_model_options *options, const struct xn_context_options *expected,
+                   struct xn_loaded *loaded, struct xn_error *err) {
     static bool verbose; // outlives the call: the sink is process-wide
     verbose = options->verbose;
     *loaded = (struct xn_loaded){0};
     xn_log_set_sink(print_log, &verbose);
-    XN_TRY(xn_device_select(options->device, (int)options->threads, &loaded->device, err));
+    XN_TRY(xn_loaded_device(options, &loaded->device, err));
     if (loaded->device->table->watch) loaded->device->table->watch(loaded->device, xn_progress_line());
-    int status = xn_model_open(path, loaded->device, xn_progress_line(), &loaded->model, err);
+    int status = xn_model_open(path, loaded->device, expected, xn_progress_line(), &loaded->model, err);
     xn_progress_clear();
     if (status != XN_OK) xn_loaded_close(loaded);
     return status;

@@ -127,8 +127,9 @@ static int next_word(const char *spelled, int argc, char **argv, int *i, const c
     return XN_OK;
 }
 
-static int parse_long(const struct xn_usage *usage, int argc, char **argv, int *i, struct xn_error *err) {
-    const char *word = argv[*i] + 2, *equals = strchr(word, '='), *text = equals ? equals + 1 : NULL;
+// dashes: before the name.
+static int parse_long(const struct xn_usage *usage, int argc, char **argv, int *i, int dashes, struct xn_error *err) {
+    const char *word = argv[*i] + dashes, *equals = strchr(word, '='), *text = equals ? equals + 1 : NULL;
     const struct xn_option *o = find(usage, word, equals ? (size_t)(equals - word) : strlen(word), 0);
     if (!o) return unknown(usage, word, err);
     char spelled[LONGEST_NAME + 3];
@@ -139,6 +140,12 @@ static int parse_long(const struct xn_usage *usage, int argc, char **argv, int *
         XN_TRY(next_word(spelled, argc, argv, i, &text, err));
     }
     return store(o, spelled, text, err);
+}
+
+// Whether a word with one dash is the whole name of an option (-ngl), not letters.
+static bool is_whole_name(const struct xn_usage *usage, const char *word) {
+    size_t length = strcspn(word + 1, "=");
+    return length > 1 && find(usage, word + 1, length, 0);
 }
 
 static int parse_short(const struct xn_usage *usage, int argc, char **argv, int *i, bool *help, struct xn_error *err) {
@@ -176,7 +183,9 @@ int xn_options_parse(const struct xn_usage *usage, int argc, char **argv, size_t
         } else if (strcmp(word, "--help") == 0) {
             *help = true;
         } else if (word[1] == '-') {
-            XN_TRY(parse_long(usage, argc, argv, &i, err));
+            XN_TRY(parse_long(usage, argc, argv, &i, 2, err));
+        } else if (is_whole_name(usage, word)) {
+            XN_TRY(parse_long(usage, argc, argv, &i, 1, err));
         } else {
             XN_TRY(parse_short(usage, argc, argv, &i, help, err));
         }

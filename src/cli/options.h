@@ -45,10 +45,10 @@ struct xn_usage {
 };
 
 // Parses argv[1] ... argv[argc - 1] (argv[0] is the command's name). Options may stand anywhere; "--" ends them, "-" is
-// an argument. Accepts --name=V, --name V, -nV, -n V and joined flags (-qv). The arguments that are no options are
-// moved, in their order, to argv[1] ... argv[*n_arguments]. Returns XN_OK, or XN_ERR_ARGUMENT with a message that names
-// the option (and for an unknown one its nearest neighbour), or XN_ERR_NOMEM. *help is set where --help or -h was met:
-// the rest is then not looked at.
+// an argument. Accepts --name=V, --name V, the same with one dash, -nV, -n V and joined flags (-qv). The arguments that
+// are no options are moved, in their order, to argv[1] ... argv[*n_arguments]. Returns XN_OK, or XN_ERR_ARGUMENT with a
+// message that names the option (and for an unknown one its nearest neighbour), or XN_ERR_NOMEM. *help is set where
+// --help or -h was met: the rest is then not looked at.
 int xn_options_parse(const struct xn_usage *usage, int argc, char **argv, size_t *n_arguments, bool *help,
                      struct xn_error *err);
 

@@ -51,8 +51,9 @@ static struct outcome parse(const char *line, char *storage) {
 static void spellings(void **state) {
     (void)state;
     char s[256];
-    static const char *const same[] = {"a -n 7 -q", "-n7 a -q", "--predict=7 --quiet a", "--predict 7 a -q",
-                                       "a -qn7",    "a -qn 7",  "-q --predict=7 -- a"};
+    static const char *const same[] = {"a -n 7 -q",      "-n7 a -q", "--predict=7 --quiet a", "--predict 7 a -q",
+                                       "a -qn7",         "a -qn 7",  "-q --predict=7 -- a",   "a -predict 7 -quiet",
+                                       "-predict=7 -q a"};
     for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
         struct outcome o = parse(same[i], s);
         assert_int_equal(o.status, XN_OK);

@@ -26,7 +26,9 @@ static int run(const char *model_path, const char *text_path, const struct xn_mo
     struct xn_loaded loaded;
     struct xn_ids ids = {0};
     struct xn_perplexity p;
-    XN_TRY(xn_loaded_open(model_path, model_options, &loaded, err));
+    struct xn_context_options expected = {
+        .context = options->context, .cache_type = options->cache_type, .outputs = 512};
+    XN_TRY(xn_loaded_open(model_path, model_options, &expected, &loaded, err));
     int status = read_tokens(loaded.model, text_path, &ids, err);
     xn_interrupt_catch();
     if (status == XN_OK) status = xn_perplexity_of(loaded.model, ids.data, ids.n, options, xn_progress_line(), &p, err);
@@ -45,7 +47,7 @@ static int run(const char *model_path, const char *text_path, const struct xn_mo
 }
 
 int xn_command_perplexity(int argc, char **argv) {
-    struct xn_model_options model_options = {0};
+    struct xn_model_options model_options = XN_MODEL_DEFAULTS;
     const char *text = NULL;
     int64_t context = 512, chunks = 0;
     bool json = false;

@@ -195,11 +195,11 @@ static int open_run(struct xn_run *run, struct xn_error *err) {
             return xn_fail(err, XN_ERR_ARGUMENT, "option --template-args: expected a JSON object, found %s",
                            o->template_arguments);
     }
-    XN_TRY(xn_loaded_open(o->model_path, &o->model, &run->loaded, err));
     struct xn_context_options context = {.context = (uint32_t)o->context,
                                          .batch = (uint32_t)o->batch,
                                          .cache_type = xn_cache_type(&o->model),
                                          .checkpoints = (int32_t)o->checkpoints};
+    XN_TRY(xn_loaded_open(o->model_path, &o->model, &context, &run->loaded, err));
     XN_TRY(xn_context_create(run->loaded.model, &context, &run->context, err));
     // What is no file is for the restoring to refuse.
     if (o->session && (xn_file_exists(o->session) || xn_is_directory(o->session)))
@@ -284,6 +284,7 @@ static int run(struct xn_run_options *o) {
 int xn_command_run(int argc, char **argv) {
     struct xn_sampling defaults = xn_sampling_default();
     struct xn_run_options o = {
+        .model = XN_MODEL_DEFAULTS,
         .most = -1,
         .seed = -1,
         .temperature = defaults.temperature,
@@ -345,6 +346,7 @@ int xn_command_run(int argc, char **argv) {
         .examples = "  xenon run \"Tell me a short story about a dragon.\" -n 200\n"
                     "  xenon run qwen3-4b.gguf \"Why is the sky blue?\" --temp 0\n"
                     "  xenon run qwen3-4b.gguf                    a conversation\n"
+                    "  xenon run qwen3-30b-a3b.gguf \"Hi\" --device gpu0 --cpu-moe\n"
                     "  xenon run model/ --file notes.txt \"Summarise this:\"\n"
                     "  xenon run model/ -f book.txt -p \"Who is it about?\" --session book.session\n"
                     "  echo \"def fib(n):\" | xenon run coder.gguf --raw -n 64 --stop \"\\n\\n\"",

@@ -399,7 +399,7 @@ static bool print_result(const struct check *c, const struct tolerances *t, stru
 }
 
 int xn_command_verify(int argc, char **argv) {
-    struct xn_model_options model_options = {0};
+    struct xn_model_options model_options = XN_MODEL_DEFAULTS;
     struct tolerances t = {-1, -1, -1, 0.02};
     bool json = false, no_chunks = false, no_state = false;
     const struct xn_option options[] = {
@@ -454,7 +454,10 @@ int xn_command_verify(int argc, char **argv) {
     struct xn_loaded loaded = {0};
     struct check check = {.golden = &golden, .excusing_margin = t.margin};
     int status = xn_golden_read(argv[2], &golden, &err);
-    if (status == XN_OK) status = xn_loaded_open(argv[1], &model_options, &loaded, &err);
+    // Nearly what it will be: the vocabulary, which is not known yet, has a part in it.
+    struct xn_context_options expected = {.sequences = 2, .cache_type = xn_cache_type(&model_options), .outputs = 512};
+    if (status == XN_OK) expected.context = 2 * (golden.n_prompt + golden.n_greedy + 256);
+    if (status == XN_OK) status = xn_loaded_open(argv[1], &model_options, &expected, &loaded, &err);
     if (status == XN_OK) status = prepare(&check, loaded.model, xn_cache_type(&model_options), argv[2], &err);
     if (status == XN_OK) status = check_tokens(&check, loaded.model->tokenizer, &err);
     if (status == XN_OK) status = run_all(&check, wanted, &err);

@@ -86,6 +86,7 @@ static void cpu_describe(const struct xn_device *device, struct xn_device_info *
     snprintf(info->name, sizeof info->name, "%s", d->name);
     snprintf(info->backend, sizeof info->backend, "CPU %s", xn_cpu_level_name(d->kernels.level));
     info->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    info->free_memory = xn_host_free_memory();
 }
 
 static void cpu_free(struct xn_device *device) {
@@ -168,6 +169,14 @@ static const float *cpu_logits(struct xn_executor *e) {
     return e->memory.logits;
 }
 
+static int cpu_read_rows(struct xn_executor *e, int rows, uint32_t n, void *out, struct xn_error *err) {
+    return xn_host_read_rows(&e->memory, rows, n, out, err);
+}
+
+static int cpu_write_rows(struct xn_executor *e, int rows, uint32_t n, const void *in, struct xn_error *err) {
+    return xn_host_write_rows(&e->memory, rows, n, in, err);
+}
+
 static int check_index(const char *what, uint32_t from, uint32_t to, uint32_t n, struct xn_error *err) {
     if (from < n && to < n) return XN_OK;
     return xn_fail(err, XN_ERR_ARGUMENT, "%s %u to %u: there are %u", what, from, to, n);
@@ -226,6 +235,9 @@ static const struct xn_device_table cpu_table = {
     .memory = cpu_memory,
     .run = xn_cpu_executor_run,
     .logits = cpu_logits,
+    .run_part = xn_cpu_executor_run_part,
+    .read_rows = cpu_read_rows,
+    .write_rows = cpu_write_rows,
     .copy_page = cpu_copy_page,
     .copy_state = cpu_copy_state,
     .clear_state = cpu_clear_state,

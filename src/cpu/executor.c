@@ -342,10 +342,12 @@ static void step(void *user, uint32_t thread, uint32_t threads) {
     (void)threads;
     struct xn_executor *e = user;
     const struct xn_plan *plan = e->memory.plan;
-    fill_rope_tables(e, thread);
-    xn_pool_barrier(e->pool);
+    if (e->begins) {
+        fill_rope_tables(e, thread);
+        xn_pool_barrier(e->pool);
+    }
     double start = thread == 0 ? now() : 0;
-    for (uint32_t i = 0; i < plan->n_ops; i++) {
+    for (uint32_t i = e->first; i < e->end; i++) {
         const struct xn_op *op = &plan->ops[i];
         if (xn_cpu_ops[op->kind])
             xn_cpu_ops[op->kind](e, thread, op);
@@ -361,14 +363,25 @@ static void step(void *user, uint32_t thread, uint32_t threads) {
     }
 }
 
-int xn_cpu_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
-    XN_TRY(xn_host_check_batch(&e->memory, batch, err));
-    for (uint32_t s = 0; s < batch->n_spans; s++)
-        for (uint32_t r = 0; r < batch->spans[s].n_rows; r++)
-            e->row_span[batch->spans[s].first_row + r] = s;
-    e->batch = batch;
+int xn_cpu_executor_run_part(struct xn_executor *e, const struct xn_batch *batch, uint32_t first, uint32_t n,
+                             struct xn_error *err) {
+    if (batch) {
+        XN_TRY(xn_host_check_batch(&e->memory, batch, err));
+        for (uint32_t s = 0; s < batch->n_spans; s++)
+            for (uint32_t r = 0; r < batch->spans[s].n_rows; r++)
+                e->row_span[batch->spans[s].first_row + r] = s;
+        e->batch = batch;
+    }
+    XN_TRY(xn_host_check_part(e->memory.plan, e->batch, first, n, err));
+    e->begins = batch != NULL;
+    e->first = first;
+    e->end = first + n;
     e->status = XN_OK;
     e->error = err;
     xn_pool_run(e->pool, step, e);
     return e->status;
+}
+
+int xn_cpu_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
+    return xn_cpu_executor_run_part(e, batch, 0, e->memory.plan->n_ops, err);
 }

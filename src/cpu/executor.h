@@ -59,6 +59,8 @@ struct xn_executor {
     bool rough; // all of the plan's products round activations, so attention may
     struct xn_host_memory memory;
     const struct xn_batch *batch; // of the step
+    bool begins;                  // the step is at its first part
+    uint32_t first, end;          // operations of the part
     int status;                   // of the step: what thread 0 met
     struct xn_error *error;
 
@@ -93,6 +95,8 @@ int xn_cpu_executor_create(struct xn_cpu_device *device, const struct xn_plan *p
                            struct xn_executor **out, struct xn_error *err);
 void xn_cpu_executor_free(struct xn_executor *e);
 int xn_cpu_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);
+int xn_cpu_executor_run_part(struct xn_executor *e, const struct xn_batch *batch, uint32_t first, uint32_t n,
+                             struct xn_error *err);
 
 // Drivers.
 typedef void xn_cpu_op(struct xn_executor *e, uint32_t thread, const struct xn_op *op);

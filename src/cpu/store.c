@@ -1,8 +1,8 @@
 #include "cpu/store.h"
 
 #include "base/memory.h"
+#include "device/host.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,23 +32,9 @@ struct xn_cpu_store {
     uint64_t copied, limit;
 };
 
-// A number behind `key` in a file of lines; 0: none.
-static uint64_t read_number(const char *path, const char *key) {
-    FILE *file = fopen(path, "r");
-    char line[256];
-    unsigned long long number = 0;
-    while (file && fgets(line, sizeof line, file))
-        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), " %llu", &number) == 1) break;
-    if (file) fclose(file);
-    return number;
-}
-
 // Three quarters of what is free: the rest is for the cache, and for the file's pages while they are read.
 static uint64_t memory_limit(void) {
-    uint64_t available = read_number("/proc/meminfo", "MemAvailable:") * 1024;
-    uint64_t group = read_number("/sys/fs/cgroup/memory.max", "");
-    if (group && group < available) available = group;
-    return available / 4 * 3;
+    return xn_host_free_memory() / 4 * 3;
 }
 
 struct xn_cpu_store *xn_cpu_store_new(void) {

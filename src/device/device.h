@@ -41,11 +41,16 @@ struct xn_limits {
 };
 
 struct xn_device_info {
-    char name[128];   // of the hardware
-    char backend[64]; // "CPU avx512", "reference", ...
-    uint32_t threads; // 0: not that kind of device
-    uint64_t memory;  // bytes
+    char name[128];       // of the hardware
+    char backend[64];     // "CPU avx512", "reference", ...
+    uint32_t threads;     // 0: not that kind of device
+    uint64_t memory;      // bytes
+    uint64_t free_memory; // of them, as far as is known
 };
+
+// Rows that operations leave each other: those of a buffer (its number, enum xn_buffer; float32, as wide as the plan
+// says), and the routing's (route_width wide; ids are int32).
+enum { XN_ROWS_IDS = XN_BUFFERS, XN_ROWS_WEIGHTS, XN_ROWS };
 
 struct xn_device;   // begins with `const struct xn_device_table *table`
 struct xn_executor; // a plan ready to run, with its activations, cache and states
@@ -54,6 +59,16 @@ struct xn_device_table {
     void (*describe)(const struct xn_device *device, struct xn_device_info *info);
     void (*free)(struct xn_device *device); // after its weights and executors
 
+    // Of a device made of others: decides which of them runs each operation of a plan, before matrices are packed. The
+    // weights that the plan names are only told of (xn_host_describe_weights); `limits`: those that contexts are
+    // expected to have. *use: the device on which the model is then packed and run: this one or, where one of the
+    // others does everything, that one. packed: NULL; called again when packing on *use failed for want of memory and
+    // all weights were unpacked, the bytes of them that there had been: decides otherwise, or fails. The plan is not
+    // kept. NULL: the device is one.
+    int (*place)(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
+                 const uint64_t *packed, struct xn_device **use, struct xn_error *err);
+    // Bytes that pack would take of the device's own memory. NULL: as many as the file's.
+    uint64_t (*packed_bytes)(const struct xn_device *device, const struct xn_matrix *matrix);
     // Says that matrices of about so many bytes are about to be packed, so that memory for them is taken in few pieces,
     // and no more than that. NULL: of no use to this device.
     void (*expect)(struct xn_device *device, uint64_t bytes);
@@ -70,7 +85,7 @@ struct xn_device_table {
     int (*prepare)(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                    struct xn_executor **out, struct xn_error *err);
     void (*release)(struct xn_device *device, struct xn_executor *executor); // accepts NULL
-    // Bytes that prepare would allocate for cache and states / for activations.
+    // Bytes that prepare would allocate for cache and states / for activations. The plan's weights may be only told of.
     void (*memory)(const struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                    uint64_t *cache_bytes, uint64_t *activation_bytes);
 
@@ -78,6 +93,15 @@ struct xn_device_table {
     // next run.
     int (*run)(struct xn_executor *executor, const struct xn_batch *batch, struct xn_error *err);
     const float *(*logits)(struct xn_executor *executor);
+
+    // A part of a step, for a device made of others: operations [first, first + n) of the plan, and what they read of
+    // earlier parts is in the rows. The first of a part is marked in the plan (xn_op.apart). batch NULL: that of the
+    // part before, which must still stand. Logits are there after the part that has the head. NULL: only whole steps.
+    int (*run_part)(struct xn_executor *executor, const struct xn_batch *batch, uint32_t first, uint32_t n,
+                    struct xn_error *err);
+    // The first n rows of a kind (XN_ROWS_...), whole, from and to host memory, between parts.
+    int (*read_rows)(struct xn_executor *executor, int rows, uint32_t n, void *out, struct xn_error *err);
+    int (*write_rows)(struct xn_executor *executor, int rows, uint32_t n, const void *in, struct xn_error *err);
 
     // Cache and states between steps.
     int (*copy_page)(struct xn_executor *executor, uint32_t from, uint32_t to, struct xn_error *err);

@@ -5,6 +5,7 @@
 #include "model/matrix.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -213,6 +214,23 @@ static int put_in_order(const struct xn_matrix *matrix, struct xn_weights *w, st
     return XN_OK;
 }
 
+// A number behind `key` in a file of lines; 0: none.
+static uint64_t read_number(const char *path, const char *key) {
+    FILE *file = fopen(path, "r");
+    char line[256];
+    unsigned long long number = 0;
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, key, strlen(key)) == 0 && sscanf(line + strlen(key), " %llu", &number) == 1) break;
+    if (file) fclose(file);
+    return number;
+}
+
+uint64_t xn_host_free_memory(void) {
+    uint64_t available = read_number("/proc/meminfo", "MemAvailable:") * 1024;
+    uint64_t group = read_number("/sys/fs/cgroup/memory.max", "");
+    return group && group < available ? group : available;
+}
+
 static int check_page(const struct xn_host_memory *memory, uint32_t page, uint32_t n, struct xn_error *err) {
     const struct xn_limits *limits = &memory->limits;
     if (page < limits->pages && n <= limits->page_size) return XN_OK;
@@ -276,7 +294,55 @@ int xn_host_write_state(struct xn_host_memory *memory, uint32_t slot, const floa
     return XN_OK;
 }
 
-int xn_host_weights(const struct xn_matrix *matrix, struct xn_weights *weights, struct xn_error *err) {
+uint32_t xn_rows_width(const struct xn_plan *plan, int rows) {
+    if (rows >= 0 && rows < XN_BUFFERS) return plan->width[rows];
+    return rows == XN_ROWS_IDS || rows == XN_ROWS_WEIGHTS ? plan->route_width : 0;
+}
+
+// Where rows of a kind begin, checked.
+static int find_rows(const struct xn_host_memory *m, int rows, uint32_t n, void **at, size_t *bytes,
+                     struct xn_error *err) {
+    uint32_t width = xn_rows_width(m->plan, rows);
+    if (width == 0 || n > m->limits.rows)
+        return xn_fail(err, XN_ERR_ARGUMENT, "%u rows of kind %d: there are %u of %u values", n, rows,
+                       width ? m->limits.rows : 0, width);
+    *at = rows == XN_ROWS_IDS       ? (void *)m->expert_ids
+          : rows == XN_ROWS_WEIGHTS ? (void *)m->expert_weights
+                                    : (void *)m->buffer[rows];
+    *bytes = (size_t)n * width * 4;
+    return XN_OK;
+}
+
+int xn_host_read_rows(const struct xn_host_memory *memory, int rows, uint32_t n, void *out, struct xn_error *err) {
+    void *at = NULL;
+    size_t bytes = 0;
+    XN_TRY(find_rows(memory, rows, n, &at, &bytes, err));
+    if (bytes) memcpy(out, at, bytes);
+    return XN_OK;
+}
+
+int xn_host_write_rows(const struct xn_host_memory *memory, int rows, uint32_t n, const void *in,
+                       struct xn_error *err) {
+    void *at = NULL;
+    size_t bytes = 0;
+    XN_TRY(find_rows(memory, rows, n, &at, &bytes, err));
+    if (bytes) memcpy(at, in, bytes);
+    return XN_OK;
+}
+
+int xn_host_check_part(const struct xn_plan *plan, const struct xn_batch *batch, uint32_t first, uint32_t n,
+                       struct xn_error *err) {
+    if (!batch) return xn_fail(err, XN_ERR_ARGUMENT, "a part of a step: it has no batch");
+    if (n <= plan->n_ops && first <= plan->n_ops - n) return XN_OK;
+    return xn_fail(err, XN_ERR_ARGUMENT, "a part of a step: operations %u to %u of %u", first, first + n, plan->n_ops);
+}
+
+size_t xn_cache_layer_bytes(const struct xn_cache_layer *layer, uint32_t cache_type, uint32_t n) {
+    size_t value = cache_type == XN_F16 ? 2 : 4;
+    return value * n * layer->kv_heads * ((size_t)layer->key_size + layer->value_size);
+}
+
+int xn_host_describe_weights(const struct xn_matrix *matrix, struct xn_weights *weights, struct xn_error *err) {
     const struct xn_format *format = xn_format_of(xn_matrix_ordered_type(matrix));
     const char *name = matrix->name ? matrix->name : "matrix";
     if (!format || !format->decode)
@@ -286,6 +352,11 @@ int xn_host_weights(const struct xn_matrix *matrix, struct xn_weights *weights, 
         return xn_fail(err, XN_ERR_FORMAT, "%s: rows of %u values, a multiple of %u expected for %s", name,
                        matrix->cols, format->block_values, format->name);
     *weights = (struct xn_weights){.matrix = *matrix, .format = format, .row_bytes = row_bytes};
+    return XN_OK;
+}
+
+int xn_host_weights(const struct xn_matrix *matrix, struct xn_weights *weights, struct xn_error *err) {
+    XN_TRY(xn_host_describe_weights(matrix, weights, err));
     if (xn_matrix_plain(matrix)) return XN_OK;
     int status = put_in_order(matrix, weights, err);
     if (status != XN_OK) xn_host_weights_free(weights);

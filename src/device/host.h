@@ -37,6 +37,18 @@ int xn_host_write_page(struct xn_host_memory *memory, uint32_t page, uint32_t n,
 int xn_host_read_state(const struct xn_host_memory *memory, uint32_t slot, float *out, struct xn_error *err);
 int xn_host_write_state(struct xn_host_memory *memory, uint32_t slot, const float *in, struct xn_error *err);
 
+int xn_host_read_rows(const struct xn_host_memory *memory, int rows, uint32_t n, void *out, struct xn_error *err);
+int xn_host_write_rows(const struct xn_host_memory *memory, int rows, uint32_t n, const void *in, struct xn_error *err);
+// Checks operations [first, first + n) of a part, and that there is a batch.
+int xn_host_check_part(const struct xn_plan *plan, const struct xn_batch *batch, uint32_t first, uint32_t n,
+                       struct xn_error *err);
+// Values of a row of a kind (XN_ROWS_...); 0: the plan has no such rows.
+uint32_t xn_rows_width(const struct xn_plan *plan, int rows);
+// Bytes of n positions of a layer's cache, in the type of the cache.
+size_t xn_cache_layer_bytes(const struct xn_cache_layer *layer, uint32_t cache_type, uint32_t n);
+// Bytes of RAM that this process may still take, as far as the system says; 0: it does not.
+uint64_t xn_host_free_memory(void);
+
 static inline float *xn_host_row(const struct xn_host_memory *m, enum xn_buffer b, uint32_t row) {
     return m->buffer[b] + (size_t)row * m->plan->width[b];
 }
@@ -62,6 +74,9 @@ struct xn_weights {
 };
 // Checks a matrix (known format that decodes, whole blocks) and fills *weights, in order.
 int xn_host_weights(const struct xn_matrix *matrix, struct xn_weights *weights, struct xn_error *err);
+// Fills *weights with what is known before the matrix is put in order: enough to tell sizes by. The data may not be
+// read. Errors as above.
+int xn_host_describe_weights(const struct xn_matrix *matrix, struct xn_weights *weights, struct xn_error *err);
 void xn_host_weights_free(struct xn_weights *weights); // what *weights owns, not itself
 // Pointer to a row of one of the matrices.
 static inline const void *xn_weights_row(const struct xn_weights *w, uint32_t index, uint32_t row) {

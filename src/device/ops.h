@@ -235,7 +235,8 @@ struct xn_op_head {
 
 struct xn_op {
     enum xn_op_kind kind;
-    int layer; // -1 outside layers
+    int layer;  // -1 outside layers
+    bool apart; // others may have run between the operation before it and this one: nothing but the rows carries over
     union {
         struct xn_op_embed embed;
         struct xn_op_project project;

@@ -2,19 +2,38 @@
 
 #include <stdlib.h>
 
-static struct xn_context_options with_defaults(const struct xn_model *model, const struct xn_context_options *o) {
+struct xn_context_options xn_context_chosen(const struct xn_recipe *recipe, const struct xn_plan *plan,
+                                            const struct xn_context_options *o) {
     struct xn_context_options r = *o;
     enum { DEFAULT_CONTEXT = 8192, DEFAULT_BATCH = 512 };
     if (r.context == 0)
-        r.context =
-            model->recipe.context < DEFAULT_CONTEXT && model->recipe.context ? model->recipe.context : DEFAULT_CONTEXT;
+        r.context = recipe->context < DEFAULT_CONTEXT && recipe->context ? recipe->context : DEFAULT_CONTEXT;
     if (r.batch == 0) r.batch = DEFAULT_BATCH;
     if (r.sequences == 0) r.sequences = 1;
     if (r.batch < r.sequences) r.batch = r.sequences;
     if (r.outputs == 0) r.outputs = r.sequences;
     if (r.outputs > r.batch) r.outputs = r.batch;
-    r.checkpoints = (int32_t)xn_checkpoints_chosen(&model->plan, o->checkpoints);
+    r.checkpoints = (int32_t)xn_checkpoints_chosen(plan, o->checkpoints);
     return r;
+}
+
+// Positions are counted for all sequences together; each may leave its last page partly empty.
+static uint32_t pages_of(const struct xn_context_options *o) {
+    return (o->context + XN_PAGE_SIZE - 1) / XN_PAGE_SIZE + o->sequences - 1;
+}
+
+// Recurrent states are replayed through cache pages that may be shared: one more stands in for those.
+static bool has_spare(const struct xn_plan *plan, const struct xn_context_options *o) {
+    return plan->n_states && plan->n_cache && o->sequences > 1;
+}
+
+struct xn_limits xn_context_limits(const struct xn_plan *plan, const struct xn_context_options *o) {
+    return (struct xn_limits){.rows = o->batch,
+                              .outputs = o->outputs,
+                              .page_size = XN_PAGE_SIZE,
+                              .pages = pages_of(o) + has_spare(plan, o),
+                              .slots = o->sequences + (uint32_t)o->checkpoints,
+                              .cache_type = o->cache_type};
 }
 
 static int allocate(struct xn_context *c, struct xn_error *err) {
@@ -48,7 +67,7 @@ int xn_context_create(struct xn_model *model, const struct xn_context_options *o
     struct xn_context *c = xn_alloc_zero(1, sizeof *c);
     if (!c) return xn_fail(err, XN_ERR_NOMEM, "no memory for a context");
     c->model = model;
-    c->options = with_defaults(model, options);
+    c->options = xn_context_chosen(&model->recipe, &model->plan, options);
     enum { MAX_CONTEXT = 1 << 28, MAX_ROWS = 1 << 20 };
     if (c->options.context > MAX_CONTEXT || c->options.batch > MAX_ROWS || c->options.sequences > MAX_ROWS ||
         c->options.checkpoints > MAX_ROWS) {
@@ -60,17 +79,9 @@ int xn_context_create(struct xn_model *model, const struct xn_context_options *o
         free(c);
         return status;
     }
-    // Positions are counted for all sequences together; each may leave its last page partly empty.
-    c->max_pages = (c->options.context + XN_PAGE_SIZE - 1) / XN_PAGE_SIZE + c->options.sequences - 1;
-    // Recurrent states are replayed through cache pages that may be shared: one more stands in for those.
-    bool spare = model->plan.n_states && model->plan.n_cache && c->options.sequences > 1;
-    c->spare_page = spare ? (int32_t)c->max_pages : -1;
-    c->limits = (struct xn_limits){.rows = c->options.batch,
-                                   .outputs = c->options.outputs,
-                                   .page_size = XN_PAGE_SIZE,
-                                   .pages = c->max_pages + spare,
-                                   .slots = c->options.sequences + (uint32_t)c->options.checkpoints,
-                                   .cache_type = c->options.cache_type};
+    c->max_pages = pages_of(&c->options);
+    c->spare_page = has_spare(&model->plan, &c->options) ? (int32_t)c->max_pages : -1;
+    c->limits = xn_context_limits(&model->plan, &c->options);
     int status = allocate(c, err);
     if (status == XN_OK)
         status = xn_context_device(c)->prepare(model->device, &model->plan, &c->limits, &c->executor, err);

@@ -19,6 +19,10 @@ struct xn_context;
 int xn_context_create(struct xn_model *model, const struct xn_context_options *options, struct xn_context **out,
                       struct xn_error *err);
 void xn_context_free(struct xn_context *context); // accepts NULL
+// Options with the choices made, and the limits of a context of such options on a plan.
+struct xn_context_options xn_context_chosen(const struct xn_recipe *recipe, const struct xn_plan *plan,
+                                            const struct xn_context_options *options);
+struct xn_limits xn_context_limits(const struct xn_plan *plan, const struct xn_context_options *chosen);
 // The number of checkpoints of a context on this plan, by its option.
 uint32_t xn_checkpoints_chosen(const struct xn_plan *plan, int32_t option);
 // The options with the choices made (checkpoints: the number; 0 is none).

@@ -1,5 +1,7 @@
 #include "engine/model.h"
 
+#include "device/host.h"
+#include "engine/context.h"
 #include "engine/plan.h"
 #include "model/matrix.h"
 
@@ -16,11 +18,6 @@ struct packing {
     size_t packed_capacity;
     uint64_t since; // bytes packed since pages were let go
 };
-
-static bool same_matrix(const struct xn_matrix *a, const struct xn_matrix *b) {
-    return a->data[0] == b->data[0] && a->count == b->count && a->rows == b->rows && a->cols == b->cols &&
-           a->layout == b->layout && a->gather == b->gather && a->scales == b->scales;
-}
 
 static uint64_t matrix_bytes(const struct xn_matrix *m) {
     const struct xn_format *f = xn_format_of(m->type);
@@ -71,7 +68,7 @@ static int pack_matrix(void *user, const struct xn_matrix *matrix, struct xn_wei
     struct packing *p = user;
     struct xn_model *model = p->model;
     for (size_t i = 0; i < model->n_weights; i++)
-        if (same_matrix(&p->packed[i], matrix)) {
+        if (xn_matrix_same(&p->packed[i], matrix)) {
             *out = model->weights[i];
             return XN_OK;
         }
@@ -86,13 +83,83 @@ static int pack_matrix(void *user, const struct xn_matrix *matrix, struct xn_wei
     return XN_OK;
 }
 
-static int build_plan(struct xn_model *model, const struct xn_progress *progress, struct xn_error *err) {
+static void unpack_all(struct xn_model *model) {
+    for (size_t i = 0; i < model->n_weights; i++)
+        model->device->table->unpack(model->device, model->weights[i]);
+    model->n_weights = 0;
+}
+
+static int pack_all(struct xn_model *model, const struct xn_progress *progress, uint64_t *packed,
+                    struct xn_error *err) {
     struct packing p = {.model = model, .progress = progress, .total = xn_recipe_sizes(&model->recipe).bytes};
     if (model->device->table->expect) model->device->table->expect(model->device, p.total);
     int status = xn_plan_build(&model->recipe, pack_matrix, &p, &model->arena, &model->plan, err);
     if (model->source) xn_source_relax(model->source);
+    for (size_t i = 0; i < model->n_weights; i++)
+        *packed += matrix_bytes(&p.packed[i]);
     free(p.packed);
     return status;
+}
+
+// --- placing ---
+
+// Matrices that a plan is told of before any is packed.
+struct telling {
+    struct xn_arena *arena;
+    struct xn_weights **told;
+    size_t n, capacity;
+};
+
+static int tell_matrix(void *user, const struct xn_matrix *matrix, struct xn_weights **out, struct xn_error *err) {
+    struct telling *t = user;
+    for (size_t i = 0; i < t->n; i++)
+        if (xn_matrix_same(&t->told[i]->matrix, matrix)) {
+            *out = t->told[i];
+            return XN_OK;
+        }
+    *out = xn_arena_alloc(t->arena, 1, sizeof **out);
+    if (!*out || XN_GROW(t->told, t->capacity, t->n + 1) != 0)
+        return xn_fail(err, XN_ERR_NOMEM, "no memory for the list of weights");
+    t->told[t->n++] = *out;
+    return xn_host_describe_weights(matrix, *out, err);
+}
+
+// Lets the device, which may be made of several, say which one runs the model. Again where that one had no memory.
+static int place(struct xn_model *model, struct xn_device *device, const struct xn_context_options *expected,
+                 const uint64_t *packed, struct xn_error *err) {
+    static const struct xn_context_options defaults;
+    struct xn_arena arena = {0};
+    struct telling t = {.arena = &arena};
+    struct xn_plan plan;
+    int status = xn_plan_build(&model->recipe, tell_matrix, &t, &arena, &plan, err);
+    if (status == XN_OK) {
+        struct xn_context_options o = xn_context_chosen(&model->recipe, &plan, expected ? expected : &defaults);
+        struct xn_limits limits = xn_context_limits(&plan, &o);
+        status = device->table->place(device, &plan, &limits, packed, &model->device, err);
+    }
+    free(t.told);
+    xn_arena_free(&arena);
+    return status;
+}
+
+static int build_plan(struct xn_model *model, const struct xn_context_options *expected,
+                      const struct xn_progress *progress, struct xn_error *err) {
+    struct xn_device *device = model->device;
+    uint64_t packed = 0;
+    if (!device->table->place) return pack_all(model, progress, &packed, err);
+    XN_TRY(place(model, device, expected, NULL, err));
+    for (;;) {
+        struct xn_error first;
+        packed = 0;
+        int status = pack_all(model, progress, &packed, &first);
+        if (status == XN_OK) return XN_OK;
+        unpack_all(model);
+        xn_arena_free(&model->arena);
+        if (err) *err = first;
+        if (status != XN_ERR_NOMEM) return status;
+        status = place(model, device, expected, &packed, err);
+        if (status != XN_OK) return xn_error_context(err, status, "%.400s", first.message);
+    }
 }
 
 // A model without a usable tokenizer or template still runs on token ids.
@@ -109,15 +176,15 @@ static void open_text(struct xn_model *model) {
     }
 }
 
-int xn_model_open(const char *path, struct xn_device *device, const struct xn_progress *progress, struct xn_model **out,
-                  struct xn_error *err) {
+int xn_model_open(const char *path, struct xn_device *device, const struct xn_context_options *expected,
+                  const struct xn_progress *progress, struct xn_model **out, struct xn_error *err) {
     struct xn_model *model = xn_alloc_zero(1, sizeof *model);
     if (!model) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", path);
     model->device = device;
     int status = xn_source_open(path, &model->source, err);
     if (status == XN_OK) status = xn_recipe_read(model->source, &model->recipe, err);
     if (status == XN_OK) {
-        status = build_plan(model, progress, err);
+        status = build_plan(model, expected, progress, err);
         if (status != XN_OK) status = xn_error_context(err, status, "%s", path);
     }
     if (status != XN_OK) {
@@ -139,7 +206,7 @@ int xn_model_from_recipe(struct xn_recipe *recipe, struct xn_device *device, str
     model->device = device;
     model->recipe = *recipe;
     *recipe = (struct xn_recipe){0};
-    int status = build_plan(model, NULL, err);
+    int status = build_plan(model, NULL, NULL, err);
     if (status != XN_OK)
         xn_model_close(model);
     else
@@ -149,8 +216,7 @@ int xn_model_from_recipe(struct xn_recipe *recipe, struct xn_device *device, str
 
 void xn_model_close(struct xn_model *model) {
     if (!model) return;
-    for (size_t i = 0; i < model->n_weights; i++)
-        model->device->table->unpack(model->device, model->weights[i]);
+    unpack_all(model);
     free(model->weights);
     xn_arena_free(&model->arena);
     xn_template_free(model->chat);

@@ -110,11 +110,8 @@ static int run_all(struct run *r, struct xn_speed *out, struct xn_error *err) {
     return XN_OK;
 }
 
-int xn_speed_measure(struct xn_model *model, const struct xn_speed_test *test, uint32_t repetitions,
-                     uint32_t cache_type, const struct xn_progress *progress, struct xn_speed *out,
+int xn_speed_context(const struct xn_speed_test *test, uint32_t cache_type, struct xn_context_options *out,
                      struct xn_error *err) {
-    if (!test->prompt == !test->generate || repetitions == 0)
-        return xn_fail(err, XN_ERR_ARGUMENT, "a test is of a prompt or of generation, and runs at least once");
     uint32_t sequences = sequences_of(test);
     if (sequences > XN_SPEED_SEQUENCES || (test->prompt && sequences > 1))
         return xn_fail(err, XN_ERR_ARGUMENT, "%u sequences: at most %d generate at once, and prompts run alone",
@@ -122,17 +119,27 @@ int xn_speed_measure(struct xn_model *model, const struct xn_speed_test *test, u
     uint64_t positions = test->depth + sequences * ((uint64_t)test->prompt + test->generate + PAGE);
     if (positions > UINT32_MAX - 2 * PAGE)
         return xn_fail(err, XN_ERR_LIMIT, "%llu tokens are too many for a test", (unsigned long long)positions);
-    struct xn_context_options options = {.context = (uint32_t)positions + PAGE,
-                                         .batch = BATCH,
-                                         .sequences = sequences + (test->depth ? 1 : 0),
-                                         .cache_type = cache_type};
+    *out = (struct xn_context_options){.context = (uint32_t)positions + PAGE,
+                                       .batch = BATCH,
+                                       .sequences = sequences + (test->depth ? 1 : 0),
+                                       .cache_type = cache_type};
+    return XN_OK;
+}
+
+int xn_speed_measure(struct xn_model *model, const struct xn_speed_test *test, uint32_t repetitions,
+                     uint32_t cache_type, const struct xn_progress *progress, struct xn_speed *out,
+                     struct xn_error *err) {
+    struct xn_context_options options;
+    if (!test->prompt == !test->generate || repetitions == 0)
+        return xn_fail(err, XN_ERR_ARGUMENT, "a test is of a prompt or of generation, and runs at least once");
+    XN_TRY(xn_speed_context(test, cache_type, &options, err));
+    uint32_t positions = options.context - PAGE;
     struct run run = {.test = test, .progress = progress, .repetitions = repetitions, .random = 1};
     run.tokens = xn_alloc(positions, sizeof *run.tokens);
     run.rates = xn_alloc(repetitions, sizeof *run.rates);
     *out = (struct xn_speed){0};
-    int status = run.tokens && run.rates
-                     ? xn_context_create(model, &options, &run.context, err)
-                     : xn_fail(err, XN_ERR_NOMEM, "no memory for %llu tokens", (unsigned long long)positions);
+    int status = run.tokens && run.rates ? xn_context_create(model, &options, &run.context, err)
+                                         : xn_fail(err, XN_ERR_NOMEM, "no memory for %u tokens", positions);
     if (status == XN_OK) status = run_all(&run, out, err);
     xn_context_free(run.context);
     free(run.tokens);

@@ -21,6 +21,9 @@ struct xn_speed {
 int xn_speed_measure(struct xn_model *model, const struct xn_speed_test *test, uint32_t repetitions,
                      uint32_t cache_type, const struct xn_progress *progress, struct xn_speed *out,
                      struct xn_error *err);
+// The context that a test makes. Errors: a test that can't be.
+int xn_speed_context(const struct xn_speed_test *test, uint32_t cache_type, struct xn_context_options *out,
+                     struct xn_error *err);
 // "pp512", "tg128", "tg128 @ d4096", "tg128 x8" into `name`.
 void xn_speed_name(const struct xn_speed_test *test, char name[48]);
 // Mean and standard deviation (of a sample: n - 1) of n values.

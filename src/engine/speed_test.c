@@ -25,7 +25,7 @@ static struct xn_model *open_shape(const char *shape, const char *preset) {
     struct xn_synth_options options = {.seed = 1};
     struct xn_model *model = NULL;
     int status = xn_synth_write(xn_shape_find(shape), xn_preset_find(preset), &options, path, NULL, &err);
-    if (status == XN_OK) status = xn_model_open(path, device, NULL, &model, &err);
+    if (status == XN_OK) status = xn_model_open(path, device, NULL, NULL, &model, &err);
     unlink(path); // what is mapped stays
     rmdir(folder);
     free(path);

@@ -27,7 +27,7 @@ static float *logits_of(const char *path, struct xn_device *device, uint32_t voc
     struct xn_model *model;
     struct xn_context *c;
     uint32_t s;
-    if (xn_model_open(path, device, NULL, &model, &err) != XN_OK) fail_msg("%s", err.message);
+    if (xn_model_open(path, device, NULL, NULL, &model, &err) != XN_OK) fail_msg("%s", err.message);
     struct xn_context_options o = {
         .context = 2 * TOKENS, .batch = BATCH, .sequences = 1, .cache_type = XN_F32, .outputs = BATCH};
     if (xn_context_create(model, &o, &c, &err) != XN_OK) fail_msg("%s", err.message);

@@ -7,6 +7,11 @@
 
 enum { MX_VALUES = 32, MX_HALF = MX_VALUES / 2, MX_BLOCK = MX_HALF + 1 };
 
+bool xn_matrix_same(const struct xn_matrix *a, const struct xn_matrix *b) {
+    return a->data[0] == b->data[0] && a->count == b->count && a->rows == b->rows && a->cols == b->cols &&
+           a->layout == b->layout && a->gather == b->gather && a->scales == b->scales;
+}
+
 bool xn_matrix_plain(const struct xn_matrix *m) {
     return m->layout == XN_LAYOUT_ROWS && !m->gather;
 }

@@ -5,6 +5,8 @@
 
 // Whether rows stand as kernels read them: nothing to put in order.
 bool xn_matrix_plain(const struct xn_matrix *matrix);
+// Whether two are the same values: of the same place, size and order.
+bool xn_matrix_same(const struct xn_matrix *a, const struct xn_matrix *b);
 // The type in which a matrix stands in order: its own, but XN_F32 for transposed blocks of a quantized type.
 uint32_t xn_matrix_ordered_type(const struct xn_matrix *matrix);
 // Writes matrix `index` of a matrix's `count` in order: rows x cols, row after row, in the ordered type. `out` has room

@@ -68,6 +68,7 @@ void xn_cl_buffer_free(struct xn_cl_device *d, cl_mem buffer, uint64_t size) {
 static void opencl_describe(const struct xn_device *device, struct xn_device_info *info) {
     const struct xn_cl_device *d = (const struct xn_cl_device *)device;
     *info = (struct xn_device_info){.memory = d->info.memory};
+    info->free_memory = d->info.memory > d->taken ? d->info.memory - d->taken : 0;
     snprintf(info->name, sizeof info->name, "%s", d->info.name);
     snprintf(info->backend, sizeof info->backend, "%s", d->backend);
 }
@@ -96,6 +97,11 @@ struct xn_limits xn_cl_limits_of(const struct xn_plan *plan, const struct xn_lim
     if (xn_cache_type_known(r.cache_type) && !xn_cache_type_serves(plan, r.cache_type, &size)) r.cache_type = XN_F16;
     if (r.cache_type == XN_TYPE_COUNT) r.cache_type = plan->score_spread > widest ? XN_F32 : XN_F16;
     return r;
+}
+
+static uint64_t opencl_packed_bytes(const struct xn_device *device, const struct xn_matrix *matrix) {
+    (void)device;
+    return xn_cl_packed_bytes(matrix);
 }
 
 static void opencl_expect(struct xn_device *device, uint64_t bytes) {
@@ -152,6 +158,7 @@ static void opencl_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
 static const struct xn_device_table opencl_table = {
     .describe = opencl_describe,
     .free = opencl_free,
+    .packed_bytes = opencl_packed_bytes,
     .expect = opencl_expect,
     .pack = xn_cl_pack,
     .unpack = xn_cl_unpack,
@@ -161,6 +168,9 @@ static const struct xn_device_table opencl_table = {
     .memory = opencl_memory,
     .run = xn_cl_executor_run,
     .logits = opencl_logits,
+    .run_part = xn_cl_executor_run_part,
+    .read_rows = xn_cl_read_rows,
+    .write_rows = xn_cl_write_rows,
     .copy_page = xn_cl_copy_page,
     .copy_state = xn_cl_copy_state,
     .clear_state = xn_cl_clear_state,

@@ -355,17 +355,22 @@ static int launch_walk(struct xn_executor *e, uint32_t index, struct xn_error *e
     return XN_OK;
 }
 
-static int run_step(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
+// Launches [first, end) of the step that was sent, just now where it is new; what they compute of logits comes to the
+// host. All of them in one walk where that is possible: what a walk starts from is sent with the step.
+static int run_launches(struct xn_executor *e, const struct xn_batch *batch, bool is_new, size_t first, size_t end,
+                        struct xn_error *err) {
     struct xn_cl_device *d = e->device;
-    uint32_t walk = walk_of(e, batch->n_rows);
-    XN_TRY(send_step(e, err));
+    bool head = false, whole = is_new && first == 0 && end == e->lowered.n;
+    uint32_t walk = whole ? walk_of(e, batch->n_rows) : XN_CL_NONE;
+    for (size_t i = first; i < end; i++)
+        head |= e->lowered.launches[i].kind == XN_OP_HEAD;
     if (walk != XN_CL_NONE && launch_walk(e, walk, err) != XN_OK) {
         xn_log(XN_LOG_WARNING, "%s; steps are launched operation by operation", err->message);
         e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = walk = XN_CL_NONE;
     }
-    for (size_t i = 0; i < e->lowered.n && walk == XN_CL_NONE; i++)
+    for (size_t i = first; i < end && walk == XN_CL_NONE; i++)
         XN_TRY(launch(e, i, batch, err));
-    size_t bytes = (size_t)batch->n_outputs * e->view.plan->vocab * sizeof *e->logits;
+    size_t bytes = head ? (size_t)batch->n_outputs * e->view.plan->vocab * sizeof *e->logits : 0;
     cl_int code = CL_SUCCESS;
     if (bytes)
         code =
@@ -374,15 +379,33 @@ static int run_step(struct xn_executor *e, const struct xn_batch *batch, struct 
     return XN_OK;
 }
 
-int xn_cl_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
+// A batch that is new is checked and sent first.
+static int run_ops(struct xn_executor *e, const struct xn_batch *batch, bool is_new, uint32_t first, uint32_t n,
+                   struct xn_error *err) {
     struct xn_cl_device *d = e->device;
-    XN_TRY(xn_host_check_batch(&e->view, batch, err));
-    XN_TRY(xn_cl_step_fill(e, batch, err));
-    int status = run_step(e, batch, err);
+    if (is_new) {
+        XN_TRY(xn_host_check_batch(&e->view, batch, err));
+        XN_TRY(xn_cl_step_fill(e, batch, err));
+    }
+    int status = is_new ? send_step(e, err) : XN_OK;
+    if (status == XN_OK)
+        status =
+            run_launches(e, batch, is_new, e->lowered.first_launch[first], e->lowered.first_launch[first + n], err);
     // Also after a failure: nothing may still read the step or write the logits.
     cl_int code = d->cl->Finish(d->queue);
     collect_times(e);
     XN_TRY(status);
     if (code == CL_SUCCESS) XN_TRY(check_walk(e, err));
     return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: a step of %u rows", d->info.name, batch->n_rows);
+}
+
+int xn_cl_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
+    return run_ops(e, batch, true, 0, e->view.plan->n_ops, err);
+}
+
+int xn_cl_executor_run_part(struct xn_executor *e, const struct xn_batch *batch, uint32_t first, uint32_t n,
+                            struct xn_error *err) {
+    if (batch) e->batch = batch;
+    XN_TRY(xn_host_check_part(e->view.plan, e->batch, first, n, err));
+    return run_ops(e, e->batch, batch != NULL, first, n, err);
 }

@@ -32,6 +32,7 @@ struct xn_executor {
     size_t n_kernels, kernels_capacity;
     uint32_t *kernel_of[XN_CL_SHAPES]; // [launches]: index into kernels
     cl_event *events;                  // [launches]
+    const struct xn_batch *batch;      // of the part before
     // A step of few rows in one launch: its kernel, XN_CL_NONE: there is none; and what the device-wide barrier has
     // counted.
     uint32_t walk[XN_CL_SHAPES], barrier_base;
@@ -48,11 +49,15 @@ int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *pla
 struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *device);
 void xn_cl_executor_free(struct xn_executor *e); // accepts NULL
 int xn_cl_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);
+int xn_cl_executor_run_part(struct xn_executor *e, const struct xn_batch *batch, uint32_t first, uint32_t n,
+                            struct xn_error *err);
 
 // Fills e->step with a checked batch.
 int xn_cl_step_fill(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);
 
 // As the functions of device.h.
+int xn_cl_read_rows(struct xn_executor *e, int rows, uint32_t n, void *out, struct xn_error *err);
+int xn_cl_write_rows(struct xn_executor *e, int rows, uint32_t n, const void *in, struct xn_error *err);
 int xn_cl_copy_page(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err);
 int xn_cl_copy_state(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err);
 int xn_cl_clear_state(struct xn_executor *e, uint32_t slot, struct xn_error *err);

@@ -105,7 +105,16 @@ static int use(struct xn_executor *e, const struct xn_check_case *c, struct xn_d
     const struct xn_device_table *t = device->table;
     static char page[1 << 20];
     static float state[1 << 16];
+    static uint32_t rows[1 << 20];
     XN_TRY(t->run(e, &c->batch, err));
+    for (int i = 0; i < XN_ROWS; i++) {
+        uint64_t n = (uint64_t)c->batch.n_rows * xn_rows_width(&c->plan, i);
+        if (n == 0 || n > sizeof rows / sizeof *rows) continue;
+        XN_TRY(t->read_rows(e, i, c->batch.n_rows, rows, err));
+        XN_TRY(t->write_rows(e, i, c->batch.n_rows, rows, err));
+    }
+    XN_TRY(t->run_part(e, &c->batch, 0, c->plan.n_ops, err));
+    XN_TRY(t->run_part(e, NULL, c->plan.n_ops, 0, err));
     if (c->plan.n_cache) {
         if (c->limits.pages > 1) XN_TRY(t->copy_page(e, 0, 1, err));
         XN_TRY(t->read_page(e, 0, 1, page, err));
@@ -251,6 +260,14 @@ static void a_wrong_batch_is_refused(void **unused) {
     batch = c->batch;
     batch.n_rows = c->limits.rows + 1;
     assert_int_equal(t->run(e, &batch, &err), XN_ERR_LIMIT);
+    assert_int_equal(t->run_part(e, NULL, 0, 1, &err), XN_ERR_ARGUMENT); // there was no part before
+    assert_int_equal(t->run_part(e, &c->batch, 1, c->plan.n_ops, &err), XN_ERR_ARGUMENT);
+    assert_int_equal(t->run_part(e, &c->batch, UINT32_MAX, 2, &err), XN_ERR_ARGUMENT);
+    uint32_t one_row[1];
+    assert_int_equal(t->read_rows(e, -1, 1, one_row, &err), XN_ERR_ARGUMENT);
+    assert_int_equal(t->read_rows(e, XN_ROWS, 1, one_row, &err), XN_ERR_ARGUMENT);
+    assert_int_equal(t->write_rows(e, XN_BUF_ALPHA, 1, one_row, &err), XN_ERR_ARGUMENT);
+    assert_int_equal(t->read_rows(e, XN_BUF_Q, c->limits.rows + 1, one_row, &err), XN_ERR_ARGUMENT);
     assert_int_equal(t->copy_page(e, c->limits.pages, 0, &err), XN_ERR_ARGUMENT);
     assert_int_equal(t->copy_page(e, 0, c->limits.pages, &err), XN_ERR_ARGUMENT);
     assert_int_equal(t->copy_state(e, c->limits.slots, 0, &err), XN_ERR_ARGUMENT);

@@ -47,3 +47,5 @@ struct xn_cl_packed {
 };
 int xn_cl_pack(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out, struct xn_error *err);
 void xn_cl_unpack(struct xn_device *device, struct xn_weights *weights);
+// Bytes that pack takes of the device's memory; 0 for what it does not take.
+uint64_t xn_cl_packed_bytes(const struct xn_matrix *matrix);

@@ -602,11 +602,15 @@ int xn_cl_lower(const struct xn_plan *plan, const struct xn_limits *limits, cons
         return xn_fail(err, XN_ERR_LIMIT,
                        "batches of %u rows: their activations are %.1f GB, less than 16 are possible", limits->rows,
                        (double)out->map.size * 4e-9);
+    out->first_launch = xn_alloc((size_t)plan->n_ops + 1, sizeof *out->first_launch);
+    if (!out->first_launch) return xn_fail(err, XN_ERR_NOMEM, "no memory for a plan of %u operations", plan->n_ops);
+    out->first_launch[0] = 0;
     for (uint32_t i = 0; i < plan->n_ops && !l.no_memory; i++) {
         XN_TRY(check_op(&plan->ops[i], err));
         l.formats = 0;
         l.few_sizes = 0;
         lower_op[plan->ops[i].kind](&l, &plan->ops[i]);
+        out->first_launch[i + 1] = out->n;
     }
     join_ops(&l);
     return l.no_memory ? xn_fail(err, XN_ERR_NOMEM, "no memory for a plan of %u operations", plan->n_ops) : XN_OK;
@@ -616,6 +620,7 @@ void xn_cl_lowered_free(struct xn_cl_lowered *l) {
     free(l->ops);
     free(l->many_ops);
     free(l->launches);
+    free(l->first_launch);
     free(l->vec);
     free(l->places);
     free(l->dynamic);

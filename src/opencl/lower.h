@@ -40,6 +40,7 @@ struct xn_cl_lowered {
     size_t n_ops, n_many_ops, ops_capacity, many_ops_capacity;
     struct xn_cl_launch *launches; // in the plan's order
     size_t n, launches_capacity;
+    size_t *first_launch; // of each of the plan's operations, and the end
     float *vec;
     size_t n_vec, vec_capacity;
     struct xn_cl_place *places;

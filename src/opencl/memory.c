@@ -155,6 +155,38 @@ int xn_cl_write_state(struct xn_executor *e, uint32_t slot, const float *in, str
     return move_state(e, slot, NULL, in, err);
 }
 
+// --- rows between parts of a step ---
+
+static int find_rows(const struct xn_executor *e, int rows, uint32_t n, size_t *at, size_t *bytes,
+                     struct xn_error *err) {
+    const struct xn_cl_map *map = &e->lowered.map;
+    uint32_t width = xn_rows_width(e->view.plan, rows);
+    if (width == 0 || n > e->view.limits.rows)
+        return xn_fail(err, XN_ERR_ARGUMENT, "%u rows of kind %d: there are %u of %u values", n, rows,
+                       width ? e->view.limits.rows : 0, width);
+    *at = 4 * (size_t)(rows == XN_ROWS_IDS ? map->ids : rows == XN_ROWS_WEIGHTS ? map->weights : map->buffer[rows]);
+    *bytes = 4 * (size_t)n * width;
+    return XN_OK;
+}
+
+int xn_cl_read_rows(struct xn_executor *e, int rows, uint32_t n, void *out, struct xn_error *err) {
+    const struct xn_cl_device *d = e->device;
+    size_t at = 0, bytes = 0;
+    XN_TRY(find_rows(e, rows, n, &at, &bytes, err));
+    if (bytes == 0) return XN_OK;
+    return done(e, d->cl->EnqueueReadBuffer(d->queue, e->memory[XN_CL_ACT], CL_TRUE, at, bytes, out, 0, NULL, NULL),
+                "reading rows", err);
+}
+
+int xn_cl_write_rows(struct xn_executor *e, int rows, uint32_t n, const void *in, struct xn_error *err) {
+    const struct xn_cl_device *d = e->device;
+    size_t at = 0, bytes = 0;
+    XN_TRY(find_rows(e, rows, n, &at, &bytes, err));
+    if (bytes == 0) return XN_OK;
+    return done(e, d->cl->EnqueueWriteBuffer(d->queue, e->memory[XN_CL_ACT], CL_TRUE, at, bytes, in, 0, NULL, NULL),
+                "writing rows", err);
+}
+
 // --- all of it ---
 
 static int move_values(struct xn_executor *e, cl_mem buffer, uint64_t at, uint64_t n, void *host, bool out,

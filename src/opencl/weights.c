@@ -2,6 +2,7 @@
 #include "opencl/internal.h"
 
 #include "base/memory.h"
+#include "model/matrix.h"
 #include "opencl/layout.h"
 
 #include <stdlib.h>
@@ -89,4 +90,12 @@ void xn_cl_unpack(struct xn_device *device, struct xn_weights *weights) {
     struct xn_cl_packed *p = (struct xn_cl_packed *)weights;
     xn_cl_array_give(xn_cl_device_of(device), &p->array);
     free(p);
+}
+
+uint64_t xn_cl_packed_bytes(const struct xn_matrix *matrix) {
+    uint32_t type;
+    struct xn_cl_row row;
+    const struct xn_cl_layout *layout = xn_cl_layout_of(xn_matrix_ordered_type(matrix), &type);
+    if (!layout || !xn_cl_layout_row(layout, matrix->cols, &row)) return 0;
+    return (uint64_t)matrix->rows * matrix->count * row.bytes;
 }

@@ -1,6 +1,7 @@
 #include "recipe_check.h"
 
 #include "cpu/cpu.h"
+#include "device/split/split.h"
 #include "engine/context.h"
 #include "opencl/opencl.h"
 #include "quant/format.h"
@@ -62,6 +63,36 @@ static void open_gpus(struct recipe_check *check) {
     }
 }
 
+// Two of OpenCL's devices (or one of them twice) and the processor: layers on all three, and experts on the processor.
+static void open_split(struct recipe_check *check) {
+    static const char *const names[] = {"gpu0,gpu1", "cpu,gpu0,gpu1", "gpu0, cpu-moe"};
+    struct xn_error err;
+    struct xn_opencl_info *list;
+    uint32_t n;
+    must(xn_opencl_list(&list, &n, &err), &err);
+    free(list);
+    for (int i = 0; i < 3 && n > 0; i++) {
+        struct xn_split_member members[3] = {0};
+        struct xn_split_options o = {.members = members, .spill = -1, .layers = -1, .experts = i == 2};
+        if (i > 0) o.spill = 0;
+        if (i > 0)
+            must(xn_cpu_device_open(&(struct xn_cpu_options){.threads = 1, .level = xn_cpu_level_detect()},
+                                    &members[o.n_members++].device, &err),
+                 &err);
+        for (uint32_t gpu = 0; gpu < (i == 2 ? 1 : 2); gpu++) {
+            struct xn_opencl_options g = {.index = gpu < n ? gpu : 0, .cache = getenv("XENON_TEST_CACHE")};
+            must(xn_opencl_device_open(&g, &members[o.n_members++].device, &err), &err);
+        }
+        for (uint32_t m = 0; m < o.n_members; m++) {
+            snprintf(members[m].name, sizeof members[m].name, "member %u", m);
+            members[m].share = i == 2 ? -1 : 1;
+        }
+        must(xn_split_device_open(&o, &check->device[i], &err), &err);
+        snprintf(check->name[i], sizeof check->name[i], "%s", names[i]);
+        check->n_devices++;
+    }
+}
+
 void recipe_check_open(struct recipe_check *check) {
     *check = (struct recipe_check){0};
     struct xn_error err;
@@ -69,6 +100,10 @@ void recipe_check_open(struct recipe_check *check) {
     const char *kind = getenv("XENON_TEST_DEVICES");
     if (kind && strcmp(kind, "gpu") == 0) {
         open_gpus(check);
+        return;
+    }
+    if (kind && strcmp(kind, "split") == 0) {
+        open_split(check);
         return;
     }
     int best = (int)xn_cpu_level_detect();

@@ -19,7 +19,9 @@ struct recipe_check {
 };
 
 // Opens the devices: each level that the machine has, on one thread, and the highest on three; where the environment
-// has XENON_TEST_DEVICES=gpu, all that OpenCL offers instead, which may be none. Ends the process where it can't.
+// has XENON_TEST_DEVICES=gpu, all that OpenCL offers instead, which may be none; with XENON_TEST_DEVICES=split, models
+// split over two of those, over them and the processor, and with experts on the processor. Ends the process where it
+// can't.
 void recipe_check_open(struct recipe_check *check);
 void recipe_check_close(struct recipe_check *check);
 

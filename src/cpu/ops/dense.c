@@ -217,7 +217,8 @@ void xn_cpu_op_add(struct xn_executor *e, uint32_t thread, const struct xn_op *o
 // floats: nobody else may read it, and the product must take bfloat16.
 bool xn_cpu_hands_over(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, uint32_t op,
                        enum xn_cpu_tile *tile) {
-    if (op + 1 >= plan->n_ops || plan->ops[op].kind != XN_OP_GATE || plan->ops[op + 1].kind != XN_OP_PROJECT_ADD)
+    if (op + 1 >= plan->n_ops || plan->ops[op].kind != XN_OP_GATE || plan->ops[op + 1].kind != XN_OP_PROJECT_ADD ||
+        plan->ops[op + 1].apart)
         return false;
     const struct xn_op_project_add *next = &plan->ops[op + 1].project_add;
     if (next->in != XN_BUF_HIDDEN || plan->ops[op].gate.times != XN_BUF_NONE) return false;

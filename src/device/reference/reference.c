@@ -27,6 +27,7 @@ xn_reference_op *const xn_reference_ops[XN_OP_KINDS] = {
 
 struct xn_executor {
     struct xn_host_memory memory;
+    const struct xn_batch *batch; // of the part before
     double seconds[XN_OP_KINDS];
 };
 
@@ -36,6 +37,7 @@ static void reference_describe(const struct xn_device *device, struct xn_device_
     snprintf(info->name, sizeof info->name, "plain C");
     snprintf(info->backend, sizeof info->backend, "reference");
     info->memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    info->free_memory = xn_host_free_memory();
 }
 
 static void reference_free(struct xn_device *device) {
@@ -107,15 +109,36 @@ static double now(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static int reference_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
-    XN_TRY(xn_host_check_batch(&e->memory, batch, err));
-    for (uint32_t i = 0; i < e->memory.plan->n_ops; i++) {
+static int run_ops(struct xn_executor *e, const struct xn_batch *batch, uint32_t first, uint32_t n,
+                   struct xn_error *err) {
+    for (uint32_t i = first; i < first + n; i++) {
         const struct xn_op *op = &e->memory.plan->ops[i];
         double start = now();
         XN_TRY(xn_reference_ops[op->kind](&e->memory, batch, op, err));
         e->seconds[op->kind] += now() - start;
     }
     return XN_OK;
+}
+
+static int reference_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
+    XN_TRY(xn_host_check_batch(&e->memory, batch, err));
+    return run_ops(e, batch, 0, e->memory.plan->n_ops, err);
+}
+
+static int reference_run_part(struct xn_executor *e, const struct xn_batch *batch, uint32_t first, uint32_t n,
+                              struct xn_error *err) {
+    if (batch) XN_TRY(xn_host_check_batch(&e->memory, batch, err));
+    if (batch) e->batch = batch;
+    XN_TRY(xn_host_check_part(e->memory.plan, e->batch, first, n, err));
+    return run_ops(e, e->batch, first, n, err);
+}
+
+static int reference_read_rows(struct xn_executor *e, int rows, uint32_t n, void *out, struct xn_error *err) {
+    return xn_host_read_rows(&e->memory, rows, n, out, err);
+}
+
+static int reference_write_rows(struct xn_executor *e, int rows, uint32_t n, const void *in, struct xn_error *err) {
+    return xn_host_write_rows(&e->memory, rows, n, in, err);
 }
 
 static const float *reference_logits(struct xn_executor *e) {
@@ -176,6 +199,9 @@ static const struct xn_device_table reference_table = {
     .memory = reference_memory,
     .run = reference_run,
     .logits = reference_logits,
+    .run_part = reference_run_part,
+    .read_rows = reference_read_rows,
+    .write_rows = reference_write_rows,
     .copy_page = reference_copy_page,
     .copy_state = reference_copy_state,
     .clear_state = reference_clear_state,
