@@ -184,7 +184,8 @@ static void a_device_takes_what_was_built_for_its_kind(void **unused) {
     assert_int_equal(d->cl->GetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL), CL_SUCCESS);
     binary = xn_alloc_zero(size, 1);
     assert_int_equal(d->cl->GetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binary, &binary, NULL), CL_SUCCESS);
-    free(xn_cl_program_text(&key, d->dialect, &digest));
+    char options[XN_CL_OPTIONS];
+    free(xn_cl_program_text(&key, d->dialect, false, &digest, options));
     device->table->free(device);
     char *text = xn_cl_ahead_key("acm-g10", key.kernel, &digest), *path = xn_cl_ahead_path(folder, "acm-g10", text);
 

@@ -209,7 +209,10 @@ static int make_walks(struct xn_executor *e, struct xn_error *err) {
         uint32_t index;
         key.shape = (enum xn_cl_shape)shape;
         if (shape == XN_CL_FEW && e->view.limits.rows < 2) continue;
-        XN_TRY(make_kernel(e, &key, &index, err));
+        if (make_kernel(e, &key, &index, err) != XN_OK) {
+            xn_log(XN_LOG_WARNING, "%s; steps are launched operation by operation", err->message);
+            return XN_OK;
+        }
         struct xn_cl_made *made = &e->kernels[index];
         made->groups = e->device->info.units;
         if (made->group && made->group <= e->device->info.max_group) e->walk[shape] = index;

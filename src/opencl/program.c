@@ -446,7 +446,8 @@ static int make(struct xn_cl_device *d, struct xn_cl_program *p, struct source *
         p->group = size.group;
         p->plain_matrix = d->programs.plain_matrix;
         status = load_or_build(d, &p->key, s, &p->program, err);
-        if (status == XN_OK || dialect == XN_CL_PLAIN) return status;
+        bool walk = p->key.kernel == XN_CL_KERNEL_WALK; // there is no plain one
+        if (status == XN_OK || dialect == XN_CL_PLAIN || walk) return status;
         xn_log(XN_LOG_WARNING, "%s; trying the plain variant", err->message);
         if (matrix) d->programs.plain_matrix = true;
     }

@@ -4,6 +4,13 @@
 #define XN_KERNEL __kernel __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
 #define XN_SCRATCH 11520
 
+// The float16 value of these bits.
+static inline float xn_half_bits(uint bits) {
+    float x;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"((ushort)bits));
+    return x;
+}
+
 static inline float xn_shuffle_xor(float x, uint mask) {
     float y;
     asm volatile("shfl.sync.bfly.b32 %0, %1, %2, 0x1f, 0xffffffff;" : "=f"(y) : "f"(x), "r"(mask));
@@ -76,12 +83,6 @@ static inline bool xn_arrive(volatile global uint *counter, uint expected, local
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     return *last;
-}
-
-static inline float xn_half_bits(uint bits) {
-    float x;
-    asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"((ushort)bits));
-    return x;
 }
 
 // A device-wide barrier: false where it was given up. All that groups wrote before it is seen by all after it. Meanwhile n
