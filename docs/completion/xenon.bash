@@ -24,7 +24,7 @@ _xenon() {
         return
         ;;
     --cache-type)
-        mapfile -t COMPREPLY < <(compgen -W "f32 f16" -- "$word")
+        mapfile -t COMPREPLY < <(compgen -W "f32 f16 bf16 q8_0 q4_0" -- "$word")
         return
         ;;
     esac

@@ -14,4 +14,4 @@ complete -c xenon -n 'not __xenon_first; and string match -q -- "-*" (commandlin
 complete -c xenon -n '__fish_prev_arg_in --device' -x -a 'cpu cpu:c cpu:avx2 cpu:avx512 cpu:avx512vnni gpu0 gpu1 reference'
 complete -c xenon -n '__fish_prev_arg_in --op' -x -a 'embed project attend delta_net state_space short_conv heads project_add gate route expert_gate expert_add add head'
 complete -c xenon -n '__fish_prev_arg_in --target' -x -a '(xenon compile --list 2>/dev/null | sed "s/ *[0-9.]*  */\t/")'
-complete -c xenon -n '__fish_prev_arg_in --cache-type' -x -a 'f32 f16'
+complete -c xenon -n '__fish_prev_arg_in --cache-type' -x -a 'f32 f16 bf16 q8_0 q4_0'

@@ -165,7 +165,14 @@ XENON_API int xenon_chat_tokens(const xenon_model *model, const xenon_message *m
 
 typedef struct xenon_context xenon_context; /* the cache of a number of sequences, and their evaluation */
 
-enum { XENON_CACHE_AUTO = 0, XENON_CACHE_F32 = 1, XENON_CACHE_F16 = 2 };
+enum {
+    XENON_CACHE_AUTO = 0,
+    XENON_CACHE_F32 = 1,
+    XENON_CACHE_F16 = 2,
+    XENON_CACHE_BF16 = 3, /* these on GPUs */
+    XENON_CACHE_Q8_0 = 4,
+    XENON_CACHE_Q4_0 = 5
+};
 
 /* Zero-initialise for the defaults. */
 typedef struct xenon_context_options {

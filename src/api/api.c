@@ -272,9 +272,8 @@ int xenon_chat_tokens(const xenon_model *model, const xenon_message *messages, s
 
 // What the numbers of XENON_CACHE_* are in the engine.
 static const uint32_t cache_types[] = {
-    [XENON_CACHE_AUTO] = XN_TYPE_COUNT,
-    [XENON_CACHE_F32] = XN_F32,
-    [XENON_CACHE_F16] = XN_F16,
+    [XENON_CACHE_AUTO] = XN_TYPE_COUNT, [XENON_CACHE_F32] = XN_F32,   [XENON_CACHE_F16] = XN_F16,
+    [XENON_CACHE_BF16] = XN_BF16,       [XENON_CACHE_Q8_0] = XN_Q8_0, [XENON_CACHE_Q4_0] = XN_Q4_0,
 };
 enum { N_CACHE_TYPES = sizeof cache_types / sizeof *cache_types };
 

@@ -211,7 +211,7 @@ static void context_options(void **state) {
     (void)state;
     need_model();
     xenon_context *c;
-    xenon_context_options options = {.context = 100, .cache_type = 3}, made;
+    xenon_context_options options = {.context = 100, .cache_type = 6}, made;
     assert_int_equal(xenon_context_create(model, &options, &c, &err), XENON_ERR_ARGUMENT);
     assert_null(c);
     options.cache_type = XENON_CACHE_F16;

@@ -13,10 +13,11 @@ void xn_check_blocks_free(struct xn_check_blocks *blocks); // accepts NULL
 
 struct xn_check_wish {
     enum xn_op_kind kind;
-    uint32_t type;    // of the weights, and in attention of the cache; XN_TYPE_COUNT: drawn
-    uint32_t rows;    // of the batch; 0: drawn
-    uint32_t columns; // of the matrices, a multiple of the format's block; 0: drawn
-    uint32_t outputs; // rows of the matrices (of a project's first, at the most); 0: drawn
+    uint32_t type;       // of the weights, and in attention of the cache; XN_TYPE_COUNT: drawn
+    uint32_t cache_type; // of what else uses a cache; 0: drawn
+    uint32_t rows;       // of the batch; 0: drawn
+    uint32_t columns;    // of the matrices, a multiple of the format's block; 0: drawn
+    uint32_t outputs;    // rows of the matrices (of a project's first, at the most); 0: drawn
     // To measure: one sequence, typical sizes, and no feature that most models lack.
     bool plain;
     uint32_t past;   // plain: positions in the cache before the rows

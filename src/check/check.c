@@ -127,10 +127,25 @@ static int run_groups(struct run *r, struct xn_error *err) {
     return r->options->errors_only ? XN_OK : time_groups(r, err);
 }
 
+// Keeps the groups that every device has.
+static int keep_taken(struct run *r, struct xn_error *err) {
+    uint32_t n = 0;
+    for (uint32_t g = 0; g < r->n_groups; g++) {
+        bool taken = true;
+        for (uint32_t d = 0; d < r->n; d++)
+            taken = taken && (!r->devices[d].takes || r->devices[d].takes(r->groups[g].kind, r->groups[g].type));
+        if (taken) r->groups[n++] = r->groups[g];
+    }
+    r->n_groups = n;
+    if (n) return XN_OK;
+    return xn_fail(err, XN_ERR_UNSUPPORTED, "check: %s has no such operation in this format", r->devices[0].name);
+}
+
 static int prepare(struct run *r, struct xn_error *err) {
     struct xn_check_report *report = r->report;
     bool ops[XN_OP_KINDS] = {false}, types[XN_TYPE_COUNT + 1] = {false};
     XN_TRY(xn_check_list(r->options, &r->groups, &r->n_groups, err));
+    XN_TRY(keep_taken(r, err));
     XN_TRY(xn_check_blocks_make(r->options->seed, &r->blocks, err));
     XN_TRY(xn_pool_create(r->options->threads, &r->pool, err));
     report->peaks = xn_alloc_zero(r->n, sizeof *report->peaks);

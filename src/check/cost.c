@@ -1,6 +1,7 @@
 // What an operation must read and compute at the least.
 #include "check/case.h"
 
+#include "device/cache.h"
 #include "quant/format.h"
 
 // Weights that the batch needs, of them all but those of experts that no row chose, and their products.
@@ -23,7 +24,8 @@ static struct xn_check_cost products(const struct xn_check_case *c, uint32_t row
 
 static struct xn_check_cost attention(const struct xn_check_case *c) {
     const struct xn_op_attend *a = &c->plan.ops[0].attend;
-    double value_bytes = c->limits.cache_type == XN_F16 ? 2 : 4, seen = 0, cached = 0;
+    double vectors = (double)xn_cache_bytes(c->limits.cache_type, a->head_size), seen = 0, cached = 0;
+    if (!a->values_in_keys) vectors += (double)xn_cache_bytes(c->limits.cache_type, a->value_size);
     for (uint32_t s = 0; s < c->batch.n_spans; s++) {
         const struct xn_span *span = &c->batch.spans[s];
         for (uint32_t r = 0; r < span->n_rows; r++) {
@@ -32,9 +34,7 @@ static struct xn_check_cost attention(const struct xn_check_case *c) {
         }
         cached += span->past + span->n_rows;
     }
-    uint32_t values = a->head_size + (a->values_in_keys ? 0 : a->value_size);
-    return (struct xn_check_cost){cached * a->kv_heads * values * value_bytes,
-                                  2 * seen * a->heads * (a->head_size + a->value_size)};
+    return (struct xn_check_cost){cached * a->kv_heads * vectors, 2 * seen * a->heads * (a->head_size + a->value_size)};
 }
 
 struct xn_check_cost xn_check_case_cost(const struct xn_check_case *c) {

@@ -30,10 +30,15 @@ static double cpu_rounding(const struct xn_check_device *device, const struct xn
     return k->rounds ? halves : k->split16 ? split : 0;
 }
 
+static bool cpu_takes(enum xn_op_kind kind, uint32_t type) {
+    return kind != XN_OP_ATTEND || type == XN_F32 || type == XN_F16;
+}
+
 bool xn_check_cpu(struct xn_device *device, struct xn_check_device *out) {
     const struct xn_cpu_device *cpu = xn_cpu_device_of(device);
     if (!cpu) return false;
     *out = (struct xn_check_device){.device = device,
+                                    .takes = cpu_takes,
                                     .write = cpu_write,
                                     .read = cpu_read,
                                     .rounding = cpu_rounding,

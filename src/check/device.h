@@ -7,6 +7,8 @@ struct xn_check_device {
     struct xn_device *device;
     char name[48];    // "avx512": of the instruction set, or whatever tells devices of one run apart
     char spelled[56]; // as --device has it
+    // Whether the device has the operation in a format, where not all have it: NULL: any.
+    bool (*takes)(enum xn_op_kind kind, uint32_t type);
     // All memory of an executor (cache type resolved as the limits say) from and to memory of the same plan and limits.
     int (*write)(struct xn_executor *executor, const struct xn_host_memory *from, struct xn_error *err);
     int (*read)(struct xn_executor *executor, struct xn_host_memory *to, struct xn_error *err);

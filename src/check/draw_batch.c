@@ -1,6 +1,6 @@
 // Drawing a batch, and the memory before a step.
 #include "check/draw.h"
-#include "quant/half.h"
+#include "device/cache.h"
 
 // Rows of each of one to four sequences: drawn, or together as many as wished.
 static uint32_t draw_rows(struct draw *d, uint32_t max_rows, uint32_t rows[4]) {
@@ -72,6 +72,7 @@ void draw_batch(struct draw *d, uint32_t max_rows, uint32_t max_past) {
     limits->outputs = b->n_outputs + 1;
     limits->slots = n_spans + 1;
     limits->cache_type = DRAW_OF(d, XN_F16, XN_F16, XN_F16, XN_F32);
+    if (wish->cache_type) limits->cache_type = wish->cache_type;
     if (wish->kind == XN_OP_ATTEND && wish->type != XN_TYPE_COUNT) limits->cache_type = wish->type;
 }
 
@@ -85,9 +86,12 @@ static void draw_cache(struct draw *d, void *to, size_t n) {
         draw_floats(d, to, n, 1);
         return;
     }
-    uint16_t *halves = to;
-    for (size_t i = 0; i < n; i++)
-        halves[i] = xn_f32_to_f16(draw_uniform(d));
+    float values[XN_CACHE_BLOCK];
+    for (size_t i = 0; i < n; i += XN_CACHE_BLOCK) {
+        size_t some = n - i < XN_CACHE_BLOCK ? n - i : XN_CACHE_BLOCK;
+        draw_floats(d, values, some, 1);
+        xn_cache_store(d->c->limits.cache_type, to, i, values, some);
+    }
 }
 
 void draw_memory(struct draw *d) {

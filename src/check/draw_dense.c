@@ -1,5 +1,6 @@
 // Drawing embed, project, project_add, add, gate, head and heads.
 #include "check/draw.h"
+#include "device/cache.h"
 #include "quant/format.h"
 
 #include <stdio.h>
@@ -58,12 +59,19 @@ static void draw_part(struct draw *d, struct xn_part *part, int i, uint32_t type
     if (part->rope.kind != XN_ROPE_NONE) part->rope_at = draw_choice(d, size - part->rope.dims + 1);
 }
 
+// As many values as the blocks of a cache that hold n.
+static uint32_t whole_blocks(uint32_t n) {
+    return (n + XN_CACHE_BLOCK - 1) / XN_CACHE_BLOCK * XN_CACHE_BLOCK;
+}
+
 void draw_project(struct draw *d) {
     struct xn_check_case *c = d->c;
     struct xn_op_project *p = &d->op->project;
     draw_batch(d, DRAW_OF(d, 1, 1, 5, 30), 20);
     uint32_t type = draw_type(d), hidden = draw_columns(d, type), heads, size;
     draw_heads_of(d, &heads, &size);
+    bool blocks = xn_cache_type_blocks(c->limits.cache_type);
+    if (blocks) size = whole_blocks(size);
     uint32_t kv_heads = DRAW_OF(d, heads > 4 ? heads / 4 : 1, 1, 2, 3);
     heads = draw_outputs_of(d, heads, size * c->batch.n_rows);
     kv_heads = draw_outputs_of(d, kv_heads, size * c->batch.n_rows);
@@ -73,6 +81,10 @@ void draw_project(struct draw *d) {
     c->plan.width[XN_BUF_Z] = hidden + draw_choice(d, 5);
     c->plan.width[XN_BUF_Q] = heads * size * (1 + gated);
     uint32_t key_at = draw_coin(d) ? DRAW_OF(d, 0, 1, 16, 30) : 0; // the part is the end of a wider key
+    if (blocks) {
+        value_size = whole_blocks(value_size);
+        key_at = whole_blocks(key_at);
+    }
     c->cache = (struct xn_cache_layer){kv_heads, size + key_at, value_size};
     c->plan.n_cache = 1;
     *p = (struct xn_op_project){.in = in, .norm = draw_norm(d, hidden), .n_parts = 3};

@@ -1,5 +1,6 @@
 // Drawing attend, delta_net, state_space and short_conv.
 #include "check/draw.h"
+#include "device/cache.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,6 +25,10 @@ void draw_attend(struct draw *d) {
     a->head_size = DRAW_OF(d, 128, 32, 64, 80, 96, 128, 256, 7);
     a->output_gate = draw_coin(d);
     a->value_size = a->output_gate || !draw_coin(d) ? a->head_size : DRAW_OF(d, 0, 16, 40, 64);
+    if (xn_cache_type_blocks(c->wish.type)) {
+        a->head_size = (a->head_size + XN_CACHE_BLOCK - 1) / XN_CACHE_BLOCK * XN_CACHE_BLOCK;
+        a->value_size = (a->value_size + XN_CACHE_BLOCK - 1) / XN_CACHE_BLOCK * XN_CACHE_BLOCK;
+    }
     a->head_stride = a->head_size * (a->output_gate ? 2 : 1);
     a->scale = 1 / sqrtf((float)a->head_size);
     a->soft_cap = draw_coin(d) ? 2 : 0;
@@ -35,11 +40,13 @@ void draw_attend(struct draw *d) {
     a->values_in_keys = a->value_size <= a->head_size && draw_choice(d, 3) == 1;
     c->cache = (struct xn_cache_layer){a->kv_heads, a->head_size, a->values_in_keys ? 0 : a->value_size};
     c->plan.n_cache = 1;
-    draw_batch(d, DRAW_OF(d, 1, 1, 1, 9, 100), DRAW_OF(d, 0, 0, 30, 300, 900));
+    uint32_t rows = DRAW_OF(d, 1, 1, 1, 9, 100), past = DRAW_OF(d, 0, 0, 30, 300, 900);
+    if (!c->wish.plain && rows <= 9 && c->wish.rows <= 9 && draw_below(d, 4) == 0) past = 6000; // of many parts
+    draw_batch(d, rows, past);
     c->rounds = true;
     DRAW_WHAT(d, "attend %s heads %u/%u size %u/%u window %u cap %g%s%s%s rows %u spans %u",
-              c->limits.cache_type == XN_F16 ? "F16" : "F32", a->heads, a->kv_heads, a->head_size, a->value_size,
-              a->window, (double)a->soft_cap, a->sinks ? " sinks" : "", a->output_gate ? " gated" : "",
+              xn_format_of(c->limits.cache_type)->name, a->heads, a->kv_heads, a->head_size, a->value_size, a->window,
+              (double)a->soft_cap, a->sinks ? " sinks" : "", a->output_gate ? " gated" : "",
               a->values_in_keys ? " values in keys" : "", c->batch.n_rows, c->batch.n_spans);
 }
 

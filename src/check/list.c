@@ -2,6 +2,7 @@
 #include "check/list.h"
 
 #include "check/blocks.h"
+#include "device/cache.h"
 #include "quant/format.h"
 
 #include <stdlib.h>
@@ -30,7 +31,7 @@ static bool has_format(enum xn_op_kind kind, uint32_t type) {
     case NUMBERS:
         return type == XN_F32 || type == XN_F16 || type == XN_BF16;
     case CACHE:
-        return type == XN_F32 || type == XN_F16;
+        return xn_cache_type_known(type);
     case NONE:
         break;
     }

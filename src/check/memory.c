@@ -1,7 +1,7 @@
 // Copying and comparing the memory of a step.
 #include "check/memory.h"
 
-#include "quant/half.h"
+#include "device/cache.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -29,7 +29,7 @@ struct array {
     const char *name;
     const void *data;
     size_t n;
-    uint32_t type;    // XN_F32, XN_F16, XN_I32
+    uint32_t type;    // XN_I32, or of a cache (device/cache.h)
     const bool *skip; // rows that are not compared, or NULL
     size_t width;     // of a row
 };
@@ -68,15 +68,18 @@ void xn_check_memory_copy(struct xn_host_memory *to, const struct xn_host_memory
     size_t n = list_arrays(to, NULL, a);
     list_arrays(from, NULL, b);
     for (size_t i = 0; i < n; i++)
-        if (a[i].n) memcpy((void *)a[i].data, b[i].data, a[i].n * (a[i].type == XN_F16 ? 2 : 4));
+        if (a[i].n)
+            memcpy((void *)a[i].data, b[i].data, a[i].type == XN_I32 ? 4 * a[i].n : xn_cache_bytes(a[i].type, a[i].n));
 }
 
 static float value_at(const struct array *a, size_t i) {
     if (a->type == XN_I32) return (float)((const int32_t *)a->data)[i];
-    return a->type == XN_F16 ? xn_f16_to_f32(((const uint16_t *)a->data)[i]) : ((const float *)a->data)[i];
+    return xn_cache_load(a->type, a->data, i);
 }
 static bool same_bits(const struct array *a, const struct array *b, size_t i) {
-    if (a->type == XN_F16) return ((const uint16_t *)a->data)[i] == ((const uint16_t *)b->data)[i];
+    if (xn_cache_type_blocks(a->type)) return value_at(a, i) == value_at(b, i);
+    if (a->type == XN_F16 || a->type == XN_BF16)
+        return ((const uint16_t *)a->data)[i] == ((const uint16_t *)b->data)[i];
     return memcmp((const char *)a->data + 4 * i, (const char *)b->data + 4 * i, 4) == 0;
 }
 
@@ -120,7 +123,8 @@ static struct found compare_written(const struct compared *c) {
 static size_t find_stray(const struct compared *c, double most) {
     for (size_t i = 0; i < c->got.n; i++) {
         if (same_bits(&c->before, &c->got, i) || skipped(&c->got, i) || is_written(c, i)) continue;
-        bool anew = c->got.type == XN_F16 || (i && is_written(c, i - 1)) || (i + 1 < c->got.n && is_written(c, i + 1));
+        bool anew = c->got.type == XN_F16 || c->got.type == XN_BF16 || xn_cache_type_blocks(c->got.type) ||
+                    (i && is_written(c, i - 1)) || (i + 1 < c->got.n && is_written(c, i + 1));
         double was = value_at(&c->before, i), moved = fabs(value_at(&c->got, i) - was);
         if (!(moved <= (anew ? most : 1e-4 * fabs(was)))) return i;
     }
@@ -131,7 +135,18 @@ static size_t find_stray(const struct compared *c, double most) {
 static double tolerance_of(const struct xn_check_case *c, const struct array *a, size_t n, double rounding) {
     double tolerance = c->exact;
     if (c->rounds) tolerance = c->magnify * (tolerance + rounding * (1 + 30 / (double)n));
-    return a->type == XN_F16 ? tolerance + 0x1p-11 : tolerance; // a half may round the other way
+    switch (a->type) { // a value may round the other way
+    case XN_F16:
+        return tolerance + 0x1p-11;
+    case XN_BF16:
+        return tolerance + 0x1p-8;
+    case XN_Q8_0: // a step is a 127th of the largest of a block, which few values are
+        return tolerance + 0x1p-7;
+    case XN_Q4_0:
+        return tolerance + 0x1p-3;
+    default:
+        return tolerance;
+    }
 }
 
 static void compare_array(const struct xn_check_case *c, const struct compared *a, double rounding,

@@ -7,11 +7,14 @@
 #include <string.h>
 
 // Where few rows meet weights of few bits, activations become 8-bit integers in blocks; else decoded weights meet
-// float32.
+// float32. Attention of many rows on a matrix unit rounds queries and the softmax to halves, and blocks as well.
 static double opencl_rounding(const struct xn_check_device *device, const struct xn_check_case *c) {
-    static const double integers = 0.02;
+    static const double integers = 0.02, halves = 0x1p-11, blocks = 0x1p-10;
+    uint32_t rows = c->wish.kind == XN_OP_HEAD ? c->batch.n_outputs : c->batch.n_rows, type = c->limits.cache_type;
+    if (c->wish.kind == XN_OP_ATTEND && type != XN_F32 && type != XN_BF16 &&
+        xn_opencl_rounds_attention(device->device, rows))
+        return type == XN_F16 ? halves : blocks;
     if (c->n_matrices == 0) return 0;
-    uint32_t rows = c->wish.kind == XN_OP_HEAD ? c->batch.n_outputs : c->batch.n_rows;
     return xn_opencl_rounds(device->device, c->matrices[0].matrix.type, rows) ? integers : 0;
 }
 

@@ -1,6 +1,7 @@
 // Measuring operations: one row against the bandwidth, many against the peak.
 #include "check/limits.h"
 #include "check/list.h"
+#include "device/cache.h"
 #include "quant/format.h"
 
 #include <unistd.h>
@@ -36,7 +37,7 @@ static struct xn_check_wish wish_of(const struct group *g, uint32_t rows) {
         w.outputs = WIDTH;
         break;
     case XN_OP_ATTEND: // 8 heads of 128 values, keys and values
-        if (rows == 1) w.past = (uint32_t)(cold_bytes(g) / (8 * 256 * (g->type == XN_F16 ? 2 : 4)));
+        if (rows == 1) w.past = (uint32_t)(cold_bytes(g) / (8 * (double)xn_cache_bytes(g->type, 256)));
         break;
     default:
         break;

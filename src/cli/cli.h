@@ -54,7 +54,7 @@ int xn_cli_finish(int status);
 struct xn_model_options {
     const char *device;     // see api/select.h; NULL: chosen
     int64_t threads;        // 0: chosen
-    const char *cache_type; // "f32", "f16", or NULL: the device's choice
+    const char *cache_type; // "f32", "q8_0", ..., or NULL: the device's choice
     bool verbose;
 };
 #define XN_MODEL_OPTIONS(m)                                                                                            \
@@ -74,10 +74,10 @@ struct xn_model_options {
          XN_OPTION_CHOICE,                                                                                             \
          &(m).cache_type,                                                                                              \
          "TYPE",                                                                                                       \
-         "of keys and values: f32 or f16 (the device's choice)",                                                       \
+         "of keys and values: f32 or f16; on GPUs also bf16, q8_0, q4_0 (the device's choice)",                        \
          0,                                                                                                            \
          0,                                                                                                            \
-         "f32 f16"},                                                                                                   \
+         "f32 f16 bf16 q8_0 q4_0"},                                                                                    \
     {                                                                                                                  \
         'v', "verbose", XN_OPTION_FLAG, &(m).verbose, NULL, "say more on stderr", 0, 0, NULL                           \
     }

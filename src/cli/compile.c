@@ -67,7 +67,8 @@ static int read_targets(struct compile *c, struct xn_error *err) {
 }
 
 static bool same_program(const struct xn_opencl_program *a, const struct xn_opencl_program *b) {
-    return a->id == b->id && a->shape_id == b->shape_id && a->formats == b->formats && a->cache_bytes == b->cache_bytes;
+    return a->id == b->id && a->shape_id == b->shape_id && a->formats == b->formats && a->cache_type == b->cache_type &&
+           a->few_sizes == b->few_sizes;
 }
 
 // Whether one of the words that commas separate is this one.

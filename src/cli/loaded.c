@@ -5,6 +5,7 @@
 #include "cli/cli.h"
 #include "cli/progress.h"
 #include "engine/model.h"
+#include "quant/format.h"
 
 #include <libgen.h>
 #include <stdlib.h>
@@ -48,7 +49,7 @@ void xn_loaded_close(struct xn_loaded *loaded) {
 
 uint32_t xn_cache_type(const struct xn_model_options *options) {
     if (!options->cache_type) return XN_TYPE_COUNT;
-    return strcmp(options->cache_type, "f16") == 0 ? XN_F16 : XN_F32;
+    return (uint32_t)xn_type_from_name(options->cache_type); // one of the option's choices
 }
 
 char *xn_default_model(void) {

@@ -145,6 +145,10 @@ static struct xn_limits resolved(const struct xn_cpu_device *d, const struct xn_
 static int cpu_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                        struct xn_executor **out, struct xn_error *err) {
     struct xn_limits r = resolved(of(device), plan, limits);
+    const struct xn_format *f = xn_format_of(r.cache_type);
+    if (r.cache_type != XN_F32 && r.cache_type != XN_F16)
+        return xn_fail(err, XN_ERR_UNSUPPORTED, "the processor keeps keys and values in F32 or F16, not in %s",
+                       f ? f->name : "an unknown type");
     return xn_cpu_executor_create(of(device), plan, &r, out, err);
 }
 

@@ -37,7 +37,7 @@ struct xn_limits {
     uint32_t page_size;  // positions a page
     uint32_t pages;      // of the whole cache
     uint32_t slots;      // of states
-    uint32_t cache_type; // XN_F32 or XN_F16; XN_TYPE_COUNT: the device's choice
+    uint32_t cache_type; // one of device/cache.h that the device knows; XN_TYPE_COUNT: the device's choice
 };
 
 struct xn_device_info {
@@ -85,9 +85,9 @@ struct xn_device_table {
     int (*clear_state)(struct xn_executor *executor, uint32_t slot, struct xn_error *err); // to zeros: a new sequence
 
     // The same to and from host memory, for what is saved. A page's first n positions are, layer by layer of the plan's
-    // cache, the keys [kv_heads][n][key_size] and then the values [kv_heads][n][value_size], in the type of the cache;
-    // a slot is, state by state of the plan, its conv_size + recurrent_size float32 values.
-    uint32_t (*cache_type)(const struct xn_executor *executor); // XN_F32 or XN_F16
+    // cache, the keys [kv_heads][n][key_size] and then the values [kv_heads][n][value_size], in the type of the cache
+    // (device/cache.h); a slot is, state by state of the plan, its conv_size + recurrent_size float32 values.
+    uint32_t (*cache_type)(const struct xn_executor *executor);
     int (*read_page)(struct xn_executor *executor, uint32_t page, uint32_t n, void *out, struct xn_error *err);
     int (*write_page)(struct xn_executor *executor, uint32_t page, uint32_t n, const void *in, struct xn_error *err);
     int (*read_state)(struct xn_executor *executor, uint32_t slot, float *out, struct xn_error *err);

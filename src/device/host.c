@@ -1,6 +1,7 @@
 #include "device/host.h"
 
 #include "base/memory.h"
+#include "device/cache.h"
 #include "model/matrix.h"
 
 #include <stdbool.h>
@@ -27,9 +28,9 @@ const char *xn_op_name(enum xn_op_kind kind) {
     return (unsigned)kind < XN_OP_KINDS ? names[kind] : "?";
 }
 
-// Bytes of one value of the cache.
-static size_t cache_value_bytes(const struct xn_limits *limits) {
-    return limits->cache_type == XN_F16 ? 2 : 4;
+// Bytes of the vector of a head at a position, of `size` values.
+static size_t vector_bytes(const struct xn_limits *limits, uint32_t size) {
+    return xn_cache_bytes(limits->cache_type, size);
 }
 
 static size_t positions(const struct xn_limits *limits) {
@@ -58,10 +59,9 @@ int xn_host_memory_init(struct xn_host_memory *memory, const struct xn_plan *pla
     for (uint32_t i = 0; i < plan->n_cache; i++) {
         const struct xn_cache_layer *c = &plan->cache[i];
         size_t heads = positions(limits) * c->kv_heads;
-        memory->cache[i].keys = xn_alloc_aligned(heads, c->key_size * cache_value_bytes(limits));
+        memory->cache[i].keys = xn_alloc_aligned(heads, vector_bytes(limits, c->key_size));
         if (!memory->cache[i].keys) goto no_memory;
-        if (c->value_size &&
-            !(memory->cache[i].values = xn_alloc_aligned(heads, c->value_size * cache_value_bytes(limits))))
+        if (c->value_size && !(memory->cache[i].values = xn_alloc_aligned(heads, vector_bytes(limits, c->value_size))))
             goto no_memory;
     }
     for (uint32_t i = 0; i < plan->n_states; i++) {
@@ -102,8 +102,8 @@ void xn_host_memory_size(const struct xn_plan *plan, const struct xn_limits *lim
     uint64_t cache = 0, activations = 0;
     for (uint32_t i = 0; i < plan->n_cache; i++) {
         const struct xn_cache_layer *c = &plan->cache[i];
-        cache += (uint64_t)positions(limits) * c->kv_heads * ((uint64_t)c->key_size + c->value_size) *
-                 cache_value_bytes(limits);
+        cache += (uint64_t)positions(limits) * c->kv_heads *
+                 ((uint64_t)vector_bytes(limits, c->key_size) + vector_bytes(limits, c->value_size));
     }
     for (uint32_t i = 0; i < plan->n_states; i++)
         cache += (uint64_t)limits->slots * ((uint64_t)plan->states[i].conv_size + plan->states[i].recurrent_size) * 4;
@@ -161,14 +161,17 @@ int xn_host_check_batch(const struct xn_host_memory *memory, const struct xn_bat
     return XN_OK;
 }
 
+static void copy_page(const struct xn_limits *limits, char *cache, uint32_t heads, uint32_t size, uint32_t from,
+                      uint32_t to) {
+    size_t bytes = limits->page_size * (size_t)heads * vector_bytes(limits, size);
+    if (cache) memcpy(cache + to * bytes, cache + from * bytes, bytes);
+}
+
 void xn_host_copy_page(struct xn_host_memory *memory, uint32_t from, uint32_t to) {
     for (uint32_t i = 0; i < memory->plan->n_cache; i++) {
         const struct xn_cache_layer *c = &memory->plan->cache[i];
-        size_t values = (size_t)memory->limits.page_size * c->kv_heads * cache_value_bytes(&memory->limits);
-        char *keys = memory->cache[i].keys, *vals = memory->cache[i].values;
-        memcpy(keys + to * values * c->key_size, keys + from * values * c->key_size, values * c->key_size);
-        if (vals)
-            memcpy(vals + to * values * c->value_size, vals + from * values * c->value_size, values * c->value_size);
+        copy_page(&memory->limits, memory->cache[i].keys, c->kv_heads, c->key_size, from, to);
+        copy_page(&memory->limits, memory->cache[i].values, c->kv_heads, c->value_size, from, to);
     }
 }
 
@@ -220,7 +223,7 @@ static int check_page(const struct xn_host_memory *memory, uint32_t page, uint32
 // Copies the first n positions of each head in a page of keys or values: out of it, or into it.
 static char *move_heads(const struct xn_host_memory *memory, char *cache, uint32_t page, uint32_t n, uint32_t heads,
                         uint32_t size, char *outside, bool out) {
-    size_t position = size * cache_value_bytes(&memory->limits), moved = n * position;
+    size_t position = vector_bytes(&memory->limits, size), moved = n * position;
     for (uint32_t h = 0; h < heads && moved > 0; h++, outside += moved) {
         char *inside = cache + ((size_t)page * heads + h) * memory->limits.page_size * position;
         memcpy(out ? outside : inside, out ? inside : outside, moved);

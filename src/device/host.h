@@ -5,7 +5,7 @@
 #include "device/device.h"
 
 // Keys and values of one cache layer: element of page p, kv head g, slot i, value d at ((p * kv_heads + g) * page_size
-// + i) * size + d, in the executor's cache type (XN_F32 or XN_F16).
+// + i) * size + d, in the executor's cache type.
 struct xn_host_cache {
     void *keys, *values; // values NULL where the layer has none
 };

@@ -11,6 +11,7 @@
 //
 // Each of these begins at a multiple of 8 bytes, with zeros before it where that is needed.
 #include "base/file.h"
+#include "device/cache.h"
 #include "engine/context_internal.h"
 
 #include <stdlib.h>
@@ -112,12 +113,13 @@ static struct header own_header(const struct xn_context *c) {
 
 // Bytes of one position in the cache, and of the states: those of an allocation that succeeded, so they fit.
 static size_t position_bytes(const struct xn_context *c) {
-    size_t values = 0, bytes = xn_context_device(c)->cache_type(c->executor) == XN_F16 ? 2 : 4;
+    size_t bytes = 0;
+    uint32_t type = xn_context_device(c)->cache_type(c->executor);
     for (uint32_t i = 0; i < c->model->plan.n_cache; i++) {
         const struct xn_cache_layer *l = &c->model->plan.cache[i];
-        values += (size_t)l->kv_heads * ((size_t)l->key_size + l->value_size);
+        bytes += l->kv_heads * (xn_cache_bytes(type, l->key_size) + xn_cache_bytes(type, l->value_size));
     }
-    return values * bytes;
+    return bytes;
 }
 
 static size_t state_bytes(const struct xn_context *c) {
@@ -283,6 +285,12 @@ static int check_header(const struct xn_context *c, struct saved *s, struct xn_e
     memcpy(&s->header, s->data + sizeof magic, sizeof s->header);
     memcpy(found, &s->header, sizeof found);
     memcpy(expected, &own, sizeof expected);
+    const struct xn_format *was = xn_format_of(s->header.cache_type), *is = xn_format_of(own.cache_type);
+    if (s->header.version == own.version && s->header.cache_type != own.cache_type && was && is)
+        return xn_fail(err, XN_ERR_UNSUPPORTED,
+                       "%s: offset %zu: cache_type: found %u (%s), expected %u (%s), as this context has it", s->name,
+                       sizeof magic + offsetof(struct header, cache_type), s->header.cache_type, was->name,
+                       own.cache_type, is->name);
     for (size_t i = 0; i < OWN_FIELDS; i++)
         if (found[i] != expected[i])
             return xn_fail(err, XN_ERR_UNSUPPORTED,

@@ -192,6 +192,8 @@ static void what_does_not_fit_is_refused(void **state) {
         forge(&f, copy, HEADER + 4 * i, 12345);
         refuse(&f, copy, f.size, XN_ERR_UNSUPPORTED, fields[i]);
     }
+    forge(&f, copy, HEADER + 24, XN_Q8_0);
+    refuse(&f, copy, f.size, XN_ERR_UNSUPPORTED, "cache_type: found 8 (Q8_0), expected 0 (F32)");
     forge(&f, copy, HEADER + 40, 1);
     refuse(&f, copy, f.size, XN_ERR_UNSUPPORTED, "fingerprint");
     forge(&f, copy, LENGTH_AT, UINT32_MAX);

@@ -40,6 +40,12 @@ const char *xn_opencl_kernels_of(const struct xn_device *device) {
     return NULL;
 }
 
+bool xn_opencl_rounds_attention(struct xn_device *device, uint32_t rows) {
+    (void)device;
+    (void)rows;
+    return false;
+}
+
 bool xn_opencl_is(const struct xn_device *device) {
     (void)device;
     return false;

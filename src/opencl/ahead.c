@@ -17,7 +17,8 @@ struct list {
 static struct xn_cl_program_key key_of(const struct xn_opencl_program *p) {
     return (struct xn_cl_program_key){.kernel = (enum xn_cl_kernel)p->id,
                                       .formats = p->formats,
-                                      .cache_bytes = p->cache_bytes,
+                                      .cache_type = p->cache_type == XN_TYPE_COUNT ? 0 : p->cache_type,
+                                      .few_sizes = p->few_sizes,
                                       .shape = (enum xn_cl_shape)p->shape_id};
 }
 
@@ -42,7 +43,7 @@ static int add(struct list *l, struct xn_cl_program_key key, uint32_t cache_type
                                                       .cache_type = needs & XN_CL_CACHE ? cache_type : XN_TYPE_COUNT,
                                                       .id = k.kernel,
                                                       .shape_id = k.shape,
-                                                      .cache_bytes = k.cache_bytes};
+                                                      .few_sizes = k.few_sizes};
     }
     return XN_OK;
 }
@@ -106,9 +107,8 @@ static int add_formats(struct list *l, uint64_t formats, uint64_t cache_types, s
         for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
             if (kernel != XN_CL_KERNEL_WALK && cache_types >> type & 1)
                 XN_TRY(add(l,
-                           (struct xn_cl_program_key){.kernel = (enum xn_cl_kernel)kernel,
-                                                      .formats = formats,
-                                                      .cache_bytes = type == XN_F16 ? 2 : 4},
+                           (struct xn_cl_program_key){
+                               .kernel = (enum xn_cl_kernel)kernel, .formats = formats, .cache_type = type},
                            type, err));
     return XN_OK;
 }

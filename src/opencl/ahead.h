@@ -22,11 +22,11 @@ const struct xn_opencl_target *xn_opencl_target_of(uint32_t ip_version);
 
 // One program: a kernel for some formats of weights.
 struct xn_opencl_program {
-    const char *kernel;  // "project_add"
-    const char *shape;   // "one row", "few rows", "many rows", or NULL: there is one for both
-    uint64_t formats;    // bit i: enum xn_type i
-    uint32_t cache_type; // XN_F16 or XN_F32 where keys and values are read or written, else XN_TYPE_COUNT
-    uint32_t id, shape_id, cache_bytes; // struct xn_cl_program_key
+    const char *kernel;               // "project_add"
+    const char *shape;                // "one row", "few rows", "many rows", or NULL: there is one for both
+    uint64_t formats;                 // bit i: enum xn_type i
+    uint32_t cache_type;              // of the cache, where keys and values are read or written, else XN_TYPE_COUNT
+    uint32_t id, shape_id, few_sizes; // struct xn_cl_program_key
 };
 
 // The programs of a model: `plan` was built with xn_opencl_pack_shape. *list: free().

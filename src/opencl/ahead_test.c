@@ -60,7 +60,8 @@ static void formats_are_taken_alone_and_together(void **unused) {
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < i; j++)
             assert_false(list[i].id == list[j].id && list[i].formats == list[j].formats &&
-                         list[i].cache_bytes == list[j].cache_bytes && list[i].shape_id == list[j].shape_id);
+                         list[i].cache_type == list[j].cache_type && list[i].few_sizes == list[j].few_sizes &&
+                         list[i].shape_id == list[j].shape_id);
     free(list);
     assert_int_equal(xn_opencl_programs_of_formats((uint64_t)1 << XN_I32, f16, &list, &n, &err), XN_ERR_UNSUPPORTED);
     assert_non_null(strstr(err.message, "I32"));
@@ -127,7 +128,8 @@ static void a_plan_has_the_programs_that_a_device_wants(enum xn_op_kind kind, ui
         size_t found = 0;
         for (size_t j = 0; j < n; j++)
             found += list[j].id == key.kernel && list[j].formats == key.formats &&
-                     list[j].cache_bytes == key.cache_bytes && list[j].shape_id == key.shape;
+                     (list[j].cache_type == XN_TYPE_COUNT ? 0 : list[j].cache_type) == key.cache_type &&
+                     list[j].few_sizes == key.few_sizes && list[j].shape_id == key.shape;
         if (found != 1) fail_msg("kernel %s is listed %zu times", xn_cl_kernel_name(key.kernel), found);
     }
     assert_true(n >= 1 && n <= XN_CL_SHAPES * e->n_kernels); // those of single rows are not for processors

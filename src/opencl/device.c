@@ -1,5 +1,7 @@
 // The device's table, its opening and its buffers.
+#include "base/log.h"
 #include "base/memory.h"
+#include "device/cache.h"
 #include "opencl/check.h"
 #include "opencl/executor.h"
 #include "opencl/layout.h"
@@ -81,10 +83,17 @@ static void opencl_free(struct xn_device *device) {
     free(d);
 }
 
+bool xn_opencl_rounds_attention(struct xn_device *device, uint32_t rows) {
+    const struct xn_cl_device *d = xn_cl_device_of(device);
+    return d && d->dialect == XN_CL_NVIDIA && rows > XN_CL_SPLIT_ROWS;
+}
+
 // The cache is float16, as on the processor (cpu/cpu.c says where it is not).
 struct xn_limits xn_cl_limits_of(const struct xn_plan *plan, const struct xn_limits *limits) {
     static const float widest = 4;
     struct xn_limits r = *limits;
+    uint32_t size;
+    if (xn_cache_type_known(r.cache_type) && !xn_cache_type_serves(plan, r.cache_type, &size)) r.cache_type = XN_F16;
     if (r.cache_type == XN_TYPE_COUNT) r.cache_type = plan->score_spread > widest ? XN_F32 : XN_F16;
     return r;
 }
@@ -101,6 +110,14 @@ static void opencl_watch(struct xn_device *device, const struct xn_progress *pro
 static int opencl_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           struct xn_executor **out, struct xn_error *err) {
     struct xn_limits r = xn_cl_limits_of(plan, limits);
+    uint32_t size;
+    if (!xn_cache_type_known(r.cache_type))
+        return xn_fail(err, XN_ERR_UNSUPPORTED, "a cache of type %u; F32, F16, BF16, Q8_0 or Q4_0 expected",
+                       r.cache_type);
+    if (r.cache_type != limits->cache_type && limits->cache_type != XN_TYPE_COUNT &&
+        !xn_cache_type_serves(plan, limits->cache_type, &size))
+        xn_log(XN_LOG_WARNING, "the cache is F16: %s needs heads of a multiple of %d values, these have %u",
+               xn_format_of(limits->cache_type)->name, XN_CACHE_BLOCK, size);
     return xn_cl_executor_create(xn_cl_device_of(device), plan, &r, out, err);
 }
 

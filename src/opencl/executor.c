@@ -1,6 +1,7 @@
 #include "opencl/executor.h"
 
 #include "base/log.h"
+#include "device/cache.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,6 @@ enum { ITEMS_A_UNIT = 512, ENGINE_THREADS = 8 }; // work-items of a launch for e
 static int take_cache(struct xn_executor *e, struct xn_error *err) {
     const struct xn_plan *plan = e->view.plan;
     const struct xn_limits *limits = &e->view.limits;
-    uint64_t position = limits->cache_type == XN_F16 ? 2 : 4;
     e->cache = xn_alloc_zero(2 * (size_t)plan->n_cache + 1, sizeof *e->cache);
     e->states = xn_alloc_zero((size_t)plan->n_states + 1, sizeof *e->states);
     uint64_t bytes, activations;
@@ -21,11 +21,12 @@ static int take_cache(struct xn_executor *e, struct xn_error *err) {
     if (!e->cache || !e->states) return xn_fail(err, XN_ERR_NOMEM, "no memory for a cache");
     for (uint32_t i = 0; i < 2 * plan->n_cache; i++) {
         const struct xn_cache_layer *c = &plan->cache[i / 2];
-        uint64_t page = position * limits->page_size * c->kv_heads, size = i % 2 ? c->value_size : c->key_size;
-        if (page > UINT32_MAX || page * size > UINT32_MAX)
+        uint64_t page = (uint64_t)limits->page_size * c->kv_heads, size = i % 2 ? c->value_size : c->key_size;
+        uint64_t bytes_each = xn_cache_bytes(limits->cache_type, size);
+        if (page > UINT32_MAX || page * bytes_each > UINT32_MAX)
             return xn_fail(err, XN_ERR_LIMIT, "cache: pages of %u positions by %u heads of %llu values are too large",
                            limits->page_size, c->kv_heads, (unsigned long long)size);
-        XN_TRY(xn_cl_array_take(e->device, limits->pages, page * size, "cache", &e->cache[i], err));
+        XN_TRY(xn_cl_array_take(e->device, limits->pages, page * bytes_each, "cache", &e->cache[i], err));
     }
     for (uint32_t i = 0; i < plan->n_states; i++) {
         uint64_t size = (uint64_t)plan->states[i].conv_size + plan->states[i].recurrent_size;
@@ -160,13 +161,13 @@ static int make_kernels(struct xn_executor *e, struct xn_error *err) {
 // run in groups of 1,024. A launch that is refused tells.)
 static int make_walks(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
-    struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_WALK};
+    struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_WALK, .cache_type = e->view.limits.cache_type};
     e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = XN_CL_NONE;
     if (!xn_cl_can_walk(e->device->dialect) || e->device->launches_only) return XN_OK;
     for (size_t i = 0; i < l->n; i++) {
         const struct xn_cl_program_key *k = &l->launches[i].key;
         key.formats |= k->formats;
-        key.cache_bytes = k->cache_bytes;
+        key.few_sizes |= k->few_sizes;
         key.walked |= 1u << k->kernel;
     }
     for (int shape = XN_CL_FEW; shape <= XN_CL_ONE; shape++) {

@@ -1,5 +1,6 @@
 #include "opencl/lower.h"
 
+#include "device/cache.h"
 #include "model/rope.h"
 
 #include <stdlib.h>
@@ -20,6 +21,7 @@ FITS(route);
 FITS(expert_gate);
 FITS(expert_add);
 FITS(attend);
+FITS(store);
 FITS(delta_net);
 FITS(state_space);
 
@@ -29,7 +31,8 @@ struct lower {
     const struct xn_cl_array *cache, *states;
     struct xn_cl_lowered *out;
     bool no_memory;
-    uint64_t formats; // of the operation
+    uint64_t formats;   // of the operation
+    uint32_t few_sizes; // likewise
 };
 
 // --- parts of descriptors ---
@@ -158,6 +161,12 @@ static struct xn_cl_states states(struct lower *l, uint32_t layer) {
 // --- operations ---
 
 // Adds a descriptor with its launch.
+// The type of cache that a kernel is compiled for: what a store puts into blocks, project does not touch.
+static uint32_t key_cache_type(const struct lower *l, enum xn_cl_kernel kernel) {
+    uint32_t type = l->limits->cache_type;
+    return kernel == XN_CL_KERNEL_PROJECT && xn_cache_type_blocks(type) ? XN_F16 : type;
+}
+
 static void add(struct lower *l, enum xn_op_kind kind, enum xn_cl_kernel kernel, const void *descriptor, size_t size) {
     struct xn_cl_lowered *o = l->out;
     if (XN_GROW(o->launches, o->launches_capacity, o->n + 1) != 0 ||
@@ -170,10 +179,12 @@ static void add(struct lower *l, enum xn_op_kind kind, enum xn_cl_kernel kernel,
     memcpy(at, descriptor, size);
     struct xn_cl_op_tail tail = {.number = kernel};
     memcpy(at + XN_CL_OP_TAIL, &tail, sizeof tail);
-    o->launches[o->n] = (struct xn_cl_launch){
-        .key = {.kernel = kernel, .formats = l->formats, .cache_bytes = l->limits->cache_type == XN_F16 ? 2 : 4},
-        .kind = kind,
-        .op = (uint32_t)o->n};
+    o->launches[o->n] = (struct xn_cl_launch){.key = {.kernel = kernel,
+                                                      .formats = l->formats,
+                                                      .cache_type = key_cache_type(l, kernel),
+                                                      .few_sizes = l->few_sizes},
+                                              .kind = kind,
+                                              .op = (uint32_t)o->n};
     o->n++;
 }
 
@@ -210,12 +221,33 @@ static struct xn_cl_part part(struct lower *l, const struct xn_op_project *p, ui
         d.out_stride = stride(l, a->buffer);
         return d;
     }
-    d.target = XN_CL_TO_CACHE;
-    d.cache = cached(l, p->cache, a->target == XN_TO_KEYS);
+    if (!xn_cache_type_blocks(l->limits->cache_type)) { // else a store follows
+        d.target = XN_CL_TO_CACHE;
+        d.cache = cached(l, p->cache, a->target == XN_TO_KEYS);
+    }
     d.out = *at;
     d.out_stride = rows;
     *at += l->limits->rows * rows;
     return d;
+}
+
+// The parts that go to a cache in blocks, whole heads of which stand in scratch.
+static void add_store(struct lower *l, const struct xn_op *op, const struct xn_cl_project *project) {
+    const struct xn_op_project *p = &op->project;
+    struct xn_cl_store d = {0};
+    for (uint32_t i = 0; i < p->n_parts; i++) {
+        const struct xn_cl_part *part = &project->part[i];
+        if (p->part[i].target == XN_TO_BUFFER) continue;
+        d.part[d.n_parts++] = (struct xn_cl_store_part){.in = part->out,
+                                                        .in_stride = part->out_stride,
+                                                        .heads = part->heads,
+                                                        .head_size = part->head_size,
+                                                        .head_stride = part->head_stride,
+                                                        .cache_at = part->cache_at,
+                                                        .cache = cached(l, p->cache, p->part[i].target == XN_TO_KEYS)};
+    }
+    l->formats = 0;
+    if (d.n_parts) add(l, op->kind, XN_CL_KERNEL_STORE, &d, sizeof d);
 }
 
 static void lower_project(struct lower *l, const struct xn_op *op) {
@@ -225,6 +257,7 @@ static void lower_project(struct lower *l, const struct xn_op *op) {
     for (uint32_t i = 0; i < p->n_parts; i++)
         d.part[i] = part(l, p, i, &at);
     add(l, op->kind, XN_CL_KERNEL_PROJECT, &d, sizeof d);
+    if (xn_cache_type_blocks(l->limits->cache_type)) add_store(l, op, &d);
 }
 
 static void lower_project_add(struct lower *l, const struct xn_op *op) {
@@ -353,17 +386,9 @@ static void lower_expert_add(struct lower *l, const struct xn_op *op) {
     add(l, op->kind, XN_CL_KERNEL_EXPERT_ADD, &d, sizeof d);
 }
 
-// Query heads that fit a group's local memory together (kernels/attend.cl).
-static uint32_t together_of(const struct xn_op_attend *a) {
-    uint64_t each = (uint64_t)a->head_size + a->value_size, fit = XN_CL_HEAD_FLOATS / each;
-    uint32_t queries = a->heads / a->kv_heads;
-    if (fit > XN_CL_TOGETHER) fit = XN_CL_TOGETHER;
-    return fit < queries ? (uint32_t)fit : queries;
-}
-
 static void lower_attend(struct lower *l, const struct xn_op *op) {
     const struct xn_op_attend *a = &op->attend;
-    uint32_t together = together_of(a), queries = a->heads / a->kv_heads;
+    uint32_t together = xn_cl_attend_together(a), queries = a->heads / a->kv_heads;
     struct xn_cl_attend d = {.in = buffer(l, a->in),
                              .in_stride = stride(l, a->in),
                              .out = buffer(l, a->out),
@@ -380,9 +405,12 @@ static void lower_attend(struct lower *l, const struct xn_op *op) {
                              .soft_cap = a->soft_cap,
                              .together = together,
                              .chunks = (queries + together - 1) / together,
+                             .few = xn_cl_attend_few(a, l->limits),
+                             .splits = xn_cl_attend_splits(a),
                              .keys = cached(l, a->cache, true),
                              .partial = scratch(l)};
     d.values = a->values_in_keys ? d.keys : cached(l, a->cache, false);
+    l->few_sizes = d.few ? 1u << d.few : 0;
     add(l, op->kind, XN_CL_KERNEL_ATTEND, &d, sizeof d);
 }
 
@@ -499,7 +527,7 @@ static int check_kernel(const struct xn_op *op, uint32_t taps, struct xn_error *
 static int check_op(const struct xn_op *op, struct xn_error *err) {
     switch (op->kind) {
     case XN_OP_ATTEND:
-        if (together_of(&op->attend)) return XN_OK;
+        if (xn_cl_attend_together(&op->attend)) return XN_OK;
         return xn_fail(err, XN_ERR_UNSUPPORTED, "layer %d: attention heads of %u and %u values, at most %d together",
                        op->layer, op->attend.head_size, op->attend.value_size, XN_CL_HEAD_FLOATS);
     case XN_OP_ROUTE:
@@ -532,6 +560,7 @@ int xn_cl_lower(const struct xn_plan *plan, const struct xn_limits *limits, cons
     for (uint32_t i = 0; i < plan->n_ops && !l.no_memory; i++) {
         XN_TRY(check_op(&plan->ops[i], err));
         l.formats = 0;
+        l.few_sizes = 0;
         lower_op[plan->ops[i].kind](&l, &plan->ops[i]);
     }
     return l.no_memory ? xn_fail(err, XN_ERR_NOMEM, "no memory for a plan of %u operations", plan->n_ops) : XN_OK;

@@ -37,6 +37,12 @@ struct xn_cl_lowered {
     uint32_t longest_dynamic; // the most frequencies of one
 };
 
+// Query heads that fit a group's local memory together, 0 where not one does; the most parts of a row's context; and
+// the number of the sizes (XN_CL_FEW_SIZES) that attention on matrix units is compiled for, 0: none serves.
+uint32_t xn_cl_attend_together(const struct xn_op_attend *a);
+uint32_t xn_cl_attend_splits(const struct xn_op_attend *a);
+uint32_t xn_cl_attend_few(const struct xn_op_attend *a, const struct xn_limits *limits);
+
 // cache: keys and values of each cache layer, [2 * n_cache]; states: [n_states]. Errors: what kernels can't do
 // (XN_ERR_UNSUPPORTED, XN_ERR_LIMIT), no memory. Free *out either way.
 int xn_cl_lower(const struct xn_plan *plan, const struct xn_limits *limits, const struct xn_cl_array *cache,

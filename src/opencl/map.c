@@ -1,12 +1,41 @@
 // The memory of a step.
 #include "opencl/lower.h"
 
+#include "device/cache.h"
+
 static void most(uint64_t *size, uint64_t wanted) {
     if (wanted > *size) *size = wanted;
 }
 
 static uint64_t round_up(uint64_t n) {
     return (n + 31) / 32 * 32; // 128 bytes
+}
+
+uint32_t xn_cl_attend_together(const struct xn_op_attend *a) {
+    uint64_t each = (uint64_t)a->head_size + a->value_size, fit = XN_CL_HEAD_FLOATS / each;
+    uint32_t queries = a->heads / a->kv_heads;
+    if (fit > XN_CL_TOGETHER) fit = XN_CL_TOGETHER;
+    return fit < queries ? (uint32_t)fit : queries;
+}
+
+uint32_t xn_cl_attend_splits(const struct xn_op_attend *a) {
+    uint64_t together = xn_cl_attend_together(a), queries = a->heads / a->kv_heads;
+    if (together == 0) return 1;
+    uint64_t units = (queries + together - 1) / together * a->kv_heads;
+    return units >= XN_CL_SPLIT_UNITS                  ? 1
+           : XN_CL_SPLIT_UNITS / units >= XN_CL_SPLITS ? XN_CL_SPLITS
+                                                       : (uint32_t)(XN_CL_SPLIT_UNITS / units);
+}
+
+uint32_t xn_cl_attend_few(const struct xn_op_attend *a, const struct xn_limits *limits) {
+    bool reads = limits->cache_type == XN_F16 || xn_cache_type_blocks(limits->cache_type);
+    if (!reads || limits->page_size % XN_CL_FEW_POSITIONS) return 0;
+    if (a->head_size % 8 || a->value_size % 8) return 0; // 16 bytes a lane
+#define X(number, keys, values)                                                                                        \
+    if (a->head_size <= 32 * (keys) && a->value_size <= 64 * (values)) return number;
+    XN_CL_FEW_SIZES(X)
+#undef X
+    return 0;
 }
 
 // Of one operation: 32-bit values of scratch, and counters.
@@ -36,7 +65,8 @@ static void needs_of(const struct xn_op *op, uint64_t rows, uint64_t *scratch, u
         most(counters, rows);
         break;
     case XN_OP_ATTEND:
-        most(scratch, split_rows * op->attend.heads * XN_CL_SPLITS * ((uint64_t)op->attend.value_size + 2));
+        most(scratch,
+             split_rows * op->attend.heads * xn_cl_attend_splits(&op->attend) * ((uint64_t)op->attend.value_size + 2));
         most(counters, split_rows * op->attend.heads);
         break;
     case XN_OP_DELTA_NET: {

@@ -1,6 +1,11 @@
 // Cache and states between steps, and all memory of an executor for those who hold it to plain C.
+#include "base/memory.h"
+#include "device/cache.h"
+#include "opencl/blocks.h"
 #include "opencl/check.h"
 #include "opencl/executor.h"
+
+#include <stdlib.h>
 
 static int done(const struct xn_executor *e, cl_int code, const char *what, struct xn_error *err) {
     if (code == CL_SUCCESS) return XN_OK;
@@ -70,22 +75,52 @@ int xn_cl_clear_state(struct xn_executor *e, uint32_t slot, struct xn_error *err
     return XN_OK;
 }
 
+// The first n positions of a head in a page; out of the device or into it. Blocks are whole in host memory (scale,
+// codes) and apart on the device, so they are moved at once.
+struct xn_cl_head_of_page {
+    const struct xn_cl_array *array;
+    uint32_t page, head, size;
+};
+static int move_head(struct xn_executor *e, const struct xn_cl_head_of_page *h, uint32_t n, char *out, const char *in,
+                     struct xn_error *err) {
+    uint32_t type = e->view.limits.cache_type, page_size = e->view.limits.page_size;
+    size_t vector = xn_cache_bytes(type, h->size), codes = vector - h->size / XN_CACHE_BLOCK * 2;
+    uint64_t head = (uint64_t)h->head * page_size * vector;
+    if (!xn_cache_type_blocks(type))
+        return move_bytes(e, h->array, h->page, head, n * vector, out, in, "moving a page", err);
+    char *apart = xn_alloc(n, vector);
+    if (!apart) return xn_fail(err, XN_ERR_NOMEM, "no memory for a page of %u positions", n);
+    if (in) xn_cl_blocks_split(type, n, h->size, in, apart);
+    const char *from = in ? apart : NULL;
+    char *to = in ? NULL : apart;
+    int status = move_bytes(e, h->array, h->page, head, n * codes, to, from, "moving a page", err);
+    if (status == XN_OK)
+        status = move_bytes(e, h->array, h->page, head + page_size * codes, n * (vector - codes),
+                            to ? to + n * codes : NULL, from ? from + n * codes : NULL, "moving a page", err);
+    int finished = finish(e, "moving a page", status == XN_OK ? err : NULL);
+    if (status == XN_OK) status = finished;
+    if (status == XN_OK && out) xn_cl_blocks_join(type, n, h->size, apart, out);
+    free(apart);
+    return status;
+}
+
 // The first n positions of each head of a page, layer by layer; out of the device or into it.
 static int move_page(struct xn_executor *e, uint32_t page, uint32_t n, char *out, const char *in,
                      struct xn_error *err) {
     const struct xn_plan *plan = e->view.plan;
     const struct xn_limits *limits = &e->view.limits;
-    size_t value = limits->cache_type == XN_F16 ? 2 : 4, at = 0;
+    size_t at = 0;
     XN_TRY(check_index("cache page", page, limits->pages, err));
     if (n > limits->page_size)
         return xn_fail(err, XN_ERR_ARGUMENT, "%u positions of a page: there are %u", n, limits->page_size);
     int status = XN_OK;
     for (uint32_t i = 0; i < 2 * plan->n_cache && status == XN_OK; i++) {
         const struct xn_cache_layer *c = &plan->cache[i / 2];
-        size_t position = (i % 2 ? c->value_size : c->key_size) * value;
-        for (uint32_t h = 0; h < c->kv_heads && status == XN_OK; h++, at += n * position)
-            status = move_bytes(e, &e->cache[i], page, (uint64_t)h * limits->page_size * position, n * position,
-                                out ? out + at : NULL, in ? in + at : NULL, "moving a page", err);
+        uint32_t size = i % 2 ? c->value_size : c->key_size;
+        size_t moved = n * xn_cache_bytes(limits->cache_type, size);
+        for (uint32_t h = 0; h < c->kv_heads && status == XN_OK; h++, at += moved)
+            status = move_head(e, &(struct xn_cl_head_of_page){&e->cache[i], page, h, size}, n, out ? out + at : NULL,
+                               in ? in + at : NULL, err);
     }
     int finished = finish(e, "moving a page", status == XN_OK ? err : NULL);
     return status == XN_OK ? finished : status;
@@ -137,6 +172,20 @@ static int move_array(struct xn_executor *e, const struct xn_cl_array *a, char *
     return finish(e, "moving memory", err);
 }
 
+// All pages of a layer's keys or values, page by page as they lie in host memory.
+static int move_cache(struct xn_executor *e, uint32_t i, char *host, bool out, struct xn_error *err) {
+    const struct xn_cache_layer *c = &e->view.plan->cache[i / 2];
+    const struct xn_limits *limits = &e->view.limits;
+    uint32_t size = i % 2 ? c->value_size : c->key_size;
+    if (!xn_cache_type_blocks(limits->cache_type)) return move_array(e, &e->cache[i], host, out, err);
+    size_t head = limits->page_size * xn_cache_bytes(limits->cache_type, size);
+    for (uint32_t page = 0; page < limits->pages && size; page++)
+        for (uint32_t h = 0; h < c->kv_heads; h++, host += head)
+            XN_TRY(move_head(e, &(struct xn_cl_head_of_page){&e->cache[i], page, h, size}, limits->page_size,
+                             out ? host : NULL, out ? NULL : host, err));
+    return XN_OK;
+}
+
 static int move_all(struct xn_executor *e, const struct xn_host_memory *m, bool out, struct xn_error *err) {
     const struct xn_plan *plan = e->view.plan;
     const struct xn_cl_map *map = &e->lowered.map;
@@ -147,8 +196,8 @@ static int move_all(struct xn_executor *e, const struct xn_host_memory *m, bool 
     XN_TRY(move_values(e, act, map->ids, routed, m->expert_ids, out, err));
     XN_TRY(move_values(e, act, map->weights, routed, m->expert_weights, out, err));
     for (uint32_t i = 0; i < plan->n_cache; i++) {
-        XN_TRY(move_array(e, &e->cache[2 * i], m->cache[i].keys, out, err));
-        XN_TRY(move_array(e, &e->cache[2 * i + 1], m->cache[i].values, out, err));
+        XN_TRY(move_cache(e, 2 * i, m->cache[i].keys, out, err));
+        XN_TRY(move_cache(e, 2 * i + 1, m->cache[i].values, out, err));
     }
     for (uint32_t i = 0; i < plan->n_states; i++)
         XN_TRY(move_array(e, &e->states[i], (char *)m->states[i], out, err));

@@ -61,6 +61,10 @@ struct xn_opencl_options {
 // fails (XN_ERR_DEVICE).
 int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_device **out, struct xn_error *err);
 
+// Whether attention of a batch of so many rows may round queries, weights and cached blocks to 16 bits, for a matrix
+// unit. False for a device that is not one of these.
+bool xn_opencl_rounds_attention(struct xn_device *device, uint32_t rows);
+
 // Bytes a second that a kernel reads from the device's memory: the best of a few passes over a buffer of up to 1 GiB.
 // An error for a device that is not one of these.
 int xn_opencl_measure_bandwidth(struct xn_device *device, double *bytes_per_second, struct xn_error *err);

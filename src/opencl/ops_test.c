@@ -3,6 +3,7 @@
 //
 // XENON_TEST_SEED repeats a run.
 #include "check/device.h"
+#include "device/cache.h"
 #include "opencl/executor.h"
 
 #include <setjmp.h>
@@ -99,6 +100,66 @@ static void every_format_agrees(void **unused) {
     opened->table->free(opened);
 }
 
+// Caches of every type: what project stores, and what attend reads of them.
+static void cache_types_agree(void **unused) {
+    (void)unused;
+    static const uint32_t types[] = {XN_F32, XN_F16, XN_BF16, XN_Q8_0, XN_Q4_0}, rows[] = {1, 7, 20};
+    struct xn_error err;
+    uint64_t state = seed;
+    struct xn_check_device device;
+    struct xn_device *opened = test_open((struct xn_opencl_options){.cache = test_cache(), .narrow_programs = true});
+    assert_int_equal(xn_check_device_of(opened, &device, &err), XN_OK);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        for (int trial = 0; trial < 9; trial++) {
+            struct xn_check_wish wish = {
+                .kind = XN_OP_ATTEND, .type = types[i], .rows = rows[trial % 3], .seed = test_random(&state)};
+            run_case(&device, &wish);
+            wish.kind = XN_OP_PROJECT;
+            wish.type = XN_Q8_0;
+            wish.cache_type = types[i];
+            if (trial < 6) run_case(&device, &wish);
+        }
+    opened->table->free(opened);
+}
+
+// Pages that leave the device and return are those of host memory, also in part.
+static void pages_return(void **unused) {
+    (void)unused;
+    static const uint32_t types[] = {XN_F16, XN_Q8_0, XN_Q4_0};
+    static char of_device[1 << 20], of_host[1 << 20];
+    struct xn_error err;
+    struct xn_check_device device;
+    struct xn_device *opened = test_open((struct xn_opencl_options){.cache = test_cache()});
+    assert_int_equal(xn_check_device_of(opened, &device, &err), XN_OK);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        struct xn_check_wish wish = {
+            .kind = XN_OP_ATTEND, .type = types[i], .rows = 1, .plain = true, .past = 200, .seed = seed};
+        struct xn_check_case *c;
+        struct xn_executor *e;
+        assert_int_equal(xn_check_case_make(&wish, blocks, &c, &err), XN_OK);
+        if (opened->table->prepare(opened, &c->plan, &c->limits, &e, &err) != XN_OK) fail_msg("%s", err.message);
+        assert_int_equal(opened->table->cache_type(e), types[i]);
+        assert_int_equal(device.write(e, &c->before, &err), XN_OK);
+        assert_true(c->limits.pages >= 3);
+        size_t position = c->cache.kv_heads *
+                          (xn_cache_bytes(types[i], c->cache.key_size) + xn_cache_bytes(types[i], c->cache.value_size));
+        for (uint32_t n = 1; n <= c->limits.page_size; n += 21) {
+            assert_true(n * position <= sizeof of_host);
+            assert_int_equal(xn_host_read_page(&c->before, 2, n, of_host, &err), XN_OK);
+            assert_int_equal(opened->table->read_page(e, 2, n, of_device, &err), XN_OK);
+            assert_memory_equal(of_device, of_host, n * position);
+            assert_int_equal(opened->table->write_page(e, 1, n, of_device, &err), XN_OK);
+            assert_int_equal(opened->table->copy_page(e, 1, 0, &err), XN_OK);
+            memset(of_device, 0, sizeof of_device);
+            assert_int_equal(opened->table->read_page(e, 0, n, of_device, &err), XN_OK);
+            assert_memory_equal(of_device, of_host, n * position);
+        }
+        opened->table->release(opened, e);
+        xn_check_case_free(c);
+    }
+    opened->table->free(opened);
+}
+
 // Programs of one format or two, as GPUs have them.
 static void narrow_programs_agree(void **unused) {
     (void)unused;
@@ -160,6 +221,7 @@ int main(void) {
         cmocka_unit_test(short_conv_agrees),     cmocka_unit_test(heads_agrees),
         cmocka_unit_test(pieces_agree),          cmocka_unit_test(every_format_agrees),
         cmocka_unit_test(narrow_programs_agree), cmocka_unit_test(launches_are_few),
+        cmocka_unit_test(cache_types_agree),     cmocka_unit_test(pages_return),
     };
     return cmocka_run_group_tests(tests, make_blocks, free_blocks);
 }

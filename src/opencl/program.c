@@ -40,16 +40,24 @@ const char *xn_cl_build_options(void) {
 // same activations before its share of the weights.
 static const struct body {
     const char *name, *file, *define;
+    const char *attend[3]; // files of attention on its matrix units
     struct {
         uint32_t group, lanes;
     } shape[XN_CL_SHAPES];   // as in enum xn_cl_shape
     bool runs[XN_CL_SHAPES]; // products are those of few.cl
     uint32_t walk; // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
 } bodies[XN_CL_DIALECTS] = {
-    [XN_CL_PLAIN] = {"plain", "dialect_plain.cl", "XN_PLAIN", {{64, 16}, {64, 16}, {64, 16}}, {false, false, false}, 0},
-    [XN_CL_INTEL] = {"intel", "dialect_intel.cl", "XN_INTEL", {{64, 16}, {512, 16}, {512, 16}}, {false, true, true}, 0},
-    [XN_CL_NVIDIA] =
-        {"nvidia", "dialect_nvidia.cl", "XN_NVIDIA", {{64, 32}, {512, 32}, {512, 32}}, {false, true, true}, 512},
+    [XN_CL_PLAIN] =
+        {"plain", "dialect_plain.cl", "XN_PLAIN", {0}, {{64, 16}, {64, 16}, {64, 16}}, {false, false, false}, 0},
+    [XN_CL_INTEL] =
+        {"intel", "dialect_intel.cl", "XN_INTEL", {0}, {{64, 16}, {512, 16}, {512, 16}}, {false, true, true}, 0},
+    [XN_CL_NVIDIA] = {"nvidia",
+                      "dialect_nvidia.cl",
+                      "XN_NVIDIA",
+                      {"mma_nvidia.cl", "attend_few_nvidia.cl", "attend_many_nvidia.cl"},
+                      {{64, 32}, {512, 32}, {512, 32}},
+                      {false, true, true},
+                      512},
 };
 
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect) {
@@ -145,12 +153,26 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
     if (body->runs[key->shape]) define(s, "#define XN_RUNS\n");
     define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", body->shape[key->shape].group,
            body->shape[key->shape].lanes);
-    define(s, "#define XN_CACHE_BYTES %u\n", key->cache_bytes);
+    if (kernels[key->kernel].needs & XN_CL_CACHE)
+        define(s, "#define XN_CACHE_%s\n", xn_format_of(key->cache_type)->name);
+    define(s, "#define XN_CACHE_BYTES %u\n", key->cache_type == XN_F32 ? 4 : 2); // in the others nothing is called
     for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
         if (key->formats >> type & 1) define(s, "#define XN_TYPE_%s %u\n", xn_format_of(type)->name, type);
     define(s, "#define XN_FORMATS(X)");
     for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
         if (key->formats >> type & 1) define(s, " X(%s)", xn_format_of(type)->name);
+    define(s, "\n#define XN_FEW_SIZES(X)");
+#define X(number, keys, values)                                                                                        \
+    if (body->attend[0] && key->few_sizes >> (number)&1) define(s, " X(%d, %d, %d)", number, keys, values);
+    XN_CL_FEW_SIZES(X)
+#undef X
+    define(s, "\n");
+    if (!body->attend[0] || key->shape != XN_CL_MANY) return;
+    define(s, "#define XN_MANY_SIZES(X)");
+#define X(number, keys, values)                                                                                        \
+    if ((number) <= XN_CL_MANY_SIZES && key->few_sizes >> (number)&1) define(s, " X(%d, %d, %d)", number, keys, values);
+    XN_CL_FEW_SIZES(X)
+#undef X
     define(s, "\n");
 }
 
@@ -178,6 +200,13 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         add_file(s, "codes.cl");
         if (body == &bodies[XN_CL_INTEL]) add_file(s, "few_runs.cl");
         add_file(s, "few.cl");
+    }
+    if (k->needs & XN_CL_CACHE) add_file(s, "cache.cl");
+    if (k->needs & XN_CL_ATTENTION) {
+        add_file(s, "attend_unit.cl");
+        add_file(s, "attend_plain.cl");
+        for (int i = 0; i < 3 && body->attend[i]; i++)
+            add_file(s, body->attend[i]);
     }
     for (int i = 0; i < XN_CL_KERNEL_COUNT; i++)
         if (key->walked >> i & 1) add_file_once(s, kernels[i].file);
@@ -325,14 +354,15 @@ struct xn_cl_program_key xn_cl_program_key_of(const struct xn_cl_program_key *ke
     unsigned needs = kernels[key->kernel].needs;
     return (struct xn_cl_program_key){.kernel = key->kernel,
                                       .formats = needs & XN_CL_DECODERS ? key->formats | always : 0,
-                                      .cache_bytes = needs & XN_CL_CACHE ? key->cache_bytes : 0,
+                                      .cache_type = needs & XN_CL_CACHE ? key->cache_type : 0,
+                                      .few_sizes = needs & XN_CL_ATTENTION ? key->few_sizes : 0,
                                       .shape = needs & XN_CL_SHAPED ? key->shape : XN_CL_MANY,
                                       .walked = key->kernel == XN_CL_KERNEL_WALK ? key->walked : 0};
 }
 
 bool xn_cl_program_key_same(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
-    return a->kernel == b->kernel && a->formats == b->formats && a->cache_bytes == b->cache_bytes &&
-           a->shape == b->shape && a->walked == b->walked;
+    return a->kernel == b->kernel && a->formats == b->formats && a->cache_type == b->cache_type &&
+           a->few_sizes == b->few_sizes && a->shape == b->shape && a->walked == b->walked;
 }
 
 // In the device's dialect, else in the plain one.

@@ -37,10 +37,11 @@ enum xn_cl_shape {
 
 // What a kernel's program is made of besides the dialect and what all share.
 enum xn_cl_needs {
-    XN_CL_DECODERS = 1, // of the formats
-    XN_CL_PRODUCTS = 2, // with those
-    XN_CL_CACHE = 4,    // is compiled for one type of keys and values
-    XN_CL_SHAPED = 8,   // and for few rows or many
+    XN_CL_DECODERS = 1,   // of the formats
+    XN_CL_PRODUCTS = 2,   // with those
+    XN_CL_CACHE = 4,      // is compiled for one type of keys and values
+    XN_CL_ATTENTION = 16, // the bodies of attention
+    XN_CL_SHAPED = 8,     // and for few rows or many
 };
 // The kernels: xn_kernel_NAME in its file, which holds its part of it where XN_OP_NAME is defined.
 #define XN_CL_KERNELS(X)                                                                                               \
@@ -54,13 +55,14 @@ enum xn_cl_needs {
     X(ROUTE, route, "route.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_SHAPED)                                        \
     X(EXPERT_GATE, expert_gate, "experts.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_SHAPED)                          \
     X(EXPERT_ADD, expert_add, "experts.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_SHAPED)                            \
-    X(ATTEND, attend, "attend.cl", XN_CL_CACHE | XN_CL_SHAPED)                                                         \
+    X(ATTEND, attend, "attend.cl", XN_CL_CACHE | XN_CL_SHAPED | XN_CL_ATTENTION)                                       \
     X(CONVOLVE, convolve, "mixers.cl", 0)                                                                              \
     X(DELTA_NET, delta_net, "mixers.cl", 0)                                                                            \
     X(STATE_SPACE, state_space, "mixers.cl", 0)                                                                        \
     X(STATE_SPACE_NORM, state_space_norm, "mixers.cl", 0)                                                              \
     X(READ, read, "read.cl", 0)                                                                                        \
-    X(WALK, walk, "walk.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_CACHE | XN_CL_SHAPED)
+    X(STORE, store, "store.cl", XN_CL_CACHE)                                                                           \
+    X(WALK, walk, "walk.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_CACHE | XN_CL_SHAPED | XN_CL_ATTENTION)
 enum xn_cl_kernel {
 #define X(NAME, name, file, needs) XN_CL_KERNEL_##NAME,
     XN_CL_KERNELS(X)
@@ -73,7 +75,8 @@ unsigned xn_cl_kernel_needs(enum xn_cl_kernel kernel);   // enum xn_cl_needs
 struct xn_cl_program_key {
     enum xn_cl_kernel kernel;
     uint64_t formats;       // bit i: enum xn_type i; of a kernel with decoders
-    uint32_t cache_bytes;   // of one key or value; of a kernel with XN_CL_CACHE, else ignored
+    uint32_t cache_type;    // of keys and values; of a kernel with XN_CL_CACHE, else ignored
+    uint32_t few_sizes;     // bit i: number i of XN_CL_FEW_SIZES; of attention
     enum xn_cl_shape shape; // of a kernel with XN_CL_SHAPED, else ignored
     uint32_t walked;        // of walk: the kernels that it has, bit i: enum xn_cl_kernel i
 };

@@ -83,11 +83,11 @@ static void get(uint32_t built, uint32_t loaded) {
     uint32_t group;
     struct xn_device *device = test_open((struct xn_opencl_options){.cache = folder});
     struct xn_cl_device *d = xn_cl_device_of(device);
-    struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_ADD, .formats = 1, .cache_bytes = 2};
+    struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_ADD, .formats = 1, .cache_type = XN_F16};
     if (xn_cl_program(d, &key, &program, &group, &err) != XN_OK) fail_msg("%s", err.message);
     assert_int_equal(d->programs.built, built);
     assert_int_equal(d->programs.loaded, loaded);
-    key.formats = key.cache_bytes = 4; // which it does not depend on
+    key.formats = key.cache_type = XN_Q8_0; // which it does not depend on
     assert_int_equal(xn_cl_program(d, &key, &again, &group, &err), XN_OK);
     assert_ptr_equal(program, again);
     cl_kernel kernel;

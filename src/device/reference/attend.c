@@ -1,4 +1,5 @@
 // attend in plain C: one query head at a time, all scores, then the softmax, then the values.
+#include "device/cache.h"
 #include "device/reference/math.h"
 
 #include <math.h>
@@ -11,7 +12,7 @@ static float score(const struct xn_host_memory *m, const struct xn_op_attend *a,
         sum = xn_ref_dot(q, (const float *)keys + key, a->head_size);
     else
         for (uint32_t i = 0; i < a->head_size; i++)
-            sum += (double)q[i] * xn_ref_cache_load(m->limits.cache_type, keys, key + i);
+            sum += (double)q[i] * xn_cache_load(m->limits.cache_type, keys, key + i);
     float s = (float)sum * a->scale;
     return a->soft_cap != 0 ? a->soft_cap * tanhf(s / a->soft_cap) : s;
 }
@@ -39,7 +40,7 @@ static void attend_head(struct xn_host_memory *m, const struct xn_op_attend *a, 
         size_t value = xn_host_cache_index(m, a->kv_heads, value_stride, span->pages, g, j);
         float w = (float)(scores[j] / sum);
         for (uint32_t i = 0; i < a->value_size; i++)
-            out[i] += w * xn_ref_cache_load(m->limits.cache_type, values, value + i);
+            out[i] += w * xn_cache_load(m->limits.cache_type, values, value + i);
     }
     if (a->output_gate)
         for (uint32_t i = 0; i < a->value_size; i++)

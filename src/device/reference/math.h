@@ -36,13 +36,3 @@ static inline void xn_ref_product(const struct xn_weights *w, uint32_t index, co
                                   float *out, float *scratch) {
     xn_ref_products(w, index, x, 0, 1, bias, out, 0, scratch);
 }
-
-static inline float xn_ref_cache_load(uint32_t cache_type, const void *cache, size_t i) {
-    return cache_type == XN_F16 ? xn_f16_to_f32(((const uint16_t *)cache)[i]) : ((const float *)cache)[i];
-}
-static inline void xn_ref_cache_store(uint32_t cache_type, void *cache, size_t i, float value) {
-    if (cache_type == XN_F16)
-        ((uint16_t *)cache)[i] = xn_f32_to_f16(value);
-    else
-        ((float *)cache)[i] = value;
-}

@@ -1,4 +1,5 @@
 // embed, project, project_add, add, heads, gate and head in plain C.
+#include "device/cache.h"
 #include "device/reference/math.h"
 #include "model/rope.h"
 
@@ -45,8 +46,7 @@ static void store_heads(struct xn_host_memory *m, const struct xn_op_project *p,
         size_t at = xn_host_cache_index(m, part->heads, keys ? layer->key_size : layer->value_size, span->pages, h,
                                         (uint32_t)position) +
                     part->cache_at;
-        for (uint32_t i = 0; i < part->head_size; i++)
-            xn_ref_cache_store(m->limits.cache_type, cache, at + i, y[(size_t)h * part->head_stride + i]);
+        xn_cache_store(m->limits.cache_type, cache, at, y + (size_t)h * part->head_stride, part->head_size);
     }
 }
 

@@ -1,5 +1,6 @@
 // The plain-C device.
 #include "device/reference/reference.h"
+#include "device/cache.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,6 +73,10 @@ static int reference_prepare(struct xn_device *device, const struct xn_plan *pla
                              struct xn_executor **out, struct xn_error *err) {
     (void)device;
     struct xn_limits r = resolved(limits);
+    uint32_t size;
+    if (!xn_cache_type_known(r.cache_type) || !xn_cache_type_serves(plan, r.cache_type, &size))
+        return xn_fail(err, XN_ERR_UNSUPPORTED, "the reference keeps no cache of type %u for these heads",
+                       r.cache_type);
     struct xn_executor *e = xn_alloc_zero(1, sizeof *e);
     if (!e) return xn_fail(err, XN_ERR_NOMEM, "out of memory");
     int status = xn_host_memory_init(&e->memory, plan, &r, err);

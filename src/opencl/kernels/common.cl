@@ -120,14 +120,19 @@ static inline global uchar *xn_cached(const struct xn_env *e, global const struc
            ((ulong)g * page_size + position % page_size) * c->size * XN_CACHE_BYTES;
 }
 static inline float xn_cache_load(global const uchar *p, uint i) {
-#if XN_CACHE_BYTES == 2
+#if defined(XN_CACHE_BF16)
+    return as_float((uint)((global const ushort *)p)[i] << 16);
+#elif XN_CACHE_BYTES == 2
     return xn_load_half(p + 2 * i);
 #else
     return ((global const float *)p)[i];
 #endif
 }
 static inline void xn_cache_store(float x, global uchar *p, uint i) {
-#if XN_CACHE_BYTES == 2
+#if defined(XN_CACHE_BF16) // the nearest, ties to even
+    uint bits = as_uint(x), rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    ((global ushort *)p)[i] = (bits & 0x7fffffff) > 0x7f800000 ? bits >> 16 | 64 : rounded;
+#elif XN_CACHE_BYTES == 2
     xn_store_half(x, p + 2 * i);
 #else
     ((global float *)p)[i] = x;

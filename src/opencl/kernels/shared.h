@@ -27,7 +27,8 @@ typedef uint64_t xn_u64;
 #define XN_CL_WARP_ROWS 2         // rows of weights that the lanes of a warp stream together
 #define XN_CL_MAX_EXPERTS 1024    // of a layer
 #define XN_CL_SPLIT_ROWS 8        // rows of the batch up to which attention splits the context
-#define XN_CL_SPLITS 16           // the most parts of a context
+#define XN_CL_SPLITS 64           // the most parts of a context,
+#define XN_CL_SPLIT_UNITS 512     // and of all key-value heads of a row together
 #define XN_CL_SPLIT_POSITIONS 256 // the fewest positions of a part
 #define XN_CL_GROUP 64            // work-items of a group
 #define XN_CL_SCRATCH 7424        // 32-bit values of local memory that an operation gets
@@ -73,7 +74,9 @@ struct xn_cl_rope {
 };
 
 // Keys or values of a cache layer: page p is unit p; of a page, position i of head g begins at value
-// (g * page_size + i) * size.
+// (g * page_size + i) * size. In blocks of 32 values (Q8_0, Q4_0) codes stand apart from scales, so that lanes load 16
+// bytes: of head g of a page there are first the codes of its positions, then their float16 scales. Codes are bytes, or
+// words of eight values: value 2j is bits 4j ... 4j + 3 of the word, value 2j + 1 those 16 bits on.
 struct xn_cl_cache {
     xn_u32 place, piece, page_bytes, size;
 };
@@ -123,6 +126,16 @@ struct xn_cl_project {
     struct xn_cl_input in;
     xn_u32 n_parts;
     struct xn_cl_part part[XN_CL_MAX_PARTS];
+};
+
+// Rows of float32 heads to a cache in blocks.
+struct xn_cl_store_part {
+    xn_u32 in, in_stride, heads, head_size, head_stride, cache_at;
+    struct xn_cl_cache cache;
+};
+struct xn_cl_store {
+    xn_u32 n_parts;
+    struct xn_cl_store_part part[XN_CL_MAX_PARTS];
 };
 
 struct xn_cl_project_add {
@@ -198,9 +211,16 @@ struct xn_cl_attend {
     xn_u32 window, sinks, output_gate;
     float scale, soft_cap;
     xn_u32 together, chunks; // query heads that one group takes at once, and how often for a key-value head
+    xn_u32 few;              // which of the sizes of XN_CL_FEW_SIZES, for kernels that have it; 0: none
+    xn_u32 splits;           // the most parts of a context
     struct xn_cl_cache keys, values;
-    xn_u32 partial; // of split contexts: rows * heads * XN_CL_SPLITS * (value_size + 2)
+    xn_u32 partial; // of split contexts: rows * heads * splits * (value_size + 2)
 };
+
+// Sizes of heads for which attention on matrix units is compiled: number, keys by 32 values, values by 64.
+#define XN_CL_FEW_SIZES(X) X(1, 2, 1) X(2, 4, 2) X(3, 8, 4) X(4, 18, 8)
+#define XN_CL_MANY_SIZES 3     // of them, those up to this number also for many rows
+#define XN_CL_FEW_POSITIONS 16 // of which none may lie on different pages
 
 // Causal depthwise convolution of rows that may first be multiplied (short_conv), then activated or multiplied.
 struct xn_cl_convolve {

@@ -52,6 +52,9 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS) {
 #ifdef XN_OP_ATTEND
             XN_WALK_OP(ATTEND, attend)
 #endif
+#ifdef XN_OP_STORE
+            XN_WALK_OP(STORE, store)
+#endif
 #ifdef XN_OP_CONVOLVE
             XN_WALK_OP(CONVOLVE, convolve)
 #endif
