@@ -2,7 +2,7 @@
 """What the kernels of Intel's Arc A770 (acm-g10) are made of: compiled, disassembled and counted, never run.
 
   arc_table.py              writes the table of docs/arc.md
-  arc_table.py --check      holds the kernels to their bounds and docs/arc.md to the table; exit 77 where ocloc or iga64 is missing
+  arc_table.py --check      holds kernels of Q4_K to their bounds and docs/arc.md to what they are; exit 77 where ocloc or iga64 is missing
   arc_table.py --loop KERNEL FORMAT [SHAPE]   prints the inner loop of one
   arc_table.py --self-test  checks that loops are found and counted
 
@@ -34,7 +34,8 @@ LEAST_DPAS = 0.4
 # each format is shown in one of them, and the others in the format that most models have.
 FORMATS = ["Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q4_0", "IQ4_XS", "MXFP4", "F16", "BF16"]
 PRODUCTS = ["project", "project_add", "gate", "head", "expert_gate", "expert_add"]
-JOBS = [("project_add", FORMATS), (",".join(k for k in PRODUCTS if k != "project_add") + ",attend", ["Q4_K"])]
+CHECKED = [(",".join(PRODUCTS) + ",attend", ["Q4_K"])]  # in make test: what there are bounds for
+JOBS = [("project_add", FORMATS[1:])] + CHECKED
 
 Program = collections.namedtuple("Program", "kernel format shape lanes registers spills private loop")
 Loop = collections.namedtuple("Loop", "instructions counts text")
@@ -331,13 +332,13 @@ def main():
                           dict(p.loop.counts) if p.loop else "", f"{per_weight(p):.2f} a weight" if p.loop and few(p) else "")
             return 0
         version = compiler_version(folder)
-        programs = compile_jobs(xenon, folder, JOBS)
+        programs = compile_jobs(xenon, folder, CHECKED if arguments == ["--check"] else JOBS)
     made = table(programs, version)
     failures = broken(programs)
     before, standing, after = page_parts()
     if arguments == ["--check"]:
         # Another compiler counts otherwise, and its kernels are held to the bounds alone.
-        if standing != made and f"by ocloc {version}." in standing:
+        if f"by ocloc {version}." in standing and not set(made.splitlines()) <= set(standing.splitlines()):
             failures.append(f"{PAGE} is not what the kernels are: run tools/arc_table.py")
     elif arguments:
         raise SystemExit(__doc__)

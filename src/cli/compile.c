@@ -271,7 +271,7 @@ int xn_command_compile(int argc, char **argv) {
          "formats of weights: for each, each two of them, and all together", 0, 0, NULL},
         {0, "kernels", XN_OPTION_STRING, &c.kernels, "NAME,...", "only these kernels", 0, 0, NULL},
         {0, "cache-type", XN_OPTION_CHOICE, &c.cache_type, "TYPE",
-         "of keys and values: f32 or f16 (the model's; of --formats: both)", 0, 0, "f32 f16"},
+         "of keys and values (the model's; of --formats: f32 and f16)", 0, 0, "f32 f16 bf16 q8_0 q4_0"},
         {0, "list", XN_OPTION_FLAG, &c.list, NULL, "list the targets", 0, 0, NULL},
         XN_JSON_OPTION(c.json),
         XN_OPTIONS_END,
