@@ -89,7 +89,7 @@ int xn_opencl_programs_of_plan(const struct xn_plan *plan, const struct xn_limit
         cache[i] = nowhere(1, 1);
     for (uint32_t i = 0; status == XN_OK && i < plan->n_states; i++)
         states[i] = nowhere(1, 1);
-    static const struct xn_cl_tiles tiles = {.partial = 1, .counters = 1}; // places do not matter
+    static const struct xn_cl_tiles tiles = {.partial = 1, .counters = 1, .halves = true}; // places do not matter
     if (status == XN_OK) status = xn_cl_lower(plan, &resolved, cache, states, &tiles, &lowered, err);
     for (size_t i = 0; i < lowered.n && status == XN_OK; i++)
         status = add(&l, lowered.launches[i].key, resolved.cache_type, err);
