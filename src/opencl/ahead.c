@@ -86,7 +86,7 @@ int xn_opencl_programs_of_plan(const struct xn_plan *plan, const struct xn_limit
     struct xn_cl_array *cache = xn_alloc(2 * (size_t)plan->n_cache + 1, sizeof *cache),
                        *states = xn_alloc((size_t)plan->n_states + 1, sizeof *states);
     struct xn_cl_lowered lowered = {0};
-    static const struct xn_cl_tiles tiles; // memory that nothing takes here
+    static const struct xn_cl_tiles tiles = {.partial = 1, .counters = 1, .halves = true}; // places do not matter
     struct list l = {0};
     int status = cache && states ? XN_OK : xn_fail(err, XN_ERR_NOMEM, "no memory for a plan");
     for (uint32_t i = 0; status == XN_OK && i < 2 * plan->n_cache; i++)

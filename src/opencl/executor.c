@@ -103,7 +103,7 @@ static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group) {
 }
 
 struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
-    struct xn_cl_tiles t = {0};
+    struct xn_cl_tiles t = {.halves = d->dialect != XN_CL_PLAIN};
     for (int plain = 0; plain < 2; plain++) { // the device's own kernels may be refused
         enum xn_cl_dialect dialect = plain ? XN_CL_PLAIN : d->dialect;
         uint64_t groups = groups_of(d, xn_cl_matrix_group(d, dialect));

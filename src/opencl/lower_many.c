@@ -65,9 +65,9 @@ static void add_tile(struct xn_cl_lowering *l, const struct xn_op *op, const str
     l->formats = 0;
     for (uint32_t i = 0; i < t->n_parts; i++)
         l->formats |= (uint64_t)1 << t->part[i].weights.type;
-    enum xn_cl_kernel kernel = t->experts      ? XN_CL_KERNEL_TILE_EXPERTS
-                               : t->passes > 1 ? XN_CL_KERNEL_TILE_EXACT
-                                               : XN_CL_KERNEL_TILE;
+    enum xn_cl_kernel kernel = t->experts                          ? XN_CL_KERNEL_TILE_EXPERTS
+                               : t->passes > 1 && l->tiles->halves ? XN_CL_KERNEL_TILE_EXACT
+                                                                   : XN_CL_KERNEL_TILE;
     xn_cl_add_op(l, op->kind, kernel, 1u << XN_CL_MANY, t, sizeof *t);
     l->formats = all;
 }
