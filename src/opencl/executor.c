@@ -314,11 +314,16 @@ static double time_of(const struct xn_executor *e, cl_event *event) {
     return seconds;
 }
 
-// Adds up what the launches took. The share of each operation in a walk is not known.
+// Adds up what the launches took. The share of each operation in a walk is not known, unless there is one kind alone.
 static void collect_times(struct xn_executor *e) {
-    for (size_t i = 0; i < e->lowered.n; i++)
-        e->seconds[e->lowered.launches[i].kind] += time_of(e, &e->events[i]);
+    const struct xn_cl_launch *launches = e->lowered.launches;
+    bool one = e->lowered.n > 0;
+    for (size_t i = 0; i < e->lowered.n; i++) {
+        e->seconds[launches[i].kind] += time_of(e, &e->events[i]);
+        one &= launches[i].kind == launches[0].kind;
+    }
     e->walk_seconds = time_of(e, &e->walked);
+    if (one) e->seconds[launches[0].kind] += e->walk_seconds;
 }
 
 // A walk whose groups waited in vain for each other says so; that takes seconds, so that only long ones are asked.
