@@ -264,12 +264,12 @@ struct xn_cl_state_space {
 
 // Value i of part p of row r becomes value ((r * parts + p) * width + i) of each plane; those from k to width are zero.
 struct xn_cl_stage {
-    struct xn_cl_input in;     // k values of each part
-    xn_u32 parts, part_stride; // which begin so many values apart; a norm is that of one part
-    xn_u32 outputs;            // the rows are those that want logits
-    xn_u32 width;              // a multiple of XN_CL_UNIT
+    struct xn_cl_input in;         // k values of each part
+    xn_u32 parts, part_stride;     // which begin so many values apart; a norm is that of one part
+    xn_u32 outputs;                // the rows are those that want logits
+    xn_u32 width;                  // a multiple of XN_CL_UNIT
     xn_u32 planes, to, plane_size; // 32-bit values of a plane of 16-bit values
-    xn_u32 scales;             // one a row: what products of scaled values are multiplied by
+    xn_u32 scales;                 // one a row: what products of scaled values are multiplied by
     // Values between the parts that pass by: `tail` behind each part, to value p * pass_stride of rows at pass_to.
     xn_u32 tail, pass_to, pass_stride, pass_row;
 };
@@ -285,8 +285,8 @@ struct xn_cl_tile_part {
     xn_u32 bfloat;          // multiplied in bfloat16, which the weights are, else in half floats
     xn_u32 out, out_stride; // rows of results in the activations
 };
-// Products of all staged rows with the parts' matrices, or, with experts, of each chosen expert's matrices with the rows
-// that chose it: then row r's choice j is "pair" r * used + j, and results are those of pairs.
+// Products of all staged rows with the parts' matrices, or, with experts, of each chosen expert's matrices with the
+// rows that chose it: then row r's choice j is "pair" r * used + j, and results are those of pairs.
 struct xn_cl_tile {
     xn_u32 kind, n_parts;
     struct xn_cl_tile_part part[XN_CL_MAX_PARTS];
@@ -335,7 +335,8 @@ struct xn_cl_op_tail {
     xn_u32 number, unused[3]; // enum xn_cl_kernel
 };
 
-// A device-wide barrier, in the counters: how many groups have come to it, ever; and, 32 values on, whether one gave up.
+// A device-wide barrier, in the counters: how many groups have come to it, ever; and, 32 values on, whether one gave
+// up.
 #define XN_CL_BARRIER_VALUES 64
 #define XN_CL_BARRIER_FAILED 32
 
