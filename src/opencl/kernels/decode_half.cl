@@ -147,12 +147,12 @@ XN_PUT(Q6_K) {
 
 #ifdef XN_TYPE_Q8_0
 XN_FETCH(Q8_0) {
-    uint4 q = ((global const uint4 *)row)[2 * u + h];
+    uint4 q = ((global const uint4 *)(row + h * XN_PLANE(16 * units)))[u];
     r->w[0] = q.x;
     r->w[1] = q.y;
     r->w[2] = q.z;
     r->w[3] = q.w;
-    r->d = XN_USHORT(row + XN_PLANE(32 * units), u);
+    r->d = XN_USHORT(row + 2 * XN_PLANE(16 * units), u);
 }
 XN_PUT(Q8_0) {
     uint d = xn_twice(r->d), v[8];
@@ -186,10 +186,10 @@ XN_PUT(MXFP4) {
 }
 #endif
 
-// F16 and BF16.
-XN_INLINE void xn_fetch_values(global const uchar *row, uint u, uint h, struct xn_raw *r) {
-    global const uint4 *q = (global const uint4 *)row + 4 * u + 2 * h;
-    uint4 a = q[0], b = q[1];
+// F16 and BF16: eight values of a unit in each of four planes.
+XN_INLINE void xn_fetch_values(global const uchar *row, uint units, uint u, uint h, struct xn_raw *r) {
+    global const uchar *plane = row + 2 * h * XN_PLANE(16 * units);
+    uint4 a = ((global const uint4 *)plane)[u], b = ((global const uint4 *)(plane + XN_PLANE(16 * units)))[u];
     r->w[0] = a.x;
     r->w[1] = a.y;
     r->w[2] = a.z;
@@ -259,12 +259,12 @@ XN_INLINE bool xn_fetch(uint type, bool bfloat, global const uchar *row, uint un
 #undef X
 #ifdef XN_TYPE_F16
     case XN_TYPE_F16:
-        xn_fetch_values(row, u, h, r);
+        xn_fetch_values(row, units, u, h, r);
         return true;
 #endif
 #ifdef XN_TYPE_BF16
     case XN_TYPE_BF16:
-        if (bfloat) xn_fetch_values(row, u, h, r);
+        if (bfloat) xn_fetch_values(row, units, u, h, r);
         return bfloat;
 #endif
     default:
