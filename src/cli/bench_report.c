@@ -101,6 +101,14 @@ static void print_limits(const struct xn_bench_subject *s, const struct xn_bench
     }
 }
 
+static void print_launches(const struct xn_bench_row *row, FILE *out) {
+    char name[48];
+    if (!row->speed.how) return;
+    xn_speed_name(&row->test, name);
+    fprintf(out, "%s: %u %s a step%s\n", name, row->speed.launches, row->speed.launches == 1 ? "launch" : "launches",
+            strcmp(row->speed.how, "walk") == 0 ? ", which walks all operations" : "");
+}
+
 static void print_ops(const struct xn_bench_row *row, FILE *out) {
     double sum = 0;
     char name[48];
@@ -137,6 +145,8 @@ void xn_bench_print(const struct xn_bench_subject *s, const struct xn_bench_row 
         print_cells(cells, width, out);
     }
     print_limits(s, rows, n, out);
+    for (size_t i = 0; i < n; i++)
+        print_launches(&rows[i], out);
     for (size_t i = 0; i < n && ops; i++)
         print_ops(&rows[i], out);
 }
@@ -163,6 +173,10 @@ json_t *xn_bench_json(const struct xn_bench_subject *s, const struct xn_bench_ro
             s->bandwidth > 0 ? json_real(s->bandwidth) : json_null(), "peak",
             s->peak > 0 ? json_real(s->peak) : json_null(), "peak_type", s->unit, "share",
             xn_json_number(xn_bench_share(s, row)));
+        if (row->speed.how) {
+            json_object_set_new(object, "launches", json_integer(row->speed.launches));
+            json_object_set_new(object, "launched", json_string(row->speed.how));
+        }
         if (ops) json_object_set_new(object, "ops", ops_json(row));
         if (json_array_append_new(array, object) != 0) {
             json_decref(array);

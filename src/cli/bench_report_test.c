@@ -88,6 +88,15 @@ static void table(void **state) {
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
         if (!strstr(text, expected[i])) fail_msg("not in the table: %s\n%s", expected[i], text);
+    if (strstr(text, "a step")) fail_msg("a processor launches nothing:\n%s", text);
+    free(text);
+    struct xn_bench_row launched = rows[1];
+    launched.speed.launches = 1;
+    launched.speed.how = "walk";
+    out = open_memstream(&text, &size);
+    xn_bench_print(&subject, &launched, 1, false, out);
+    fclose(out);
+    if (!strstr(text, "tg128: 1 launch a step, which walks all operations\n")) fail_msg("no launches in\n%s", text);
     free(text);
 }
 

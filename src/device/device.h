@@ -117,6 +117,10 @@ struct xn_device_table {
     int (*read_state)(struct xn_executor *executor, uint32_t slot, float *out, struct xn_error *err);
     int (*write_state)(struct xn_executor *executor, uint32_t slot, const float *in, struct xn_error *err);
 
+    // How many kernels the last run launched, and in which way: "walk" (one kernel goes through all operations) or
+    // "launches" (one after the other). NULL: not that kind of device.
+    uint32_t (*launches)(const struct xn_executor *executor, const char **how);
+
     // Seconds spent in each kind of operation since the last call (then reset).
     void (*times)(struct xn_executor *executor, double seconds[XN_OP_KINDS]);
 };

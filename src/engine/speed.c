@@ -104,6 +104,7 @@ static int run_all(struct run *r, struct xn_speed *out, struct xn_error *err) {
         if (i == 0) model->device->table->times(executor, out->seconds); // forget what the warm-up took
     }
     model->device->table->times(executor, out->seconds);
+    if (model->device->table->launches) out->launches = model->device->table->launches(executor, &out->how);
     for (int kind = 0; kind < XN_OP_KINDS; kind++)
         out->seconds[kind] /= r->repetitions;
     xn_speed_statistics(r->rates, r->repetitions, &out->mean, &out->deviation);

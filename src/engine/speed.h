@@ -14,6 +14,8 @@ enum { XN_SPEED_SEQUENCES = 256 }; // at once, at the most
 
 struct xn_speed {
     double mean, deviation;      // tokens a second (of all sequences), over the repetitions
+    uint32_t launches;           // kernels of its last step, on a device that launches them; 0: another kind
+    const char *how;             // "walk", "launches" (device.h); NULL likewise
     double seconds[XN_OP_KINDS]; // by kind of operation, of one repetition on average, as the device counts them
 };
 // Runs a test `repetitions` times after one that warms up. Tokens are random; the same seed gives the same. cache_type:

@@ -155,6 +155,11 @@ static void opencl_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
     memset(e->seconds, 0, sizeof e->seconds);
 }
 
+static uint32_t opencl_launches(const struct xn_executor *e, const char **how) {
+    *how = e->has_walked ? "walk" : "launches";
+    return e->launched;
+}
+
 static const struct xn_device_table opencl_table = {
     .describe = opencl_describe,
     .free = opencl_free,
@@ -180,6 +185,7 @@ static const struct xn_device_table opencl_table = {
     .read_state = xn_cl_read_state,
     .write_state = xn_cl_write_state,
     .times = opencl_times,
+    .launches = opencl_launches,
 };
 
 // --- opening ---

@@ -294,7 +294,10 @@ static int launch(struct xn_executor *e, size_t i, const struct xn_batch *batch,
     size_t local = k->group, global = local * k->groups;
     XN_TRY(set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof l->op, &l->op, err));
     cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->events[i]);
-    if (code == CL_SUCCESS) return XN_OK;
+    if (code == CL_SUCCESS) {
+        e->launched++;
+        return XN_OK;
+    }
     e->events[i] = NULL;
     return xn_cl_fail(err, code, "%s: kernel %s, %u groups of %zu", d->info.name, xn_cl_kernel_name(k->key.kernel),
                       k->groups, local);
@@ -376,6 +379,8 @@ static int run_launches(struct xn_executor *e, const struct xn_batch *batch, boo
         xn_log(XN_LOG_WARNING, "%s; steps are launched operation by operation", err->message);
         e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = walk = XN_CL_NONE;
     }
+    e->has_walked = walk != XN_CL_NONE;
+    e->launched = e->has_walked;
     for (size_t i = first; i < end && walk == XN_CL_NONE; i++)
         XN_TRY(launch(e, i, batch, err));
     size_t bytes = head ? (size_t)batch->n_outputs * e->view.plan->vocab * sizeof *e->logits : 0;

@@ -41,6 +41,8 @@ struct xn_executor {
     size_t step_size, step_capacity;
     cl_mem pinned;                             // memory of the host that the device copies to at full speed, in which
     float *logits;                             // are
+    uint32_t launched;                         // kernels of the last step
+    bool has_walked;                           // it was one
     double seconds[XN_OP_KINDS], walk_seconds; // walk_seconds: of the last step
 };
 
