@@ -104,15 +104,18 @@ int xn_opencl_programs_of_plan(const struct xn_plan *plan, const struct xn_limit
 
 // --- of formats ---
 
-// All but the walk, which is of one plan.
+// All but the walk, which is of one plan. Kernels with products are of few rows: many have tiles.
 static int add_formats(struct list *l, uint64_t formats, uint64_t cache_types, struct xn_error *err) {
-    for (int kernel = 0; kernel < XN_CL_KERNEL_COUNT; kernel++)
+    for (int kernel = 0; kernel < XN_CL_KERNEL_COUNT; kernel++) {
+        bool of_few = xn_cl_kernel_needs((enum xn_cl_kernel)kernel) & XN_CL_PRODUCTS;
+        uint32_t shapes = of_few ? 1u << XN_CL_FEW | 1u << XN_CL_ONE : ~0u;
         for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
             if (kernel != XN_CL_KERNEL_WALK && cache_types >> type & 1)
                 XN_TRY(add(l,
                            (struct xn_cl_program_key){
                                .kernel = (enum xn_cl_kernel)kernel, .formats = formats, .cache_type = type},
-                           ~0u, type, err));
+                           shapes, type, err));
+    }
     return XN_OK;
 }
 

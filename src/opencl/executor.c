@@ -169,7 +169,14 @@ static int make_all(struct xn_executor *e, struct xn_error *err) {
             if (!(l->launches[i].shapes >> shape & 1)) continue;
             struct xn_cl_program_key key = l->launches[i].key;
             key.shape = (enum xn_cl_shape)shape;
-            XN_TRY(make_kernel(e, &key, &e->kernel_of[shape][i], err));
+            int status = make_kernel(e, &key, &e->kernel_of[shape][i], err);
+            // A compiler that is interrupted may call that a failure: LLVM's takes its half-written files away.
+            struct xn_error cancelled;
+            if (status != XN_OK && tell(e, i, XN_CL_SHAPES * l->n, &cancelled) != XN_OK) {
+                *err = cancelled;
+                return XN_ERR_CANCELLED;
+            }
+            XN_TRY(status);
         }
     }
     return tell(e, XN_CL_SHAPES * l->n, XN_CL_SHAPES * l->n, err);

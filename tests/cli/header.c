@@ -1,7 +1,10 @@
 /* The public header, alone, in the strictest C and in C++. */
 #include <xenon/xenon.h>
 
+#include <string.h>
+
 int main(void) {
-    xenon_model_options options = {0, 0, 0, 0};
+    xenon_model_options options;
+    memset(&options, 0, sizeof options);
     return options.threads + (xenon_version()[0] == 0);
 }
