@@ -28,7 +28,7 @@ static inline void xn_op_expert_gate(const struct xn_env *e, XN_D const struct x
         xn_operand_moments(e, &o, row == at, scratch);
         at = row;
         XN_EACH(second, 0, 1) {
-            xn_product(e, second ? &d->gate : &d->up, expert, row0, m, &o, false, scratch,
+            xn_product(e, second ? &d->gate : &d->up, expert, row0, m, &o, scratch,
                        scratch + (second ? XN_AT_Y2 : XN_AT_Y));
         }
         XN_NEXT(second, d->gate.rows ? 2 : 1, 1);
@@ -71,7 +71,7 @@ static inline void xn_op_expert_add(const struct xn_env *e, XN_D const struct xn
             struct xn_operand o = xn_operand_at(d->in + j * d->size, d->in_stride, d->size);
             o.first = row;
             o.n = 1;
-            xn_product(e, &d->down, expert, row0, m, &o, false, scratch, y);
+            xn_product(e, &d->down, expert, row0, m, &o, scratch, y);
             for (uint i = lid; i < m; i += XN_GROUP) {
                 float x = y[i];
                 if (d->bias != XN_CL_NONE) x += e->vec[d->bias + expert * rows + row0 + i];

@@ -33,11 +33,10 @@ static inline void xn_operand_moments(const struct xn_env *e, struct xn_operand 
 // How a batch of n rows and matrices of so many rows in all are cut: each group gets one block of rows of weights, unless
 // those are too many.
 struct xn_cut {
-    bool tile;
     uint tokens, rows, tiles;
 };
 static inline struct xn_cut xn_cut_of(uint n, uint rows, uint groups) {
-    struct xn_cut c = {false, XN_CL_STREAM_TOKENS, (rows + groups - 1) / groups, n ? 1 : 0};
+    struct xn_cut c = {XN_CL_STREAM_TOKENS, (rows + groups - 1) / groups, n ? 1 : 0};
     c.rows = c.rows < 1 ? 1 : c.rows > XN_ROWS ? XN_ROWS : c.rows;
     return c;
 }
@@ -268,7 +267,7 @@ static inline uint xn_operand_parts(XN_D const struct xn_cl_weights *w) {
 
 // Of m rows of one matrix from row0 on.
 static inline void xn_product(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint index, uint row0,
-                              uint m, struct xn_operand *o, bool tile, local float *scratch, local float *y) {
+                              uint m, struct xn_operand *o, local float *scratch, local float *y) {
     struct xn_block b = {row0, m, index, 0, 1};
     xn_product_of(e, w, &b, o, scratch, y);
 }

@@ -16,7 +16,7 @@ static inline void xn_op_gate(const struct xn_env *e, XN_D const struct xn_cl_ga
         at = tile;
         // One call for both: the products' code is there once.
         XN_EACH(second, 0, 1) {
-            xn_product(e, second ? &d->gate : &d->up, 0, row0, m, &o, cut.tile, scratch,
+            xn_product(e, second ? &d->gate : &d->up, 0, row0, m, &o, scratch,
                        scratch + (second ? XN_AT_Y2 : XN_AT_Y));
         }
         XN_NEXT(second, d->gate.rows ? 2 : 1, 1);

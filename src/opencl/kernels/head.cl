@@ -14,7 +14,7 @@ static inline void xn_op_head(const struct xn_env *e, XN_D const struct xn_cl_he
         o.n = n - o.first < cut.tokens ? n - o.first : cut.tokens;
         xn_operand_moments(e, &o, tile == at, scratch);
         at = tile;
-        xn_product(e, &d->weights, 0, row0, m, &o, cut.tile, scratch, scratch + XN_AT_Y);
+        xn_product(e, &d->weights, 0, row0, m, &o, scratch, scratch + XN_AT_Y);
         for (uint i = get_local_id(0); i < o.n * m; i += XN_GROUP) {
             uint t = i / m;
             float x = y[t * XN_Y_STRIDE + i % m] * d->scale;

@@ -13,7 +13,7 @@ static inline void xn_op_heads(const struct xn_env *e, XN_D const struct xn_cl_h
         struct xn_operand o = xn_operand_at(d->in + h * (d->cols + d->tail), d->in_stride, d->cols);
         o.first = first;
         o.n = n - first < cut.tokens ? n - first : cut.tokens;
-        xn_product(e, &d->weights, h, row0, m, &o, cut.tile, scratch, scratch + XN_AT_Y);
+        xn_product(e, &d->weights, h, row0, m, &o, scratch, scratch + XN_AT_Y);
         global float *out = e->act + d->out + h * (rows + d->tail);
         for (uint i = get_local_id(0); i < o.n * m; i += XN_GROUP)
             out[(ulong)(first + i / m) * d->out_stride + row0 + i % m] = y[i / m * XN_Y_STRIDE + i % m];

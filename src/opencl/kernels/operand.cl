@@ -1,19 +1,18 @@
 // The activations of a product: some rows of the batch, normalised on their way into local memory.
 
 // Local memory of a product, in floats.
-#define XN_CHUNK 512 // values of a row of activations that stand in local memory at once when weights are streamed
-#define XN_DEPTH 64  // the same of a tile
-#define XN_Y_STRIDE XN_CL_TILE_ROWS
+#define XN_CHUNK 512 // values of a row of activations that stand in local memory at once
+#define XN_Y_STRIDE (XN_WARPS * XN_CL_WARP_ROWS)
 #define XN_MOST_ROWS 0 // that a block may be made to have: it has as many as the cut says
 #define XN_AT_XS 0
 #define XN_SIZE_XS (XN_CL_STREAM_TOKENS * XN_CHUNK)
 #define XN_AT_RED (XN_AT_XS + XN_SIZE_XS) // partial sums of streaming; for reductions between products as well
 #define XN_SIZE_RED (XN_CL_WARP_ROWS * XN_CL_STREAM_TOKENS * XN_GROUP)
-#define XN_AT_Y (XN_AT_RED + XN_SIZE_RED) // results, [token][XN_CL_TILE_ROWS]
-#define XN_SIZE_Y (XN_CL_TILE_TOKENS * XN_CL_TILE_ROWS)
+#define XN_AT_Y (XN_AT_RED + XN_SIZE_RED) // results, [token][XN_Y_STRIDE]
+#define XN_SIZE_Y (XN_CL_STREAM_TOKENS * XN_Y_STRIDE)
 #define XN_AT_Y2 (XN_AT_Y + XN_SIZE_Y) // of a second product
 #define XN_AT_MOMENTS (XN_AT_Y2 + XN_SIZE_Y)
-#define XN_AT_FLAG (XN_AT_MOMENTS + 2 * XN_CL_TILE_TOKENS)
+#define XN_AT_FLAG (XN_AT_MOMENTS + 2 * XN_CL_STREAM_TOKENS)
 #if XN_AT_FLAG >= XN_CL_SCRATCH
 #error "products need more local memory than operations get"
 #endif
@@ -38,18 +37,13 @@ static inline struct xn_operand xn_operand_of(XN_D const struct xn_cl_input *in,
     return o;
 }
 
-// How a batch of n rows and matrices of so many rows are cut: into tiles of tokens, and blocks of rows of weights.
+// How matrices of so many rows, of all matrices together, are cut into blocks for groups that share them. There is one
+// tile of tokens, or none.
 struct xn_cut {
-    bool tile; // else weights are streamed, and there is one tile
     uint tokens, rows, tiles;
 };
-// rows: of weights, of all matrices together; groups: that share them.
 static inline struct xn_cut xn_cut_of(uint n, uint rows, uint groups) {
-    struct xn_cut c;
-    c.tile = n > XN_CL_STREAM_TOKENS;
-    c.tokens = c.tile ? XN_CL_TILE_TOKENS : XN_CL_STREAM_TOKENS;
-    c.rows = c.tile ? XN_CL_TILE_ROWS : XN_WARPS * XN_CL_WARP_ROWS;
-    c.tiles = (n + c.tokens - 1) / c.tokens;
+    struct xn_cut c = {XN_CL_STREAM_TOKENS, XN_Y_STRIDE, n ? 1 : 0};
     return c;
 }
 static inline uint xn_blocks(const struct xn_cut *c, uint rows) {

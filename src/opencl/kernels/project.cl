@@ -137,7 +137,7 @@ static inline void xn_op_project(const struct xn_env *e, XN_D const struct xn_cl
         xn_operand_moments(e, &o, u / blocks == tile, scratch);
         tile = u / blocks;
         xn_product(e, &d->part[part].weights, 0, block * cut.rows,
-                   min(cut.rows, d->part[part].weights.rows - block * cut.rows), &o, cut.tile, scratch, scratch + XN_AT_Y);
+                   min(cut.rows, d->part[part].weights.rows - block * cut.rows), &o, scratch, scratch + XN_AT_Y);
         xn_store_part(e, &d->part[part], &o, &cut, block, counter, scratch);
         barrier(CLK_LOCAL_MEM_FENCE);
     }

@@ -14,7 +14,7 @@ static inline void xn_op_project_add(const struct xn_env *e, XN_D const struct x
         uint tile = u / blocks, row0 = u % blocks * cut.rows, m = rows - row0 < cut.rows ? rows - row0 : cut.rows;
         o.first = tile * cut.tokens;
         o.n = n - o.first < cut.tokens ? n - o.first : cut.tokens;
-        xn_product(e, &d->weights, 0, row0, m, &o, cut.tile, scratch, scratch + XN_AT_Y);
+        xn_product(e, &d->weights, 0, row0, m, &o, scratch, scratch + XN_AT_Y);
         for (uint i = get_local_id(0); i < o.n * m; i += XN_GROUP) {
             uint t = i / m, r = row0 + i % m, row = o.first + t;
             float x = y[t * XN_Y_STRIDE + i % m];

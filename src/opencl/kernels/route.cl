@@ -123,7 +123,7 @@ static inline void xn_op_route(const struct xn_env *e, XN_D const struct xn_cl_r
         o.first = tile * cut.tokens;
         o.n = n - o.first < cut.tokens ? n - o.first : cut.tokens;
         xn_operand_moments(e, &o, false, scratch);
-        xn_product(e, w, 0, row0, m, &o, cut.tile, scratch, scratch + XN_AT_Y);
+        xn_product(e, w, 0, row0, m, &o, scratch, scratch + XN_AT_Y);
         for (uint i = get_local_id(0); i < o.n * m; i += XN_GROUP) {
             uint row = o.first + i / m, r = row0 + i % m;
             float x = y[i / m * XN_Y_STRIDE + i % m];

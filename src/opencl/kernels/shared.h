@@ -23,7 +23,6 @@ typedef uint64_t xn_u64;
 #define XN_CL_UNIT 32             // weights that a decoder takes at once: rows are padded to a multiple with zeros
 #define XN_CL_STREAM_TOKENS 8     // rows of the batch up to which products stream weights; beyond, they tile
 #define XN_CL_TILE_TOKENS 32      // rows of the batch of a tile
-#define XN_CL_TILE_ROWS 32        // rows of weights of a tile
 #define XN_CL_WARP_ROWS 2         // rows of weights that the lanes of a warp stream together
 #define XN_CL_MAX_EXPERTS 1024    // of a layer
 #define XN_CL_SPLIT_ROWS 8        // rows of the batch up to which attention splits the context
