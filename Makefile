@@ -25,7 +25,7 @@ test-setup:
 	@tools/setup.sh tools/packages-test.txt || echo "test: no PoCL, so the tests of kernels for GPUs are skipped"
 
 test: build test-setup
-	@ctest --test-dir $(BUILD) --output-on-failure
+	@ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure
 
 demo: build
 	@$(BUILD)/xenon run $(MODEL) "Tell me a short story about a dragon." -n 200
