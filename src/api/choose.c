@@ -73,8 +73,8 @@ static int read_shares(struct chosen *c, const char *split, struct xn_error *err
     }
     if (!*at && n + 1 == c->n && sum > 0) return XN_OK;
     return xn_fail(err, XN_ERR_ARGUMENT,
-                   "shares \"%s\": %u numbers with commas between them expected, one for each device named", split,
-                   c->n);
+                   "shares \"%s\": %u number%s expected, one for each device named, commas between", split, c->n,
+                   c->n == 1 ? "" : "s");
 }
 
 // The processor comes first, so that what it takes are the first layers: then rows cross over once a step.

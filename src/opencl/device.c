@@ -86,7 +86,7 @@ static void opencl_free(struct xn_device *device) {
 
 bool xn_opencl_rounds_attention(struct xn_device *device, uint32_t rows) {
     const struct xn_cl_device *d = xn_cl_device_of(device);
-    return d && d->dialect == XN_CL_NVIDIA && rows > XN_CL_SPLIT_ROWS;
+    return d && xn_cl_rounds_attention(d->dialect, rows);
 }
 
 // The cache is float16, as on the processor (cpu/cpu.c says where it is not).

@@ -93,9 +93,8 @@ static int set_arguments(struct xn_executor *e, const struct xn_cl_made *k, stru
     return XN_OK;
 }
 
-// Kernels for single rows are for GPUs alone: a compiler for processors takes long for each.
 static bool has_single(const struct xn_executor *e) {
-    return e->device->dialect != XN_CL_PLAIN && e->device->dialect != XN_CL_EMULATED;
+    return xn_cl_has_single(e->device->dialect);
 }
 
 static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group) {

@@ -100,6 +100,14 @@ bool xn_cl_rounds(enum xn_cl_dialect dialect, uint32_t rows) {
     return bodies[dialect].runs[XN_CL_FEW] && rows <= XN_CL_STREAM_TOKENS;
 }
 
+bool xn_cl_has_single(enum xn_cl_dialect dialect) {
+    return bodies[dialect].runs[XN_CL_ONE];
+}
+
+bool xn_cl_rounds_attention(enum xn_cl_dialect dialect, uint32_t rows) {
+    return bodies[dialect].attend[0] && rows > XN_CL_SPLIT_ROWS;
+}
+
 bool xn_cl_can_walk(enum xn_cl_dialect dialect) {
     return bodies[dialect].walk != 0;
 }

@@ -24,6 +24,10 @@ const char *xn_cl_dialect_name(enum xn_cl_dialect dialect); // "nvidia"
 enum xn_cl_dialect xn_cl_dialect_of(const struct xn_opencl_info *info);
 // Whether products of so many rows of a batch round activations to 8 bits, where a format has codes (kernels/codes.cl).
 bool xn_cl_rounds(enum xn_cl_dialect dialect, uint32_t rows);
+// Whether it has kernels for single rows. They are for GPUs: a compiler for processors takes long for each.
+bool xn_cl_has_single(enum xn_cl_dialect dialect);
+// Whether attention of so many rows of a batch rounds, on a matrix unit.
+bool xn_cl_rounds_attention(enum xn_cl_dialect dialect, uint32_t rows);
 // Whether it has a device-wide barrier, so that one launch can walk all operations of a step (kernels/walk.cl).
 bool xn_cl_can_walk(enum xn_cl_dialect dialect);
 
