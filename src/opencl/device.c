@@ -155,8 +155,14 @@ static void opencl_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
     memset(e->seconds, 0, sizeof e->seconds);
 }
 
+static void opencl_tell_apart(struct xn_executor *e, bool apart) {
+    e->apart = apart;
+}
+
 static uint32_t opencl_launches(const struct xn_executor *e, const char **how) {
-    *how = e->has_walked ? "walk" : "launches";
+    static const char *const ways[] = {
+        [XN_OPENCL_BY_WALK] = "walk", [XN_OPENCL_BY_BUFFER] = "command buffer", [XN_OPENCL_BY_LAUNCHES] = "launches"};
+    *how = ways[e->way];
     return e->launched;
 }
 
@@ -185,6 +191,7 @@ static const struct xn_device_table opencl_table = {
     .read_state = xn_cl_read_state,
     .write_state = xn_cl_write_state,
     .times = opencl_times,
+    .tell_apart = opencl_tell_apart,
     .launches = opencl_launches,
 };
 
@@ -267,7 +274,10 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     if (options->max_allocation && options->max_allocation < d->max_allocation)
         d->max_allocation = options->max_allocation;
     d->heap_bytes = options->heap_bytes;
-    d->launches_only = options->launches_only;
+    d->way = options->way;
+    if (!(d->info.extensions >> XN_OPENCL_COMMAND_BUFFER & 1) ||
+        !xn_cl_recording_load(d->cl, found.platform, &d->recording))
+        d->recording = (struct xn_cl_recording){0};
     d->piece_bytes = options->piece_bytes;
     if (options->cache) d->programs.folder = xn_strdup(options->cache); // without memory: not kept
     if (options->ahead) d->programs.ahead = xn_strdup(options->ahead);

@@ -23,7 +23,8 @@ struct xn_cl_device {
     struct xn_cl_heap heaps[XN_CL_HEAPS];
     struct xn_cl_programs programs;
     const struct xn_progress *progress; // of the building of kernels; or NULL
-    bool launches_only;                 // struct xn_opencl_options
+    enum xn_opencl_way way;             // struct xn_opencl_options; or what is left of it
+    struct xn_cl_recording recording;   // where `way` has command buffers
     cl_mem grids;
     char backend[64];
 };

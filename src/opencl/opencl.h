@@ -44,6 +44,12 @@ struct xn_opencl_info {
 // OpenCL at all is none, and no error. *list: free().
 int xn_opencl_list(struct xn_opencl_info **list, uint32_t *n, struct xn_error *err);
 
+// How the operations of a step reach a device, from the best way on. Where one is not possible, the next stands in.
+enum xn_opencl_way {
+    XN_OPENCL_BY_WALK,     // one kernel goes through all operations, of few rows
+    XN_OPENCL_BY_BUFFER,   // kernels one after the other, recorded once and enqueued as one command
+    XN_OPENCL_BY_LAUNCHES, // kernels one after the other
+};
 struct xn_opencl_options {
     uint32_t index;          // of the list
     const char *cache;       // folder that keeps built programs; NULL: built anew in every process
@@ -52,11 +58,11 @@ struct xn_opencl_options {
     // Of the memory of weights, caches and states: bytes of its buffers, and of the pieces that arrays are cut into,
     // but at least one row, page or slot. 0: as large as they may be.
     uint64_t heap_bytes, piece_bytes;
-    bool narrow_programs; // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
-                          // for processors takes nearly as long for one format as for all
-    bool launches_only;   // an operation is a launch also where a whole step can be one
-    bool plain;           // kernels in plain OpenCL C, whatever the device offers beyond
-    bool emulate;         // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
+    bool narrow_programs;   // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
+                            // for processors takes nearly as long for one format as for all
+    enum xn_opencl_way way; // the best that steps may take
+    bool plain;             // kernels in plain OpenCL C, whatever the device offers beyond
+    bool emulate;           // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
 };
 // Errors: there is no such device (XN_ERR_ARGUMENT), it lacks what kernels need (XN_ERR_UNSUPPORTED), or its driver
 // fails (XN_ERR_DEVICE).
