@@ -65,6 +65,7 @@ static bool read_gpu(const char *text, struct xn_opencl_options *options) {
 static int open_gpu(struct xn_opencl_options *options, struct xn_device **out, struct xn_error *err) {
     char *folder = xn_user_path("XDG_CACHE_HOME", ".cache", "opencl/");
     const char *ahead = getenv("XENON_KERNELS");
+    options->later = true; // a model may not need it
     options->cache = folder;
     options->ahead = ahead && *ahead ? ahead : NULL;
     int status = xn_opencl_device_open(options, out, err);

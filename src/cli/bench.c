@@ -154,7 +154,7 @@ int xn_command_bench(int argc, char **argv) {
          NULL},
         {0, "ops", XN_OPTION_FLAG, &b.ops, NULL, "also the time by kind of operation", 0, 0, NULL},
         XN_JSON_OPTION(b.json),
-        XN_MODEL_OPTIONS(b.model_options),
+        XN_MODEL_OPTIONS(b.model_options, "auto"),
         XN_OPTIONS_END,
     };
     const struct xn_usage usage = {

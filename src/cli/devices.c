@@ -33,7 +33,10 @@ static int look(struct row *row, bool measure, struct xn_error *err) {
 }
 
 static const char *kind_of(const struct row *r) {
-    return !r->gpu ? "processor" : r->gpu->is_processor ? "processor through OpenCL" : "gpu";
+    return !r->gpu                ? "processor"
+           : r->gpu->is_processor ? "processor through OpenCL"
+           : r->gpu->is_gpu       ? "gpu"
+                                  : "accelerator";
 }
 
 void xn_print_gpu(const struct xn_opencl_info *g, FILE *out) {

@@ -73,6 +73,9 @@ struct xn_device_table {
     // Says that matrices of about so many bytes are about to be packed, so that memory for them is taken in few pieces,
     // and no more than that. NULL: of no use to this device.
     void (*expect)(struct xn_device *device, uint64_t bytes);
+    // Makes the device itself ready for packing and what follows, which is done then at the latest: for whoever would
+    // rather do without a device that fails at it. NULL: nothing is to be done.
+    int (*ready)(struct xn_device *device, struct xn_error *err);
     // Makes a matrix ready for this device's kernels. The matrix's data may be used in place: it must outlive the
     // weights.
     int (*pack)(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out,

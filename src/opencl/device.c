@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const uint64_t local_needed = 4 * XN_CL_SCRATCH; // bytes of a group
-
 static const struct xn_device_table opencl_table;
 
 struct xn_cl_device *xn_cl_device_of(struct xn_device *device) {
@@ -73,14 +71,21 @@ static void opencl_describe(const struct xn_device *device, struct xn_device_inf
     snprintf(info->backend, sizeof info->backend, "%s", d->backend);
 }
 
+static void close_queue(struct xn_cl_device *d) {
+    if (d->grids) xn_cl_buffer_free(d, d->grids, XN_CL_GRID_VALUES * 4);
+    if (d->queue) d->cl->ReleaseCommandQueue(d->queue);
+    if (d->context) d->cl->ReleaseContext(d->context);
+    d->grids = NULL;
+    d->queue = NULL;
+    d->context = NULL;
+}
+
 static void opencl_free(struct xn_device *device) {
     if (!device) return;
     struct xn_cl_device *d = (struct xn_cl_device *)device;
     if (d->queue) d->cl->Finish(d->queue);
     xn_cl_programs_free(d);
-    if (d->grids) xn_cl_buffer_free(d, d->grids, XN_CL_GRID_VALUES * 4);
-    if (d->queue) d->cl->ReleaseCommandQueue(d->queue);
-    if (d->context) d->cl->ReleaseContext(d->context);
+    close_queue(d);
     free(d);
 }
 
@@ -113,6 +118,10 @@ static void opencl_watch(struct xn_device *device, const struct xn_progress *pro
     xn_cl_device_of(device)->progress = progress;
 }
 
+static int opencl_ready(struct xn_device *device, struct xn_error *err) {
+    return xn_cl_ready(xn_cl_device_of(device), err);
+}
+
 static int opencl_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           struct xn_executor **out, struct xn_error *err) {
     struct xn_limits r = xn_cl_limits_of(plan, limits);
@@ -120,6 +129,7 @@ static int opencl_prepare(struct xn_device *device, const struct xn_plan *plan, 
     if (!xn_cache_type_known(r.cache_type))
         return xn_fail(err, XN_ERR_UNSUPPORTED, "a cache of type %u; F32, F16, BF16, Q8_0 or Q4_0 expected",
                        r.cache_type);
+    XN_TRY(xn_cl_ready(xn_cl_device_of(device), err));
     if (r.cache_type != limits->cache_type && limits->cache_type != XN_TYPE_COUNT &&
         !xn_cache_type_serves(plan, limits->cache_type, &size))
         xn_log(XN_LOG_WARNING, "the cache is F16: %s needs heads of a multiple of %d values, these have %u",
@@ -171,6 +181,7 @@ static const struct xn_device_table opencl_table = {
     .free = opencl_free,
     .packed_bytes = opencl_packed_bytes,
     .expect = opencl_expect,
+    .ready = opencl_ready,
     .pack = xn_cl_pack,
     .unpack = xn_cl_unpack,
     .watch = opencl_watch,
@@ -196,25 +207,6 @@ static const struct xn_device_table opencl_table = {
 };
 
 // --- opening ---
-
-static int check_abilities(const struct xn_cl_device *d, struct xn_error *err) {
-    cl_bool compiler = CL_FALSE, little = CL_FALSE;
-    cl_uint bits = 0;
-    d->cl->GetDeviceInfo(d->id, CL_DEVICE_COMPILER_AVAILABLE, sizeof compiler, &compiler, NULL);
-    d->cl->GetDeviceInfo(d->id, CL_DEVICE_ENDIAN_LITTLE, sizeof little, &little, NULL);
-    d->cl->GetDeviceInfo(d->id, CL_DEVICE_ADDRESS_BITS, sizeof bits, &bits, NULL);
-    if (!compiler || !little || bits != 64)
-        return xn_fail(err, XN_ERR_UNSUPPORTED,
-                       "%s has %s, %s-endian memory and %u-bit addresses; a compiler, "
-                       "little-endian and 64 expected",
-                       d->info.name, compiler ? "a compiler" : "no compiler", little ? "little" : "big", bits);
-    if (d->info.max_group < XN_CL_GROUP || d->info.local_memory < local_needed)
-        return xn_fail(err, XN_ERR_UNSUPPORTED,
-                       "%s has groups of %u work-items with %" PRIu64 " bytes of local memory, %d with %" PRIu64
-                       " expected",
-                       d->info.name, d->info.max_group, d->info.local_memory, XN_CL_GROUP, local_needed);
-    return XN_OK;
-}
 
 // The grids of the IQ formats, which decoders read.
 static int send_grids(struct xn_cl_device *d, struct xn_error *err) {
@@ -245,6 +237,13 @@ static int open_queue(struct xn_cl_device *d, struct xn_error *err) {
     d->queue = d->cl->CreateCommandQueue(d->context, d->id, CL_QUEUE_PROFILING_ENABLE, &code);
     if (!d->queue) return xn_cl_fail(err, code, "%s: opening a queue", d->info.name);
     return send_grids(d, err);
+}
+
+int xn_cl_ready(struct xn_cl_device *d, struct xn_error *err) {
+    if (d->queue) return XN_OK;
+    int status = open_queue(d, err);
+    if (status != XN_OK) close_queue(d);
+    return status;
 }
 
 static int find(const struct xn_opencl_options *options, struct xn_cl_found *out, struct xn_error *err) {
@@ -284,8 +283,8 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     for (uint32_t type = 0, as; type < XN_TYPE_COUNT && d->info.is_processor && !options->narrow_programs; type++)
         if (xn_cl_layout_of(type, &as)) d->programs.always |= (uint64_t)1 << as;
     snprintf(d->backend, sizeof d->backend, "OpenCL gpu%u", options->index);
-    int status = check_abilities(d, err);
-    if (status == XN_OK) status = open_queue(d, err);
+    int status = xn_cl_check_abilities(&d->info, err);
+    if (status == XN_OK && !options->later) status = xn_cl_ready(d, err);
     if (status != XN_OK) {
         opencl_free(&d->device);
         return status;

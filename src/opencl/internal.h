@@ -13,7 +13,7 @@ struct xn_cl_device {
     struct xn_device device;
     const struct xn_cl_api *cl;
     cl_device_id id;
-    cl_context context;
+    cl_context context;     // NULL: not ready yet
     cl_command_queue queue; // in order, with times
     struct xn_opencl_info info;
     enum xn_cl_dialect dialect;
@@ -31,6 +31,9 @@ struct xn_cl_device {
 
 // The device behind one of the engine's, or NULL if it is another kind.
 struct xn_cl_device *xn_cl_device_of(struct xn_device *device);
+
+// Opens context and queue, where they are not open yet: whatever the driver is asked for needs them.
+int xn_cl_ready(struct xn_cl_device *device, struct xn_error *err);
 
 // The limits of a plan with the type of its cache chosen.
 struct xn_limits xn_cl_limits_of(const struct xn_plan *plan, const struct xn_limits *limits);

@@ -29,12 +29,16 @@ const char *xn_opencl_extension_name(enum xn_opencl_extension extension);
 enum { XN_OPENCL_SUB_GROUP_SIZES = 8 };
 struct xn_opencl_info {
     char name[128], platform[128], version[128], driver[64];
-    bool is_processor;       // a processor through OpenCL: never chosen unless it is named
-    uint64_t memory;         // bytes
-    uint64_t max_allocation; // bytes of one buffer
-    uint64_t local_memory;   // bytes of a group
-    uint32_t units, clock;   // compute units, MHz
-    uint32_t max_group;      // work-items
+    bool is_processor;  // a processor through OpenCL: never chosen unless it is named
+    bool is_gpu;        // else, and if this is not either, another kind of accelerator
+    bool shares_memory; // with the processor
+    bool compiles, little_endian;
+    uint32_t address_bits;
+    uint64_t memory;                                             // bytes
+    uint64_t max_allocation;                                     // bytes of one buffer
+    uint64_t local_memory;                                       // bytes of a group
+    uint32_t units, clock;                                       // compute units, MHz
+    uint32_t max_group;                                          // work-items
     uint32_t sub_group[XN_OPENCL_SUB_GROUP_SIZES], n_sub_groups; // sizes, where the device says so
     uint32_t extensions;                                         // bit i: enum xn_opencl_extension i
     uint32_t ip_version; // of an Intel GPU whose driver tells (ahead.h); 0: unknown
@@ -60,10 +64,15 @@ struct xn_opencl_options {
     uint64_t heap_bytes, piece_bytes;
     bool narrow_programs;   // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
                             // for processors takes nearly as long for one format as for all
+    bool later;             // the driver is asked for nothing before the device is first used
     enum xn_opencl_way way; // the best that steps may take
     bool plain;             // kernels in plain OpenCL C, whatever the device offers beyond
     bool emulate;           // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
 };
+// For choosing among devices: whether this one is a GPU that is worth its while without anyone naming it. One that
+// reads the processor's memory is no faster at that, and computes more only if it has a matrix unit.
+bool xn_opencl_is_choice(const struct xn_opencl_info *info);
+
 // Errors: there is no such device (XN_ERR_ARGUMENT), it lacks what kernels need (XN_ERR_UNSUPPORTED), or its driver
 // fails (XN_ERR_DEVICE).
 int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_device **out, struct xn_error *err);

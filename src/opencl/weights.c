@@ -57,6 +57,7 @@ int xn_cl_pack(struct xn_device *device, const struct xn_matrix *matrix, struct 
     struct xn_cl_device *d = xn_cl_device_of(device);
     const char *name = matrix->name ? matrix->name : "matrix";
     *out = NULL;
+    XN_TRY(xn_cl_ready(d, err));
     struct xn_cl_packed *p = xn_alloc_zero(1, sizeof *p);
     if (!p) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", name);
     int status = xn_host_weights(matrix, &p->weights, err);
