@@ -145,9 +145,9 @@ static void limit_memory(struct chosen *c, double most) {
     }
 }
 
-static int open_all(struct chosen *c, int threads, struct xn_error *err) {
+static int open_all(struct chosen *c, const struct xn_device_choice *o, struct xn_error *err) {
     for (uint32_t i = 0; i < c->n; i++) {
-        int status = xn_device_select(c->member[i].name, threads, &c->member[i].device, err);
+        int status = xn_device_select(c->member[i].name, o->threads, o->gpu_timeout, &c->member[i].device, err);
         if (status == XN_OK) continue;
         while (i-- > 0)
             c->member[i].device->table->free(c->member[i].device);
@@ -174,7 +174,7 @@ int xn_devices_choose(const struct xn_device_choice *o, struct xn_device **out, 
         XN_TRY(read_names(&c, o->devices, err));
     bool one = c.n == 0 || (c.n == 1 && !is_gpu(c.member[0].name));
     if (one) XN_TRY(check_alone(o, err));
-    if (one) return xn_device_select(c.n ? c.member[0].name : NULL, o->threads, out, err);
+    if (one) return xn_device_select(c.n ? c.member[0].name : NULL, o->threads, o->gpu_timeout, out, err);
     if (o->split) XN_TRY(read_shares(&c, o->split, err));
     XN_TRY(place_spill(&c, &spill, err));
     if (spill < 0 && (o->layers >= 0 || o->cpu_experts))
@@ -183,7 +183,7 @@ int xn_devices_choose(const struct xn_device_choice *o, struct xn_device **out, 
     if (spill >= 0 && o->layers >= 0 && c.member[spill].share >= 0)
         return xn_fail(err, XN_ERR_ARGUMENT, "-ngl %d and --split %s: both say how many layers %s takes", o->layers,
                        o->split, c.member[spill].name);
-    XN_TRY(open_all(&c, o->threads, err));
+    XN_TRY(open_all(&c, o, err));
     limit_memory(&c, o->gpu_memory);
     struct xn_split_options options = {.members = c.member,
                                        .n_members = c.n,

@@ -73,7 +73,7 @@ static int open_gpu(struct xn_opencl_options *options, struct xn_device **out, s
     return status;
 }
 
-int xn_device_select(const char *name, int threads, struct xn_device **out, struct xn_error *err) {
+int xn_device_select(const char *name, int threads, double gpu_timeout, struct xn_device **out, struct xn_error *err) {
     *out = NULL;
     if (threads < 0) return xn_fail(err, XN_ERR_ARGUMENT, "threads: found %d, expected 0 or more", threads);
     if (!name) {
@@ -88,7 +88,10 @@ int xn_device_select(const char *name, int threads, struct xn_device **out, stru
     if (strncmp(name, "cpu+", 4) == 0) return open_cpu(name + 3, name, threads, out, err);
     if (strncmp(name, "cpu:", 4) == 0) return open_cpu(name + 4, name, threads, out, err);
     struct xn_opencl_options gpu;
-    if (read_gpu(name, &gpu)) return open_gpu(&gpu, out, err);
+    if (read_gpu(name, &gpu)) {
+        gpu.timeout = gpu_timeout;
+        return open_gpu(&gpu, out, err);
+    }
     return xn_fail(err, XN_ERR_ARGUMENT,
                    "unknown device \"%s\", expected cpu, cpu:LEVEL, gpu0, gpu1, ... (with +recorded or +launches) or "
                    "reference",

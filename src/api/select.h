@@ -9,7 +9,8 @@
 // (xn_cpu_options), "gpu0", "gpu1", ... (the numbers of xn_opencl_list), which may have "+launches" or "+recorded"
 // behind it (enum xn_opencl_way), "reference", or NULL for what the environment variable XENON_CPU names ("reference"
 // or a level), else the processor at its best. threads: 0 chooses.
-int xn_device_select(const char *name, int threads, struct xn_device **out, struct xn_error *err);
+// gpu_timeout: of struct xn_device_choice.
+int xn_device_select(const char *name, int threads, double gpu_timeout, struct xn_device **out, struct xn_error *err);
 
 // Devices for a model. Zero-initialise, and set `layers` to -1.
 struct xn_device_choice {
@@ -23,6 +24,9 @@ struct xn_device_choice {
     int layers;        // that GPUs take, of the last ones; -1: as many as fit
     bool cpu_experts;  // the processor takes the experts of every layer
     double gpu_memory; // bytes of each GPU to use at the most; 0: what is free
+    // Seconds after which a GPU that does not end a step is given up (struct xn_opencl_options); 0: chosen, negative:
+    // never.
+    double gpu_timeout;
 };
 // Where GPUs are named, what does not fit them stays on the processor, whether that is named or not. What was chosen
 // wrongly is an error of status XN_ERR_ARGUMENT.

@@ -59,6 +59,7 @@ struct xn_model_options {
     int64_t gpu_layers; // -1: as many as fit
     bool cpu_moe;
     double gpu_memory;      // GB; 0: what is free
+    double gpu_timeout;     // seconds; see api/select.h
     int64_t threads;        // 0: chosen
     const char *cache_type; // "f32", "q8_0", ..., or NULL: the device's choice
     bool verbose;
@@ -89,6 +90,15 @@ struct xn_model_options {
          NULL},                                                                                                        \
         {0, "cpu-moe", XN_OPTION_FLAG, &(m).cpu_moe, NULL, "experts stay on the processor, which computes them", 0,    \
          0, NULL},                                                                                                     \
+        {0,                                                                                                            \
+         "gpu-timeout",                                                                                                \
+         XN_OPTION_FLOAT,                                                                                              \
+         &(m).gpu_timeout,                                                                                             \
+         "S",                                                                                                          \
+         "seconds after which a GPU that does not end a step is given up; 0: 60; -1: never (0)",                       \
+         -1,                                                                                                           \
+         1e6,                                                                                                          \
+         NULL},                                                                                                        \
         {0,                                                                                                            \
          "gpu-memory",                                                                                                 \
          XN_OPTION_FLOAT,                                                                                              \

@@ -22,7 +22,7 @@ struct row {
 static int look(struct row *row, bool measure, struct xn_error *err) {
     struct xn_device *device;
     if (row->gpu && !measure) return XN_OK;
-    XN_TRY(xn_device_select(row->name, 0, &device, err));
+    XN_TRY(xn_device_select(row->name, 0, 0, &device, err));
     int status = XN_OK;
     if (!row->gpu) device->table->describe(device, &row->info);
     if (measure)

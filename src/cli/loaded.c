@@ -35,7 +35,8 @@ int xn_loaded_device(const struct xn_model_options *o, struct xn_device **out, s
                                       .split = o->split,
                                       .layers = (int)o->gpu_layers,
                                       .cpu_experts = o->cpu_moe,
-                                      .gpu_memory = o->gpu_memory * 1e9};
+                                      .gpu_memory = o->gpu_memory * 1e9,
+                                      .gpu_timeout = o->gpu_timeout};
     return xn_devices_choose(&choice, out, err);
 }
 

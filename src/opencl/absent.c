@@ -17,6 +17,10 @@ bool xn_opencl_is_choice(const struct xn_opencl_info *info) {
     return false;
 }
 
+bool xn_opencl_has_lost(void) {
+    return false;
+}
+
 int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_device **out, struct xn_error *err) {
     *out = NULL;
     return xn_fail(err, XN_ERR_ARGUMENT, "device gpu%u: " WITHOUT, options->index);

@@ -7,7 +7,7 @@
 #include "opencl/layout.h"
 #include "quant/blocks.h"
 
-#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,7 +57,7 @@ int xn_cl_buffer(struct xn_cl_device *d, uint64_t size, const char *what, cl_mem
 
 void xn_cl_buffer_free(struct xn_cl_device *d, cl_mem buffer, uint64_t size) {
     if (!buffer) return;
-    d->cl->ReleaseMemObject(buffer);
+    if (!d->lost) d->cl->ReleaseMemObject(buffer);
     d->taken -= size;
 }
 
@@ -73,6 +73,7 @@ static void opencl_describe(const struct xn_device *device, struct xn_device_inf
 
 static void close_queue(struct xn_cl_device *d) {
     if (d->grids) xn_cl_buffer_free(d, d->grids, XN_CL_GRID_VALUES * 4);
+    if (d->lost) return;
     if (d->queue) d->cl->ReleaseCommandQueue(d->queue);
     if (d->context) d->cl->ReleaseContext(d->context);
     d->grids = NULL;
@@ -83,7 +84,7 @@ static void close_queue(struct xn_cl_device *d) {
 static void opencl_free(struct xn_device *device) {
     if (!device) return;
     struct xn_cl_device *d = (struct xn_cl_device *)device;
-    if (d->queue) d->cl->Finish(d->queue);
+    if (d->queue && !d->lost) d->cl->Finish(d->queue);
     xn_cl_programs_free(d);
     close_queue(d);
     free(d);
@@ -240,6 +241,8 @@ static int open_queue(struct xn_cl_device *d, struct xn_error *err) {
 }
 
 int xn_cl_ready(struct xn_cl_device *d, struct xn_error *err) {
+    if (d->lost)
+        return xn_fail(err, XN_ERR_DEVICE, "%s did not end an earlier step, and is not used any more", d->info.name);
     if (d->queue) return XN_OK;
     int status = open_queue(d, err);
     if (status != XN_OK) close_queue(d);
@@ -273,6 +276,8 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     if (options->max_allocation && options->max_allocation < d->max_allocation)
         d->max_allocation = options->max_allocation;
     d->heap_bytes = options->heap_bytes;
+    static const double timeout = 60;
+    d->timeout = options->timeout ? fmax(options->timeout, 0) : d->info.is_processor ? 0 : timeout;
     d->way = options->way;
     if (!(d->info.extensions >> XN_OPENCL_COMMAND_BUFFER & 1) ||
         !xn_cl_recording_load(d->cl, found.platform, &d->recording))

@@ -148,7 +148,7 @@ static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *ke
 }
 
 static void free_kernels(struct xn_executor *e) {
-    for (size_t i = 0; i < e->n_kernels; i++)
+    for (size_t i = 0; i < e->n_kernels && !e->device->lost; i++)
         e->device->cl->ReleaseKernel(e->kernels[i].kernel);
     e->n_kernels = 0;
 }
@@ -254,7 +254,7 @@ int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *pla
 void xn_cl_executor_free(struct xn_executor *e) {
     if (!e) return;
     struct xn_cl_device *d = e->device;
-    d->cl->Finish(d->queue);
+    if (!d->lost) d->cl->Finish(d->queue);
     xn_cl_recorded_drop(e);
     free(e->recorded);
     free_kernels(e);
@@ -271,6 +271,11 @@ void xn_cl_executor_free(struct xn_executor *e) {
     for (int i = 0; i < XN_CL_SHAPES; i++)
         free(e->kernel_of[i]);
     free(e->events);
+    if (d->lost) {
+        xn_cl_abandon(e->step);
+        free(e);
+        return;
+    }
     free(e->step);
     if (e->logits) d->cl->EnqueueUnmapMemObject(d->queue, e->pinned, e->logits, 0, NULL, NULL);
     if (e->pinned) d->cl->ReleaseMemObject(e->pinned);
@@ -443,11 +448,27 @@ static int run_launches(struct xn_executor *e, const struct xn_batch *batch, boo
     return XN_OK;
 }
 
+// Waits for launches [first, end), as long as a batch of so many rows may take.
+static int wait_for(struct xn_executor *e, size_t first, size_t end, uint32_t rows, struct xn_error *err) {
+    struct xn_cl_device *d = e->device;
+    enum { ROWS = 128 };
+    cl_event last = e->together;
+    double seconds = d->timeout * ((rows + ROWS - 1) / ROWS);
+    for (size_t i = end; i > first && !last; i--)
+        last = e->events[i - 1];
+    if (seconds == 0 || xn_cl_wait(d, last, seconds)) return XN_OK;
+    return xn_fail(err, XN_ERR_DEVICE,
+                   "%s: a step of %u rows did not end within %.0f s: the device or its driver hangs, or is slow "
+                   "(--gpu-timeout). It is not used any more",
+                   d->info.name, rows, seconds);
+}
+
 // A batch that is new is checked and sent first.
 static int run_ops(struct xn_executor *e, const struct xn_batch *batch, bool is_new, uint32_t first, uint32_t n,
                    struct xn_error *err) {
     struct xn_cl_device *d = e->device;
     size_t from = e->lowered.first_launch[first], to = e->lowered.first_launch[first + n];
+    XN_TRY(xn_cl_ready(d, err));
     if (is_new) {
         XN_TRY(xn_host_check_batch(&e->view, batch, err));
         XN_TRY(xn_cl_step_fill(e, batch, err));
@@ -455,10 +476,12 @@ static int run_ops(struct xn_executor *e, const struct xn_batch *batch, bool is_
     int status = is_new ? send_step(e, err) : XN_OK;
     if (status == XN_OK) status = run_launches(e, batch, is_new, from, to, err);
     // Also after a failure: nothing may still read the step or write the logits.
+    XN_TRY(wait_for(e, from, to, batch->n_rows, status == XN_OK ? err : NULL));
     cl_int code = d->cl->Finish(d->queue);
     collect_times(e, from, to);
     XN_TRY(status);
     if (code == CL_SUCCESS) XN_TRY(check_walk(e, err));
+    if (code != CL_SUCCESS && e->way == XN_OPENCL_BY_BUFFER) d->way = XN_OPENCL_BY_LAUNCHES; // perhaps that does better
     return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: a step of %u rows", d->info.name, batch->n_rows);
 }
 

@@ -274,6 +274,103 @@ static void a_recurrence(void **unused) {
     every_call_may_fail(XN_OP_SHORT_CONV, 5);
 }
 
+// --- a driver that hangs ---
+
+static int calls; // that a lost device's driver must not get
+
+static cl_int CL_API_CALL running(cl_event e, cl_event_info what, size_t n, void *out, size_t *out_n) {
+    (void)e;
+    (void)what;
+    (void)out_n;
+    assert_int_equal(n, sizeof(cl_int));
+    *(cl_int *)out = CL_RUNNING;
+    return CL_SUCCESS;
+}
+static cl_int CL_API_CALL release_memory(cl_mem m) {
+    calls++;
+    return real->ReleaseMemObject(m);
+}
+static cl_int CL_API_CALL release_kernel(cl_kernel k) {
+    calls++;
+    return real->ReleaseKernel(k);
+}
+static cl_int CL_API_CALL release_program(cl_program p) {
+    calls++;
+    return real->ReleaseProgram(p);
+}
+static cl_int CL_API_CALL release_queue(cl_command_queue q) {
+    calls++;
+    return real->ReleaseCommandQueue(q);
+}
+static cl_int CL_API_CALL release_context(cl_context c) {
+    calls++;
+    return real->ReleaseContext(c);
+}
+static cl_int CL_API_CALL unmap(cl_command_queue q, cl_mem m, void *p, cl_uint n, const cl_event *w, cl_event *e) {
+    calls++;
+    return real->EnqueueUnmapMemObject(q, m, p, n, w, e);
+}
+static cl_int CL_API_CALL count_finish(cl_command_queue q) {
+    calls++;
+    return real->Finish(q);
+}
+
+// A step that does not end in time is an error that says so; from then on everything is, at once, and nothing waits for
+// the driver, not even to let go. The same device with time enough is as good as any.
+static void a_device_may_hang(void **unused) {
+    (void)unused;
+    struct xn_error err;
+    struct xn_check_blocks *blocks;
+    struct xn_check_case *c;
+    struct xn_check_weights weights;
+    struct xn_check_wish wish = {.kind = XN_OP_ATTEND, .type = XN_F16, .rows = 3, .seed = 5};
+    char page[1 << 16];
+    assert_int_equal(xn_check_blocks_make(1, &blocks, &err), XN_OK);
+    assert_int_equal(xn_check_case_make(&wish, blocks, &c, &err), XN_OK);
+    for (int hangs = 0; hangs < 2; hangs++) {
+        struct xn_executor *e;
+        struct xn_cl_api api = *real;
+        struct xn_device *device = test_open((struct xn_opencl_options){.cache = test_cache(), .timeout = 20});
+        const struct xn_device_table *t = device->table;
+        struct xn_cl_device *d = xn_cl_device_of(device);
+        assert_true(d->timeout == 20);
+        assert_int_equal(xn_check_bind(c, device, &weights, &err), XN_OK);
+        if (t->prepare(device, &c->plan, &c->limits, &e, &err) != XN_OK) fail_msg("%s", err.message);
+        if (t->run(e, &c->batch, &err) != XN_OK) fail_msg("%s", err.message);
+        if (hangs) {
+            d->timeout = 0.05;
+            d->cl = &api;
+            api.GetEventInfo = running;
+            assert_int_equal(t->run(e, &c->batch, &err), XN_ERR_DEVICE);
+            if (!strstr(err.message, "did not end") || !strstr(err.message, "3 rows")) fail_msg("%s", err.message);
+            real->Finish(d->queue); // it does end
+            api.Finish = count_finish;
+            api.ReleaseMemObject = release_memory;
+            api.ReleaseKernel = release_kernel;
+            api.ReleaseProgram = release_program;
+            api.ReleaseCommandQueue = release_queue;
+            api.ReleaseContext = release_context;
+            api.EnqueueUnmapMemObject = unmap;
+            calls = 0;
+            assert_int_equal(t->run(e, &c->batch, &err), XN_ERR_DEVICE);
+            assert_int_equal(t->run_part(e, &c->batch, 0, 1, &err), XN_ERR_DEVICE);
+            assert_int_equal(t->copy_page(e, 0, 1, &err), XN_ERR_DEVICE);
+            assert_int_equal(t->read_page(e, 0, 1, page, &err), XN_ERR_DEVICE);
+            assert_int_equal(t->read_rows(e, XN_BUF_Q, 1, page, &err), XN_ERR_DEVICE);
+            if (!strstr(err.message, "not used any more")) fail_msg("%s", err.message);
+            struct xn_executor *another;
+            assert_int_equal(t->prepare(device, &c->plan, &c->limits, &another, &err), XN_ERR_DEVICE);
+        }
+        assert_true(xn_opencl_has_lost() == (hangs > 0));
+        t->release(device, e);
+        xn_check_unbind(&weights);
+        t->free(device);
+        assert_int_equal(calls, 0);
+    }
+    xn_check_case_free(c);
+    xn_check_blocks_free(blocks);
+}
+
 // What a step may not be: told before anything reaches the device.
 static void a_wrong_batch_is_refused(void **unused) {
     (void)unused;
@@ -324,11 +421,9 @@ int main(void) {
     if (test_devices() == 0) return SKIPPED;
     make_faulty();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_projection),
-        cmocka_unit_test(attention),
-        cmocka_unit_test(a_recurrence),
-        cmocka_unit_test(the_device_may_disappear),
-        cmocka_unit_test(a_wrong_batch_is_refused),
+        cmocka_unit_test(a_projection),      cmocka_unit_test(attention),
+        cmocka_unit_test(a_recurrence),      cmocka_unit_test(the_device_may_disappear),
+        cmocka_unit_test(a_device_may_hang), cmocka_unit_test(a_wrong_batch_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,9 @@
     X(EnqueueFillBuffer)                                                                                               \
     X(EnqueueMapBuffer)                                                                                                \
     X(EnqueueUnmapMemObject)                                                                                           \
+    X(Flush)                                                                                                           \
     X(Finish)                                                                                                          \
+    X(GetEventInfo)                                                                                                    \
     X(GetEventProfilingInfo)                                                                                           \
     X(ReleaseEvent)
 

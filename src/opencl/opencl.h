@@ -62,8 +62,11 @@ struct xn_opencl_options {
     // Of the memory of weights, caches and states: bytes of its buffers, and of the pieces that arrays are cut into,
     // but at least one row, page or slot. 0: as large as they may be.
     uint64_t heap_bytes, piece_bytes;
-    bool narrow_programs;   // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
-                            // for processors takes nearly as long for one format as for all
+    bool narrow_programs; // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
+                          // for processors takes nearly as long for one format as for all
+    // Seconds after which a device that does not end a step of up to 128 rows is given up (larger ones get as much for
+    // each 128 rows begun). 0: 60, for a processor none; negative: none.
+    double timeout;
     bool later;             // the driver is asked for nothing before the device is first used
     enum xn_opencl_way way; // the best that steps may take
     bool plain;             // kernels in plain OpenCL C, whatever the device offers beyond
@@ -72,6 +75,9 @@ struct xn_opencl_options {
 // For choosing among devices: whether this one is a GPU that is worth its while without anyone naming it. One that
 // reads the processor's memory is no faster at that, and computes more only if it has a matrix unit.
 bool xn_opencl_is_choice(const struct xn_opencl_info *info);
+
+// Whether a device of this process was given up. Its driver may hang when the process ends, too.
+bool xn_opencl_has_lost(void);
 
 // Errors: there is no such device (XN_ERR_ARGUMENT), it lacks what kernels need (XN_ERR_UNSUPPORTED), or its driver
 // fails (XN_ERR_DEVICE).

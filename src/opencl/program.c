@@ -519,7 +519,7 @@ int xn_cl_kernel_make(struct xn_cl_device *d, const struct xn_cl_program_key *ke
 }
 
 void xn_cl_programs_free(struct xn_cl_device *d) {
-    for (size_t i = 0; i < d->programs.n; i++)
+    for (size_t i = 0; i < d->programs.n && !d->lost; i++)
         d->cl->ReleaseProgram(d->programs.items[i].program);
     free(d->programs.items);
     free(d->programs.folder);

@@ -50,8 +50,9 @@ static int record(struct xn_executor *e, struct xn_cl_recorded *r, size_t n, str
 }
 
 static void forget(struct xn_executor *e, struct xn_cl_recorded *r) {
-    if (r->buffer) e->device->recording.Release(r->buffer);
-    for (uint32_t i = 0; i < r->n; i++)
+    bool lost = e->device->lost;
+    if (r->buffer && !lost) e->device->recording.Release(r->buffer);
+    for (uint32_t i = 0; i < r->n && !lost; i++)
         e->device->cl->ReleaseKernel(r->kernels[i]);
     free(r->kernels);
 }
