@@ -81,6 +81,7 @@ struct xn_cl_rope {
 // words of eight values: value 2j is bits 4j ... 4j + 3 of the word, value 2j + 1 those 16 bits on.
 struct xn_cl_cache {
     xn_u32 place, piece, page_bytes, size;
+    struct xn_cl_place first; // of the places
 };
 
 // A state layer: slot s is unit s: conv_floats, then the recurrent state.
