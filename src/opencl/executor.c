@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ITEMS_A_UNIT = 512, ENGINE_THREADS = 8 }; // work-items of a launch for each compute unit
+// Work-items of a launch for each compute unit; of those that only wait for memory.
+enum { ITEMS_A_UNIT = 512, LIGHT_ITEMS_A_UNIT = 2048, ENGINE_THREADS = 8 };
 
 // --- memory ---
 
@@ -116,12 +117,14 @@ struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
 // Groups of a launch. Each group of a product of few rows stages all activations, so on Intel's GPUs there are no more
 // than are resident: what drivers call a compute unit there is an engine of 8 threads as wide as the smallest
 // sub-group.
-static uint32_t groups_for(const struct xn_executor *e, enum xn_cl_shape shape, uint32_t group) {
+static uint32_t groups_for(const struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t group) {
     const struct xn_opencl_info *info = &e->device->info;
     uint32_t width = UINT32_MAX, all;
+    if (xn_cl_kernel_needs(key->kernel) & XN_CL_LIGHT && group < LIGHT_ITEMS_A_UNIT)
+        return info->units * (LIGHT_ITEMS_A_UNIT / group);
     for (uint32_t i = 0; i < info->n_sub_groups; i++)
         if (info->sub_group[i] < width) width = info->sub_group[i];
-    if (e->device->dialect != XN_CL_INTEL || shape == XN_CL_MANY || width > ITEMS_A_UNIT / ENGINE_THREADS)
+    if (e->device->dialect != XN_CL_INTEL || key->shape == XN_CL_MANY || width > ITEMS_A_UNIT / ENGINE_THREADS)
         return groups_of(e->device, group);
     all = info->units * width * ENGINE_THREADS / group;
     return all ? all : 1;
@@ -137,7 +140,7 @@ static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *ke
     struct xn_cl_made *made = &e->kernels[*index];
     *made = (struct xn_cl_made){.key = *key};
     XN_TRY(xn_cl_kernel_make(e->device, key, &made->kernel, &made->group, err));
-    made->groups = groups_for(e, key->shape, made->group);
+    made->groups = groups_for(e, key, made->group);
     e->n_kernels++;
     return XN_OK;
 }
