@@ -431,21 +431,26 @@ XN_INLINE void xn_tile_columns(const struct xn_env *e, XN_D const struct xn_cl_t
 }
 
 // Four rows' results of one row r of weights, of which `there` are wanted: what their products x (and, of a gate, y) are
-// worth comes to `out`. All is read before anything is written, so that reads do not wait for each other.
+// worth comes to `out`. All is computed before anything is written, so that what is read does not wait.
 XN_INLINE void xn_tile_four(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                             const uint *column, const bool *there, uint r, float bias, float up_bias, float *x,
                             const float *y, global float *out, volatile local const uint *l) {
     XN_D const struct xn_cl_tile_part *p = &d->part[t->part];
-    float scale = p->scale, before[4] = {0, 0, 0, 0};
+    float scale = p->scale;
     bool two = d->n_parts > 1;
     uint kind = d->kind;
-    if (kind == XN_CL_TILE_SUM && !d->sum.set) {
-#pragma unroll
-        for (uint i = 0; i < 4; i++)
-            if (there[i]) before[i] = out[l[XN_AT_TO + column[i]]];
-    }
     switch (kind) {
     case XN_CL_TILE_GLU:
+        if (two && d->glu.activation == 0 && d->glu.gate_scale == 0 && d->glu.limit == 0 && d->times == XN_CL_NONE) {
+            // What most models have: without the precision of float32, which is not that of the products either.
+            float offset = up_bias + d->glu.up_offset;
+#pragma unroll
+            for (uint i = 0; i < 4; i++) {
+                float gate = x[i] + bias;
+                x[i] = native_divide(gate, 1.0f + native_exp(-gate)) * (y[i] + offset);
+            }
+            break;
+        }
 #pragma unroll
         for (uint i = 0; i < 4; i++) {
             x[i] = two ? xn_glu_gated(&d->glu, x[i] + bias, y[i] + up_bias) : xn_glu_plain(&d->glu, x[i] + bias);
@@ -468,30 +473,53 @@ XN_INLINE void xn_tile_four(const struct xn_env *e, XN_D const struct xn_cl_tile
                 x[i] *= e->act[d->row_scale + (ulong)xn_tile_row(e, d, t, column[i]) * d->row_scale_stride];
         }
     }
-    if (kind == XN_CL_TILE_SUM) {
-        float each = d->sum.scale, after = d->sum.after;
-#pragma unroll
-        for (uint i = 0; i < 4; i++)
-            x[i] = after * (before[i] + each * x[i]);
-    }
     ulong stride = kind == XN_CL_TILE_LOGITS ? p->weights.rows : 1;
 #pragma unroll
     for (uint i = 0; i < 4; i++)
         if (there[i]) out[l[XN_AT_TO + column[i]] * stride] = x[i];
 }
 
-// Results of the first `n_rows` rows of activations. They go through local memory, 16 XN_Y_BLOCKS rows of weights and 16
-// of activations of each warp at a time, so that neighbours write neighbouring values. A work-item stays with one row
-// of weights.
 #ifndef XN_Y_BLOCKS
 #define XN_Y_BLOCKS 2
 #endif
 #define XN_Y_ROWS (XN_WARPS_M * 16 * XN_Y_BLOCKS)
 #define XN_Y_COLS (XN_WARPS_N * 16)
 #define XN_Y_STRIDE (XN_Y_ROWS + 4)
+#define XN_SUMS 16 // on their way at once
 #if XN_GROUP % XN_Y_ROWS
 #error "work-items share the rows of weights evenly"
 #endif
+
+// The same for a buffer that they join, of which many values are on their way at once: `from` is where a work-item's
+// products of row r of weights stand for column c0 of the pass and, so many columns further on, the others'.
+XN_INLINE void xn_tile_sums(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t, uint r,
+                            float bias, uint column0, uint n_rows, uint c0, uint each, local const float *from,
+                            global float *out, volatile local const uint *l) {
+    float scale = d->part[t->part].scale, by = d->sum.scale, after = d->sum.after;
+    uint row_scale = d->row_scale, row_scale_stride = d->row_scale_stride;
+    bool set = d->sum.set;
+    for (uint c = c0; c < XN_Y_COLS && column0 + c < n_rows; c += XN_SUMS * each) {
+        float before[XN_SUMS];
+#pragma unroll
+        for (uint i = 0; i < XN_SUMS; i++) {
+            uint at = c + i * each;
+            before[i] = !set && at < XN_Y_COLS && column0 + at < n_rows ? out[l[XN_AT_TO + column0 + at]] : 0;
+        }
+#pragma unroll
+        for (uint i = 0; i < XN_SUMS; i++) {
+            uint at = c + i * each, column = column0 + at;
+            if (at >= XN_Y_COLS || column >= n_rows) continue;
+            float x = (from[at * XN_Y_STRIDE] * as_float(l[XN_AT_FACTOR + column]) + bias) * scale;
+            if (row_scale != XN_CL_NONE)
+                x *= e->act[row_scale + (ulong)xn_tile_row(e, d, t, column) * row_scale_stride];
+            out[l[XN_AT_TO + column]] = after * (before[i] + by * x);
+        }
+    }
+}
+
+// Results of the first `n_rows` rows of activations. They go through local memory, 16 XN_Y_BLOCKS rows of weights and 16
+// of activations of each warp at a time, so that neighbours write neighbouring values. A work-item stays with one row
+// of weights.
 XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y,
                                volatile local const uint *l) {
@@ -530,6 +558,10 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_t
         bool wanted = r < p->weights.rows;
         if (wanted && p->bias != XN_CL_NONE) bias0 = e->vec[p->bias + bias];
         if (wanted && two && (p + 1)->bias != XN_CL_NONE) bias1 = e->vec[(p + 1)->bias + bias];
+        if (wanted && d->kind == XN_CL_TILE_SUM) {
+            xn_tile_sums(e, d, t, r, bias0, n * XN_Y_COLS, n_rows, lid / rows, each, from, out + r, l);
+            wanted = false;
+        }
         for (uint c = lid / rows; c < (wanted ? XN_Y_COLS : 0); c += 4 * each) {
             float x[4], z[4];
             uint column[4];
@@ -575,7 +607,11 @@ static inline struct xn_share xn_share_of(uint tiles, uint steps, uint groups) {
         s.whole++;
         s.left = 0;
     }
-    s.takers = max(min(groups, s.left * steps / XN_LEAST_STEPS), min(s.left, groups));
+    // Adding a part up takes who completes a tile as long as some two steps, and it does so one after the other.
+    uint parts = 1;
+    while (2 * parts * parts < steps)
+        parts++;
+    s.takers = max(min(min(groups, s.left * parts), s.left * steps / XN_LEAST_STEPS), min(s.left, groups));
     // Runs that end where tiles do have one part each, so where that leaves few groups idle it costs less.
     uint even = s.left ? s.takers / s.left * s.left : 0;
     if (even * 10 >= s.takers * 9) s.takers = even;
