@@ -98,15 +98,20 @@ static bool has_single(const struct xn_executor *e) {
     return xn_cl_has_single(e->device->dialect);
 }
 
-static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group) {
-    return d->info.units * (group < ITEMS_A_UNIT ? ITEMS_A_UNIT / group : 1);
+static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group, uint32_t items) {
+    return d->info.units * (group < items ? items / group : 1);
+}
+
+static uint32_t groups_of_tiles(const struct xn_cl_device *d, enum xn_cl_dialect dialect, uint32_t group) {
+    uint32_t of_unit = xn_cl_matrix_groups(dialect);
+    return of_unit ? d->info.units * of_unit : groups_of(d, group, ITEMS_A_UNIT);
 }
 
 struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
     struct xn_cl_tiles t = {.halves = d->dialect != XN_CL_PLAIN};
     for (int plain = 0; plain < 2; plain++) { // the device's own kernels may be refused
         enum xn_cl_dialect dialect = plain ? XN_CL_PLAIN : d->dialect;
-        uint64_t groups = groups_of(d, xn_cl_matrix_group(d, dialect));
+        uint64_t groups = groups_of_tiles(d, dialect, xn_cl_matrix_group(d, dialect));
         uint64_t partial = 2 * groups * xn_cl_tile_size(dialect);
         if (partial > t.partial) t.partial = partial;
         if (groups > t.counters) t.counters = groups;
@@ -120,12 +125,13 @@ struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
 static uint32_t groups_for(const struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t group) {
     const struct xn_opencl_info *info = &e->device->info;
     uint32_t width = UINT32_MAX, all;
-    if (xn_cl_kernel_needs(key->kernel) & XN_CL_LIGHT && group < LIGHT_ITEMS_A_UNIT)
-        return info->units * (LIGHT_ITEMS_A_UNIT / group);
+    unsigned needs = xn_cl_kernel_needs(key->kernel);
+    if (needs & XN_CL_LIGHT) return groups_of(e->device, group, LIGHT_ITEMS_A_UNIT);
+    if (needs & XN_CL_MATRIX) return groups_of_tiles(e->device, e->device->dialect, group);
     for (uint32_t i = 0; i < info->n_sub_groups; i++)
         if (info->sub_group[i] < width) width = info->sub_group[i];
     if (e->device->dialect != XN_CL_INTEL || key->shape == XN_CL_MANY || width > ITEMS_A_UNIT / ENGINE_THREADS)
-        return groups_of(e->device, group);
+        return groups_of(e->device, group, ITEMS_A_UNIT);
     all = info->units * width * ENGINE_THREADS / group;
     return all ? all : 1;
 }

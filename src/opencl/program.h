@@ -128,8 +128,10 @@ struct xn_cl_programs {
 // log. *group: work-items of a group.
 int xn_cl_program(struct xn_cl_device *device, const struct xn_cl_program_key *key, cl_program *out, uint32_t *group,
                   struct xn_error *err);
-// Work-items of a group of kernels of the matrix layer, and products of a tile at the most.
+// Of kernels that multiply tiles: work-items of a group, groups that a compute unit holds at once (0: as of other
+// kernels), products of a tile at the most.
 uint32_t xn_cl_matrix_group(const struct xn_cl_device *device, enum xn_cl_dialect dialect);
+uint32_t xn_cl_matrix_groups(enum xn_cl_dialect dialect);
 uint32_t xn_cl_tile_size(enum xn_cl_dialect dialect);
 void xn_cl_programs_free(struct xn_cl_device *device);
 // The kernel function of a program; the caller releases it.

@@ -3,19 +3,23 @@
 // of c from local memory: tests of tiles run so elsewhere.
 #ifdef XN_EXPERTS
 #define XN_TILE_N 64
-#define XN_WARPS_M 4
+#define XN_WARPS_M (XN_WARPS / 2)
 #define XN_WARPS_N 2
 #else
 #define XN_TILE_N 128
 #define XN_WARPS_M 2
+#if XN_GROUP == 128
+#define XN_WARPS_N 2
+#else
 #define XN_WARPS_N 4
+#endif
 #endif
 #define XN_TILE_M 128
 #define XN_STAGES 3
 #define XN_C 8
 #define XN_Y_BLOCKS (XN_TILE_M / XN_WARPS_M / 16) // all
 #if XN_LANES != 32 || XN_WARPS != XN_WARPS_M * XN_WARPS_N
-#error "these tiles are made for 8 warps of 32 lanes"
+#error "these tiles are made for 8 or 4 warps of 32 lanes"
 #endif
 
 struct xn_c {
@@ -77,46 +81,63 @@ XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat)
 // The products of a step's tiles: warps' rows of weights are in blocks of 16, their rows of activations XN_WARPS_N
 // blocks apart.
 #define XN_MULTIPLIES
+#define XN_MY_M (XN_TILE_M / XN_WARPS_M / 16)
+#define XN_MY_N (XN_TILE_N / XN_WARPS_N / 16)
 XN_INLINE void xn_multiply_tiles(local const xn_element *w, local const xn_element *x, uint m0, uint n0, uint blocks,
-                                 bool bfloat, struct xn_c acc[XN_TILE_M / XN_WARPS_M / 16][XN_TILE_N / XN_WARPS_N / 16]) {
+                                 bool bfloat, struct xn_c acc[XN_MY_M][XN_MY_N]) {
     uint a_at = xn_shared(w) + 2 * (m0 * XN_DEPTH_K + xn_a_lane()), b_at = xn_shared(x) + 2 * (n0 * XN_DEPTH_K + xn_b_lane());
     if (blocks == 0) return;
 #pragma unroll
     for (uint k = 0; k < XN_DEPTH_K; k += 16) {
-        struct xn_a a[XN_TILE_M / XN_WARPS_M / 16];
-        struct xn_b b[2];
+        struct xn_a a[XN_MY_M];
+        struct xn_b b[XN_MY_N];
         uint a_k = a_at ^ (2 * k), b_k = b_at ^ (2 * k);
         XN_LOAD_MATRICES(b[0], b_k, "0");
         XN_LOAD_MATRICES(a[0], a_k, "0");
         XN_LOAD_MATRICES(a[1], a_k, "1024");
-#ifdef XN_EXPERTS
-        xn_mma(&acc[0][0], a[0], b[0], bfloat);
-        xn_mma(&acc[1][0], a[1], b[0], bfloat);
-        if (blocks == 1) continue;
-        XN_LOAD_MATRICES(b[1], b_k, "2048");
-        xn_mma(&acc[0][1], a[0], b[1], bfloat);
-        xn_mma(&acc[1][1], a[1], b[1], bfloat);
-#else
-        XN_LOAD_MATRICES(b[1], b_k, "4096");
+#if XN_MY_M == 4
         XN_LOAD_MATRICES(a[2], a_k, "2048");
         XN_LOAD_MATRICES(a[3], a_k, "3072");
+#endif
+#ifdef XN_EXPERTS
 #pragma unroll
-        for (uint m = 0; m < 4; m++) {
+        for (uint m = 0; m < XN_MY_M; m++)
             xn_mma(&acc[m][0], a[m], b[0], bfloat);
+        if (blocks == 1) continue;
+        XN_LOAD_MATRICES(b[1], b_k, "2048");
+#pragma unroll
+        for (uint m = 0; m < XN_MY_M; m++)
             xn_mma(&acc[m][1], a[m], b[1], bfloat);
+#else
+#if XN_MY_N == 4
+        XN_LOAD_MATRICES(b[1], b_k, "2048");
+        XN_LOAD_MATRICES(b[2], b_k, "4096");
+        XN_LOAD_MATRICES(b[3], b_k, "6144");
+#else
+        XN_LOAD_MATRICES(b[1], b_k, "4096");
+#endif
+#pragma unroll
+        for (uint m = 0; m < XN_MY_M; m++) {
+#pragma unroll
+            for (uint n = 0; n < XN_MY_N; n++)
+                xn_mma(&acc[m][n], a[m], b[n], bfloat);
         }
 #endif
     }
 }
-#if XN_DEPTH_K != 32 || XN_TILE_M / XN_WARPS_M / 16 * XN_TILE_N > 512 || XN_TILE_N / XN_WARPS_N != 32
-#error "these are other tiles"
-#endif
 
 // Chunk `lid` of a step's activations and those XN_GROUP chunks further on, from so many values each.
 XN_INLINE void xn_copy_tile(local xn_element *tile, global const xn_element *from, const uint *chunk) {
     uint to = xn_shared(tile) + 2 * xn_chunk(get_local_id(0) / XN_CHUNKS, get_local_id(0) % XN_CHUNKS);
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(to), "l"(from + chunk[0]) : "memory");
-#ifndef XN_EXPERTS
+#if defined(XN_EXPERTS) && XN_GROUP == 128
+    asm volatile("cp.async.cg.shared.global [%0+2048], [%1], 16;" : : "r"(to), "l"(from + chunk[1]) : "memory");
+#elif defined(XN_EXPERTS)
+#elif XN_GROUP == 128
+    asm volatile("cp.async.cg.shared.global [%0+2048], [%1], 16;" : : "r"(to), "l"(from + chunk[1]) : "memory");
+    asm volatile("cp.async.cg.shared.global [%0+4096], [%1], 16;" : : "r"(to), "l"(from + chunk[2]) : "memory");
+    asm volatile("cp.async.cg.shared.global [%0+6144], [%1], 16;" : : "r"(to), "l"(from + chunk[3]) : "memory");
+#else
     asm volatile("cp.async.cg.shared.global [%0+4096], [%1], 16;" : : "r"(to), "l"(from + chunk[1]) : "memory");
 #endif
 }
