@@ -47,6 +47,7 @@ static const struct body {
     bool runs[XN_CL_SHAPES];         // products are those of few.cl
     uint32_t walk;      // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
     const char *matrix; // file of the matrix layer, with the sizes of its kernels
+    const char *steps;  // file of the steps of its tiles, where it has its own
     struct size matrix_size;
     uint32_t tile; // products of a tile
 } bodies[XN_CL_DIALECTS] = {
@@ -58,6 +59,7 @@ static const struct body {
                      {false, false, false},
                      0,
                      "matrix_plain.cl",
+                     NULL,
                      {64, 16},
                      64 * 32},
     [XN_CL_INTEL] = {"intel",
@@ -68,6 +70,7 @@ static const struct body {
                      {false, true, true},
                      0,
                      "matrix_intel.cl",
+                     "tile_intel.cl",
                      {128, 8},
                      128 * 128},
     [XN_CL_NVIDIA] = {"nvidia",
@@ -78,6 +81,7 @@ static const struct body {
                       {false, true, true},
                       512,
                       "matrix_nvidia.cl",
+                      NULL,
                       {256, 32},
                       128 * 128},
     [XN_CL_EMULATED] = {"emulated",
@@ -88,6 +92,7 @@ static const struct body {
                         {false, false, false},
                         0,
                         "matrix_nvidia.cl",
+                        NULL,
                         {256, 32},
                         128 * 128},
 };
@@ -286,6 +291,7 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
     for (int i = 0; i < XN_CL_KERNEL_COUNT; i++)
         if (key->walked >> i & 1) add_file_once(s, kernels[i].file);
     add_file(s, k->file);
+    if (k->needs & XN_CL_MATRIX && k->needs & XN_CL_DECODERS && body->steps) add_file(s, body->steps);
 }
 
 static struct xn_cl_digest digest_of(const struct source *s) {

@@ -46,6 +46,11 @@
 #if XN_MY_CHUNKS * XN_GROUP != XN_TILE_N * XN_CHUNKS
 #error "groups copy tiles evenly"
 #endif
+#ifndef XN_CHUNK_ROW // of chunk i, and which of that row's; XN_MY_STARTS: after so many they are neighbours
+#define XN_MY_STARTS XN_MY_CHUNKS
+#define XN_CHUNK_ROW(i) ((get_local_id(0) + (i) * XN_GROUP) / XN_CHUNKS)
+#define XN_CHUNK_AT(i) ((get_local_id(0) + (i) * XN_GROUP) % XN_CHUNKS)
+#endif
 
 // Local memory beside the tiles, in words.
 #define XN_AT_FLAG 0
@@ -177,7 +182,7 @@ struct xn_steps {
     uint type, units, passes;  // units: of a row
     bool bfloat;
     global const xn_element *x;
-    uint chunk[XN_MY_CHUNKS]; // where the work-item's chunks of the first step are
+    uint chunk[XN_MY_STARTS]; // where the work-item's chunks of the first step are
     uint rest;                // elements from a plane to what it leaves
 };
 
@@ -198,14 +203,14 @@ XN_INLINE struct xn_steps xn_steps_of(const struct xn_env *e, XN_D const struct 
     if (s.bfloat) s.x += (ulong)s.rest * popcount(d->planes & (XN_CL_PLANE_BFLOAT - 1));
 #endif
 #pragma unroll
-    for (uint i = 0; i < XN_MY_CHUNKS; i++) {
-        uint j = get_local_id(0) + i * XN_GROUP, at = xn_tile_row(e, d, t, j / XN_CHUNKS);
+    for (uint i = 0; i < XN_MY_STARTS; i++) {
+        uint at = xn_tile_row(e, d, t, XN_CHUNK_ROW(i));
 #ifdef XN_EXPERTS
         if (!d->by_pair) at /= d->used;
 #else
         at = at * d->matrices + t->operand;
 #endif
-        s.chunk[i] = at * d->width + j % XN_CHUNKS * 8;
+        s.chunk[i] = at * d->width + XN_CHUNK_AT(i) * 8;
     }
     return s;
 }
@@ -222,15 +227,16 @@ XN_INLINE uint xn_pass_of(const struct xn_steps *s, uint step, uint *u) {
 #endif
 }
 
+#ifndef XN_OWN_STEPS
 XN_INLINE void xn_copy_step(const struct xn_steps *s, uint step, local xn_element *to) {
     uint u, pass = xn_pass_of(s, step, &u);
     global const xn_element *from = s->x + (ulong)(pass == 1 ? s->rest : 0) + u * XN_DEPTH_K;
 #pragma unroll
     for (uint i = 0; i < XN_MY_CHUNKS; i++) {
-        uint j = get_local_id(0) + i * XN_GROUP;
-        xn_copy(to, j / XN_CHUNKS, j % XN_CHUNKS, from + s->chunk[i]);
+        xn_copy(to, XN_CHUNK_ROW(i), XN_CHUNK_AT(i), from + s->chunk[i]);
     }
 }
+#endif
 
 // Any format: unit u through float32; `rest`: what 16 bits leave of it.
 static inline void xn_decode_step(global const uint *grids, struct xn_weights_row row, uint type, uint u, bool bfloat,
@@ -303,50 +309,23 @@ XN_INLINE uint xn_first_m(void) {
     return xn_warp() / XN_WARPS_N * (XN_BLOCKS_M * 16);
 }
 
-// Value i of all that a work-item sums up, and a statement S(i) for each of them. Intel's compiler leaves such loops as
-// they are, whatever they ask for, and the sums in memory: there the statement is written out.
+// Value i of all that a work-item sums up, and a statement S(i) for each of them.
 #define XN_VALUES (XN_BLOCKS_M * XN_BLOCKS_N * XN_C)
 #define XN_VALUE(acc, i)                                                                                               \
     XN_C_VALUE((acc)[(i) / (XN_BLOCKS_N * XN_C)][(i) / XN_C % XN_BLOCKS_N], (i) % XN_C)
-#ifdef XN_INTEL
-#define XN_TIMES_4(S, i) S(i) S((i) + 1) S((i) + 2) S((i) + 3)
-#define XN_TIMES_16(S, i) XN_TIMES_4(S, i) XN_TIMES_4(S, (i) + 4) XN_TIMES_4(S, (i) + 8) XN_TIMES_4(S, (i) + 12)
-#define XN_TIMES_64(S, i)                                                                                              \
-    XN_TIMES_16(S, i) XN_TIMES_16(S, (i) + 16) XN_TIMES_16(S, (i) + 32) XN_TIMES_16(S, (i) + 48)
-#if XN_BLOCKS_M * XN_BLOCKS_N * XN_C == 128
-#define XN_EACH_VALUE(S) XN_TIMES_64(S, 0) XN_TIMES_64(S, 64)
-#elif XN_BLOCKS_M * XN_BLOCKS_N * XN_C == 64
-#define XN_EACH_VALUE(S) XN_TIMES_64(S, 0)
-#elif XN_BLOCKS_M * XN_BLOCKS_N * XN_C == 32
-#define XN_EACH_VALUE(S) XN_TIMES_16(S, 0) XN_TIMES_16(S, 16)
-#endif
-#else
 #define XN_EACH_VALUE(S)                                                                                               \
     _Pragma("unroll") for (uint value = 0; value < XN_VALUES; value++) {                                               \
         S(value)                                                                                                       \
     }
-#endif
+
+#ifndef XN_OWN_STEPS
+XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+#define XN_CLEAR(i) XN_VALUE(acc, i) = 0;
+    XN_EACH_VALUE(XN_CLEAR)
+}
 
 XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, uint blocks, bool bfloat,
                                 struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#ifdef XN_INTEL // which also takes a branch around DPAS for one that lanes go apart in
-    for (uint k = 0; k < XN_DEPTH_K; k += 16) {
-        struct xn_a a[XN_BLOCKS_M];
-        struct xn_b b[XN_BLOCKS_N];
-        a[0] = xn_load_a(w, xn_first_m(), k);
-        a[1] = xn_load_a(w, xn_first_m() + 16, k);
-        b[0] = xn_load_b(x, xn_block_n(0) * 16, k);
-#if XN_BLOCKS_N == 2
-        b[1] = xn_load_b(x, xn_block_n(1) * 16, k);
-#endif
-        xn_mma(&acc[0][0], a[0], b[0], bfloat);
-        xn_mma(&acc[1][0], a[1], b[0], bfloat);
-#if XN_BLOCKS_N == 2
-        xn_mma(&acc[0][1], a[0], b[1], bfloat);
-        xn_mma(&acc[1][1], a[1], b[1], bfloat);
-#endif
-    }
-#else
 #pragma unroll
     for (uint k = 0; k < XN_DEPTH_K; k += 16) {
         struct xn_a a[XN_BLOCKS_M];
@@ -362,12 +341,6 @@ XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_elemen
                 xn_mma(&acc[m][n], a[m], b, bfloat);
         }
     }
-#endif
-}
-
-XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#define XN_CLEAR(i) XN_VALUE(acc, i) = 0;
-    XN_EACH_VALUE(XN_CLEAR)
 }
 
 // Products of steps [t->begin, t->end), of which there is at least one.
@@ -398,6 +371,15 @@ XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, c
     XN_NEXT(i, n, 1);
     barrier(CLK_LOCAL_MEM_FENCE);
 }
+#else // the body's own
+XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
+XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, const struct xn_tile *t,
+                             local xn_element *ws, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
+XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
+                               uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y);
+XN_INLINE void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
+XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
+#endif
 
 // --- results ---
 
@@ -405,6 +387,7 @@ static inline float xn_bias_of(const struct xn_env *e, XN_D const struct xn_cl_t
     return p->bias != XN_CL_NONE ? e->vec[p->bias + row] : 0;
 }
 
+#ifndef XN_OWN_STEPS
 XN_INLINE void xn_tile_result(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                   uint row, uint r, float x, float y) {
     XN_D const struct xn_cl_tile_part *p = &d->part[t->part];
@@ -451,25 +434,15 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_t
     bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
     uint rows = two ? XN_Y_ROWS / 2 : XN_Y_ROWS, block = two ? 16 : 32; // of a warp's rows
     local float *mine = y + xn_warp() % XN_WARPS_N * 16 * XN_Y_STRIDE + xn_warp() / XN_WARPS_N * 32;
-#ifndef XN_INTEL
 #pragma unroll
-#endif
     do {
         uint m = pass / XN_BLOCKS_N * 2, n = pass % XN_BLOCKS_N;
-#ifdef XN_INTEL
-#define XN_SHOW(i)                                                                                                     \
-    if ((i) / (2 * XN_BLOCKS_N * XN_C) * 2 == m && (i) / XN_C % XN_BLOCKS_N == n)                                      \
-        mine[xn_c_col(lane, (i) % XN_C) * XN_Y_STRIDE + (i) / (XN_BLOCKS_N * XN_C) % 2 * 16 +                          \
-             xn_c_row(lane, (i) % XN_C)] = XN_VALUE(acc, i);
-        XN_EACH_VALUE(XN_SHOW)
-#else
 #pragma unroll
         for (uint i = 0; i < XN_C; i++) {
             local float *to = mine + xn_c_col(lane, i) * XN_Y_STRIDE + xn_c_row(lane, i);
             to[0] = acc[m][n].x[i];
             to[16] = acc[m + 1][n].x[i];
         }
-#endif
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint i = lid; i < rows * XN_Y_COLS; i += XN_GROUP) {
             uint c = i / rows, r = i % rows, col = n * XN_Y_COLS + c, to;
@@ -494,6 +467,7 @@ XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M
 #define XN_ADD(i) XN_VALUE(acc, i) += from[(i) * XN_GROUP + get_local_id(0)];
     XN_EACH_VALUE(XN_ADD)
 }
+#endif
 
 // --- the work ---
 
