@@ -47,6 +47,7 @@ static const struct body {
     bool runs[XN_CL_SHAPES];         // products are those of few.cl
     uint32_t walk;      // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
     const char *matrix; // file of the matrix layer, with the sizes of its kernels
+    const char *steps;  // file of the steps of its tiles
     struct size matrix_size;
     uint32_t matrix_groups; // of a compute unit; 0: as of other kernels
     uint32_t tile;          // products of a tile
@@ -59,6 +60,7 @@ static const struct body {
                      {false, false, false},
                      0,
                      "matrix_plain.cl",
+                     "tile_steps.cl",
                      {64, 16},
                      0,
                      64 * 32},
@@ -70,6 +72,7 @@ static const struct body {
                      {false, true, true},
                      0,
                      "matrix_intel.cl",
+                     "tile_intel.cl",
                      {128, 8},
                      0,
                      128 * 128},
@@ -81,6 +84,7 @@ static const struct body {
                       {false, true, true},
                       512,
                       "matrix_nvidia.cl",
+                      "tile_steps.cl",
                       {128, 32},
                       2,
                       128 * 128},
@@ -92,6 +96,7 @@ static const struct body {
                         {false, false, false},
                         0,
                         "matrix_nvidia.cl",
+                        "tile_steps.cl",
                         {128, 32},
                         2,
                         128 * 128},
@@ -177,7 +182,8 @@ static void define(struct source *s, const char *format, ...) {
 // Alchemist's matrix unit takes 8 lanes, its successors' 16.
 static struct size size_of(bool narrow, const struct xn_cl_program_key *key, const struct body *body) {
     if (key->kernel == XN_CL_KERNEL_WALK) return (struct size){body->walk, body->shape[key->shape].lanes};
-    enum { MANY_ATTEND = 256, MORE_WARPS = 256 }; // warps of a group read the same keys and values, and one group fills the registers
+    // Warps of a group read the same keys and values, and one group fills the registers.
+    enum { MANY_ATTEND = 256, MORE_WARPS = 256 };
     if (key->kernel == XN_CL_KERNEL_ATTEND && key->shape == XN_CL_MANY && key->few_sizes && body->attend[0])
         return (struct size){MANY_ATTEND, body->shape[key->shape].lanes};
     if (!(kernels[key->kernel].needs & XN_CL_MATRIX)) return body->shape[key->shape];
@@ -312,6 +318,7 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
     if (k->needs & XN_CL_HEADS) add_file(s, "project.cl");
     if (key->kernel == XN_CL_KERNEL_WALK) add_walked(key, s);
     add_file(s, k->file);
+    if (k->needs & XN_CL_MATRIX && k->needs & XN_CL_DECODERS) add_file(s, body->steps);
 }
 
 static struct xn_cl_digest digest_of(const struct source *s) {
