@@ -33,7 +33,6 @@ typedef short8 xn_weights_fragment;
 #define XN_DECLARE_DPAS(name) float8 __attribute__((overloadable)) name(short8 a, int8 b, float8 c);
 #endif
 XN_DECLARE_DPAS(intel_sub_group_f16_f16_matrix_mad_k16)
-XN_DECLARE_DPAS(intel_sub_group_bf16_bf16_matrix_mad_k16)
 
 struct xn_c {
     float8 v[XN_C / 8]; // [8 rows of weights, then the other 8][side]
@@ -81,9 +80,7 @@ ushort8 __attribute__((overloadable)) intel_sub_group_block_read_us8(const local
 #endif
 #endif
 
-XN_INLINE float8 xn_dpas(float8 c, xn_weights_fragment a, int8 b, bool bfloat) {
-    return bfloat ? intel_sub_group_bf16_bf16_matrix_mad_k16(a, b, c) : intel_sub_group_f16_f16_matrix_mad_k16(a, b, c);
-}
+#define xn_dpas(c, a, b) intel_sub_group_f16_f16_matrix_mad_k16(a, b, c)
 
 // Of a tile of activations a work-item copies XN_MY_CHUNKS chunks. The lanes of a sub-group take rows of one fragment,
 // so that what they load, four pairs each, lies in their registers as in the fragment: four words of it in each lane.

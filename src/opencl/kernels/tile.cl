@@ -19,15 +19,7 @@
 #define XN_PASSES(d) 1
 #endif
 
-// Whether values are bfloat16, which most programs know as they are compiled.
 #define XN_COUNT(F) +1
-#ifndef XN_TYPE_BF16
-#define XN_IS_BFLOAT(x) false
-#elif (0 XN_FORMATS(XN_COUNT)) == 1
-#define XN_IS_BFLOAT(x) true
-#else
-#define XN_IS_BFLOAT(x) ((x) != 0)
-#endif
 
 // Half units of a tile's weights that a work-item decodes for each step: one or both of a row. Neighbours take the same
 // half of neighbouring rows, 8 at a time.
@@ -162,11 +154,10 @@ XN_INLINE uint xn_tile_row(const struct xn_env *e, XN_D const struct xn_cl_tile 
 static inline float xn_tile_factor(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                    uint row) {
 #ifdef XN_HALVES
-    if (XN_IS_BFLOAT(d->part[t->part].bfloat)) return 1;
 #ifdef XN_EXPERTS
     row /= d->used;
 #endif
-    return e->act[d->scales + row];
+    return e->act[d->scales + row] / d->part[t->part].shrink; // of two parts the same
 #else
     return 1;
 #endif
@@ -185,7 +176,7 @@ XN_INLINE uint xn_tile_weights(XN_D const struct xn_cl_tile *d, const struct xn_
 struct xn_steps {
     struct xn_weights_row row; // the work-item's
     uint type, units, passes;  // units: of a row
-    bool bfloat;
+    float shrink;
     global const xn_element *x;
     uint chunk[XN_MY_STARTS]; // where the work-item's chunks of the first step are
     uint rest;                // elements from a plane to what it leaves
@@ -200,12 +191,11 @@ XN_INLINE struct xn_steps xn_steps_of(const struct xn_env *e, XN_D const struct 
     s.type = w->type;
     s.units = w->units;
     s.passes = XN_PASSES(d);
-    s.bfloat = XN_IS_BFLOAT(d->part[part].bfloat);
+    s.shrink = d->part[part].shrink;
     s.x = (global const xn_element *)(e->act + d->staged);
     s.rest = 0;
 #ifdef XN_HALVES
     s.rest = d->plane_size * 2;
-    if (s.bfloat) s.x += (ulong)s.rest * popcount(d->planes & (XN_CL_PLANE_BFLOAT - 1));
 #endif
 #pragma unroll
     for (uint i = 0; i < XN_MY_STARTS; i++) {
@@ -233,20 +223,21 @@ XN_INLINE uint xn_pass_of(const struct xn_steps *s, uint step, uint *u) {
 }
 
 // Any format: unit u through float32; `rest`: what 16 bits leave of it.
-static inline void xn_decode_step(global const uint *grids, struct xn_weights_row row, uint type, uint u, bool bfloat,
-                                  bool rest, local xn_element *to) {
+static inline void xn_decode_step(global const uint *grids, struct xn_weights_row row, uint type, uint u,
+                                  float shrink, bool rest, local xn_element *to) {
     float v[XN_CL_UNIT];
     if (XN_MY_HALF) return;
     xn_decode(type, row.piece, row.units, row.first + u, grids, v);
 #ifdef XN_HALVES
-    if (rest)
-        for (uint i = 0; i < XN_CL_UNIT; i++)
-            v[i] = bfloat ? xn_rest_of_bfloat(v[i]) : xn_rest_of_half(v[i]);
+    for (uint i = 0; i < XN_CL_UNIT; i++) {
+        v[i] *= shrink;
+        if (rest) v[i] = xn_rest_of_half(v[i]);
+    }
 #pragma unroll
     for (uint c = 0; c < XN_CHUNKS; c++)
         xn_put_chunk(to, XN_MY_ROW, c,
-                     (uint4)(xn_pack(v[8 * c], v[8 * c + 1], bfloat), xn_pack(v[8 * c + 2], v[8 * c + 3], bfloat),
-                             xn_pack(v[8 * c + 4], v[8 * c + 5], bfloat), xn_pack(v[8 * c + 6], v[8 * c + 7], bfloat)));
+                     (uint4)(xn_pack_half(v[8 * c], v[8 * c + 1]), xn_pack_half(v[8 * c + 2], v[8 * c + 3]),
+                             xn_pack_half(v[8 * c + 4], v[8 * c + 5]), xn_pack_half(v[8 * c + 6], v[8 * c + 7])));
 #else
 #pragma unroll
     for (uint i = 0; i < XN_CL_UNIT; i++)
@@ -256,7 +247,7 @@ static inline void xn_decode_step(global const uint *grids, struct xn_weights_ro
 
 #ifdef XN_HALVES
 // Whether no weights go through float32.
-#if !defined(XN_MANY_PASSES) && (0 XN_DIRECT(XN_COUNT) XN_DIRECT_VALUES) == (0 XN_FORMATS(XN_COUNT))
+#if !defined(XN_MANY_PASSES) && (0 XN_DIRECT(XN_COUNT)) == (0 XN_FORMATS(XN_COUNT))
 #define XN_ALL_DIRECT 1
 #else
 #define XN_ALL_DIRECT 0
@@ -268,7 +259,7 @@ XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw 
     xn_pass_of(s, step, &u);
 #pragma unroll
     for (uint i = 0; i < XN_MY_HALVES; i++)
-        direct = xn_fetch(s->type, s->bfloat, s->row.piece, s->row.units, s->row.first + u, XN_MY_HALF + i, &raw[i]);
+        direct = xn_fetch(s->type, s->shrink, s->row.piece, s->row.units, s->row.first + u, XN_MY_HALF + i, &raw[i]);
     return direct;
 }
 XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
@@ -279,7 +270,7 @@ XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uin
             xn_put(s->type, &raw[i], to, XN_MY_ROW, XN_MY_HALF + i);
     } else {
         uint u, pass = xn_pass_of(s, step, &u);
-        xn_decode_step(e->grids, s->row, s->type, u, s->bfloat, pass == 2, to);
+        xn_decode_step(e->grids, s->row, s->type, u, s->shrink, pass == 2, to);
     }
 }
 #else
@@ -291,7 +282,7 @@ XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw 
 }
 XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
                            const struct xn_raw *raw, local xn_element *to) {
-    xn_decode_step(e->grids, s->row, s->type, step, false, false, to);
+    xn_decode_step(e->grids, s->row, s->type, step, 1, false, to);
 }
 #endif
 

@@ -49,9 +49,9 @@ XN_INLINE bool xn_fetch_row(const struct xn_steps *s, uint step, struct xn_row_h
     uint u;
     xn_pass_of(s, step, &u);
     u += s->row.first;
-    bool direct = xn_fetch(XN_STEP_TYPE(s), s->bfloat, s->row.piece, s->row.units, u, XN_MY_HALF, &raw->first);
+    bool direct = xn_fetch(XN_STEP_TYPE(s), s->shrink, s->row.piece, s->row.units, u, XN_MY_HALF, &raw->first);
 #if XN_MY_HALVES == 2
-    xn_fetch(XN_STEP_TYPE(s), s->bfloat, s->row.piece, s->row.units, u, 1, &raw->second);
+    xn_fetch(XN_STEP_TYPE(s), s->shrink, s->row.piece, s->row.units, u, 1, &raw->second);
 #endif
     return direct;
 }
@@ -64,7 +64,7 @@ XN_INLINE void xn_put_row(const struct xn_env *e, const struct xn_steps *s, uint
 #endif
     } else {
         uint u, pass = xn_pass_of(s, step, &u);
-        xn_decode_step(e->grids, s->row, s->type, u, s->bfloat, pass == 2, to);
+        xn_decode_step(e->grids, s->row, s->type, u, s->shrink, pass == 2, to);
     }
 }
 
@@ -97,7 +97,7 @@ XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M
 }
 
 // All values of k of a step, 16 at a time.
-XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, bool bfloat,
+XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x,
                                 struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
     xn_address a = XN_LOCAL_ADDRESS(w) + xn_first_m() / 8 * XN_FRAGMENT;
     xn_address b = XN_LOCAL_ADDRESS(x) + xn_block_n(0) * (XN_SIDES * XN_SIDE);
@@ -111,10 +111,10 @@ XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_elemen
         XN_LOAD_ROWS(a2, a, 2 * XN_FRAGMENT);
         XN_LOAD_ROWS(a3, a, 3 * XN_FRAGMENT);
 #define XN_FOUR(n, side, b)                                                                                            \
-    acc[0][n].v[side] = xn_dpas(acc[0][n].v[side], a0, b, bfloat);                                                     \
-    acc[0][n].v[XN_SIDES + side] = xn_dpas(acc[0][n].v[XN_SIDES + side], a1, b, bfloat);                               \
-    acc[1][n].v[side] = xn_dpas(acc[1][n].v[side], a2, b, bfloat);                                                     \
-    acc[1][n].v[XN_SIDES + side] = xn_dpas(acc[1][n].v[XN_SIDES + side], a3, b, bfloat);
+    acc[0][n].v[side] = xn_dpas(acc[0][n].v[side], a0, b);                                                     \
+    acc[0][n].v[XN_SIDES + side] = xn_dpas(acc[0][n].v[XN_SIDES + side], a1, b);                               \
+    acc[1][n].v[side] = xn_dpas(acc[1][n].v[side], a2, b);                                                     \
+    acc[1][n].v[XN_SIDES + side] = xn_dpas(acc[1][n].v[XN_SIDES + side], a3, b);
         XN_LOAD_WORDS(b0, b, 0);
 #if XN_SIDES == 2
         XN_LOAD_WORDS(b1, b, XN_SIDE);
@@ -158,7 +158,7 @@ XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, c
         uint next = min(i + 1, last);
         xn_hold(s, next, &held);
         direct = xn_fetch_row(s, next, &raw);
-        xn_multiply_step(ws + at * XN_W_TILE, xs + at * XN_X_TILE, s->bfloat, acc);
+        xn_multiply_step(ws + at * XN_W_TILE, xs + at * XN_X_TILE, acc);
         at ^= 1;
         xn_drop(&held, xs + at * XN_X_TILE);
         xn_put_row(e, s, next, direct, &raw, ws + at * XN_W_TILE);

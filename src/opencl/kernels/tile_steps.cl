@@ -20,10 +20,10 @@ XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
     XN_EACH_VALUE(XN_CLEAR)
 }
 
-XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, uint blocks, bool bfloat,
+XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, uint blocks,
                                 struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
 #ifdef XN_MULTIPLIES
-    xn_multiply_tiles(w, x, xn_first_m(), xn_block_n(0) * 16, blocks, bfloat, acc);
+    xn_multiply_tiles(w, x, xn_first_m(), xn_block_n(0) * 16, blocks, acc);
 #else
     if (blocks == 0) return;
 #pragma unroll
@@ -38,7 +38,7 @@ XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_elemen
             struct xn_b b = xn_load_b(x, xn_block_n(n) * 16, k);
 #pragma unroll
             for (uint m = 0; m < XN_BLOCKS_M; m++)
-                xn_mma(&acc[m][n], a[m], b, bfloat);
+                xn_mma(&acc[m][n], a[m], b);
         }
     }
 #endif
@@ -68,7 +68,7 @@ XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, c
         xn_copy_done();
         if (i + 1 < n) xn_put_step(e, s, t->begin + i + 1, direct, raw, ws + (i + 1) % 2 * XN_W_TILE);
         if (i + 2 < n) direct = xn_fetch_step(s, t->begin + i + 2, raw);
-        xn_multiply_step(ws + i % 2 * XN_W_TILE, xs + i % XN_STAGES * XN_X_TILE, blocks, s->bfloat, acc);
+        xn_multiply_step(ws + i % 2 * XN_W_TILE, xs + i % XN_STAGES * XN_X_TILE, blocks, acc);
     }
     XN_NEXT(i, n, 1);
     barrier(CLK_LOCAL_MEM_FENCE);
