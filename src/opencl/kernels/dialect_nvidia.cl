@@ -144,9 +144,10 @@ static inline void xn_warp_together(void) {
     asm volatile("bar.warp.sync 0xffffffff;" : : : "memory");
 }
 
-// Bytes that will soon be read, into the second cache; at 16 bytes, a multiple of 16.
-static inline void xn_prefetch_bulk(global const uchar *from, uint bytes) {
-    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" : : "l"(from), "r"(bytes));
+// Bytes that will soon be read, into the second cache; by the whole warp.
+static inline void xn_prefetch(global const uchar *from, uint bytes) {
+    for (uint i = xn_lane() * 128; i < bytes; i += XN_LANES * 128)
+        asm volatile("prefetch.global.L2 [%0];" : : "l"(from + i));
 }
 
 // Four values times `inverse`, at most 127, as bytes; adds to their sum.

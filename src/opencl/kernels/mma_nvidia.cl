@@ -9,7 +9,6 @@
 //   xn_nibble_halves           bits 0 to 3 and 16 to 19 of a word, - 8, as halves
 //   xn_times        products of the halves of two words
 //   xn_shuffle      the value of a lane
-//   xn_prefetch     bytes that will soon be read, into the second cache; by the whole warp
 
 // Of what takes arrays, which are registers only in one piece of code.
 #define XN_INLINE static inline __attribute__((always_inline))
@@ -77,11 +76,6 @@ static inline uint xn_times(uint a, uint b) {
     uint both;
     asm("mul.f16x2 %0, %1, %2;" : "=r"(both) : "r"(a), "r"(b));
     return both;
-}
-
-static inline void xn_prefetch(global const uchar *from, uint bytes) {
-    for (uint i = xn_lane() * 128; i < bytes; i += XN_LANES * 128)
-        asm volatile("prefetch.global.L2 [%0];" : : "l"(from + i));
 }
 
 static inline float xn_shuffle(float x, uint lane) {

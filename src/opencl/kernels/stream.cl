@@ -12,7 +12,6 @@ struct xn_block {
     uint rows;
     uint segments; // rows of one format each
     uint shares;   // a row is cut into so many, each of which has results of its own
-    uint ahead;    // rows that were asked for, ahead of their use
     local float *table;
 };
 
@@ -54,30 +53,32 @@ static inline void xn_share(struct xn_block *b) {
                                                           : 2;
 }
 
-// Asks for a row of the table: its part of plane 0 or 1.
-static inline void xn_prefetch_row(uint4 segment, uint units, uint r, uint plane, local const float *table) {
-    uint4 row = ((local const uint4 *)(table + XN_AT_TABLE))[r];
+// Asks for rows r and r + 1 of the table, up to row `end`, by a warp: as lines of the second cache, since bulk requests are
+// taken one after the other, each as long as many lines.
+static inline void xn_prefetch_pair(uint4 segment, uint units, uint r, local const float *table) {
+    uint4 row = ((local const uint4 *)(table + XN_AT_TABLE))[r], next = row;
     ulong piece = (ulong)row.x | (ulong)row.y << 32;
-    uint bytes = segment.z;
-    if (plane) {
-        piece += (ulong)row.z * segment.z / 8 + 15 & ~15ul;
-        bytes = segment.w;
+    uint n = units;
+    if (r + 1 < segment.y) {
+        next = ((local const uint4 *)(table + XN_AT_TABLE))[r + 1];
+        if (next.x == row.x && next.w == row.w + units) n += units; // as most do
     }
-    ulong from = piece + (ulong)row.w * bytes / 8, end = from + units * bytes / 8;
-    from &= ~15ul;
-    if (bytes) xn_prefetch_bulk((global const uchar *)from, (uint)(end - from) + 15 & ~15u);
+    for (uint i = 0; i < XN_CL_PLANES_AHEAD; i++) {
+        uint bytes = i ? segment.w : segment.z;
+        xn_prefetch((global const uchar *)(piece + (ulong)row.w * bytes / 8), n * bytes / 8);
+        piece += (ulong)row.z * bytes / 8 + 15 & ~15ul;
+    }
 }
-// The first rows of a table, so many in all that those of all groups fit the second cache; by some warps.
-#define XN_PREFETCH_BYTES (128 << 10)
-static inline void xn_prefetch_block(struct xn_block *b, uint worker, uint workers) {
-    uint r0 = 0, row_bytes = max(b->units * ((local const uint4 *)(b->table + XN_AT_SEGMENTS))[0].z / 8, 1u);
-    b->ahead = max(XN_PREFETCH_BYTES / row_bytes & ~1u, 2u * XN_WARPS);
+// The first rows of a table, for each of XN_WARPS warps; by some of them.
+#define XN_PREFETCH_ROWS (4 * XN_WARPS)
+static inline void xn_prefetch_block(struct xn_block *b, uint warp, uint warps) {
+    uint r0 = 0;
 #pragma unroll 1
     for (uint i = 0; i < b->segments; i++) {
         uint4 segment = ((local const uint4 *)(b->table + XN_AT_SEGMENTS))[i];
 #pragma unroll 1
-        for (uint r = 2 * r0 + worker; r < 2 * min(segment.y, b->ahead); r += workers)
-            xn_prefetch_row(segment, b->units, r / 2, r % 2, b->table);
+        for (uint r = r0 + 2 * warp; r < min(segment.y, r0 + XN_PREFETCH_ROWS); r += 2 * warps)
+            xn_prefetch_pair(segment, b->units, r, b->table);
         r0 = segment.y;
     }
 }
@@ -202,7 +203,7 @@ static inline void xn_stage(const struct xn_env *e, const struct xn_operand *o, 
 // The sums of units [u0, u0 + n) of rows [r0, end) of the table with all tokens.
 struct xn_sums {
     uint u0, n, r0, end, tokens;
-    uint units, rows, shares, ahead; // of the block
+    uint units, rows, shares; // of the block
     bool more;                // units came before
 };
 
@@ -284,8 +285,8 @@ static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 m
             uint part = ((local const uint *)(tables + XN_AT_PART))[r] * s->n;                                         \
             float sum[2][XN_TOKENS];                                                                                   \
             _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) sum[0][t] = sum[1][t] = 0;                          \
-            if (!s->more && xn_lane() < 4 && r + s->ahead + xn_lane() / 2 < s->end)                                    \
-                xn_prefetch_row(segment, s->units, r + s->ahead + xn_lane() / 2, xn_lane() % 2, tables);               \
+            if (!s->more && r + XN_PREFETCH_ROWS < s->end)                                                             \
+                xn_prefetch_pair(segment, s->units, r + XN_PREFETCH_ROWS, tables);                                     \
             _Pragma("unroll 1") for (uint u = begin; u < end; u += XN_AHEAD * XN_LANES) XN_STEP(F)                     \
             xn_put_sums(s, sum, share, r, scratch + XN_AT_Y);                                                          \
         }                                                                                                              \
@@ -351,7 +352,7 @@ static inline void xn_product(const struct xn_env *e, struct xn_block *b, local 
         uint n = min(b->units, room);
 #pragma unroll 1
         for (uint u0 = 0; u0 < b->units; u0 += n) {
-            struct xn_sums s = {u0, min(b->units - u0, n), r0, segment.y, o->n, b->units, b->rows, b->shares, b->ahead, u0 != 0};
+            struct xn_sums s = {u0, min(b->units - u0, n), r0, segment.y, o->n, b->units, b->rows, b->shares, u0 != 0};
             // A chunk is never there: another one was.
             if (xn_must_stage(o, n < b->units ? 3 + u0 : codes ? 2 : 1)) {
                 if (busy) barrier(CLK_LOCAL_MEM_FENCE);

@@ -183,7 +183,7 @@ static inline void xn_prepare(const struct xn_env *e, uint number, local const u
     else
 #endif
         barrier(CLK_LOCAL_MEM_FENCE);
-    if (u < job->units) xn_prefetch_block(&job->b, job->worker, job->workers);
+    if (u < job->units) xn_prefetch_block(&job->b, job->worker / XN_LANES, max(job->workers / XN_LANES, 1u));
 }
 
 #ifdef XN_STEWARD
