@@ -12,20 +12,19 @@ struct xn_block {
     uint rows;
     uint segments; // rows of one format each
     uint shares;   // a row is cut into so many, each of which has results of its own
-    local float *table;
 };
 
 // Writes the table's row r.
 static inline void xn_put_row(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint row, uint part, uint r,
-                              local float *table) {
+                              local float *scratch) {
     struct xn_weights_row at = xn_weights_row(e, w, row);
-    local uint *to = (local uint *)(table + XN_AT_TABLE) + 4 * r;
+    local uint *to = (local uint *)(scratch + XN_AT_TABLE) + 4 * r;
     ulong piece = (ulong)at.piece;
     to[0] = (uint)piece;
     to[1] = (uint)(piece >> 32);
     to[2] = at.units;
     to[3] = at.first;
-    ((local uint *)(table + XN_AT_PART))[r] = part;
+    ((local uint *)(scratch + XN_AT_PART))[r] = part;
 }
 
 // Segments of a block, as they are put into local memory: the format, the row behind the last, bytes of 8 units in the
@@ -34,12 +33,12 @@ struct xn_segments {
     uint n, type, end;
 };
 static inline void xn_put_segment(struct xn_segments *s, XN_D const struct xn_cl_weights *w, uint end,
-                                  local float *table) {
+                                  local float *scratch) {
     if (end == s->end) return; // no rows
     if (!s->n || s->type != w->type) s->n++;
     s->type = w->type;
     s->end = end;
-    ((local uint4 *)(table + XN_AT_SEGMENTS))[s->n - 1] = (uint4)(w->type, end, w->unit_bytes[0], w->unit_bytes[1]);
+    ((local uint4 *)(scratch + XN_AT_SEGMENTS))[s->n - 1] = (uint4)(w->type, end, w->unit_bytes[0], w->unit_bytes[1]);
 }
 
 // Rows are taken by twos. Where there are fewer twos than warps, several warps share each.
@@ -55,12 +54,12 @@ static inline void xn_share(struct xn_block *b) {
 
 // Asks for rows r and r + 1 of the table, up to row `end`, by a warp: as lines of the second cache, since bulk requests are
 // taken one after the other, each as long as many lines.
-static inline void xn_prefetch_pair(uint4 segment, uint units, uint r, local const float *table) {
-    uint4 row = ((local const uint4 *)(table + XN_AT_TABLE))[r], next = row;
+static inline void xn_prefetch_pair(uint4 segment, uint units, uint r, local const float *scratch) {
+    uint4 row = ((local const uint4 *)(scratch + XN_AT_TABLE))[r], next = row;
     ulong piece = (ulong)row.x | (ulong)row.y << 32;
     uint n = units;
     if (r + 1 < segment.y) {
-        next = ((local const uint4 *)(table + XN_AT_TABLE))[r + 1];
+        next = ((local const uint4 *)(scratch + XN_AT_TABLE))[r + 1];
         if (next.x == row.x && next.w == row.w + units) n += units; // as most do
     }
     for (uint i = 0; i < XN_CL_PLANES_AHEAD; i++) {
@@ -69,16 +68,16 @@ static inline void xn_prefetch_pair(uint4 segment, uint units, uint r, local con
         piece += (ulong)row.z * bytes / 8 + 15 & ~15ul;
     }
 }
-// The first rows of a table, for each of XN_WARPS warps; by some of them.
+// The first rows of each warp, of a table behind a barrier.
 #define XN_PREFETCH_ROWS (4 * XN_WARPS)
-static inline void xn_prefetch_block(struct xn_block *b, uint warp, uint warps) {
+static inline void xn_prefetch_block(const struct xn_block *b, local const float *scratch) {
     uint r0 = 0;
 #pragma unroll 1
     for (uint i = 0; i < b->segments; i++) {
-        uint4 segment = ((local const uint4 *)(b->table + XN_AT_SEGMENTS))[i];
+        uint4 segment = ((local const uint4 *)(scratch + XN_AT_SEGMENTS))[i];
 #pragma unroll 1
-        for (uint r = r0 + 2 * warp; r < min(segment.y, r0 + XN_PREFETCH_ROWS); r += 2 * warps)
-            xn_prefetch_pair(segment, b->units, r, b->table);
+        for (uint r = r0 + 2 * xn_warp(); r < min(segment.y, r0 + XN_PREFETCH_ROWS); r += 2 * XN_WARPS)
+            xn_prefetch_pair(segment, b->units, r, scratch);
         r0 = segment.y;
     }
 }
@@ -263,7 +262,7 @@ static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 m
             t < s->tokens) sum[i][t] += xn_float_sum(v[i], xs + t * (XN_SIZE_XS / XN_TOKENS), part + at);              \
     }
 #define XN_ROW_SUMS(F, XN_STEP)                                                                                        \
-    static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, uint4 segment, local float *tables,\
+    static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, uint4 segment,                 \
                                        local float *scratch) {                                                         \
         local const float *xs = scratch + XN_AT_XS;                                                                    \
         uint share = 0, each = s->n, pair = xn_warp();                                                                 \
@@ -277,16 +276,16 @@ static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 m
         uint begin = share * each, end = min(begin + each, s->n);                                                      \
         _Pragma("unroll 1") for (uint r = s->r0 + 2 * pair; r < s->end; r += 2 * XN_WARPS)                             \
         {                                                                                                              \
-            local const uint4 *table = (local const uint4 *)(tables + XN_AT_TABLE);                                    \
+            local const uint4 *table = (local const uint4 *)(scratch + XN_AT_TABLE);                                   \
             uint4 row0 = table[r], row1 = table[min(r + 1, s->end - 1)];                                               \
             global const uchar *piece0 = (global const uchar *)((ulong)row0.x | (ulong)row0.y << 32);                  \
             global const uchar *piece1 = (global const uchar *)((ulong)row1.x | (ulong)row1.y << 32);                  \
             uint first0 = row0.w + s->u0, first1 = row1.w + s->u0;                                                     \
-            uint part = ((local const uint *)(tables + XN_AT_PART))[r] * s->n;                                         \
+            uint part = ((local const uint *)(scratch + XN_AT_PART))[r] * s->n;                                        \
             float sum[2][XN_TOKENS];                                                                                   \
             _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) sum[0][t] = sum[1][t] = 0;                          \
             if (!s->more && r + XN_PREFETCH_ROWS < s->end)                                                             \
-                xn_prefetch_pair(segment, s->units, r + XN_PREFETCH_ROWS, tables);                                     \
+                xn_prefetch_pair(segment, s->units, r + XN_PREFETCH_ROWS, scratch);                                    \
             _Pragma("unroll 1") for (uint u = begin; u < end; u += XN_AHEAD * XN_LANES) XN_STEP(F)                     \
             xn_put_sums(s, sum, share, r, scratch + XN_AT_Y);                                                          \
         }                                                                                                              \
@@ -346,7 +345,7 @@ static inline void xn_product(const struct xn_env *e, struct xn_block *b, local 
     uint r0 = 0;
 #pragma unroll 1
     for (uint i = 0; i < b->segments; i++) {
-        uint4 segment = ((local const uint4 *)(b->table + XN_AT_SEGMENTS))[i];
+        uint4 segment = ((local const uint4 *)(scratch + XN_AT_SEGMENTS))[i];
         bool codes = xn_has_codes(segment.x);
         uint room = (codes ? XN_CODE_UNITS : XN_FLOAT_UNITS) & ~7u; // whole blocks of 256 values
         uint n = min(b->units, room);
@@ -362,7 +361,7 @@ static inline void xn_product(const struct xn_env *e, struct xn_block *b, local 
             switch (segment.x) {
 #define X(F)                                                                                                           \
     case XN_TYPE_##F:                                                                                                  \
-        xn_row_sums_##F(e, &s, segment, b->table, scratch);                                                            \
+        xn_row_sums_##F(e, &s, segment, scratch);                                                                      \
         break;
                 XN_FORMATS(X)
 #undef X

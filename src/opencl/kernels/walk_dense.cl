@@ -11,7 +11,6 @@ struct xn_job {
     struct xn_block b;
     // The unit: rows [v0, v0 + m), of this token or head.
     uint pass, of, block, v0, m;
-    uint worker, workers; // who fills the table
 };
 
 // The token of item i, of so many items a token.
@@ -44,10 +43,10 @@ static inline void xn_take_unit(struct xn_job *j, uint u, uint rows) {
 
 // The first n rows are of one format, the others of another.
 static inline void xn_put_segments(struct xn_job *j, XN_D const struct xn_cl_weights *w, uint n,
-                                   XN_D const struct xn_cl_weights *other, local float *table) {
+                                   XN_D const struct xn_cl_weights *other, local float *scratch) {
     struct xn_segments segments = {0, 0, 0};
-    xn_put_segment(&segments, w, n, table);
-    xn_put_segment(&segments, other, j->b.rows, table);
+    xn_put_segment(&segments, w, n, scratch);
+    xn_put_segment(&segments, other, j->b.rows, scratch);
     j->b.segments = segments.n;
 }
 
@@ -101,39 +100,39 @@ static inline struct xn_part_row xn_part_row(XN_D const struct xn_cl_project *d,
 }
 
 static inline void xn_fill_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, uint u,
-                                   struct xn_job *j, local float *table) {
+                                   struct xn_job *j, local float *scratch) {
     xn_take_unit(j, u, xn_rows_of_parts(d));
     j->b.units = d->part[0].weights.units;
     j->b.rows = j->m;
 #pragma unroll 1
-    for (uint r = j->worker; r < j->m; r += j->workers) {
+    for (uint r = get_local_id(0); r < j->m; r += XN_GROUP) {
         struct xn_part_row at = xn_part_row(d, j->v0 + r);
-        xn_put_row(e, &at.p->weights, at.row, 0, r, table);
+        xn_put_row(e, &at.p->weights, at.row, 0, r, scratch);
     }
     uint pairs = j->m / 2;
 #pragma unroll 1
-    for (uint i = j->worker; i < j->n * pairs; i += j->workers) {
+    for (uint i = get_local_id(0); i < j->n * pairs; i += XN_GROUP) {
         uint t = XN_TOKEN_OF(i, pairs), r = 2 * (i - t * pairs);
         struct xn_part_row at = xn_part_row(d, j->v0 + r);
         if (!at.rotated) continue;
         XN_D const struct xn_cl_rope *rope = &at.p->rope;
         uint pair = rope->kind == 1 ? at.i - at.p->rope_at : (at.i - at.p->rope_at) / 2;
         float angle = (float)e->tokens[t].x * xn_frequency(e, rope, e->tokens[t].y, pair);
-        local float *to = table + XN_AT_ROPE + t * XN_ROWS + r;
+        local float *to = scratch + XN_AT_ROPE + t * XN_ROWS + r;
         to[0] = cos(angle) * rope->magnitude;
         to[1] = sin(angle) * rope->magnitude;
     }
-    for (uint i = j->worker; i < j->n * d->n_parts; i += j->workers) {
+    for (uint i = get_local_id(0); i < j->n * d->n_parts; i += XN_GROUP) {
         uint t = XN_TOKEN_OF(i, d->n_parts), part = i - t * d->n_parts;
         XN_D const struct xn_cl_part *p = &d->part[part];
         if (p->target == XN_CL_TO_CACHE)
-            ((local ulong *)(table + XN_AT_CACHED))[XN_CL_MAX_PARTS * t + part] =
+            ((local ulong *)(scratch + XN_AT_CACHED))[XN_CL_MAX_PARTS * t + part] =
                 (ulong)xn_page(e, &p->cache, e->tokens[t].z) + (ulong)e->tokens[t].w * p->cache.size * XN_CACHE_BYTES;
     }
     struct xn_segments segments = {0, 0, 0};
     for (uint i = 0, end = 0; i < d->n_parts; i++) {
         end += d->part[i].weights.rows;
-        xn_put_segment(&segments, &d->part[i].weights, end > j->v0 ? min(end - j->v0, j->m) : 0, table);
+        xn_put_segment(&segments, &d->part[i].weights, end > j->v0 ? min(end - j->v0, j->m) : 0, scratch);
     }
     j->b.segments = segments.n;
 }
@@ -166,7 +165,7 @@ static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_c
         if (p->bias != XN_CL_NONE) x += e->vec[p->bias + at.row];
         x *= p->scale;
         if (at.rotated) {
-            local const float *rope = j->b.table + XN_AT_ROPE + t * XN_ROWS + (r & ~1u);
+            local const float *rope = scratch + XN_AT_ROPE + t * XN_ROWS + (r & ~1u);
             float other = xn_y(&j->b, t, r ^ 1, scratch);
             uint apart = p->rope.kind == 1 ? p->rope.dims / 2 : 1;
             if (p->bias != XN_CL_NONE) other += e->vec[p->bias + (r % 2 ? at.row - apart : at.row + apart)];
@@ -176,7 +175,7 @@ static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_c
         if (p->finish == XN_CL_FINISH_PAIRS && at.i < p->head_size && p->rope.query_beta != 0)
             x *= xn_temperature(p, e->tokens[t].x);
         if (p->target == XN_CL_TO_CACHE && p->finish != XN_CL_FINISH_HEADS) {
-            ulong place = ((local const ulong *)(j->b.table + XN_AT_CACHED))[XN_CL_MAX_PARTS * t + (uint)(p - d->part)];
+            ulong place = ((local const ulong *)(scratch + XN_AT_CACHED))[XN_CL_MAX_PARTS * t + (uint)(p - d->part)];
             global uchar *to = (global uchar *)place + (ulong)at.h * e->page_size * p->cache.size * XN_CACHE_BYTES;
             if (at.i < p->head_size) xn_cache_store(x, to, p->cache_at + at.i);
         } else {
@@ -198,13 +197,13 @@ static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_c
 
 // Rows [v0, v0 + m) of one matrix.
 static inline void xn_fill_one(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint first, struct xn_job *j,
-                               local float *table) {
+                               local float *scratch) {
     j->b.units = w->units;
     j->b.rows = j->m;
 #pragma unroll 1
-    for (uint r = j->worker; r < j->m; r += j->workers)
-        xn_put_row(e, w, first + j->v0 + r, 0, r, table);
-    xn_put_segments(j, w, 0, w, table);
+    for (uint r = get_local_id(0); r < j->m; r += XN_GROUP)
+        xn_put_row(e, w, first + j->v0 + r, 0, r, scratch);
+    xn_put_segments(j, w, 0, w, scratch);
 }
 
 #ifdef XN_OP_PROJECT_ADD
@@ -216,9 +215,9 @@ static inline void xn_setup_project_add(const struct xn_env *e, XN_D const struc
     j->b.o.n = j->n;
 }
 static inline void xn_fill_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, uint u,
-                                       struct xn_job *j, local float *table) {
+                                       struct xn_job *j, local float *scratch) {
     xn_take_unit(j, u, d->weights.rows);
-    xn_fill_one(e, &d->weights, 0, j, table);
+    xn_fill_one(e, &d->weights, 0, j, scratch);
 }
 static inline void xn_end_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, struct xn_job *j,
                                       local float *scratch) {
@@ -248,16 +247,16 @@ static inline void xn_setup_gate(const struct xn_env *e, XN_D const struct xn_cl
     j->b.o.n = j->n;
 }
 static inline void xn_fill_gate(const struct xn_env *e, XN_D const struct xn_cl_gate *d, uint u, struct xn_job *j,
-                                local float *table) {
+                                local float *scratch) {
     uint gates;
     xn_take_unit(j, u, d->up.rows);
     gates = d->gate.rows ? j->m : 0;
     j->b.units = d->up.units;
     j->b.rows = gates + j->m;
 #pragma unroll 1
-    for (uint r = j->worker; r < j->b.rows; r += j->workers)
-        xn_put_row(e, r < gates ? &d->gate : &d->up, j->v0 + (r < gates ? r : r - gates), 0, r, table);
-    xn_put_segments(j, &d->gate, gates, &d->up, table);
+    for (uint r = get_local_id(0); r < j->b.rows; r += XN_GROUP)
+        xn_put_row(e, r < gates ? &d->gate : &d->up, j->v0 + (r < gates ? r : r - gates), 0, r, scratch);
+    xn_put_segments(j, &d->gate, gates, &d->up, scratch);
 }
 static inline void xn_end_gate(const struct xn_env *e, XN_D const struct xn_cl_gate *d, struct xn_job *j,
                                local float *scratch) {
@@ -281,9 +280,9 @@ static inline void xn_setup_head(const struct xn_env *e, XN_D const struct xn_cl
     j->b.o.n = j->n;
 }
 static inline void xn_fill_head(const struct xn_env *e, XN_D const struct xn_cl_head *d, uint u, struct xn_job *j,
-                                local float *table) {
+                                local float *scratch) {
     xn_take_unit(j, u, d->weights.rows);
-    xn_fill_one(e, &d->weights, 0, j, table);
+    xn_fill_one(e, &d->weights, 0, j, scratch);
 }
 static inline void xn_end_head(const struct xn_env *e, XN_D const struct xn_cl_head *d, struct xn_job *j,
                                local float *scratch) {
@@ -307,12 +306,12 @@ static inline void xn_setup_heads(const struct xn_env *e, XN_D const struct xn_c
     j->b.o.n = j->n;
 }
 static inline void xn_fill_heads(const struct xn_env *e, XN_D const struct xn_cl_heads *d, uint u, struct xn_job *j,
-                                 local float *table) {
+                                 local float *scratch) {
     uint before = j->of;
     xn_take_unit(j, u, d->weights.rows);
     if (j->of != before) j->b.o.staged = 0;
     j->b.o.at = d->in + j->of * (d->cols + d->tail);
-    xn_fill_one(e, &d->weights, j->of * d->weights.rows, j, table);
+    xn_fill_one(e, &d->weights, j->of * d->weights.rows, j, scratch);
 }
 static inline void xn_end_heads(const struct xn_env *e, XN_D const struct xn_cl_heads *d, struct xn_job *j,
                                 local float *scratch) {
