@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ITEMS_A_UNIT = 512, ENGINE_THREADS = 8 }; // work-items of a launch for each compute unit
+enum { ITEMS_A_UNIT = 512 }; // work-items of a launch for each compute unit
 
 // --- memory ---
 
@@ -118,17 +118,15 @@ struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
     return t;
 }
 
-// Groups of a launch. Each group of a product of few rows stages all activations, so on Intel's GPUs there are no more
-// than are resident: what drivers call a compute unit there is an engine of 8 threads as wide as the smallest
-// sub-group.
+// Groups of a launch. Each group of a product of few rows stages all activations, so there are no more than are
+// resident, where that is known.
 static uint32_t groups_for(const struct xn_executor *e, enum xn_cl_shape shape, uint32_t group) {
     const struct xn_opencl_info *info = &e->device->info;
-    uint32_t width = UINT32_MAX, all;
+    uint32_t width = UINT32_MAX, threads = xn_cl_unit_threads(e->device->dialect);
     for (uint32_t i = 0; i < info->n_sub_groups; i++)
         if (info->sub_group[i] < width) width = info->sub_group[i];
-    if (e->device->dialect != XN_CL_INTEL || shape == XN_CL_MANY || width > ITEMS_A_UNIT / ENGINE_THREADS)
-        return groups_of(e->device, group);
-    all = info->units * width * ENGINE_THREADS / group;
+    if (!threads || shape == XN_CL_MANY || width > ITEMS_A_UNIT / threads) return groups_of(e->device, group);
+    uint32_t all = info->units * width * threads / group;
     return all ? all : 1;
 }
 

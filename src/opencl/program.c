@@ -48,7 +48,8 @@ static const struct body {
     uint32_t walk;      // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
     const char *matrix; // file of the matrix layer, with the sizes of its kernels
     struct size matrix_size;
-    uint32_t tile; // products of a tile
+    uint32_t tile;    // products of a tile
+    uint32_t threads; // of the narrowest sub-group that a compute unit holds; 0: not known
 } bodies[XN_CL_DIALECTS] = {
     [XN_CL_PLAIN] = {"plain",
                      "dialect_plain.cl",
@@ -69,7 +70,8 @@ static const struct body {
                      0,
                      "matrix_intel.cl",
                      {128, 8},
-                     128 * 128},
+                     128 * 128,
+                     8},
     [XN_CL_NVIDIA] = {"nvidia",
                       "dialect_nvidia.cl",
                       "XN_NVIDIA",
@@ -106,6 +108,10 @@ bool xn_cl_has_single(enum xn_cl_dialect dialect) {
 
 bool xn_cl_rounds_attention(enum xn_cl_dialect dialect, uint32_t rows) {
     return bodies[dialect].attend[0] && rows > XN_CL_SPLIT_ROWS;
+}
+
+uint32_t xn_cl_unit_threads(enum xn_cl_dialect dialect) {
+    return bodies[dialect].threads;
 }
 
 bool xn_cl_can_walk(enum xn_cl_dialect dialect) {
