@@ -60,7 +60,8 @@ static const struct body {
                      0,
                      "matrix_plain.cl",
                      {64, 16},
-                     64 * 32},
+                     64 * 32,
+                     0},
     [XN_CL_INTEL] = {"intel",
                      "dialect_intel.cl",
                      "XN_INTEL",
@@ -81,7 +82,8 @@ static const struct body {
                       512,
                       "matrix_nvidia.cl",
                       {256, 32},
-                      128 * 128},
+                      128 * 128,
+                      0},
     [XN_CL_EMULATED] = {"emulated",
                         "dialect_plain.cl",
                         "XN_PLAIN",
@@ -91,7 +93,8 @@ static const struct body {
                         0,
                         "matrix_nvidia.cl",
                         {256, 32},
-                        128 * 128},
+                        128 * 128,
+                        0},
 };
 
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect) {
