@@ -55,6 +55,7 @@ void xn_cl_buffer_free(struct xn_cl_device *device, cl_mem buffer, uint64_t size
 struct xn_cl_packed {
     struct xn_weights weights;
     uint32_t type; // of what was packed
+    float shrink;  // a power of two: all values times this are below 2^15, so that half floats hold them; mostly 1
     struct xn_cl_row row;
     struct xn_cl_array array; // unit: a row; pieces are laid out by layout.h
 };

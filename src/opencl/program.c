@@ -47,9 +47,11 @@ static const struct body {
     bool runs[XN_CL_SHAPES];         // products are those of few.cl
     uint32_t walk;      // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
     const char *matrix; // file of the matrix layer, with the sizes of its kernels
+    const char *steps;  // file of the steps of its tiles
     struct size matrix_size;
-    uint32_t tile;    // products of a tile
-    uint32_t threads; // of the narrowest sub-group that a compute unit holds; 0: not known
+    uint32_t matrix_groups; // of a compute unit; 0: as of other kernels
+    uint32_t tile;          // products of a tile
+    uint32_t threads;       // of the narrowest sub-group that a compute unit holds; 0: not known
 } bodies[XN_CL_DIALECTS] = {
     [XN_CL_PLAIN] = {"plain",
                      "dialect_plain.cl",
@@ -59,7 +61,9 @@ static const struct body {
                      {false, false, false},
                      0,
                      "matrix_plain.cl",
+                     "tile_steps.cl",
                      {64, 16},
+                     0,
                      64 * 32,
                      0},
     [XN_CL_INTEL] = {"intel",
@@ -70,7 +74,9 @@ static const struct body {
                      {false, true, true},
                      0,
                      "matrix_intel.cl",
+                     "tile_intel.cl",
                      {128, 8},
+                     0,
                      128 * 128,
                      8},
     [XN_CL_NVIDIA] = {"nvidia",
@@ -81,7 +87,9 @@ static const struct body {
                       {false, true, true},
                       512,
                       "matrix_nvidia.cl",
-                      {256, 32},
+                      "tile_steps.cl",
+                      {128, 32},
+                      2,
                       128 * 128,
                       0},
     [XN_CL_EMULATED] = {"emulated",
@@ -92,7 +100,9 @@ static const struct body {
                         {false, false, false},
                         0,
                         "matrix_nvidia.cl",
-                        {256, 32},
+                        "tile_steps.cl",
+                        {128, 32},
+                        2,
                         128 * 128,
                         0},
 };
@@ -181,11 +191,14 @@ static void define(struct source *s, const char *format, ...) {
 // Alchemist's matrix unit takes 8 lanes, its successors' 16.
 static struct size size_of(bool narrow, const struct xn_cl_program_key *key, const struct body *body) {
     if (key->kernel == XN_CL_KERNEL_WALK) return (struct size){body->walk, body->shape[key->shape].lanes};
-    enum { MANY_ATTEND = 256 }; // warps of a group read the same keys and values, and one group fills the registers
+    // Warps of a group read the same keys and values, and one group fills the registers.
+    enum { MANY_ATTEND = 256, MORE_WARPS = 256 };
     if (key->kernel == XN_CL_KERNEL_ATTEND && key->shape == XN_CL_MANY && key->few_sizes && body->attend[0])
         return (struct size){MANY_ATTEND, body->shape[key->shape].lanes};
     if (!(kernels[key->kernel].needs & XN_CL_MATRIX)) return body->shape[key->shape];
     struct size s = body->matrix_size;
+    bool small = kernels[key->kernel].needs & XN_CL_LIGHT || key->kernel == XN_CL_KERNEL_TILE_EXPERTS; // sums
+    if (s.lanes == 32 && small) s.group = MORE_WARPS;
     return body != &bodies[XN_CL_INTEL] || narrow ? s : (struct size){2 * s.group, 2 * s.lanes};
 }
 
@@ -198,6 +211,10 @@ static bool is_narrow(const struct xn_opencl_info *info) {
 uint32_t xn_cl_matrix_group(const struct xn_cl_device *d, enum xn_cl_dialect dialect) {
     return size_of(is_narrow(&d->info), &(struct xn_cl_program_key){.kernel = XN_CL_KERNEL_TILE}, &bodies[dialect])
         .group;
+}
+
+uint32_t xn_cl_matrix_groups(enum xn_cl_dialect dialect) {
+    return bodies[dialect].matrix_groups;
 }
 
 uint32_t xn_cl_tile_size(enum xn_cl_dialect dialect) {
@@ -310,6 +327,7 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
     if (k->needs & XN_CL_HEADS) add_file(s, "project.cl");
     if (key->kernel == XN_CL_KERNEL_WALK) add_walked(key, s);
     add_file(s, k->file);
+    if (k->needs & XN_CL_MATRIX && k->needs & XN_CL_DECODERS) add_file(s, body->steps);
 }
 
 static struct xn_cl_digest digest_of(const struct source *s) {

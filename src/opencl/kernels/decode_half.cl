@@ -13,9 +13,8 @@ struct xn_raw {
 #define XN_WEIGHTS_CHUNK(row, chunk) xn_chunk(row, chunk)
 #endif
 #define XN_MAGIC 0x64006400u
-#define XN_H2(x) ((uint)(x) | (uint)(x) << 16) // the same half float twice
-#define XN_ONE XN_H2(0x3c00)
-#define XN_SIXTEENTH XN_H2(0x2c00)
+// Codes of two words, a pair of bytes in 16 bits each at a time: S(number, word, xn_low_bytes or xn_high_bytes).
+#define XN_EACH_PAIR(S) S(0, 0, xn_low_bytes) S(1, 0, xn_high_bytes) S(2, 1, xn_low_bytes) S(3, 1, xn_high_bytes)
 
 XN_INLINE void xn_put_chunk(local xn_element *tile, uint row, uint chunk, uint4 v) {
 #ifdef XN_PLAIN // PoCL 3.1 does not survive the other one
@@ -25,20 +24,14 @@ XN_INLINE void xn_put_chunk(local xn_element *tile, uint row, uint chunk, uint4 
 #endif
 }
 
-// Chunks h and 2 + h: codes of 4 bits in two words, `offset` is added to what they are as 1024 + code and 64 + code (the
-// high ones are multiplied by 16), then times scale plus bias.
-XN_INLINE void xn_put_nibbles(const struct xn_raw *r, uint low_offset, uint high_offset, uint scale0, uint bias0,
-                                  uint scale1, uint bias1, local xn_element *tile, uint row, uint h) {
-    uint low[4], high[4];
-#pragma unroll
-    for (uint i = 0; i < 4; i++) {
-        uint t = xn_bytes(r->w[i / 2], 0, i % 2 ? 0x4342 : 0x4140);
-        low[i] = xn_half2_fma(xn_half2_fma((t & 0x000f000fu) | XN_MAGIC, XN_ONE, low_offset), scale0, bias0);
-        high[i] = xn_half2_fma(xn_half2_fma((t & 0x00f000f0u) | XN_MAGIC, XN_SIXTEENTH, high_offset), scale1, bias1);
-    }
-    xn_put_chunk(tile, row, h, (uint4)(low[0], low[1], low[2], low[3]));
-    xn_put_chunk(tile, row, 2 + h, (uint4)(high[0], high[1], high[2], high[3]));
-}
+// Chunks h and 2 + h: codes of 4 bits in two words, of which LOW(t) and HIGH(t) make values; t has a byte in 16 bits.
+#define XN_NIBBLE_PAIR(i, word, bytes)                                                                                 \
+    t = bytes(r->w[word]);                                                                                             \
+    low[i] = XN_LOW(t);                                                                                                \
+    high[i] = XN_HIGH(t);
+// 1024 + code, and 64 + code of the high ones, which are multiplied by 16.
+#define XN_LOW_CODE(t, offset) XN_HALF2_ADD(((t)&0x000f000fu) | XN_MAGIC, offset)
+#define XN_HIGH_CODE(t, offset) XN_HALF2_MAD(((t)&0x00f000f0u) | XN_MAGIC, 0x2c00, offset)
 
 XN_INLINE void xn_fetch_nibbles(global const uchar *row, uint u, uint h, struct xn_raw *r) {
     uint2 q = ((global const uint2 *)row)[2 * u + h];
@@ -57,18 +50,24 @@ XN_FETCH(Q4_0) {
     r->d = XN_USHORT(row + XN_PLANE(16 * units), u);
 }
 XN_PUT(Q4_0) {
-    uint d = xn_twice(r->d);
-    xn_put_nibbles(r, XN_H2(0xe408), XN_H2(0xd480), d, 0, d, 0, tile, row, h); // -1032, -72
+    uint d = xn_twice(r->d), low[4], high[4], t;
+#define XN_LOW(t) XN_LOW_CODE(t, 0xe408)   // -1032
+#define XN_HIGH(t) XN_HIGH_CODE(t, 0xd480) // -72
+    XN_EACH_PAIR(XN_NIBBLE_PAIR)
+#undef XN_LOW
+#undef XN_HIGH
+    xn_put_chunk(tile, row, h, xn_half2_mul4(low, d));
+    xn_put_chunk(tile, row, 2 + h, xn_half2_mul4(high, d));
 }
 #endif
 
 // Scale and minimum of a unit of Q4_K or Q5_K, each twice: bytes s times halves d.
 #if defined(XN_TYPE_Q4_K) || defined(XN_TYPE_Q5_K)
 XN_INLINE void xn_k_scales(const struct xn_raw *r, uint *scale, uint *minimum) {
-    uint both = xn_half2_fma(xn_bytes(r->s, XN_MAGIC, 0x5150), XN_ONE, XN_H2(0xe400)); // -1024
-    both = xn_half2_fma(both, r->d ^ 0x80000000u, 0);
-    *scale = xn_bytes(both, 0, 0x1010);
-    *minimum = xn_bytes(both, 0, 0x3232); // negated
+    uint both = XN_HALF2_ADD(xn_low_bytes(r->s) | XN_MAGIC, 0xe400); // -1024
+    both = xn_half2_mul(both, r->d ^ 0x80000000u);
+    *scale = xn_twice(both);
+    *minimum = xn_twice_high(both); // negated
 }
 #endif
 
@@ -80,9 +79,15 @@ XN_FETCH(Q4_K) {
     r->d = XN_UINT(scales + XN_PLANE(2 * units), u / 8);
 }
 XN_PUT(Q4_K) {
-    uint scale, minimum;
+    uint scale, minimum, low[4], high[4], t;
     xn_k_scales(r, &scale, &minimum);
-    xn_put_nibbles(r, XN_H2(0xe400), XN_H2(0xd400), scale, minimum, scale, minimum, tile, row, h); // -1024, -64
+#define XN_LOW(t) XN_LOW_CODE(t, 0xe400)   // -1024
+#define XN_HIGH(t) XN_HIGH_CODE(t, 0xd400) // -64
+    XN_EACH_PAIR(XN_NIBBLE_PAIR)
+#undef XN_LOW
+#undef XN_HIGH
+    xn_put_chunk(tile, row, h, xn_half2_fma4(low, scale, minimum));
+    xn_put_chunk(tile, row, 2 + h, xn_half2_fma4(high, scale, minimum));
 }
 #endif
 
@@ -95,22 +100,19 @@ XN_FETCH(Q5_K) {
     r->d = XN_UINT(scales + XN_PLANE(2 * units), u / 8);
 }
 XN_PUT(Q5_K) {
-    uint scale, minimum, low[4], high[4], bits = r->w[2] >> 8 * h;
+    uint scale, minimum, low[4], high[4], t, bits = r->w[2] >> 8 * h;
     uint x = (bits & 255u) | (bits & 255u) << 15, y = (bits >> 16 & 255u) | (bits >> 1 & 0x7f8000u);
     xn_k_scales(r, &scale, &minimum);
     // Bits 2 i and 2 i + 1 of a byte are at 2 i and 2 i + 16; they belong at 4 and 20.
-#pragma unroll
-    for (uint i = 0; i < 4; i++) {
-        uint t = xn_bytes(r->w[i / 2], 0, i % 2 ? 0x4342 : 0x4140);
-        uint p = (i < 2 ? x << (4 - 2 * i) : x >> (2 * i - 4)) & 0x00100010u;
-        uint q = (i < 2 ? y << (4 - 2 * i) : y >> (2 * i - 4)) & 0x00100010u;
-        low[i] = xn_half2_fma((t & 0x000f000fu) | p | XN_MAGIC, XN_ONE, XN_H2(0xe400));
-        high[i] = xn_half2_fma((t >> 4 & 0x000f000fu) | q | XN_MAGIC, XN_ONE, XN_H2(0xe400));
-        low[i] = xn_half2_fma(low[i], scale, minimum);
-        high[i] = xn_half2_fma(high[i], scale, minimum);
-    }
-    xn_put_chunk(tile, row, h, (uint4)(low[0], low[1], low[2], low[3]));
-    xn_put_chunk(tile, row, 2 + h, (uint4)(high[0], high[1], high[2], high[3]));
+#define XN_TOP(x, i) ((i < 2 ? x << (4 - 2 * i & 31) : x >> (2 * i - 4 & 31)) & 0x00100010u)
+#define XN_CODE(t, x, i) XN_HALF2_ADD(((t)&0x000f000fu) | XN_TOP(x, i) | XN_MAGIC, 0xe400)
+#define XN_FIVE(i, word, bytes)                                                                                        \
+    t = bytes(r->w[word]);                                                                                             \
+    low[i] = XN_CODE(t, x, i);                                                                                         \
+    high[i] = XN_CODE(t >> 4, y, i);
+    XN_EACH_PAIR(XN_FIVE)
+    xn_put_chunk(tile, row, h, xn_half2_fma4(low, scale, minimum));
+    xn_put_chunk(tile, row, 2 + h, xn_half2_fma4(high, scale, minimum));
 }
 #endif
 
@@ -126,22 +128,18 @@ XN_FETCH(Q6_K) {
 }
 XN_PUT(Q6_K) {
     // Signed bytes: with the top bit turned they are 128 more.
-    uint scale = xn_half2_fma(xn_bytes(r->s ^ 0x8080u, XN_MAGIC, 0x5150), XN_ONE, XN_H2(0xe480)); // -1152
-    uint low[4], high[4];
-    scale = xn_half2_fma(scale, xn_twice(r->d), 0);
-    uint scale0 = xn_bytes(scale, 0, 0x1010), scale1 = xn_bytes(scale, 0, 0x3232);
-#pragma unroll
-    for (uint i = 0; i < 4; i++) {
-        uint t = xn_bytes(r->w[i / 2], 0, i % 2 ? 0x4342 : 0x4140);
-        uint top = xn_bytes(r->w[2 + i / 2], 0, i % 2 ? 0x4342 : 0x4140) >> 2 * h; // bits 0 and 1, 4 and 5
-        low[i] = xn_half2_fma((t & 0x000f000fu) | (top << 4 & 0x00300030u) | XN_MAGIC, XN_ONE, XN_H2(0xe420)); // -1056
-        high[i] =
-            xn_half2_fma((t >> 4 & 0x000f000fu) | (top & 0x00300030u) | XN_MAGIC, XN_ONE, XN_H2(0xe420));
-        low[i] = xn_half2_fma(low[i], scale0, 0);
-        high[i] = xn_half2_fma(high[i], scale1, 0);
-    }
-    xn_put_chunk(tile, row, h, (uint4)(low[0], low[1], low[2], low[3]));
-    xn_put_chunk(tile, row, 2 + h, (uint4)(high[0], high[1], high[2], high[3]));
+    uint scale = XN_HALF2_ADD(xn_low_bytes(r->s ^ 0x8080u) | XN_MAGIC, 0xe480); // -1152
+    uint low[4], high[4], t, top;
+    scale = xn_half2_mul(scale, xn_twice(r->d));
+    uint scale0 = xn_twice(scale), scale1 = xn_twice_high(scale);
+#define XN_SIX(i, word, bytes)                                                                                         \
+    t = bytes(r->w[word]);                                                                                             \
+    top = bytes(r->w[2 + word]) >> 2 * h; /* bits 0 and 1, 4 and 5 */                                                  \
+    low[i] = XN_HALF2_ADD((t & 0x000f000fu) | (top << 4 & 0x00300030u) | XN_MAGIC, 0xe420); /* -1056 */                \
+    high[i] = XN_HALF2_ADD((t >> 4 & 0x000f000fu) | (top & 0x00300030u) | XN_MAGIC, 0xe420);
+    XN_EACH_PAIR(XN_SIX)
+    xn_put_chunk(tile, row, h, xn_half2_mul4(low, scale0));
+    xn_put_chunk(tile, row, 2 + h, xn_half2_mul4(high, scale1));
 }
 #endif
 
@@ -155,14 +153,15 @@ XN_FETCH(Q8_0) {
     r->d = XN_USHORT(row + 2 * XN_PLANE(16 * units), u);
 }
 XN_PUT(Q8_0) {
-    uint d = xn_twice(r->d), v[8];
-#pragma unroll
-    for (uint i = 0; i < 8; i++) {
-        uint t = xn_bytes(r->w[i / 2] ^ 0x80808080u, XN_MAGIC, i % 2 ? 0x5352 : 0x5150);
-        v[i] = xn_half2_fma(xn_half2_fma(t, XN_ONE, XN_H2(0xe480)), d, 0); // -1152
-    }
-    xn_put_chunk(tile, row, 2 * h, (uint4)(v[0], v[1], v[2], v[3]));
-    xn_put_chunk(tile, row, 2 * h + 1, (uint4)(v[4], v[5], v[6], v[7]));
+    uint d = xn_twice(r->d), first[4], second[4];
+    // Signed bytes as above.
+#define XN_EIGHT(word, bytes) XN_HALF2_ADD(bytes(r->w[word] ^ 0x80808080u) | XN_MAGIC, 0xe480)
+#define XN_EIGHTS(i, word, bytes)                                                                                      \
+    first[i] = XN_EIGHT(word, bytes);                                                                                  \
+    second[i] = XN_EIGHT(2 + word, bytes);
+    XN_EACH_PAIR(XN_EIGHTS)
+    xn_put_chunk(tile, row, 2 * h, xn_half2_mul4(first, d));
+    xn_put_chunk(tile, row, 2 * h + 1, xn_half2_mul4(second, d));
 }
 #endif
 
@@ -174,15 +173,14 @@ XN_FETCH(MXFP4) {
 XN_PUT(MXFP4) {
     // The three bits of a magnitude, as exponent and first bit of the fraction, are 2^-14 times the number.
     float factor = as_float(clamp((int)r->d, 1, 142) << 23);
-    uint d = xn_pack_half(factor, factor), low[4], high[4];
-#pragma unroll
-    for (uint i = 0; i < 4; i++) {
-        uint t = xn_bytes(r->w[i / 2], 0, i % 2 ? 0x4342 : 0x4140);
-        low[i] = xn_half2_fma(xn_half2_fma((t << 9 & 0x0e000e00u) | (t << 12 & 0x80008000u), XN_H2(0x7400), 0), d, 0);
-        high[i] = xn_half2_fma(xn_half2_fma((t << 5 & 0x0e000e00u) | (t << 8 & 0x80008000u), XN_H2(0x7400), 0), d, 0);
-    }
-    xn_put_chunk(tile, row, h, (uint4)(low[0], low[1], low[2], low[3]));
-    xn_put_chunk(tile, row, 2 + h, (uint4)(high[0], high[1], high[2], high[3]));
+    uint d = xn_pack_half(factor, factor), low[4], high[4], t;
+#define XN_LOW(t) XN_HALF2_TIMES((t << 9 & 0x0e000e00u) | (t << 12 & 0x80008000u), 0x7400)
+#define XN_HIGH(t) XN_HALF2_TIMES((t << 5 & 0x0e000e00u) | (t << 8 & 0x80008000u), 0x7400)
+    XN_EACH_PAIR(XN_NIBBLE_PAIR)
+#undef XN_LOW
+#undef XN_HIGH
+    xn_put_chunk(tile, row, h, xn_half2_mul4(low, d));
+    xn_put_chunk(tile, row, 2 + h, xn_half2_mul4(high, d));
 }
 #endif
 
@@ -199,10 +197,29 @@ XN_INLINE void xn_fetch_values(global const uchar *row, uint units, uint u, uint
     r->w[6] = b.z;
     r->w[7] = b.w;
 }
-XN_INLINE void xn_put_values(const struct xn_raw *r, local xn_element *tile, uint row, uint h) {
+
+#ifdef XN_TYPE_F16
+#define xn_fetch_F16 xn_fetch_values
+XN_PUT(F16) {
     xn_put_chunk(tile, row, 2 * h, (uint4)(r->w[0], r->w[1], r->w[2], r->w[3]));
     xn_put_chunk(tile, row, 2 * h + 1, (uint4)(r->w[4], r->w[5], r->w[6], r->w[7]));
 }
+#endif
+
+// A half float has all 8 bits of a bfloat16, but for values below 2^-17, whose last ones may be lost. d: what values are
+// multiplied by.
+#ifdef XN_TYPE_BF16
+#define xn_fetch_BF16 xn_fetch_values
+XN_PUT(BF16) {
+    float shrink = as_float(r->d);
+    uint v[8];
+#pragma unroll
+    for (uint i = 0; i < 8; i++)
+        v[i] = xn_pack_half(as_float(r->w[i] << 16) * shrink, as_float(r->w[i] & 0xffff0000u) * shrink);
+    xn_put_chunk(tile, row, 2 * h, (uint4)(v[0], v[1], v[2], v[3]));
+    xn_put_chunk(tile, row, 2 * h + 1, (uint4)(v[4], v[5], v[6], v[7]));
+}
+#endif
 
 // --- by type ---
 
@@ -236,20 +253,23 @@ XN_INLINE void xn_put_values(const struct xn_raw *r, local xn_element *tile, uin
 #else
 #define XN_CASE_MXFP4(X)
 #endif
-#define XN_DIRECT(X)                                                                                                   \
-    XN_CASE_Q4_0(X) XN_CASE_Q4_K(X) XN_CASE_Q5_K(X) XN_CASE_Q6_K(X) XN_CASE_Q8_0(X) XN_CASE_MXFP4(X)
-
-// F16 and BF16, as a sum of ones; BF16 only where it is sure to be multiplied as such.
 #ifdef XN_TYPE_F16
-#define XN_DIRECT_VALUES +1
-#elif defined(XN_TYPE_BF16)
-#define XN_DIRECT_VALUES +((0 XN_FORMATS(XN_COUNT)) == 1)
+#define XN_CASE_F16(X) X(F16)
 #else
-#define XN_DIRECT_VALUES
+#define XN_CASE_F16(X)
 #endif
+#ifdef XN_TYPE_BF16
+#define XN_CASE_BF16(X) X(BF16)
+#else
+#define XN_CASE_BF16(X)
+#endif
+#define XN_DIRECT(X)                                                                                                   \
+    XN_CASE_Q4_0(X) XN_CASE_Q4_K(X) XN_CASE_Q5_K(X) XN_CASE_Q6_K(X) XN_CASE_Q8_0(X) XN_CASE_MXFP4(X)                   \
+    XN_CASE_F16(X) XN_CASE_BF16(X)
 
-// Reads half h of unit u, of a type that has a decoder here; false: it has none. BF16 has one to bfloat16 alone.
-XN_INLINE bool xn_fetch(uint type, bool bfloat, global const uchar *row, uint units, uint u, uint h, struct xn_raw *r) {
+// Reads half h of unit u, of a type that has a decoder here; false: it has none.
+XN_INLINE bool xn_fetch(uint type, float shrink, global const uchar *row, uint units, uint u, uint h, struct xn_raw *r) {
+    r->d = as_uint(shrink); // of BF16; others have their own
     switch (type) {
 #define X(F)                                                                                                           \
     case XN_TYPE_##F:                                                                                                  \
@@ -257,16 +277,6 @@ XN_INLINE bool xn_fetch(uint type, bool bfloat, global const uchar *row, uint un
         return true;
         XN_DIRECT(X)
 #undef X
-#ifdef XN_TYPE_F16
-    case XN_TYPE_F16:
-        xn_fetch_values(row, units, u, h, r);
-        return true;
-#endif
-#ifdef XN_TYPE_BF16
-    case XN_TYPE_BF16:
-        if (bfloat) xn_fetch_values(row, units, u, h, r);
-        return bfloat;
-#endif
     default:
         return false;
     }
@@ -279,9 +289,5 @@ XN_INLINE void xn_put(uint type, const struct xn_raw *r, local xn_element *tile,
         return;
         XN_DIRECT(X)
 #undef X
-#if defined(XN_TYPE_F16) || defined(XN_TYPE_BF16)
-    default: // F16 and BF16
-        xn_put_values(r, tile, row, h);
-#endif
     }
 }

@@ -18,6 +18,7 @@
 #endif
 #define XN_TILE_M 128
 #define XN_STAGES 2
+#define XN_COLUMNS 0
 #define XN_C (256 / XN_LANES)
 #define XN_SIDES (16 / XN_LANES) // of a block of activations
 #if XN_WARPS != XN_WARPS_M * XN_WARPS_N
@@ -32,14 +33,7 @@ typedef short8 xn_weights_fragment;
 #define XN_DECLARE_DPAS(name) float8 __attribute__((overloadable)) name(short8 a, int8 b, float8 c);
 #endif
 XN_DECLARE_DPAS(intel_sub_group_f16_f16_matrix_mad_k16)
-XN_DECLARE_DPAS(intel_sub_group_bf16_bf16_matrix_mad_k16)
 
-struct xn_a {
-    xn_weights_fragment part[2]; // rows 0 to 7, and 8 to 15
-};
-struct xn_b {
-    int8 side[XN_SIDES];
-};
 struct xn_c {
     float8 v[XN_C / 8]; // [8 rows of weights, then the other 8][side]
 };
@@ -51,60 +45,47 @@ XN_INLINE uint xn_c_col(uint lane, uint i) {
     return i / 8 % XN_SIDES * XN_LANES + lane;
 }
 
-// Weights lie as fragments: 8 rows of 16 values, so that one block read is all of one.
+// Weights lie in local memory as fragments: 8 rows of 16 values, 256 bytes.
+#define XN_FRAGMENT 256
 #define XN_WEIGHTS_CHUNK(row, chunk)                                                                                   \
     ((((chunk) / 2 * (XN_TILE_M / 8) + (row) / 8) * 8 + (row) % 8) * 16 + (chunk) % 2 * 8)
-uint8 __attribute__((overloadable)) intel_sub_group_block_read8(const local uint *p);
+// Activations lie as fragments as well: of XN_LANES rows the first two of 16 values, then the next two, and so on. Here
+// is, in words, where pair `pair` of a row is.
+#define XN_SIDE (XN_LANES * 32) // bytes
+#define XN_PAIR(row, pair)                                                                                             \
+    ((((pair) / 8 * (XN_TILE_N / XN_LANES) + (row) / XN_LANES) * 8 + (pair) % 8) * XN_LANES + (row) % XN_LANES)
+
+// Where a tile is in local memory, in bytes, and the fragment at `offset` bytes from there, all of which a sub-group
+// reads at once. With 8 lanes that is one message of the most that there is, 256 bytes: the compiler makes two of its
+// own block read, and twice as many addresses. The message takes its address from the beginning of a register.
+#ifndef XN_LOCAL_ADDRESS
+typedef uint xn_address;
+#define XN_LOCAL_ADDRESS(p) ((uint)(size_t)(p))
 #if XN_LANES == 8
-#define XN_BLOCK_READ(p) as_int8(intel_sub_group_block_read8((const local uint *)(p)))
+#define XN_LOAD_WORDS(to, from, offset)                                                                                \
+    __asm__ volatile("{\n"                                                                                             \
+                     ".decl FROM v_type=G type=UD num_elts=8 align=GRF\n"                                              \
+                     "add (M1_NM, 1) FROM(0,0)<1> %1(0,0)<0;1,0> %2\n"                                                 \
+                     "lsc_load.slm (M1_NM, 1) %0:d32x64t flat[FROM]:a32\n"                                             \
+                     "}"                                                                                               \
+                     : "=rw"(to)                                                                                       \
+                     : "rw.u"(from), "i"(offset))
+#define XN_LOAD_ROWS XN_LOAD_WORDS
 #else
+uint8 __attribute__((overloadable)) intel_sub_group_block_read8(const local uint *p);
 ushort8 __attribute__((overloadable)) intel_sub_group_block_read_us8(const local ushort *p);
-#define XN_BLOCK_READ(p) as_short8(intel_sub_group_block_read_us8(p))
+#define XN_LOAD_WORDS(to, from, offset) to = as_int8(intel_sub_group_block_read8((local const uint *)(size_t)((from) + (offset))))
+#define XN_LOAD_ROWS(to, from, offset)                                                                                 \
+    to = as_short8(intel_sub_group_block_read_us8((local const ushort *)(size_t)((from) + (offset))))
 #endif
-XN_INLINE xn_weights_fragment xn_load_rows(local const xn_element *tile, uint row, uint k) {
-    return XN_BLOCK_READ(tile + XN_WEIGHTS_CHUNK(row, k / 8));
-}
-XN_INLINE struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) {
-    struct xn_a a;
-    a.part[0] = xn_load_rows(tile, row, k);
-    a.part[1] = xn_load_rows(tile, row + 8, k);
-    return a;
-}
-// Activations lie as fragments as well: of XN_LANES rows the first two of 16 values, then the next two, and so on.
-#define XN_PAIR(row, pair) (((pair) / 8 * (XN_TILE_N / XN_LANES) + (row) / XN_LANES) * 8 + (pair) % 8) * XN_LANES + (row) % XN_LANES
-XN_INLINE int8 xn_load_side(local const xn_element *tile, uint row, uint k) {
-    return as_int8(intel_sub_group_block_read8((local const uint *)tile + XN_PAIR(row, k / 2)));
-}
-XN_INLINE struct xn_b xn_load_b(local const xn_element *tile, uint row, uint k) {
-    struct xn_b b;
-    b.side[0] = xn_load_side(tile, row, k);
-#if XN_SIDES == 2
-    b.side[1] = xn_load_side(tile, row + XN_LANES, k);
 #endif
-    return b;
-}
 
-XN_INLINE float8 xn_dpas(float8 c, xn_weights_fragment a, int8 b, bool bfloat) {
-    return bfloat ? intel_sub_group_bf16_bf16_matrix_mad_k16(a, b, c) : intel_sub_group_f16_f16_matrix_mad_k16(a, b, c);
-}
-XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat) {
-    c->v[0] = xn_dpas(c->v[0], a.part[0], b.side[0], bfloat);
-    c->v[XN_SIDES] = xn_dpas(c->v[XN_SIDES], a.part[1], b.side[0], bfloat);
-#if XN_SIDES == 2
-    c->v[1] = xn_dpas(c->v[1], a.part[0], b.side[1], bfloat);
-    c->v[3] = xn_dpas(c->v[3], a.part[1], b.side[1], bfloat);
-#endif
-}
+#define xn_dpas(c, a, b) intel_sub_group_f16_f16_matrix_mad_k16(a, b, c)
 
-XN_INLINE void xn_copy(local xn_element *tile, uint row, uint chunk, global const xn_element *from) {
-    uint4 v = *(global const uint4 *)from;
-    local uint *to = (local uint *)tile + XN_PAIR(row, 4 * chunk);
-    to[0] = v.x;
-    to[XN_LANES] = v.y;
-    to[2 * XN_LANES] = v.z;
-    to[3 * XN_LANES] = v.w;
-}
-XN_INLINE void xn_copy_done(void) {
-}
-XN_INLINE void xn_copy_wait(void) {
-}
+// Of a tile of activations a work-item copies XN_MY_CHUNKS chunks. The lanes of a sub-group take rows of one fragment,
+// so that what they load, four pairs each, lies in their registers as in the fragment: four words of it in each lane.
+#define XN_MY_STARTS 1
+#define XN_MY_CHUNK(i) (xn_warp() * XN_MY_CHUNKS + (i))
+#define XN_CHUNK_ROW(i) (XN_MY_CHUNK(i) / XN_CHUNKS * XN_LANES + xn_lane())
+#define XN_CHUNK_AT(i) (XN_MY_CHUNK(i) % XN_CHUNKS)
+void __attribute__((overloadable)) intel_sub_group_block_write4(local uint *p, uint4 v);

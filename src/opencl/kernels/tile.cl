@@ -19,15 +19,7 @@
 #define XN_PASSES(d) 1
 #endif
 
-// Whether values are bfloat16, which most programs know as they are compiled.
 #define XN_COUNT(F) +1
-#ifndef XN_TYPE_BF16
-#define XN_IS_BFLOAT(x) false
-#elif (0 XN_FORMATS(XN_COUNT)) == 1
-#define XN_IS_BFLOAT(x) true
-#else
-#define XN_IS_BFLOAT(x) ((x) != 0)
-#endif
 
 // Half units of a tile's weights that a work-item decodes for each step: one or both of a row. Neighbours take the same
 // half of neighbouring rows, 8 at a time.
@@ -46,16 +38,26 @@
 #if XN_MY_CHUNKS * XN_GROUP != XN_TILE_N * XN_CHUNKS
 #error "groups copy tiles evenly"
 #endif
+#ifndef XN_CHUNK_ROW // of chunk i, and which of that row's; XN_MY_STARTS: after so many they are neighbours
+#define XN_MY_STARTS XN_MY_CHUNKS
+#define XN_CHUNK_ROW(i) ((get_local_id(0) + (i) * XN_GROUP) / XN_CHUNKS)
+#define XN_CHUNK_AT(i) ((get_local_id(0) + (i) * XN_GROUP) % XN_CHUNKS)
+#endif
 
 // Local memory beside the tiles, in words.
 #define XN_AT_FLAG 0
 #define XN_FLAG(l) ((local uint *)((l) + XN_AT_FLAG))
+#ifndef XN_COLUMNS // whose factors and places are looked up before the steps
+#define XN_COLUMNS XN_TILE_N
+#endif
+#define XN_AT_FACTOR 8
+#define XN_AT_TO (XN_AT_FACTOR + XN_COLUMNS)
 #ifdef XN_EXPERTS
-#define XN_AT_COUNTS (XN_AT_FLAG + 8)
+#define XN_AT_COUNTS (XN_AT_TO + XN_COLUMNS)
 #define XN_AT_FIRST (XN_AT_COUNTS + XN_GROUP) // tile of each expert
 #define XN_BESIDE (XN_AT_FIRST + XN_CL_MAX_EXPERTS + 8)
 #else
-#define XN_BESIDE (XN_AT_FLAG + 8)
+#define XN_BESIDE (XN_AT_TO + XN_COLUMNS)
 #endif
 
 // A tile, or steps [begin, end) of it.
@@ -152,11 +154,10 @@ XN_INLINE uint xn_tile_row(const struct xn_env *e, XN_D const struct xn_cl_tile 
 static inline float xn_tile_factor(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                    uint row) {
 #ifdef XN_HALVES
-    if (XN_IS_BFLOAT(d->part[t->part].bfloat)) return 1;
 #ifdef XN_EXPERTS
     row /= d->used;
 #endif
-    return e->act[d->scales + row];
+    return e->act[d->scales + row] / d->part[t->part].shrink; // of two parts the same
 #else
     return 1;
 #endif
@@ -175,9 +176,9 @@ XN_INLINE uint xn_tile_weights(XN_D const struct xn_cl_tile *d, const struct xn_
 struct xn_steps {
     struct xn_weights_row row; // the work-item's
     uint type, units, passes;  // units: of a row
-    bool bfloat;
+    float shrink;
     global const xn_element *x;
-    uint chunk[XN_MY_CHUNKS]; // where the work-item's chunks of the first step are
+    uint chunk[XN_MY_STARTS]; // where the work-item's chunks of the first step are
     uint rest;                // elements from a plane to what it leaves
 };
 
@@ -190,22 +191,21 @@ XN_INLINE struct xn_steps xn_steps_of(const struct xn_env *e, XN_D const struct 
     s.type = w->type;
     s.units = w->units;
     s.passes = XN_PASSES(d);
-    s.bfloat = XN_IS_BFLOAT(d->part[part].bfloat);
+    s.shrink = d->part[part].shrink;
     s.x = (global const xn_element *)(e->act + d->staged);
     s.rest = 0;
 #ifdef XN_HALVES
     s.rest = d->plane_size * 2;
-    if (s.bfloat) s.x += (ulong)s.rest * popcount(d->planes & (XN_CL_PLANE_BFLOAT - 1));
 #endif
 #pragma unroll
-    for (uint i = 0; i < XN_MY_CHUNKS; i++) {
-        uint j = get_local_id(0) + i * XN_GROUP, at = xn_tile_row(e, d, t, j / XN_CHUNKS);
+    for (uint i = 0; i < XN_MY_STARTS; i++) {
+        uint at = xn_tile_row(e, d, t, XN_CHUNK_ROW(i));
 #ifdef XN_EXPERTS
         if (!d->by_pair) at /= d->used;
 #else
         at = at * d->matrices + t->operand;
 #endif
-        s.chunk[i] = at * d->width + j % XN_CHUNKS * 8;
+        s.chunk[i] = at * d->width + XN_CHUNK_AT(i) * 8;
     }
     return s;
 }
@@ -222,31 +222,22 @@ XN_INLINE uint xn_pass_of(const struct xn_steps *s, uint step, uint *u) {
 #endif
 }
 
-XN_INLINE void xn_copy_step(const struct xn_steps *s, uint step, local xn_element *to) {
-    uint u, pass = xn_pass_of(s, step, &u);
-    global const xn_element *from = s->x + (ulong)(pass == 1 ? s->rest : 0) + u * XN_DEPTH_K;
-#pragma unroll
-    for (uint i = 0; i < XN_MY_CHUNKS; i++) {
-        uint j = get_local_id(0) + i * XN_GROUP;
-        xn_copy(to, j / XN_CHUNKS, j % XN_CHUNKS, from + s->chunk[i]);
-    }
-}
-
 // Any format: unit u through float32; `rest`: what 16 bits leave of it.
-static inline void xn_decode_step(global const uint *grids, struct xn_weights_row row, uint type, uint u, bool bfloat,
-                                  bool rest, local xn_element *to) {
+static inline void xn_decode_step(global const uint *grids, struct xn_weights_row row, uint type, uint u,
+                                  float shrink, bool rest, local xn_element *to) {
     float v[XN_CL_UNIT];
     if (XN_MY_HALF) return;
     xn_decode(type, row.piece, row.units, row.first + u, grids, v);
 #ifdef XN_HALVES
-    if (rest)
-        for (uint i = 0; i < XN_CL_UNIT; i++)
-            v[i] = bfloat ? xn_rest_of_bfloat(v[i]) : xn_rest_of_half(v[i]);
+    for (uint i = 0; i < XN_CL_UNIT; i++) {
+        v[i] *= shrink;
+        if (rest) v[i] = xn_rest_of_half(v[i]);
+    }
 #pragma unroll
     for (uint c = 0; c < XN_CHUNKS; c++)
         xn_put_chunk(to, XN_MY_ROW, c,
-                     (uint4)(xn_pack(v[8 * c], v[8 * c + 1], bfloat), xn_pack(v[8 * c + 2], v[8 * c + 3], bfloat),
-                             xn_pack(v[8 * c + 4], v[8 * c + 5], bfloat), xn_pack(v[8 * c + 6], v[8 * c + 7], bfloat)));
+                     (uint4)(xn_pack_half(v[8 * c], v[8 * c + 1]), xn_pack_half(v[8 * c + 2], v[8 * c + 3]),
+                             xn_pack_half(v[8 * c + 4], v[8 * c + 5]), xn_pack_half(v[8 * c + 6], v[8 * c + 7])));
 #else
 #pragma unroll
     for (uint i = 0; i < XN_CL_UNIT; i++)
@@ -256,7 +247,7 @@ static inline void xn_decode_step(global const uint *grids, struct xn_weights_ro
 
 #ifdef XN_HALVES
 // Whether no weights go through float32.
-#if !defined(XN_MANY_PASSES) && (0 XN_DIRECT(XN_COUNT) XN_DIRECT_VALUES) == (0 XN_FORMATS(XN_COUNT))
+#if !defined(XN_MANY_PASSES) && (0 XN_DIRECT(XN_COUNT)) == (0 XN_FORMATS(XN_COUNT))
 #define XN_ALL_DIRECT 1
 #else
 #define XN_ALL_DIRECT 0
@@ -268,7 +259,7 @@ XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw 
     xn_pass_of(s, step, &u);
 #pragma unroll
     for (uint i = 0; i < XN_MY_HALVES; i++)
-        direct = xn_fetch(s->type, s->bfloat, s->row.piece, s->row.units, s->row.first + u, XN_MY_HALF + i, &raw[i]);
+        direct = xn_fetch(s->type, s->shrink, s->row.piece, s->row.units, s->row.first + u, XN_MY_HALF + i, &raw[i]);
     return direct;
 }
 XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
@@ -279,7 +270,7 @@ XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uin
             xn_put(s->type, &raw[i], to, XN_MY_ROW, XN_MY_HALF + i);
     } else {
         uint u, pass = xn_pass_of(s, step, &u);
-        xn_decode_step(e->grids, s->row, s->type, u, s->bfloat, pass == 2, to);
+        xn_decode_step(e->grids, s->row, s->type, u, s->shrink, pass == 2, to);
     }
 }
 #else
@@ -291,7 +282,7 @@ XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw 
 }
 XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
                            const struct xn_raw *raw, local xn_element *to) {
-    xn_decode_step(e->grids, s->row, s->type, step, false, false, to);
+    xn_decode_step(e->grids, s->row, s->type, step, 1, false, to);
 }
 #endif
 
@@ -303,197 +294,30 @@ XN_INLINE uint xn_first_m(void) {
     return xn_warp() / XN_WARPS_N * (XN_BLOCKS_M * 16);
 }
 
-// Value i of all that a work-item sums up, and a statement S(i) for each of them. Intel's compiler leaves such loops as
-// they are, whatever they ask for, and the sums in memory: there the statement is written out.
+// Value i of all that a work-item sums up, and a statement S(i) for each of them.
 #define XN_VALUES (XN_BLOCKS_M * XN_BLOCKS_N * XN_C)
 #define XN_VALUE(acc, i)                                                                                               \
     XN_C_VALUE((acc)[(i) / (XN_BLOCKS_N * XN_C)][(i) / XN_C % XN_BLOCKS_N], (i) % XN_C)
-#ifdef XN_INTEL
-#define XN_TIMES_4(S, i) S(i) S((i) + 1) S((i) + 2) S((i) + 3)
-#define XN_TIMES_16(S, i) XN_TIMES_4(S, i) XN_TIMES_4(S, (i) + 4) XN_TIMES_4(S, (i) + 8) XN_TIMES_4(S, (i) + 12)
-#define XN_TIMES_64(S, i)                                                                                              \
-    XN_TIMES_16(S, i) XN_TIMES_16(S, (i) + 16) XN_TIMES_16(S, (i) + 32) XN_TIMES_16(S, (i) + 48)
-#if XN_BLOCKS_M * XN_BLOCKS_N * XN_C == 128
-#define XN_EACH_VALUE(S) XN_TIMES_64(S, 0) XN_TIMES_64(S, 64)
-#elif XN_BLOCKS_M * XN_BLOCKS_N * XN_C == 64
-#define XN_EACH_VALUE(S) XN_TIMES_64(S, 0)
-#elif XN_BLOCKS_M * XN_BLOCKS_N * XN_C == 32
-#define XN_EACH_VALUE(S) XN_TIMES_16(S, 0) XN_TIMES_16(S, 16)
-#endif
-#else
 #define XN_EACH_VALUE(S)                                                                                               \
     _Pragma("unroll") for (uint value = 0; value < XN_VALUES; value++) {                                               \
         S(value)                                                                                                       \
     }
-#endif
 
-XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, uint blocks, bool bfloat,
-                                struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#ifdef XN_INTEL // which also takes a branch around DPAS for one that lanes go apart in
-    for (uint k = 0; k < XN_DEPTH_K; k += 16) {
-        struct xn_a a[XN_BLOCKS_M];
-        struct xn_b b[XN_BLOCKS_N];
-        a[0] = xn_load_a(w, xn_first_m(), k);
-        a[1] = xn_load_a(w, xn_first_m() + 16, k);
-        b[0] = xn_load_b(x, xn_block_n(0) * 16, k);
-#if XN_BLOCKS_N == 2
-        b[1] = xn_load_b(x, xn_block_n(1) * 16, k);
-#endif
-        xn_mma(&acc[0][0], a[0], b[0], bfloat);
-        xn_mma(&acc[1][0], a[1], b[0], bfloat);
-#if XN_BLOCKS_N == 2
-        xn_mma(&acc[0][1], a[0], b[1], bfloat);
-        xn_mma(&acc[1][1], a[1], b[1], bfloat);
-#endif
-    }
-#else
-#pragma unroll
-    for (uint k = 0; k < XN_DEPTH_K; k += 16) {
-        struct xn_a a[XN_BLOCKS_M];
-#pragma unroll
-        for (uint m = 0; m < XN_BLOCKS_M; m++)
-            a[m] = xn_load_a(w, xn_first_m() + 16 * m, k);
-#pragma unroll
-        for (uint n = 0; n < XN_BLOCKS_N; n++) {
-            if (n >= blocks) continue;
-            struct xn_b b = xn_load_b(x, xn_block_n(n) * 16, k);
-#pragma unroll
-            for (uint m = 0; m < XN_BLOCKS_M; m++)
-                xn_mma(&acc[m][n], a[m], b, bfloat);
-        }
-    }
-#endif
-}
-
-XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#define XN_CLEAR(i) XN_VALUE(acc, i) = 0;
-    XN_EACH_VALUE(XN_CLEAR)
-}
+// --- what a body does: tile_steps.cl, tile_intel.cl ---
 
 // Products of steps [t->begin, t->end), of which there is at least one.
 XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, const struct xn_tile *t,
-                                 local xn_element *ws, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-    local xn_element *xs = ws + 2 * XN_W_TILE;
-    uint blocks = 0, n = t->end - t->begin;
-    struct xn_raw raw[XN_MY_HALVES];
-    for (uint i = 0; i < XN_BLOCKS_N; i++)
-        blocks += xn_block_n(i) * 16 < t->n;
-    xn_tile_clear(acc);
-#pragma unroll
-    for (uint i = 0; i < XN_STAGES - 1; i++) {
-        if (i < n) xn_copy_step(s, t->begin + i, xs + i * XN_X_TILE);
-        xn_copy_done();
-    }
-    xn_put_step(e, s, t->begin, xn_fetch_step(s, t->begin, raw), raw, ws);
-    XN_EACH(i, 0, n) {
-        xn_copy_wait();
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (i + XN_STAGES - 1 < n) xn_copy_step(s, t->begin + i + XN_STAGES - 1, xs + (i + XN_STAGES - 1) % XN_STAGES * XN_X_TILE);
-        xn_copy_done();
-        bool direct = false, more = i + 1 < n;
-        if (more) direct = xn_fetch_step(s, t->begin + i + 1, raw);
-        xn_multiply_step(ws + i % 2 * XN_W_TILE, xs + i % XN_STAGES * XN_X_TILE, blocks, s->bfloat, acc);
-        if (more) xn_put_step(e, s, t->begin + i + 1, direct, raw, ws + (i + 1) % 2 * XN_W_TILE);
-    }
-    XN_NEXT(i, n, 1);
-    barrier(CLK_LOCAL_MEM_FENCE);
-}
-
-// --- results ---
-
-static inline float xn_bias_of(const struct xn_env *e, XN_D const struct xn_cl_tile_part *p, uint row) {
-    return p->bias != XN_CL_NONE ? e->vec[p->bias + row] : 0;
-}
-
-XN_INLINE void xn_tile_result(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
-                                  uint row, uint r, float x, float y) {
-    XN_D const struct xn_cl_tile_part *p = &d->part[t->part];
-    uint rows = p->weights.rows, bias = t->index * rows + r;
-    global float *out = e->act + p->out;
-    if (r >= rows) return;
-    switch (d->kind) {
-    case XN_CL_TILE_GLU: {
-        if (d->n_parts > 1)
-            x = xn_glu_gated(&d->glu, x + xn_bias_of(e, p, bias), y + xn_bias_of(e, p + 1, bias));
-        else
-            x = xn_glu_plain(&d->glu, x + xn_bias_of(e, p, bias));
-        if (d->times != XN_CL_NONE) x *= e->act[d->times + (ulong)row * d->times_stride + r];
-#ifdef XN_EXPERTS
-        out[(ulong)(row / d->used) * p->out_stride + row % d->used * rows + r] = x;
-#else
-        out[(ulong)row * p->out_stride + r] = x;
-#endif
-        break;
-    }
-    case XN_CL_TILE_LOGITS:
-        x *= p->scale;
-        if (d->soft_cap != 0) x = d->soft_cap * tanh(x / d->soft_cap);
-        e->logits[(ulong)row * rows + r] = x;
-        break;
-    default:
-        x = (x + xn_bias_of(e, p, bias)) * p->scale;
-        if (d->row_scale != XN_CL_NONE) x *= e->act[d->row_scale + (ulong)row * d->row_scale_stride];
-        if (d->kind == XN_CL_TILE_SUM)
-            xn_sum_value(e, &d->sum, row, r, x);
-        else
-            out[(ulong)row * p->out_stride + t->operand * d->out_step + r] = x;
-    }
-}
-
-// Results of the first `n_rows` rows of activations. They go through local memory, 32 rows of weights and 16 of
-// activations of each warp at a time, so that neighbours write neighbouring values.
-#define XN_Y_ROWS (XN_WARPS_M * 32)
-#define XN_Y_COLS (XN_WARPS_N * 16)
-#define XN_Y_STRIDE (XN_Y_ROWS + 4)
+                             local xn_element *ws, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
+// Results of the first `n_rows` rows of activations, and what is looked up for them before the steps.
+XN_INLINE void xn_tile_prepare(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
+                               volatile local uint *l);
 XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
-                                   uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y) {
-    uint lane = xn_lane(), lid = get_local_id(0), pass = 0;
-    bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
-    uint rows = two ? XN_Y_ROWS / 2 : XN_Y_ROWS, block = two ? 16 : 32; // of a warp's rows
-    local float *mine = y + xn_warp() % XN_WARPS_N * 16 * XN_Y_STRIDE + xn_warp() / XN_WARPS_N * 32;
-#ifndef XN_INTEL
-#pragma unroll
-#endif
-    do {
-        uint m = pass / XN_BLOCKS_N * 2, n = pass % XN_BLOCKS_N;
-#ifdef XN_INTEL
-#define XN_SHOW(i)                                                                                                     \
-    if ((i) / (2 * XN_BLOCKS_N * XN_C) * 2 == m && (i) / XN_C % XN_BLOCKS_N == n)                                      \
-        mine[xn_c_col(lane, (i) % XN_C) * XN_Y_STRIDE + (i) / (XN_BLOCKS_N * XN_C) % 2 * 16 +                          \
-             xn_c_row(lane, (i) % XN_C)] = XN_VALUE(acc, i);
-        XN_EACH_VALUE(XN_SHOW)
-#else
-#pragma unroll
-        for (uint i = 0; i < XN_C; i++) {
-            local float *to = mine + xn_c_col(lane, i) * XN_Y_STRIDE + xn_c_row(lane, i);
-            to[0] = acc[m][n].x[i];
-            to[16] = acc[m + 1][n].x[i];
-        }
-#endif
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint i = lid; i < rows * XN_Y_COLS; i += XN_GROUP) {
-            uint c = i / rows, r = i % rows, col = n * XN_Y_COLS + c, to;
-            uint in_warp = r % block, of_warp = r / block;
-            if (col >= n_rows) continue;
-            uint row = xn_tile_row(e, d, t, col);
-            float factor = xn_tile_factor(e, d, t, row);
-            local const float *from = y + c * XN_Y_STRIDE + of_warp * 32 + in_warp;
-            xn_tile_weights(d, t, of_warp * XN_BLOCKS_M * 16 + m * 16 + in_warp, &to);
-            xn_tile_result(e, d, t, row, to, from[0] * factor, from[two ? 16 : 0] * factor);
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-    } while (++pass < XN_BLOCKS_M / 2 * XN_BLOCKS_N);
-}
-
-// Parts of a tile in memory: value j of work-item i at j * XN_GROUP + i.
-XN_INLINE void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#define XN_KEEP(i) to[(i) * XN_GROUP + get_local_id(0)] = XN_VALUE(acc, i);
-    XN_EACH_VALUE(XN_KEEP)
-}
-XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#define XN_ADD(i) XN_VALUE(acc, i) += from[(i) * XN_GROUP + get_local_id(0)];
-    XN_EACH_VALUE(XN_ADD)
-}
+                               uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y,
+                               volatile local const uint *l);
+// Sums of nothing; parts of a tile in memory.
+XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
+XN_INLINE void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
+XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
 
 // --- the work ---
 
@@ -510,7 +334,14 @@ static inline struct xn_share xn_share_of(uint tiles, uint steps, uint groups) {
         s.whole++;
         s.left = 0;
     }
-    s.takers = max(min(groups, s.left * steps / XN_LEAST_STEPS), min(s.left, groups));
+    // Adding a part up takes who completes a tile as long as some two steps, and it does so one after the other.
+    uint parts = 1;
+    while (2 * parts * parts < steps)
+        parts++;
+    s.takers = max(min(min(groups, s.left * parts), s.left * steps / XN_LEAST_STEPS), min(s.left, groups));
+    // Runs that end where tiles do have one part each, so where that leaves few groups idle it costs less.
+    uint even = s.left ? s.takers / s.left * s.left : 0;
+    if (even * 10 >= s.takers * 9) s.takers = even;
     return s;
 }
 // The first step that taker i takes, of those of all tiles that are left.
@@ -560,6 +391,7 @@ XN_INLINE void xn_op_tile(const struct xn_env *e, XN_D const struct xn_cl_tile *
         t.begin = from;
         t.end = to;
         struct xn_steps s = xn_steps_of(e, d, &t);
+        xn_tile_prepare(e, d, &t, l);
         xn_tile_steps(e, &s, &t, ws, acc);
         // A run begins with the first part that its taker keeps, and may end with the second one.
         if (takers > 1) xn_tile_keep(xn_tile_part(e, d, group, begin < base), acc);
@@ -572,11 +404,19 @@ XN_INLINE void xn_op_tile(const struct xn_env *e, XN_D const struct xn_cl_tile *
             barrier(CLK_LOCAL_MEM_FENCE);
         }
         XN_NEXT(j, joined, 1);
-        xn_tile_results(e, d, &t, last ? t.n : 0, acc, y);
+        xn_tile_results(e, d, &t, last ? t.n : 0, acc, y, l);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     XN_NEXT(i, whole + cuts, 1);
 }
+
+// Local memory for results, which blocks of 16 rows of weights of each warp go through together with 16 of activations.
+#ifndef XN_Y_BLOCKS
+#define XN_Y_BLOCKS 2
+#endif
+#define XN_Y_ROWS (XN_WARPS_M * 16 * XN_Y_BLOCKS)
+#define XN_Y_COLS (XN_WARPS_N * 16)
+#define XN_Y_STRIDE (XN_Y_ROWS + 4)
 
 // The kernel has local memory of its own.
 #undef XN_OP_KERNEL

@@ -1,0 +1,548 @@
+// Tiles against decoded weights: matrices of random bits, rows of random activations, all kinds of results. Work-items
+// are fibers that take turns: one goes on until its sub-group's or its group's others must come to the same place.
+// Arguments: a name, a seed, and the numbers of the formats.
+#include "../../src/opencl/kernels/shared.h"
+#include "../../src/quant/format.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+enum { TRIALS = 6, MOST_GROUP = 256, STACK = 1 << 18, UNIT = 32, GUARD = 64 };
+
+// As common.cl has it.
+struct env {
+    const uint8_t *ops;
+    const uint32_t *step;
+    const struct xn_cl_place *places;
+    float *act;
+    const float *vec;
+    const uint32_t *grids;
+    float *logits;
+    uint32_t *counters;
+    uint8_t *heap[16];
+};
+void test_tile(const struct env *e, const struct xn_cl_tile *d, uint32_t group, uint32_t groups, uint16_t *ws,
+               uint32_t *l);
+void test_decode(uint32_t type, const uint8_t *row, uint32_t units, uint32_t u, const uint32_t *grids, float *v);
+extern const struct { uint32_t group, lanes, elements, beside, tile_m, tile_n, experts, exact, formats; } test_sizes;
+#define AT test_sizes
+
+// --- 16-bit values ---
+
+static float half_values[65536];
+static void fill_half_values(void) {
+    for (uint32_t h = 0; h < 65536; h++) {
+        int exponent = h >> 10 & 31, mantissa = h & 1023;
+        float x = exponent == 31  ? mantissa ? NAN : INFINITY
+                  : exponent == 0 ? ldexpf((float)mantissa, -24)
+                                  : ldexpf((float)(1024 + mantissa), exponent - 25);
+        half_values[h] = h >> 15 ? -x : x;
+    }
+}
+float test_half_value(uint16_t bits) {
+    return half_values[bits];
+}
+uint16_t test_half_bits(float x) { // to the nearest, of ties the even one
+    uint16_t sign = signbit(x) ? 0x8000 : 0;
+    x = fabsf(x);
+    if (x == 0) return sign;
+    if (isnan(x)) return 0x7e00;
+    if (x >= 65520) return sign | 0x7c00;
+    int exponent;
+    frexpf(x, &exponent);
+    int unit = exponent - 11 < -24 ? -24 : exponent - 11;
+    float steps = rintf(ldexpf(x, -unit)); // of the last place
+    if (unit == -24) return (uint16_t)(sign | (uint32_t)steps);
+    return (uint16_t)(sign + ((uint32_t)(unit + 25) << 10) + (uint32_t)steps - 1024);
+}
+static float bfloat_value(uint16_t bits) {
+    uint32_t u = (uint32_t)bits << 16;
+    float x;
+    memcpy(&x, &u, 4);
+    return x;
+}
+static uint16_t bfloat_bits(float x) {
+    uint32_t u;
+    memcpy(&u, &x, 4);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+float test_expf(float x) {
+    return expf(x);
+}
+float test_tanhf(float x) {
+    return tanhf(x);
+}
+
+// --- a group ---
+
+enum wait { RUNS, AT_GROUP, AT_SUB_GROUP, DONE };
+static struct item {
+    ucontext_t context;
+    enum wait wait;
+    const void *a, *b; // what it brings to the matrix unit
+    float *c;
+    uint32_t bfloat, value;
+} items[MOST_GROUP];
+static ucontext_t scheduler;
+static uint32_t lid;
+static struct work {
+    const struct env *env;
+    const struct xn_cl_tile *tile;
+    uint32_t group, groups;
+    uint16_t *ws;
+    uint32_t *l;
+} work;
+
+uint32_t test_lid(void) {
+    return lid;
+}
+static void wait_for(enum wait what) {
+    uint32_t mine = lid;
+    items[mine].wait = what;
+    swapcontext(&items[mine].context, &scheduler);
+}
+void test_barrier(void) {
+    wait_for(AT_GROUP);
+}
+// The last lane of a sub-group lets the others go on.
+static int is_last(void) {
+    uint32_t first = lid / AT.lanes * AT.lanes, waiting = 0;
+    for (uint32_t i = 0; i < AT.lanes; i++)
+        waiting += items[first + i].wait == AT_SUB_GROUP;
+    if (waiting + 1 < AT.lanes) return 0;
+    for (uint32_t i = 0; i < AT.lanes; i++)
+        items[first + i].wait = RUNS;
+    return 1;
+}
+uint32_t test_broadcast(uint32_t x) { // what is the same in all lanes
+    items[lid].value = x;
+    if (!is_last()) wait_for(AT_SUB_GROUP);
+    uint32_t first = lid / AT.lanes * AT.lanes;
+    if (items[first].value != x) {
+        printf("lane %u has %u, lane %u %u\n", lid, x, first, items[first].value);
+        exit(1);
+    }
+    return x;
+}
+static float element(const uint16_t *p, uint32_t bfloat) {
+    return bfloat ? bfloat_value(*p) : half_values[*p];
+}
+// c += a b, of 8 x 16 and 16 x lanes values. Value k of row i of a: of 8 lanes each has a pair of k of each row, of 16
+// one; lane l has column l of b and of c.
+void test_dpas(const void *a, const void *b, void *c, uint32_t bfloat) {
+    struct item *mine = &items[lid];
+    mine->a = a;
+    mine->b = b;
+    mine->c = c;
+    mine->bfloat = bfloat;
+    if (!is_last()) {
+        wait_for(AT_SUB_GROUP);
+        return;
+    }
+    const struct item *lane = items + lid / AT.lanes * AT.lanes;
+    float rows[8][16];
+    uint32_t each = 16 / AT.lanes;
+    for (uint32_t i = 0; i < 8; i++)
+        for (uint32_t k = 0; k < 16; k++)
+            rows[i][k] = element((const uint16_t *)lane[k / each].a + each * i + k % each, bfloat);
+    for (uint32_t l = 0; l < AT.lanes; l++) {
+        float column[16];
+        if (lane[l].bfloat != bfloat) {
+            printf("lanes multiply values of different types\n");
+            exit(1);
+        }
+        for (uint32_t k = 0; k < 16; k++)
+            column[k] = element((const uint16_t *)lane[l].b + k, bfloat);
+        for (uint32_t i = 0; i < 8; i++)
+            for (uint32_t k = 0; k < 16; k++)
+                lane[l].c[i] += rows[i][k] * column[k];
+    }
+}
+
+static void start(void) {
+    test_tile(work.env, work.tile, work.group, work.groups, work.ws, work.l);
+    items[lid].wait = DONE;
+    swapcontext(&items[lid].context, &scheduler);
+}
+// 0: some wait for what others never come to.
+static int run_group(void) {
+    static uint8_t *stacks;
+    if (!stacks) stacks = malloc((size_t)MOST_GROUP * STACK);
+    for (uint32_t i = 0; i < AT.group; i++) {
+        getcontext(&items[i].context);
+        items[i].context.uc_stack.ss_sp = stacks + (size_t)i * STACK;
+        items[i].context.uc_stack.ss_size = STACK;
+        items[i].wait = RUNS;
+        makecontext(&items[i].context, start, 0);
+    }
+    for (;;) {
+        uint32_t ran = 0, waiting = 0;
+        for (uint32_t i = 0; i < AT.group; i++)
+            while (items[i].wait == RUNS) {
+                lid = i;
+                ran++;
+                swapcontext(&scheduler, &items[i].context);
+            }
+        for (uint32_t i = 0; i < AT.group; i++)
+            waiting += items[i].wait == AT_GROUP;
+        if (waiting == AT.group) {
+            for (uint32_t i = 0; i < AT.group; i++)
+                items[i].wait = RUNS;
+        } else if (!ran) {
+            for (uint32_t i = 0; i < AT.group; i++)
+                if (items[i].wait != DONE) return 0;
+            return 1;
+        }
+    }
+}
+
+// --- a trial ---
+
+static uint32_t below(uint32_t n) {
+    return (uint32_t)rand() % n;
+}
+static float any(void) {
+    return (float)below(2001) / 1000 - 1;
+}
+
+struct matrix {
+    uint32_t type, rows, units, all_rows, piece, place;
+    uint64_t first; // of its pieces in the heap
+};
+struct trial {
+    struct xn_cl_tile d;
+    struct matrix matrix[2];
+    uint32_t rows, k, groups, bfloat;
+    struct xn_cl_step step;
+};
+static struct env env;
+static uint32_t grids[XN_CL_GRID_VALUES], counters[4096];
+static struct xn_cl_place places[64];
+static uint32_t n_places;
+static uint64_t heap_used;
+enum { HEAP = 1 << 25, ACT = 1 << 23, VEC = 1 << 14, LOGITS = 1 << 18 };
+static float *results; // of the activations, as they were before
+
+static uint32_t block_units(uint32_t type) {
+    switch (type) {
+    case XN_F16:
+    case XN_BF16:
+    case XN_Q4_0:
+    case XN_Q8_0:
+    case XN_MXFP4:
+        return 1;
+    default:
+        return 8;
+    }
+}
+
+// Random bits, of which no float16 or scale is large.
+static void fill(uint8_t *bytes, size_t n, uint32_t type) {
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (uint8_t)below(256) & (i % 2 ? 0xbb : 0xff);
+    for (size_t i = 0; i < n && type == XN_MXFP4; i++)
+        bytes[i] = (uint8_t)(0x7c + below(4));
+    for (size_t i = 1; i < n && type == XN_BF16; i += 2)
+        bytes[i] = (uint8_t)(0x3c + below(3)) | (uint8_t)(below(2) << 7);
+}
+
+static struct matrix draw_matrix(uint32_t type, uint32_t rows, uint32_t matrices, uint32_t units) {
+    struct matrix m = {.type = type, .rows = rows, .units = units, .all_rows = rows * matrices, .place = n_places};
+    m.piece = 1 + m.all_rows / (1 + below(3));
+    for (uint32_t row = 0; row < m.all_rows; row += m.piece) {
+        uint32_t n = m.all_rows - row < m.piece ? m.all_rows - row : m.piece;
+        size_t bytes = ((size_t)n * units * 68 + 1024) / 64 * 64;
+        places[n_places++] = (struct xn_cl_place){.offset = heap_used, .heap = 3};
+        if (heap_used + bytes > HEAP || n_places == 64) exit(2);
+        fill(env.heap[3] + heap_used, bytes, type);
+        heap_used += bytes;
+    }
+    return m;
+}
+static struct xn_cl_weights weights_of(const struct matrix *m) {
+    return (struct xn_cl_weights){.type = m->type,
+                                  .rows = m->rows,
+                                  .all_rows = m->all_rows,
+                                  .units = m->units,
+                                  .place = m->place,
+                                  .piece = m->piece,
+                                  .first = places[m->place]};
+}
+
+// Where the buffers of a trial are in the activations.
+enum {
+    STAGED = 64,
+    SCALES = 1 << 21,
+    PAIRS = SCALES + 4096,
+    OFFSETS = PAIRS + 8192,
+    SIDE = OFFSETS + 64,
+    OUT = 1 << 22
+};
+enum { PARTIAL = OUT + (1 << 20) };
+
+// Random activations, in planes; x: what they stand for, as half floats and as bfloat16.
+static void stage(struct trial *t, uint32_t rows, uint32_t width, float *x[2]) {
+    uint16_t *plane = (uint16_t *)(env.act + STAGED);
+    uint32_t all = rows * width, size = (all + 1) / 2 * 2, exact = AT.exact;
+    t->d.planes = XN_CL_PLANE_HALF | XN_CL_PLANE_BFLOAT;
+    if (exact) t->d.planes |= XN_CL_PLANE_HALF_REST | XN_CL_PLANE_BFLOAT_REST;
+    t->d.plane_size = size / 2;
+    t->d.staged = STAGED;
+    t->d.scales = SCALES;
+    for (uint32_t r = 0; r < rows; r++) {
+        uint32_t row = AT.experts ? r : r / t->d.matrices; // which has one scale for the parts of all matrices
+        if (AT.experts || r % t->d.matrices == 0) env.act[SCALES + row] = ldexpf(1, -(int)below(8));
+        float scale = 1 / env.act[SCALES + row];
+        for (uint32_t i = 0; i < width; i++) {
+            float v = any();
+            uint32_t at = r * width + i;
+            uint16_t half = test_half_bits(v * scale), bf = bfloat_bits(v);
+            uint16_t half_rest = test_half_bits(v * scale - half_values[half]);
+            uint16_t bf_rest = bfloat_bits(v - bfloat_value(bf));
+            plane[at] = half;
+            plane[(exact ? 2 : 1) * size + at] = bf;
+            x[0][at] = half_values[half] / scale;
+            x[1][at] = bfloat_value(bf);
+            if (!exact) continue;
+            plane[size + at] = half_rest;
+            plane[3 * size + at] = bf_rest;
+            x[0][at] += half_values[half_rest] / scale;
+            x[1][at] += bfloat_value(bf_rest);
+        }
+    }
+}
+
+struct product {
+    double sum, size;
+};
+// Row `row` of a matrix times x, and how large that could be where each weight is as large as its unit's largest.
+static struct product multiply(const struct matrix *m, uint32_t row, const float *x) {
+    struct product p = {0, 0};
+    uint32_t which = row / m->piece, before = which * m->piece;
+    uint32_t n = m->all_rows - before < m->piece ? m->all_rows - before : m->piece;
+    for (uint32_t u = 0; u < m->units; u++) {
+        float v[UNIT];
+        double most = 0, all = 0;
+        test_decode(m->type, env.heap[3] + places[m->place + which].offset, n * m->units, (row - before) * m->units + u,
+                    grids, v);
+        for (uint32_t i = 0; i < UNIT; i++) {
+            p.sum += (double)v[i] * x[u * UNIT + i];
+            most = fmax(most, fabs(v[i]));
+            all += fabs(x[u * UNIT + i]);
+        }
+        p.size += most * all;
+    }
+    return p;
+}
+
+static void draw(struct trial *t, const uint32_t *types) {
+    static const uint32_t kinds[] = {XN_CL_TILE_STORE,  XN_CL_TILE_GLU,   XN_CL_TILE_SUM,
+                                     XN_CL_TILE_LOGITS, XN_CL_TILE_STORE, XN_CL_TILE_GLU};
+    *t = (struct trial){.groups = 1 + below(4)};
+    struct xn_cl_tile *d = &t->d;
+    n_places = 0;
+    heap_used = 0;
+    d->kind = kinds[AT.experts ? 2 * below(2) + 1 - 1 : below(6)];
+    if (AT.experts) d->kind = below(2) ? XN_CL_TILE_GLU : XN_CL_TILE_STORE;
+    d->n_parts = d->kind == XN_CL_TILE_GLU ? 2 : d->kind == XN_CL_TILE_STORE && !AT.experts ? 2 : 1;
+    uint32_t units = 0;
+    for (uint32_t i = 0; i < AT.formats; i++)
+        if (block_units(types[i]) > units) units = block_units(types[i]);
+    units *= 1 + below(units == 1 ? 13 : 2);
+    d->experts = AT.experts ? 1 + below(5) : 0;
+    uint32_t rows = 1 + below(190), matrices = AT.experts                                ? d->experts
+                                               : d->kind == XN_CL_TILE_STORE && below(2) ? 2
+                                                                                         : 1;
+    if (matrices > 1 && !AT.experts) d->n_parts = 1;
+    uint32_t out = 0;
+    d->used = AT.experts ? 1 + below(2) : 1;
+    for (uint32_t i = 0; i < d->n_parts; i++) {
+        uint32_t type = types[below(AT.formats)];
+        struct matrix *m = &t->matrix[i];
+        *m = draw_matrix(type, rows, matrices, units);
+        if (d->kind != XN_CL_TILE_GLU && i) rows = m->rows;
+        if (d->kind == XN_CL_TILE_STORE) rows = 1 + below(190);
+        d->part[i] =
+            (struct xn_cl_tile_part){.weights = weights_of(m),
+                                     .bias = below(2) ? 16 + 4096 * i + below(8) : XN_CL_NONE,
+                                     .scale = 0.5f + (float)below(3),
+                                     .bfloat = type == XN_BF16 && (AT.formats == 1 || below(2)),
+                                     .out = OUT + out,
+                                     .out_stride = m->rows * (matrices > d->used ? matrices : d->used) + below(9)};
+        out += 400 * d->part[i].out_stride;
+        if (i) d->part[i].bfloat = type == XN_BF16 && (d->part[0].bfloat || AT.formats == 1);
+        if (d->kind == XN_CL_TILE_GLU && i && d->part[1].bfloat != d->part[0].bfloat)
+            d->part[0].bfloat = d->part[1].bfloat = 0;
+    }
+    if (AT.formats == 1 && types[0] == XN_BF16) d->part[0].bfloat = d->part[1].bfloat = 1;
+    t->rows = 1 + below(AT.experts ? 150 : 300);
+    d->passes = AT.exact ? 3 : 1;
+    d->matrices = AT.experts ? 1 : matrices;
+    d->out_step = AT.experts ? 0 : t->matrix[0].rows;
+    d->width = units * UNIT;
+    d->glu = (struct xn_cl_glu){.activation = 0, .limit = below(2) ? 3 : 0};
+    d->times = d->kind == XN_CL_TILE_GLU && !AT.experts && below(2) ? SIDE : XN_CL_NONE;
+    d->times_stride = t->matrix[0].rows;
+    d->row_scale = d->kind == XN_CL_TILE_SUM && below(2) ? SIDE : XN_CL_NONE;
+    d->row_scale_stride = 1;
+    d->sum = (struct xn_cl_sum){
+        .to = OUT, .stride = t->matrix[0].rows + below(3), .set = below(2), .scale = 0.75f, .after = 1.5f};
+    d->soft_cap = below(2) ? 20.0f : 0;
+    d->outputs = d->kind == XN_CL_TILE_LOGITS;
+    d->partial = PARTIAL;
+    t->step = (struct xn_cl_step){.n_rows = t->rows, .n_outputs = d->outputs ? t->rows = 1 + below(150) : 0};
+    if (!AT.experts) return;
+    // Pairs of rows and choices, in the order of their experts.
+    uint32_t *pairs = (uint32_t *)env.act + PAIRS, *offsets = (uint32_t *)env.act + OFFSETS, n = 0;
+    d->pairs = PAIRS;
+    d->offsets = OFFSETS;
+    d->by_pair = 0;
+    uint32_t chosen[600];
+    for (uint32_t i = 0; i < t->rows * d->used; i++)
+        chosen[i] = below(d->experts);
+    for (uint32_t x = 0; x < d->experts; x++) {
+        offsets[x] = n;
+        for (uint32_t i = 0; i < t->rows * d->used; i++)
+            if (chosen[i] == x) pairs[n++] = i;
+    }
+    offsets[d->experts] = n;
+}
+
+static int is_near(const struct trial *t, float got, double wanted, double size) {
+    double most = (AT.exact ? 3e-6 : 3e-3) * size + 1e-6;
+    if (isfinite(wanted) && fabs(got - wanted) <= most) return 1;
+    printf("kind %u, formats %u and %u, %u and %u rows of %u units by %u rows, %u groups: %g, %g expected (at most %g "
+           "away)\n",
+           t->d.kind, t->matrix[0].type, t->matrix[1].type, t->matrix[0].rows, t->matrix[1].rows, t->matrix[0].units,
+           t->rows, t->groups, got, wanted, most);
+    return 0;
+}
+
+// Result of row `row` of activations (of experts: a pair) with row r of matrix `index` of part `part`.
+static int is_right(const struct trial *t, uint32_t part, uint32_t index, uint32_t row, uint32_t r, float *const x[2]) {
+    const struct xn_cl_tile *d = &t->d;
+    const struct xn_cl_tile_part *p = &d->part[part];
+    uint32_t of = AT.experts ? row / d->used : row * d->matrices + index, rows = t->matrix[part].rows,
+             at = index * rows + r;
+    struct product a = multiply(&t->matrix[part], at, x[p->bfloat] + (size_t)of * d->width), b;
+    double bias = p->bias != XN_CL_NONE ? env.vec[p->bias + at] : 0;
+    size_t out = p->out + (size_t)row * p->out_stride + index * d->out_step + r;
+    if (AT.experts && d->kind == XN_CL_TILE_GLU)
+        out = p->out + (size_t)(row / d->used) * p->out_stride + row % d->used * rows + r;
+    switch (d->kind) {
+    case XN_CL_TILE_GLU: {
+        const struct xn_cl_tile_part *q = p + 1;
+        b = multiply(&t->matrix[1], at, x[q->bfloat] + (size_t)of * d->width);
+        double gate = a.sum + bias, up = b.sum + (q->bias != XN_CL_NONE ? env.vec[q->bias + at] : 0);
+        double times = d->times != XN_CL_NONE ? env.act[d->times + row * d->times_stride + r] : 1;
+        if (d->glu.limit != 0) {
+            gate = fmin(gate, d->glu.limit);
+            up = fmax(-d->glu.limit, fmin(up, d->glu.limit));
+        }
+        double y = gate / (1 + exp(-gate));
+        return is_near(t, env.act[out], y * up * times,
+                       (a.size * 1.1 * fabs(up) + b.size * fabs(y) + fabs(y * up)) * fabs(times));
+    }
+    case XN_CL_TILE_LOGITS: {
+        double y = a.sum * p->scale;
+        if (d->soft_cap != 0) y = d->soft_cap * tanh(y / d->soft_cap);
+        return is_near(t, env.logits[(size_t)row * rows + r], y, a.size * p->scale);
+    }
+    default: {
+        double y = (a.sum + bias) * p->scale, size = a.size * p->scale;
+        if (d->row_scale != XN_CL_NONE) {
+            y *= env.act[d->row_scale + row];
+            size *= fabsf(env.act[d->row_scale + row]);
+        }
+        if (d->kind == XN_CL_TILE_STORE) return is_near(t, env.act[out], y, size);
+        size_t to = d->sum.to + (size_t)row * d->sum.stride + r;
+        y = d->sum.after * ((d->sum.set ? 0 : results[to - OUT]) + d->sum.scale * y);
+        return is_near(t, env.act[to], y, size * 1.2 + fabs(y));
+    }
+    }
+}
+
+static int check(const struct trial *t, float *const x[2]) {
+    const struct xn_cl_tile *d = &t->d;
+    const uint32_t *pairs = (const uint32_t *)env.act + PAIRS, *offsets = (const uint32_t *)env.act + OFFSETS;
+    uint32_t parts = d->kind == XN_CL_TILE_GLU ? 1 : d->n_parts,
+             step = 1 + t->rows / 13; // some of all rows of activations
+    for (uint32_t part = 0; part < parts; part++)
+        for (uint32_t index = 0; index < (AT.experts ? d->experts : d->matrices); index++) {
+            uint32_t first = AT.experts ? offsets[index] : 0, end = AT.experts ? offsets[index + 1] : t->rows;
+            for (uint32_t i = first; i < end; i += i + 1 < end && i + step >= end ? end - 1 - i : step)
+                for (uint32_t r = 0; r < t->matrix[part].rows; r++)
+                    if (!is_right(t, part, index, AT.experts ? pairs[i] : i, r, x)) {
+                        printf("part %u, matrix %u, row %u of the batch, of weights %u\n", part, index, i, r);
+                        return 0;
+                    }
+        }
+    return 1;
+}
+
+static int run(struct trial *t, const uint32_t *types) {
+    draw(t, types);
+    uint32_t staged = t->rows * (AT.experts ? 1 : t->d.matrices);
+    float *x[2] = {malloc((size_t)staged * t->d.width * 4), malloc((size_t)staged * t->d.width * 4)};
+    stage(t, staged, t->d.width, x);
+    for (uint32_t i = 0; i < 1 << 19; i++)
+        results[i] = env.act[OUT + i] = any();
+    env.step = (const uint32_t *)&t->step;
+    // Local memory between guards, and nothing in it that is a number.
+    uint16_t *ws = aligned_alloc(256, (AT.elements + 2 * GUARD + 255) / 128 * 256);
+    uint32_t *l = malloc((AT.beside + 2 * GUARD) * 4);
+    memset(ws, 0xff, (AT.elements + GUARD) * 2);
+    memset(l, 0xff, (AT.beside + GUARD) * 4);
+    int right = 1;
+    for (uint32_t group = 0; group < t->groups && right; group++) {
+        work = (struct work){&env, &t->d, group, t->groups, ws, l};
+        if (!run_group()) {
+            printf("work-items wait for each other\n");
+            right = 0;
+        }
+    }
+    for (uint32_t i = 0; i < GUARD && right; i++)
+        if (ws[AT.elements + i] != 0xffff || l[AT.beside + i] != 0xffffffff) {
+            printf("kind %u: local memory is written past its end\n", t->d.kind);
+            right = 0;
+        }
+    right = right && check(t, x);
+    free(ws);
+    free(l);
+    free(x[0]);
+    free(x[1]);
+    return right;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 4) return 1;
+    uint32_t types[8];
+    for (int i = 3; i < argc && i < 11; i++)
+        types[i - 3] = (uint32_t)strtoul(argv[i], NULL, 10);
+    srand((unsigned)strtoul(argv[2], NULL, 10));
+    fill_half_values();
+    for (int i = 0; i < XN_CL_GRID_VALUES; i++)
+        grids[i] = 0x01010101u + (below(40) | below(40) << 8 | below(40) << 16 | below(40) << 24);
+    float *vec = malloc(VEC * 4);
+    for (int i = 0; i < VEC; i++)
+        vec[i] = any();
+    env = (struct env){.places = places, .grids = grids, .counters = counters, .vec = vec};
+    env.act = calloc(ACT, 4);
+    env.logits = malloc(LOGITS * 4);
+    env.heap[3] = aligned_alloc(64, HEAP);
+    results = malloc(4 << 19);
+    for (uint32_t i = 0; i < 1 << 16; i++)
+        env.act[SIDE + i] = any();
+    for (int i = 0; i < TRIALS; i++) {
+        struct trial t;
+        if (!run(&t, types)) {
+            printf("%s: trial %d is wrong\n", argv[1], i);
+            return 1;
+        }
+    }
+    printf("%s: %d trials\n", argv[1], TRIALS);
+    return 0;
+}
