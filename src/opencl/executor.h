@@ -41,9 +41,11 @@ struct xn_executor {
     struct xn_cl_recorded *recorded;   // recorded.h
     size_t n_recorded, recorded_capacity;
     const struct xn_batch *batch; // of the part before
-    // A step of few rows in one launch: its kernel, XN_CL_NONE: there is none; and what the device-wide barrier has
-    // counted.
-    uint32_t walk[XN_CL_SHAPES], barrier_base;
+    // The kernels that run any part of a step of few rows, XN_CL_NONE: there is none; whether in one launch; and what
+    // the device-wide barrier has counted.
+    uint32_t walker[XN_CL_SHAPES];
+    bool walks;
+    cl_uint barrier_base;
     cl_event together; // of launches that are one command
     bool apart;        // kinds of operations are to be told apart: there are none of those
     uint32_t *step;    // the batch as the device gets it
@@ -65,16 +67,18 @@ int xn_cl_executor_run_part(struct xn_executor *e, const struct xn_batch *batch,
 
 // --- kernels (executor_kernels.c) ---
 
-// Makes the kernels of all launches, and those that walk the plan, where the device can.
+// Makes the kernels that walk the plan, where the device can, and then those of all launches for which these are not.
+int xn_cl_make_walkers(struct xn_executor *e, struct xn_error *err);
 int xn_cl_make_kernels(struct xn_executor *e, struct xn_error *err);
-int xn_cl_make_walks(struct xn_executor *e, struct xn_error *err);
 void xn_cl_free_kernels(struct xn_executor *e); // the kernels, not their lists
 struct xn_cl_step_shape xn_cl_step_shape_of(const struct xn_executor *e, const struct xn_batch *batch);
 // The kernel of launch i in a step of such a shape; NULL: there it is none.
 const struct xn_cl_made *xn_cl_kernel_of(const struct xn_executor *e, size_t i, struct xn_cl_step_shape shape);
-// Sets a kernel's arguments but for the operation, and the operation (of a walk: how many).
+// Sets a kernel's arguments but for the operation, and the operation; of a walk n operations from this one on, whose
+// barrier has counted so far.
 int xn_cl_set_arguments(struct xn_executor *e, const struct xn_cl_made *kernel, struct xn_error *err);
 int xn_cl_set_op(struct xn_executor *e, const struct xn_cl_made *kernel, cl_uint op, struct xn_error *err);
+int xn_cl_set_walk(struct xn_executor *e, const struct xn_cl_made *kernel, cl_uint op, cl_uint n, struct xn_error *err);
 
 // --- a step (step.c) ---
 

@@ -25,12 +25,20 @@ int xn_cl_set_arguments(struct xn_executor *e, const struct xn_cl_made *k, struc
     return XN_OK;
 }
 
+int xn_cl_set_walk(struct xn_executor *e, const struct xn_cl_made *k, cl_uint op, cl_uint n, struct xn_error *err) {
+    enum { OP = XN_CL_MEMORIES + XN_CL_HEAPS };
+    XN_TRY(set_argument(e, k, OP, sizeof op, &op, err));
+    XN_TRY(set_argument(e, k, OP + 1, sizeof n, &n, err));
+    return set_argument(e, k, OP + 2, sizeof e->barrier_base, &e->barrier_base, err);
+}
+
 int xn_cl_set_op(struct xn_executor *e, const struct xn_cl_made *k, cl_uint op, struct xn_error *err) {
+    if (k->key.kernel == XN_CL_KERNEL_WALK) return xn_cl_set_walk(e, k, op, 1, err);
     return set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof op, &op, err);
 }
 
 static bool has_single(const struct xn_executor *e) {
-    return xn_cl_has_single(e->device->dialect);
+    return xn_cl_has_single(e->device->dialect) || e->walker[XN_CL_ONE] != XN_CL_NONE;
 }
 
 static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group, uint32_t items) {
@@ -93,7 +101,9 @@ void xn_cl_free_kernels(struct xn_executor *e) {
 
 // Whether batches of a shape are possible.
 static bool wants(const struct xn_executor *e, enum xn_cl_shape shape) {
-    return shape == XN_CL_MANY ? e->view.limits.rows > XN_CL_STREAM_TOKENS : shape != XN_CL_ONE || has_single(e);
+    if (shape == XN_CL_MANY) return e->view.limits.rows > XN_CL_STREAM_TOKENS;
+    if (shape == XN_CL_FEW && has_single(e) && e->view.limits.rows < 2) return false;
+    return e->walker[shape] == XN_CL_NONE && (shape != XN_CL_ONE || has_single(e));
 }
 
 // How many of the launches there are kernels for; each may take its compiler seconds.
@@ -140,13 +150,15 @@ int xn_cl_make_kernels(struct xn_executor *e, struct xn_error *err) {
     return make_all(e, err);
 }
 
-// The kernels that walk a plan. (What CL_KERNEL_WORK_GROUP_SIZE says is no help: with NVIDIA it is 256 for kernels that
-// run in groups of 1,024. A launch that is refused tells.)
-int xn_cl_make_walks(struct xn_executor *e, struct xn_error *err) {
+// The kernels that walk a plan, and run any part of it: there are no others for few rows then. (What
+// CL_KERNEL_WORK_GROUP_SIZE says is no help: with NVIDIA it is 256 for kernels that run in groups of 1,024. A launch
+// that is refused tells.)
+int xn_cl_make_walkers(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
     struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_WALK, .cache_type = e->view.limits.cache_type};
-    e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = XN_CL_NONE;
-    if (!xn_cl_can_walk(e->device->dialect) || e->device->way > XN_OPENCL_BY_WALK) return XN_OK;
+    for (int shape = 0; shape < XN_CL_SHAPES; shape++)
+        e->walker[shape] = XN_CL_NONE;
+    if (!xn_cl_can_walk(e->device->dialect)) return XN_OK;
     for (size_t i = 0; i < l->n; i++) {
         const struct xn_cl_program_key *k = &l->launches[i].key;
         if (!(l->launches[i].shapes >> XN_CL_FEW & 1)) continue;
@@ -155,17 +167,17 @@ int xn_cl_make_walks(struct xn_executor *e, struct xn_error *err) {
         key.walked |= 1u << k->kernel;
     }
     for (int shape = XN_CL_FEW; shape <= XN_CL_ONE; shape++) {
-        uint32_t index;
         key.shape = (enum xn_cl_shape)shape;
         if (shape == XN_CL_FEW && e->view.limits.rows < 2) continue;
-        if (make_kernel(e, &key, &index, err) != XN_OK) {
+        XN_TRY(tell(e, (size_t)shape - XN_CL_FEW, 2, err));
+        if (make_kernel(e, &key, &e->walker[shape], err) != XN_OK) {
             xn_log(XN_LOG_WARNING, "%s; steps are launched operation by operation", err->message);
+            e->walker[XN_CL_FEW] = e->walker[XN_CL_ONE] = XN_CL_NONE;
             return XN_OK;
         }
-        struct xn_cl_made *made = &e->kernels[index];
-        made->groups = e->device->info.units;
-        if (made->group && made->group <= e->device->info.max_group) e->walk[shape] = index;
+        e->kernels[e->walker[shape]].groups = e->device->info.units;
     }
+    e->walks = e->device->way <= XN_OPENCL_BY_WALK;
     return XN_OK;
 }
 
@@ -173,7 +185,7 @@ const struct xn_cl_made *xn_cl_kernel_of(const struct xn_executor *e, size_t i, 
     const struct xn_cl_launch *l = &e->lowered.launches[i];
     enum xn_cl_shape of = l->kind == XN_OP_HEAD ? shape.outputs : shape.rows;
     if (of == XN_CL_SHAPES || !(l->shapes >> of & 1)) return NULL;
-    return &e->kernels[e->kernel_of[of][i]];
+    return &e->kernels[e->walker[of] != XN_CL_NONE ? e->walker[of] : e->kernel_of[of][i]];
 }
 
 static enum xn_cl_shape shape_of(const struct xn_executor *e, uint32_t rows) {

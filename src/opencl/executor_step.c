@@ -82,50 +82,55 @@ static int check_walk(struct xn_executor *e, struct xn_error *err) {
                                            4 * (e->lowered.map.barrier + XN_CL_BARRIER_FAILED), sizeof failed, &failed,
                                            0, NULL, NULL);
     if (code == CL_SUCCESS && !failed) return XN_OK;
-    e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = XN_CL_NONE;
+    e->walks = false;
     return xn_fail(err, XN_ERR_DEVICE,
                    "%s: groups of a kernel that need each other did not run at once; other programs may hold the "
                    "device. Further steps are launched operation by operation",
                    d->info.name);
 }
 
-static uint32_t walk_of(const struct xn_executor *e, uint32_t rows) {
-    if (rows > XN_CL_STREAM_TOKENS || (e->apart && !is_of_one_kind(e))) return XN_CL_NONE;
-    return e->walk[rows > 1 ? XN_CL_FEW : XN_CL_ONE];
-}
-
-// The whole step.
-static int launch_walk(struct xn_executor *e, uint32_t index, struct xn_error *err) {
+// Launches [first, end) of the plan as one, where they are for few rows: their descriptors follow each other. Sets *n
+// to how many kernels that were (0: there is nothing to do).
+static int launch_walk(struct xn_executor *e, size_t first, size_t end, uint32_t rows, cl_uint *n,
+                       struct xn_error *err) {
     struct xn_cl_device *d = e->device;
-    const struct xn_cl_made *k = &e->kernels[index];
-    cl_uint n = (cl_uint)e->lowered.n_ops;
+    const struct xn_cl_launch *l = e->lowered.launches;
+    const struct xn_cl_made *k = &e->kernels[e->walker[rows > 1 ? XN_CL_FEW : XN_CL_ONE]];
+    cl_uint from = 0, ops = 0;
+    for (size_t i = first; i < end; i++)
+        if (l[i].shapes >> XN_CL_FEW & 1 && ops++ == 0) from = l[i].op;
+    *n = ops != 0;
+    if (!ops) return XN_OK;
     size_t local = k->group, global = local * k->groups;
-    XN_TRY(xn_cl_set_op(e, k, n, err));
+    XN_TRY(xn_cl_set_walk(e, k, from, ops, err));
     cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->together);
     if (code != CL_SUCCESS) {
         e->together = NULL;
         return xn_cl_fail(err, code, "%s: kernel walk, %u groups of %zu", d->info.name, k->groups, local);
     }
-    e->barrier_base += k->groups * (n - 1);
+    e->barrier_base += k->groups * (ops - 1);
     return XN_OK;
 }
 
+static bool can_walk(const struct xn_executor *e, uint32_t rows) {
+    return rows <= XN_CL_STREAM_TOKENS && e->walks && (!e->apart || is_of_one_kind(e));
+}
+
 // Launches [first, end) of the step that was sent, just now where it is new. All of them in one walk where that is
-// possible: what a walk starts from is sent with the step.
+// possible.
 static int run_kernels(struct xn_executor *e, const struct xn_batch *batch, bool is_new, size_t first, size_t end,
                        struct xn_error *err) {
     struct xn_cl_step_shape shape = xn_cl_step_shape_of(e, batch);
-    bool whole = is_new && first == 0 && end == e->lowered.n;
-    uint32_t walk = whole ? walk_of(e, batch->n_rows) : XN_CL_NONE;
-    uint32_t n = 1;
+    uint32_t n;
     if (is_new) e->launched = 0;
     e->way = XN_OPENCL_BY_WALK;
-    if (walk != XN_CL_NONE) {
-        e->launched = n;
-        if (launch_walk(e, walk, err) == XN_OK) return XN_OK;
-        e->launched = 0;
+    if (can_walk(e, batch->n_rows)) {
+        if (launch_walk(e, first, end, batch->n_rows, &n, err) == XN_OK) {
+            e->launched += n;
+            return XN_OK;
+        }
         xn_log(XN_LOG_WARNING, "%s; steps are launched operation by operation", err->message);
-        e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = XN_CL_NONE;
+        e->walks = false;
     }
     e->way = XN_OPENCL_BY_BUFFER;
     if (!e->apart && xn_cl_recorded_run(e, first, end, shape, &e->together, &n)) {
