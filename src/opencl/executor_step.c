@@ -161,14 +161,16 @@ static int run_launches(struct xn_executor *e, const struct xn_batch *batch, boo
 }
 
 // Waits for launches [first, end), as long as a batch of so many rows may take.
-static int wait_for(struct xn_executor *e, size_t first, size_t end, uint32_t rows, struct xn_error *err) {
+static int wait_for(struct xn_executor *e, size_t first, size_t end, uint32_t rows, cl_int *failed,
+                    struct xn_error *err) {
     struct xn_cl_device *d = e->device;
     enum { ROWS = 128 };
     cl_event last = e->together;
     double seconds = d->timeout * ((rows + ROWS - 1) / ROWS);
     for (size_t i = end; i > first && !last; i--)
         last = e->events[i - 1];
-    if (seconds == 0 || xn_cl_wait(d, last, seconds)) return XN_OK;
+    *failed = CL_SUCCESS;
+    if (seconds == 0 || xn_cl_wait(d, last, seconds, failed)) return XN_OK;
     return xn_fail(err, XN_ERR_DEVICE,
                    "%s: a step of %u rows did not end within %.0f s: the device or its driver hangs, or is slow "
                    "(--gpu-timeout). It is not used any more",
@@ -188,8 +190,10 @@ static int run_ops(struct xn_executor *e, const struct xn_batch *batch, bool is_
     int status = is_new ? send_step(e, err) : XN_OK;
     if (status == XN_OK) status = run_launches(e, batch, is_new, from, to, err);
     // Also after a failure: nothing may still read the step or write the logits.
-    XN_TRY(wait_for(e, from, to, batch->n_rows, status == XN_OK ? err : NULL));
+    cl_int failed;
+    XN_TRY(wait_for(e, from, to, batch->n_rows, &failed, status == XN_OK ? err : NULL));
     cl_int code = d->cl->Finish(d->queue);
+    if (code == CL_SUCCESS) code = failed;
     collect_times(e, from, to);
     XN_TRY(status);
     if (code == CL_SUCCESS) XN_TRY(check_walk(e, err));
