@@ -121,9 +121,10 @@ END
 }
 
 run_xenon() { # quant file
-    local environment=()
+    local environment=() device=()
     [ -z "$level" ] || environment=(env "XENON_CPU=$level")
-    "${environment[@]}" "${prefix[@]}" "$xenon" bench "$2" -p "$prompts" -n "$generates" -r 1 -t "$threads" --json >"$raw" ||
+    [ -n "$level${XENON_CPU:-}" ] || device=(--device cpu)
+    "${environment[@]}" "${prefix[@]}" "$xenon" bench "$2" "${device[@]}" -p "$prompts" -n "$generates" -r 1 -t "$threads" --json >"$raw" ||
         die 1 "xenon bench failed on $2"
     parse "$1" xenon || die 1 "xenon bench printed no results for $2"
 }

@@ -160,11 +160,14 @@ int xn_command_bench(int argc, char **argv) {
     const struct xn_usage usage = {
         .command = "bench",
         .synopsis = "[MODEL | --shape NAME] [options]",
-        .about = "Measures prompts (pp) and generation (tg) in tokens a second, and holds both against what the "
-                 "machine was\n"
-                 "just measured to be able to do: generation against the bytes of weights and cache that a token must "
-                 "read,\n"
-                 "prompts against the operations that it must compute. Without MODEL and --shape: the default model.",
+        .about =
+            "Measures prompts (pp) and generation (tg) in tokens a second, and holds both against what the "
+            "machine was\n"
+            "just measured to be able to do: generation against the bytes of weights and cache that a token must "
+            "read,\n"
+            "prompts against the operations that it must compute. Of a GPU it says how many kernels a step launched, "
+            "and how.\n"
+            "Without MODEL and --shape: the default model.",
         .options = options,
         .min_arguments = 0,
         .max_arguments = 1,

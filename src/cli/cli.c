@@ -35,7 +35,8 @@ void xn_cli_note(const char *format, ...) {
 }
 
 int xn_cli_fail(const struct xn_error *err) {
-    xn_cli_error("%s", err->message);
+    bool other = err->status == XN_ERR_DEVICE && xn_loaded_chose_gpu();
+    xn_cli_error("%s%s", err->message, other ? " (a GPU was chosen; --device cpu does without)" : "");
     return err->status == XN_ERR_CANCELLED ? XN_EXIT_INTERRUPT : XN_EXIT_FAILED;
 }
 

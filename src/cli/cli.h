@@ -140,6 +140,7 @@ int xn_loaded_open(const char *path, const struct xn_model_options *options, con
                    struct xn_loaded *loaded, struct xn_error *err);
 int xn_loaded_device(const struct xn_model_options *options, struct xn_device **out, struct xn_error *err);
 void xn_loaded_close(struct xn_loaded *loaded); // also of an empty one
+bool xn_loaded_chose_gpu(void);                 // nobody named a device, and there was a GPU
 // The engine's number of --cache-type.
 uint32_t xn_cache_type(const struct xn_model_options *options);
 

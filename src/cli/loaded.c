@@ -27,6 +27,12 @@ static void print_log(void *user, enum xn_log_level level, const char *text) {
         xn_cli_note("%s", text);
 }
 
+static bool chose_gpu;
+
+bool xn_loaded_chose_gpu(void) {
+    return chose_gpu;
+}
+
 int xn_loaded_device(const struct xn_model_options *o, struct xn_device **out, struct xn_error *err) {
     const char *level = getenv("XENON_CPU");
     bool choose = !o->device && !o->processor && !(level && *level);
@@ -37,14 +43,16 @@ int xn_loaded_device(const struct xn_model_options *o, struct xn_device **out, s
                                       .cpu_experts = o->cpu_moe,
                                       .gpu_memory = o->gpu_memory * 1e9,
                                       .gpu_timeout = o->gpu_timeout};
-    return xn_devices_choose(&choice, out, err);
+    XN_TRY(xn_devices_choose(&choice, out, err));
+    chose_gpu = choose && (*out)->table->place; // the processor alone is made of no others
+    return XN_OK;
 }
 
 // Where nobody named a device and there was a choice.
 static void tell_choice(const struct xn_model_options *o, const struct xn_loaded *loaded) {
     struct xn_device_info info;
     char name[sizeof info.name];
-    if (o->device || o->quiet || !loaded->device->table->place || !isatty(STDERR_FILENO)) return;
+    if (!chose_gpu || o->quiet || !isatty(STDERR_FILENO)) return;
     loaded->model->device->table->describe(loaded->model->device, &info);
     xn_cli_note("on %s (%s); --device names another", info.backend, xn_printable(info.name, name, sizeof name));
 }

@@ -65,14 +65,27 @@ int xn_cl_executor_run(struct xn_executor *e, const struct xn_batch *batch, stru
 int xn_cl_executor_run_part(struct xn_executor *e, const struct xn_batch *batch, uint32_t first, uint32_t n,
                             struct xn_error *err);
 
+// --- kernels (executor_kernels.c) ---
+
+// Makes the kernels that walk the plan, where the device can, and then those of all launches for which these are not.
+int xn_cl_make_walkers(struct xn_executor *e, struct xn_error *err);
+int xn_cl_make_kernels(struct xn_executor *e, struct xn_error *err);
+void xn_cl_free_kernels(struct xn_executor *e); // the kernels, not their lists
+struct xn_cl_step_shape xn_cl_step_shape_of(const struct xn_executor *e, const struct xn_batch *batch);
 // The kernel of launch i in a step of such a shape; NULL: there it is none.
 const struct xn_cl_made *xn_cl_kernel_of(const struct xn_executor *e, size_t i, struct xn_cl_step_shape shape);
-// Sets a kernel's arguments but for the operation, and the operation (of a walk: how many).
+// Sets a kernel's arguments but for the operation, and the operation; of a walk n operations from this one on, whose
+// barrier has counted so far.
 int xn_cl_set_arguments(struct xn_executor *e, const struct xn_cl_made *kernel, struct xn_error *err);
 int xn_cl_set_op(struct xn_executor *e, const struct xn_cl_made *kernel, cl_uint op, struct xn_error *err);
+int xn_cl_set_walk(struct xn_executor *e, const struct xn_cl_made *kernel, cl_uint op, cl_uint n, struct xn_error *err);
+
+// --- a step (step.c) ---
 
 // Fills e->step with a checked batch.
 int xn_cl_step_fill(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);
+
+// --- memory between steps (memory.c) ---
 
 // As the functions of device.h.
 int xn_cl_read_rows(struct xn_executor *e, int rows, uint32_t n, void *out, struct xn_error *err);

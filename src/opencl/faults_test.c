@@ -286,6 +286,11 @@ static cl_int CL_API_CALL running(cl_event e, cl_event_info what, size_t n, void
     *(cl_int *)out = CL_RUNNING;
     return CL_SUCCESS;
 }
+static cl_int CL_API_CALL broken(cl_event e, cl_event_info what, size_t n, void *out, size_t *out_n) {
+    running(e, what, n, out, out_n);
+    *(cl_int *)out = CL_OUT_OF_RESOURCES;
+    return CL_SUCCESS;
+}
 static cl_int CL_API_CALL release_memory(cl_mem m) {
     calls++;
     return real->ReleaseMemObject(m);
@@ -336,6 +341,12 @@ static void a_device_may_hang(void **unused) {
         assert_true(d->timeout == 20);
         assert_int_equal(xn_check_bind(c, device, &weights, &err), XN_OK);
         if (t->prepare(device, &c->plan, &c->limits, &e, &err) != XN_OK) fail_msg("%s", err.message);
+        if (t->run(e, &c->batch, &err) != XN_OK) fail_msg("%s", err.message);
+        d->cl = &api;
+        api.GetEventInfo = broken; // a kernel that fails, which clFinish need not say
+        assert_int_equal(t->run(e, &c->batch, &err), XN_ERR_DEVICE);
+        assert_non_null(strstr(err.message, "CL_OUT_OF_RESOURCES"));
+        d->cl = real;
         if (t->run(e, &c->batch, &err) != XN_OK) fail_msg("%s", err.message);
         if (hangs) {
             d->timeout = 0.05;

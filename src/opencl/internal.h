@@ -39,8 +39,8 @@ struct xn_cl_device *xn_cl_device_of(struct xn_device *device);
 int xn_cl_ready(struct xn_cl_device *device, struct xn_error *err);
 
 // Waits for a command that was enqueued; NULL: for none. False: it did not end within so many seconds, and the device
-// is lost. Whether it failed is for clFinish to say.
-bool xn_cl_wait(struct xn_cl_device *device, cl_event event, double seconds);
+// is lost. *failed: the code with which it failed.
+bool xn_cl_wait(struct xn_cl_device *device, cl_event event, double seconds, cl_int *failed);
 // Instead of free(), for what a lost device's driver may still read: at least 8 bytes, or NULL.
 void xn_cl_abandon(void *memory);
 

@@ -1,7 +1,6 @@
-#include "opencl/lowering.h"
+#include "opencl/lower_parts.h"
 
 #include "device/cache.h"
-#include "model/rope.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,140 +25,6 @@ FITS(delta_net);
 FITS(state_space);
 FITS(stage);
 FITS(tile);
-
-// --- parts of descriptors ---
-
-// n floats, copied among the vectors, where four of them are aligned; NONE for NULL.
-static uint32_t vector(struct xn_cl_lowering *l, const float *values, uint64_t n) {
-    struct xn_cl_lowered *o = l->out;
-    size_t at = (o->n_vec + 3) / 4 * 4;
-    if (!values) return XN_CL_NONE;
-    if (at > UINT32_MAX - 4 || n > UINT32_MAX - 4 - at || XN_GROW(o->vec, o->vec_capacity, at + n) != 0) {
-        l->no_memory = true;
-        return XN_CL_NONE;
-    }
-    memset(o->vec + o->n_vec, 0, (at - o->n_vec) * sizeof *o->vec);
-    memcpy(o->vec + at, values, n * sizeof *values);
-    o->n_vec = at + n;
-    return (uint32_t)at;
-}
-
-static uint32_t places(struct xn_cl_lowering *l, const struct xn_cl_array *array) {
-    struct xn_cl_lowered *o = l->out;
-    if (XN_GROW(o->places, o->places_capacity, o->n_places + array->n_pieces) != 0) {
-        l->no_memory = true;
-        return 0;
-    }
-    for (uint32_t i = 0; i < array->n_pieces; i++)
-        o->places[o->n_places + i] = array->places[i];
-    o->n_places += array->n_pieces;
-    return (uint32_t)(o->n_places - array->n_pieces);
-}
-
-// Of 8 units of a row in a plane; 0: there is none, or it has no whole number of them.
-static uint32_t bytes_of_8(const struct xn_cl_packed *p, uint32_t plane) {
-    uint64_t bytes = plane < p->row.n_planes ? 8 * (uint64_t)p->row.plane[plane] : 0;
-    return bytes % p->row.units ? 0 : (uint32_t)(bytes / p->row.units);
-}
-
-static struct xn_cl_weights weights(struct xn_cl_lowering *l, const struct xn_weights *w) {
-    const struct xn_cl_packed *p = (const struct xn_cl_packed *)w;
-    if (!w) return (struct xn_cl_weights){0};
-    l->formats |= (uint64_t)1 << p->type;
-    return (struct xn_cl_weights){.type = p->type,
-                                  .rows = w->matrix.rows,
-                                  .all_rows = p->array.units,
-                                  .units = p->row.units,
-                                  .place = places(l, &p->array),
-                                  .first = p->array.n_pieces ? p->array.places[0] : (struct xn_cl_place){0},
-                                  .piece = p->array.piece,
-                                  .unit_bytes = {bytes_of_8(p, 0), bytes_of_8(p, 1)}};
-}
-
-static struct xn_cl_norm norm(struct xn_cl_lowering *l, const struct xn_norm *n, uint64_t size) {
-    if (n->kind == XN_NORM_NONE) return (struct xn_cl_norm){.weight = XN_CL_NONE, .bias = XN_CL_NONE};
-    return (struct xn_cl_norm){
-        .kind = n->kind, .epsilon = n->epsilon, .weight = vector(l, n->weight, size), .bias = vector(l, n->bias, size)};
-}
-
-static uint32_t buffer(const struct xn_cl_lowering *l, enum xn_buffer b) {
-    return (uint32_t)l->out->map.buffer[b];
-}
-static uint32_t stride(const struct xn_cl_lowering *l, enum xn_buffer b) {
-    return l->plan->width[b];
-}
-static uint32_t scratch(const struct xn_cl_lowering *l) {
-    return (uint32_t)l->out->map.scratch;
-}
-
-static struct xn_cl_input input(struct xn_cl_lowering *l, enum xn_buffer b, uint32_t k, const struct xn_norm *n) {
-    static const struct xn_norm none = {.kind = XN_NORM_NONE};
-    return (struct xn_cl_input){.at = buffer(l, b), .stride = stride(l, b), .k = k, .norm = norm(l, n ? n : &none, k)};
-}
-
-static struct xn_cl_sum sum(struct xn_cl_lowering *l, const struct xn_sum *s, uint32_t n) {
-    return (struct xn_cl_sum){.to = buffer(l, s->to),
-                              .stride = stride(l, s->to),
-                              .set = s->set,
-                              .scale = s->scale,
-                              .after = s->after,
-                              .norm = norm(l, &s->norm, n)};
-}
-
-static struct xn_cl_glu glu(const struct xn_glu *g) {
-    return (struct xn_cl_glu){g->activation, g->gate_scale, g->limit, g->up_offset};
-}
-
-// Which of the step's tables a rope takes that no constant frequencies serve.
-static uint32_t dynamic(struct xn_cl_lowering *l, const struct xn_rope *rope) {
-    struct xn_cl_lowered *o = l->out;
-    for (size_t i = 0; i < o->n_dynamic; i++)
-        if (xn_rope_same(o->dynamic[i], rope)) return (uint32_t)i;
-    if (XN_GROW(o->dynamic, o->dynamic_capacity, o->n_dynamic + 1) != 0) {
-        l->no_memory = true;
-        return 0;
-    }
-    if (rope->dims / 2 > o->longest_dynamic) o->longest_dynamic = rope->dims / 2;
-    o->dynamic[o->n_dynamic] = rope;
-    return (uint32_t)o->n_dynamic++;
-}
-
-static struct xn_cl_rope rope(struct xn_cl_lowering *l, const struct xn_rope *r) {
-    struct xn_cl_rope out = {.kind = r->kind,
-                             .dims = r->kind == XN_ROPE_NONE ? 0 : r->dims,
-                             .frequency = XN_CL_NONE,
-                             .long_frequency = XN_CL_NONE,
-                             .dynamic = XN_CL_NONE,
-                             .original = r->original,
-                             .magnitude = r->magnitude,
-                             .query_beta = r->query_beta,
-                             .query_period = r->query_period};
-    if (r->kind == XN_ROPE_NONE) return out;
-    out.frequency = vector(l, r->frequency, r->dims / 2);
-    if (r->original && r->long_frequency)
-        out.long_frequency = vector(l, r->long_frequency, r->dims / 2);
-    else if (r->original)
-        out.dynamic = dynamic(l, r);
-    return out;
-}
-
-static struct xn_cl_cache cached(struct xn_cl_lowering *l, uint32_t layer, bool keys) {
-    const struct xn_cache_layer *c = &l->plan->cache[layer];
-    const struct xn_cl_array *array = &l->cache[2 * layer + !keys];
-    return (struct xn_cl_cache){.place = places(l, array),
-                                .piece = array->piece,
-                                .page_bytes = (uint32_t)array->unit_bytes,
-                                .first = array->n_pieces ? array->places[0] : (struct xn_cl_place){0},
-                                .size = keys ? c->key_size : c->value_size};
-}
-
-static struct xn_cl_states states(struct xn_cl_lowering *l, uint32_t layer) {
-    const struct xn_state_layer *s = &l->plan->states[layer];
-    return (struct xn_cl_states){.place = places(l, &l->states[layer]),
-                                 .piece = l->states[layer].piece,
-                                 .slot_floats = s->conv_size + s->recurrent_size,
-                                 .conv_floats = s->conv_size};
-}
 
 // --- operations ---
 
@@ -474,98 +339,13 @@ static void lower_attend(struct xn_cl_lowering *l, const struct xn_op *op) {
     add(l, op->kind, XN_CL_KERNEL_ATTEND, &d, sizeof d);
 }
 
-static void add_convolve(struct xn_cl_lowering *l, const struct xn_op *op, struct xn_cl_convolve d, const float *conv,
-                         const float *bias) {
-    d.conv = vector(l, conv, (uint64_t)d.channels * d.taps);
-    d.bias = vector(l, bias, d.channels);
-    d.in = buffer(l, XN_BUF_Q);
-    d.in_stride = stride(l, XN_BUF_Q);
-    add(l, op->kind, XN_CL_KERNEL_CONVOLVE, &d, sizeof d);
-}
-
-static void lower_delta_net(struct xn_cl_lowering *l, const struct xn_op *op) {
-    const struct xn_op_delta_net *n = &op->delta_net;
-    uint32_t channels = 2 * n->key_heads * n->key_size + n->value_heads * n->value_size;
-    struct xn_cl_convolve c = {.out = scratch(l),
-                               .out_stride = channels,
-                               .channels = channels,
-                               .taps = n->kernel,
-                               .states = states(l, n->state)};
-    add_convolve(l, op, c, n->conv, n->conv_bias);
-    struct xn_cl_delta_net d = {.in = scratch(l),
-                                .in_stride = channels,
-                                .z = buffer(l, XN_BUF_Z),
-                                .z_stride = stride(l, XN_BUF_Z),
-                                .beta = buffer(l, XN_BUF_BETA),
-                                .beta_stride = stride(l, XN_BUF_BETA),
-                                .alpha = buffer(l, XN_BUF_ALPHA),
-                                .alpha_stride = stride(l, XN_BUF_ALPHA),
-                                .out = buffer(l, n->out),
-                                .out_stride = stride(l, n->out),
-                                .key_heads = n->key_heads,
-                                .value_heads = n->value_heads,
-                                .key_size = n->key_size,
-                                .value_size = n->value_size,
-                                .decay_rate = vector(l, n->decay_rate, n->value_heads),
-                                .dt_bias = vector(l, n->dt_bias, n->value_heads),
-                                .heads_tiled = n->heads_tiled,
-                                .norm = norm(l, &n->norm, n->value_size),
-                                .states = c.states};
-    add(l, op->kind, XN_CL_KERNEL_DELTA_NET, &d, sizeof d);
-}
-
-static void lower_state_space(struct xn_cl_lowering *l, const struct xn_op *op) {
-    const struct xn_op_state_space *s = &op->state_space;
-    uint32_t inner = s->heads * s->head_size, channels = inner + 2 * s->groups * s->state_size;
-    struct xn_cl_convolve c = {.out = scratch(l),
-                               .out_stride = channels,
-                               .channels = channels,
-                               .taps = s->kernel,
-                               .states = states(l, s->state)};
-    add_convolve(l, op, c, s->conv, s->conv_bias);
-    struct xn_cl_state_space d = {.in = scratch(l),
-                                  .in_stride = channels,
-                                  .z = buffer(l, XN_BUF_Z),
-                                  .z_stride = stride(l, XN_BUF_Z),
-                                  .dt = buffer(l, XN_BUF_ALPHA),
-                                  .dt_stride = stride(l, XN_BUF_ALPHA),
-                                  .out = buffer(l, s->out),
-                                  .out_stride = stride(l, s->out),
-                                  .heads = s->heads,
-                                  .head_size = s->head_size,
-                                  .groups = s->groups,
-                                  .state_size = s->state_size,
-                                  .decay_rate = vector(l, s->decay_rate, s->heads),
-                                  .dt_bias = vector(l, s->dt_bias, s->heads),
-                                  .skip = vector(l, s->skip, s->heads),
-                                  .dt_min = s->dt_min,
-                                  .dt_max = s->dt_max,
-                                  .norm = norm(l, &s->norm, inner),
-                                  .norm_groups = s->norm_groups ? s->norm_groups : 1,
-                                  .norm_before_gate = s->norm_before_gate,
-                                  .states = c.states};
-    add(l, op->kind, XN_CL_KERNEL_STATE_SPACE, &d, sizeof d);
-    add(l, op->kind, XN_CL_KERNEL_STATE_SPACE_NORM, &d, sizeof d);
-}
-
-static void lower_short_conv(struct xn_cl_lowering *l, const struct xn_op *op) {
-    const struct xn_op_short_conv *s = &op->short_conv;
-    struct xn_cl_convolve c = {.out = buffer(l, s->out),
-                               .out_stride = stride(l, s->out),
-                               .channels = s->channels,
-                               .taps = s->kernel,
-                               .gated = true,
-                               .states = states(l, s->state)};
-    add_convolve(l, op, c, s->conv, s->conv_bias);
-}
-
 static void (*const lower_op[XN_OP_KINDS])(struct xn_cl_lowering *, const struct xn_op *) = {
     [XN_OP_EMBED] = lower_embed,
     [XN_OP_PROJECT] = lower_project,
     [XN_OP_ATTEND] = lower_attend,
-    [XN_OP_DELTA_NET] = lower_delta_net,
-    [XN_OP_STATE_SPACE] = lower_state_space,
-    [XN_OP_SHORT_CONV] = lower_short_conv,
+    [XN_OP_DELTA_NET] = xn_cl_lower_delta_net,
+    [XN_OP_STATE_SPACE] = xn_cl_lower_state_space,
+    [XN_OP_SHORT_CONV] = xn_cl_lower_short_conv,
     [XN_OP_HEADS] = lower_heads,
     [XN_OP_PROJECT_ADD] = lower_project_add,
     [XN_OP_GATE] = lower_gate,

@@ -26,6 +26,11 @@ uint32_t xn_cl_add_op(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_cl
 // Adds a launch of a kernel with descriptor `op`, for many rows.
 void xn_cl_add_many(struct xn_cl_lowering *l, enum xn_op_kind kind, enum xn_cl_kernel kernel, uint32_t op);
 
+// Recurrent mixers (lower_mixers.c).
+void xn_cl_lower_delta_net(struct xn_cl_lowering *l, const struct xn_op *op);
+void xn_cl_lower_state_space(struct xn_cl_lowering *l, const struct xn_op *op);
+void xn_cl_lower_short_conv(struct xn_cl_lowering *l, const struct xn_op *op);
+
 // What operations with products do for many rows (kernels/stage.cl, tile.cl, ...), from their descriptors for few.
 // `op` is the number of that descriptor.
 void xn_cl_many_project(struct xn_cl_lowering *l, const struct xn_op *op, const struct xn_cl_project *d,

@@ -51,6 +51,7 @@ static const struct body {
     struct size matrix_size;
     uint32_t matrix_groups; // of a compute unit; 0: as of other kernels
     uint32_t tile;          // products of a tile
+    uint32_t threads;       // of the narrowest sub-group that a compute unit holds; 0: not known
 } bodies[XN_CL_DIALECTS] = {
     [XN_CL_PLAIN] = {"plain",
                      "dialect_plain.cl",
@@ -63,7 +64,8 @@ static const struct body {
                      "tile_steps.cl",
                      {64, 16},
                      0,
-                     64 * 32},
+                     64 * 32,
+                     0},
     [XN_CL_INTEL] = {"intel",
                      "dialect_intel.cl",
                      "XN_INTEL",
@@ -75,7 +77,8 @@ static const struct body {
                      "tile_intel.cl",
                      {128, 8},
                      0,
-                     128 * 128},
+                     128 * 128,
+                     8},
     [XN_CL_NVIDIA] = {"nvidia",
                       "dialect_nvidia.cl",
                       "XN_NVIDIA",
@@ -87,7 +90,8 @@ static const struct body {
                       "tile_steps.cl",
                       {128, 32},
                       2,
-                      128 * 128},
+                      128 * 128,
+                      0},
     [XN_CL_EMULATED] = {"emulated",
                         "dialect_plain.cl",
                         "XN_PLAIN",
@@ -99,7 +103,8 @@ static const struct body {
                         "tile_steps.cl",
                         {128, 32},
                         2,
-                        128 * 128},
+                        128 * 128,
+                        0},
 };
 
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect) {
@@ -116,6 +121,10 @@ bool xn_cl_has_single(enum xn_cl_dialect dialect) {
 
 bool xn_cl_rounds_attention(enum xn_cl_dialect dialect, uint32_t rows) {
     return bodies[dialect].attend[0] && rows > XN_CL_SPLIT_ROWS;
+}
+
+uint32_t xn_cl_unit_threads(enum xn_cl_dialect dialect) {
+    return bodies[dialect].threads;
 }
 
 bool xn_cl_can_walk(enum xn_cl_dialect dialect) {

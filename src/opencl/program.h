@@ -28,6 +28,8 @@ bool xn_cl_rounds(enum xn_cl_dialect dialect, uint32_t rows);
 bool xn_cl_has_single(enum xn_cl_dialect dialect);
 // Whether attention of so many rows of a batch rounds, on a matrix unit.
 bool xn_cl_rounds_attention(enum xn_cl_dialect dialect, uint32_t rows);
+// Sub-groups, of the narrowest kind, that what its driver calls a compute unit holds at once; 0: not known.
+uint32_t xn_cl_unit_threads(enum xn_cl_dialect dialect);
 // Whether it has a device-wide barrier, so that one launch can walk all operations of a step (kernels/walk.cl).
 bool xn_cl_can_walk(enum xn_cl_dialect dialect);
 

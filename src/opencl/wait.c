@@ -39,12 +39,14 @@ static void pause_after(double waited) {
     nanosleep(&t, NULL);
 }
 
-bool xn_cl_wait(struct xn_cl_device *d, cl_event event, double seconds) {
+bool xn_cl_wait(struct xn_cl_device *d, cl_event event, double seconds, cl_int *failed) {
     cl_int status = CL_QUEUED;
     double begun = now(), waited = 0;
+    *failed = CL_SUCCESS;
     if (!event || d->cl->Flush(d->queue) != CL_SUCCESS) return true;
     while (d->cl->GetEventInfo(event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL) == CL_SUCCESS) {
-        if (status <= CL_COMPLETE) return true; // negative: it failed
+        if (status < CL_COMPLETE) *failed = status;
+        if (status <= CL_COMPLETE) return true;
         waited = now() - begun;
         if (waited > seconds) {
             d->lost = true;

@@ -1,0 +1,199 @@
+// The kernels of a plan's launches: made for each shape of step, with their arguments.
+#include "opencl/executor.h"
+
+#include "base/log.h"
+
+#include <stdlib.h>
+
+// Work-items of a launch for each compute unit; of those that only wait for memory.
+enum { ITEMS_A_UNIT = 512, LIGHT_ITEMS_A_UNIT = 2048 };
+
+static int set_argument(struct xn_executor *e, const struct xn_cl_made *k, cl_uint i, size_t size, const void *value,
+                        struct xn_error *err) {
+    cl_int code = e->device->cl->SetKernelArg(k->kernel, i, size, value);
+    if (code == CL_SUCCESS) return XN_OK;
+    return xn_cl_fail(err, code, "%s: argument %u of kernel %s", e->device->info.name, i,
+                      xn_cl_kernel_name(k->key.kernel));
+}
+
+// What is not there yet (the step) comes with the first run.
+int xn_cl_set_arguments(struct xn_executor *e, const struct xn_cl_made *k, struct xn_error *err) {
+    for (cl_uint i = 0; i < XN_CL_MEMORIES; i++)
+        XN_TRY(set_argument(e, k, i, sizeof(cl_mem), &e->memory[i], err));
+    for (cl_uint i = 0; i < XN_CL_HEAPS; i++)
+        XN_TRY(set_argument(e, k, XN_CL_MEMORIES + i, sizeof(cl_mem), &e->device->heaps[i].buffer, err));
+    return XN_OK;
+}
+
+int xn_cl_set_walk(struct xn_executor *e, const struct xn_cl_made *k, cl_uint op, cl_uint n, struct xn_error *err) {
+    enum { OP = XN_CL_MEMORIES + XN_CL_HEAPS };
+    XN_TRY(set_argument(e, k, OP, sizeof op, &op, err));
+    XN_TRY(set_argument(e, k, OP + 1, sizeof n, &n, err));
+    return set_argument(e, k, OP + 2, sizeof e->barrier_base, &e->barrier_base, err);
+}
+
+int xn_cl_set_op(struct xn_executor *e, const struct xn_cl_made *k, cl_uint op, struct xn_error *err) {
+    if (k->key.kernel == XN_CL_KERNEL_WALK) return xn_cl_set_walk(e, k, op, 1, err);
+    return set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof op, &op, err);
+}
+
+static bool has_single(const struct xn_executor *e) {
+    return xn_cl_has_single(e->device->dialect) || e->walker[XN_CL_ONE] != XN_CL_NONE;
+}
+
+static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group, uint32_t items) {
+    return d->info.units * (group < items ? items / group : 1);
+}
+
+static uint32_t groups_of_tiles(const struct xn_cl_device *d, enum xn_cl_dialect dialect, uint32_t group) {
+    uint32_t of_unit = xn_cl_matrix_groups(dialect);
+    return of_unit ? d->info.units * of_unit : groups_of(d, group, ITEMS_A_UNIT);
+}
+
+struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
+    struct xn_cl_tiles t = {.halves = d->dialect != XN_CL_PLAIN};
+    for (int plain = 0; plain < 2; plain++) { // the device's own kernels may be refused
+        enum xn_cl_dialect dialect = plain ? XN_CL_PLAIN : d->dialect;
+        uint64_t groups = groups_of_tiles(d, dialect, xn_cl_matrix_group(d, dialect));
+        uint64_t partial = 2 * groups * xn_cl_tile_size(dialect);
+        if (partial > t.partial) t.partial = partial;
+        if (groups > t.counters) t.counters = groups;
+    }
+    return t;
+}
+
+// Groups of a launch. Each group of a product of few rows stages all activations, so there are no more than are
+// resident, where that is known.
+static uint32_t groups_for(const struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t group) {
+    const struct xn_opencl_info *info = &e->device->info;
+    uint32_t width = UINT32_MAX, threads = xn_cl_unit_threads(e->device->dialect);
+    unsigned needs = xn_cl_kernel_needs(key->kernel);
+    if (needs & XN_CL_LIGHT) return groups_of(e->device, group, LIGHT_ITEMS_A_UNIT);
+    if (needs & XN_CL_MATRIX) return groups_of_tiles(e->device, e->device->dialect, group);
+    for (uint32_t i = 0; i < info->n_sub_groups; i++)
+        if (info->sub_group[i] < width) width = info->sub_group[i];
+    if (!threads || key->shape == XN_CL_MANY || width > ITEMS_A_UNIT / threads)
+        return groups_of(e->device, group, ITEMS_A_UNIT);
+    uint32_t all = info->units * width * threads / group;
+    return all ? all : 1;
+}
+
+// The index of a kernel that is made at most once.
+static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t *index,
+                       struct xn_error *err) {
+    for (*index = 0; *index < e->n_kernels; ++*index)
+        if (xn_cl_program_key_same(&e->kernels[*index].key, key)) return XN_OK;
+    if (XN_GROW(e->kernels, e->kernels_capacity, e->n_kernels + 1) != 0)
+        return xn_fail(err, XN_ERR_NOMEM, "no memory for kernels");
+    struct xn_cl_made *made = &e->kernels[*index];
+    *made = (struct xn_cl_made){.key = *key};
+    XN_TRY(xn_cl_kernel_make(e->device, key, &made->kernel, &made->group, err));
+    made->groups = groups_for(e, key, made->group);
+    e->n_kernels++;
+    return XN_OK;
+}
+
+void xn_cl_free_kernels(struct xn_executor *e) {
+    for (size_t i = 0; i < e->n_kernels && !e->device->lost; i++)
+        e->device->cl->ReleaseKernel(e->kernels[i].kernel);
+    e->n_kernels = 0;
+}
+
+// Whether batches of a shape are possible.
+static bool wants(const struct xn_executor *e, enum xn_cl_shape shape) {
+    if (shape == XN_CL_MANY) return e->view.limits.rows > XN_CL_STREAM_TOKENS;
+    if (shape == XN_CL_FEW && has_single(e) && e->view.limits.rows < 2) return false;
+    return e->walker[shape] == XN_CL_NONE && (shape != XN_CL_ONE || has_single(e));
+}
+
+// How many of the launches there are kernels for; each may take its compiler seconds.
+static int tell(struct xn_executor *e, size_t done, size_t total, struct xn_error *err) {
+    if (!xn_progress_report(e->device->progress, "building kernels", done, total)) return XN_OK;
+    return xn_fail(err, XN_ERR_CANCELLED, "building of kernels was cancelled");
+}
+
+static int make_all(struct xn_executor *e, struct xn_error *err) {
+    const struct xn_cl_lowered *l = &e->lowered;
+    for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
+        if (!wants(e, (enum xn_cl_shape)shape)) continue;
+        for (size_t i = 0; i < l->n; i++) {
+            XN_TRY(tell(e, (size_t)shape * l->n + i, XN_CL_SHAPES * l->n, err));
+            if (!(l->launches[i].shapes >> shape & 1)) continue;
+            struct xn_cl_program_key key = l->launches[i].key;
+            key.shape = (enum xn_cl_shape)shape;
+            int status = make_kernel(e, &key, &e->kernel_of[shape][i], err);
+            // A compiler that is interrupted may call that a failure: LLVM's takes its half-written files away.
+            struct xn_error cancelled;
+            if (status != XN_OK && tell(e, i, XN_CL_SHAPES * l->n, &cancelled) != XN_OK) {
+                *err = cancelled;
+                return XN_ERR_CANCELLED;
+            }
+            XN_TRY(status);
+        }
+    }
+    return tell(e, XN_CL_SHAPES * l->n, XN_CL_SHAPES * l->n, err);
+}
+
+// Kernels of the matrix layer pass values on as their dialect has them. So when the driver rejects one, all are made
+// anew in the plain one.
+int xn_cl_make_kernels(struct xn_executor *e, struct xn_error *err) {
+    size_t n = e->lowered.n + 1;
+    e->events = xn_alloc_zero(n, sizeof(cl_event));
+    bool enough = e->events != NULL;
+    for (int shape = 0; shape < XN_CL_SHAPES; shape++)
+        enough = (e->kernel_of[shape] = xn_alloc(n, sizeof *e->kernel_of[shape])) && enough;
+    if (!enough) return xn_fail(err, XN_ERR_NOMEM, "no memory for launches");
+    bool plain = e->device->programs.plain_matrix;
+    XN_TRY(make_all(e, err));
+    if (plain == e->device->programs.plain_matrix) return XN_OK;
+    xn_cl_free_kernels(e);
+    return make_all(e, err);
+}
+
+// The kernels that walk a plan, and run any part of it: there are no others for few rows then. (What
+// CL_KERNEL_WORK_GROUP_SIZE says is no help: with NVIDIA it is 256 for kernels that run in groups of 1,024. A launch
+// that is refused tells.)
+int xn_cl_make_walkers(struct xn_executor *e, struct xn_error *err) {
+    const struct xn_cl_lowered *l = &e->lowered;
+    struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_WALK, .cache_type = e->view.limits.cache_type};
+    for (int shape = 0; shape < XN_CL_SHAPES; shape++)
+        e->walker[shape] = XN_CL_NONE;
+    if (!xn_cl_can_walk(e->device->dialect)) return XN_OK;
+    for (size_t i = 0; i < l->n; i++) {
+        const struct xn_cl_program_key *k = &l->launches[i].key;
+        if (!(l->launches[i].shapes >> XN_CL_FEW & 1)) continue;
+        key.formats |= k->formats;
+        key.few_sizes |= k->few_sizes;
+        key.walked |= 1u << k->kernel;
+    }
+    for (int shape = XN_CL_FEW; shape <= XN_CL_ONE; shape++) {
+        key.shape = (enum xn_cl_shape)shape;
+        if (shape == XN_CL_FEW && e->view.limits.rows < 2) continue;
+        XN_TRY(tell(e, (size_t)shape - XN_CL_FEW, 2, err));
+        if (make_kernel(e, &key, &e->walker[shape], err) != XN_OK) {
+            xn_log(XN_LOG_WARNING, "%s; steps are launched operation by operation", err->message);
+            e->walker[XN_CL_FEW] = e->walker[XN_CL_ONE] = XN_CL_NONE;
+            return XN_OK;
+        }
+        e->kernels[e->walker[shape]].groups = e->device->info.units;
+    }
+    e->walks = e->device->way <= XN_OPENCL_BY_WALK;
+    return XN_OK;
+}
+
+const struct xn_cl_made *xn_cl_kernel_of(const struct xn_executor *e, size_t i, struct xn_cl_step_shape shape) {
+    const struct xn_cl_launch *l = &e->lowered.launches[i];
+    enum xn_cl_shape of = l->kind == XN_OP_HEAD ? shape.outputs : shape.rows;
+    if (of == XN_CL_SHAPES || !(l->shapes >> of & 1)) return NULL;
+    return &e->kernels[e->walker[of] != XN_CL_NONE ? e->walker[of] : e->kernel_of[of][i]];
+}
+
+static enum xn_cl_shape shape_of(const struct xn_executor *e, uint32_t rows) {
+    if (rows == 0) return XN_CL_SHAPES;
+    if (rows > XN_CL_STREAM_TOKENS) return XN_CL_MANY;
+    return rows == 1 && has_single(e) ? XN_CL_ONE : XN_CL_FEW;
+}
+
+struct xn_cl_step_shape xn_cl_step_shape_of(const struct xn_executor *e, const struct xn_batch *batch) {
+    return (struct xn_cl_step_shape){shape_of(e, batch->n_rows), shape_of(e, batch->n_outputs)};
+}
