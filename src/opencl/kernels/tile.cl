@@ -252,6 +252,12 @@ static inline void xn_decode_step(global const uint *grids, struct xn_weights_ro
 #else
 #define XN_ALL_DIRECT 0
 #endif
+#if (0 XN_FORMATS(XN_COUNT)) == 1 // the only type that there is
+#define XN_PLUS_TYPE(F) +XN_TYPE_##F
+#define XN_TYPE_OF(s) (0 XN_FORMATS(XN_PLUS_TYPE))
+#else
+#define XN_TYPE_OF(s) (s)->type
+#endif
 XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw *raw) {
     if (XN_PASSES(s) > 2) return false;
     uint u;
@@ -259,7 +265,7 @@ XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw 
     xn_pass_of(s, step, &u);
 #pragma unroll
     for (uint i = 0; i < XN_MY_HALVES; i++)
-        direct = xn_fetch(s->type, s->shrink, s->row.piece, s->row.units, s->row.first + u, XN_MY_HALF + i, &raw[i]);
+        direct = xn_fetch(XN_TYPE_OF(s), s->shrink, s->row.piece, s->row.units, s->row.first + u, XN_MY_HALF + i, &raw[i]);
     return direct;
 }
 XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
@@ -267,7 +273,7 @@ XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uin
     if (XN_ALL_DIRECT || direct) {
 #pragma unroll
         for (uint i = 0; i < XN_MY_HALVES; i++)
-            xn_put(s->type, &raw[i], to, XN_MY_ROW, XN_MY_HALF + i);
+            xn_put(XN_TYPE_OF(s), &raw[i], to, XN_MY_ROW, XN_MY_HALF + i);
     } else {
         uint u, pass = xn_pass_of(s, step, &u);
         xn_decode_step(e->grids, s->row, s->type, u, s->shrink, pass == 2, to);
