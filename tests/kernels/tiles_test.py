@@ -26,7 +26,7 @@ BEFORE = """
 #define XN_NO_VISA
 uint test_lid(void);
 void test_barrier(void);
-void test_dpas(const void *a, const void *b, void *c, uint bfloat);
+void test_dpas(const void *a, const void *b, void *c);
 uint test_broadcast(uint x);
 #define get_local_id(dimension) test_lid()
 #define get_sub_group_local_id() (test_lid() % XN_LANES)
@@ -104,11 +104,7 @@ typedef int8 test_rows;
 typedef short8 test_rows;
 #endif
 float8 __attribute__((overloadable)) intel_sub_group_f16_f16_matrix_mad_k16(test_rows a, int8 b, float8 c) {
-    test_dpas(&a, &b, &c, 0);
-    return c;
-}
-float8 __attribute__((overloadable)) intel_sub_group_bf16_bf16_matrix_mad_k16(test_rows a, int8 b, float8 c) {
-    test_dpas(&a, &b, &c, 1);
+    test_dpas(&a, &b, &c);
     return c;
 }
 void __attribute__((overloadable)) intel_sub_group_block_write4(local uint *p, uint4 v) {

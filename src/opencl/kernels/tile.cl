@@ -157,10 +157,15 @@ static inline float xn_tile_factor(const struct xn_env *e, XN_D const struct xn_
 #ifdef XN_EXPERTS
     row /= d->used;
 #endif
-    return e->act[d->scales + row] / d->part[t->part].shrink; // of two parts the same
+    return e->act[d->scales + row] / d->part[t->part].shrink;
 #else
     return 1;
 #endif
+}
+
+// By how much more those of the second of two matrices are.
+static inline float xn_tile_ratio(XN_D const struct xn_cl_tile *d) {
+    return d->kind == XN_CL_TILE_GLU && d->n_parts > 1 ? d->part[0].shrink / d->part[1].shrink : 1;
 }
 
 // The matrix that row r of a tile is of, and its row there: with two, blocks of 16 rows take turns, so that a lane has

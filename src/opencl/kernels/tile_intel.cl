@@ -275,7 +275,7 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_t
         if (col >= n_rows) continue;
         uint row = xn_tile_row(e, d, t, col);
         float factor = xn_tile_factor(e, d, t, row);
-        float8 other = vload8(0, XN_PLACE(y, 1)) * factor;
+        float8 other = vload8(0, XN_PLACE(y, 1)) * (factor * xn_tile_ratio(d));
 #pragma unroll 1
         for (uint m = 0; m < vectors; m++) {
             uint r;

@@ -199,6 +199,7 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_t
     if (two) in_warp = in_warp / 16 * 32 + in_warp % 16;
     local float *to = y + xn_warp() % XN_WARPS_N * 16 * XN_Y_STRIDE + xn_warp() / XN_WARPS_N * (16 * XN_Y_BLOCKS);
     local const float *from = y + of_warp * (16 * XN_Y_BLOCKS) + in_warp;
+    float ratio = xn_tile_ratio(d);
     global float *out = d->kind == XN_CL_TILE_LOGITS ? e->logits
                         : d->kind == XN_CL_TILE_SUM  ? e->act + d->sum.to
                                                      : e->act + p->out;
@@ -232,7 +233,7 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_t
                 if (!there[i]) at = column[i] = 0;
                 float factor = as_float(l[XN_AT_FACTOR + column[i]]);
                 x[i] = from[at * XN_Y_STRIDE] * factor;
-                z[i] = from[at * XN_Y_STRIDE + (two ? 16 : 0)] * factor;
+                z[i] = from[at * XN_Y_STRIDE + (two ? 16 : 0)] * (factor * ratio);
             }
             if (there[0]) xn_tile_four(e, d, t, column, there, r, bias0, bias1, x, z, out + r, l);
         }
