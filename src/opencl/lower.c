@@ -29,17 +29,19 @@ FITS(tile);
 
 // --- parts of descriptors ---
 
-// n floats, copied among the vectors; NONE for NULL.
+// n floats, copied among the vectors, where four of them are aligned; NONE for NULL.
 static uint32_t vector(struct xn_cl_lowering *l, const float *values, uint64_t n) {
     struct xn_cl_lowered *o = l->out;
+    size_t at = (o->n_vec + 3) / 4 * 4;
     if (!values) return XN_CL_NONE;
-    if (n > UINT32_MAX - 1 - o->n_vec || XN_GROW(o->vec, o->vec_capacity, o->n_vec + n) != 0) {
+    if (at > UINT32_MAX - 4 || n > UINT32_MAX - 4 - at || XN_GROW(o->vec, o->vec_capacity, at + n) != 0) {
         l->no_memory = true;
         return XN_CL_NONE;
     }
-    memcpy(o->vec + o->n_vec, values, n * sizeof *values);
-    o->n_vec += n;
-    return (uint32_t)(o->n_vec - n);
+    memset(o->vec + o->n_vec, 0, (at - o->n_vec) * sizeof *o->vec);
+    memcpy(o->vec + at, values, n * sizeof *values);
+    o->n_vec = at + n;
+    return (uint32_t)at;
 }
 
 static uint32_t places(struct xn_cl_lowering *l, const struct xn_cl_array *array) {
@@ -54,6 +56,12 @@ static uint32_t places(struct xn_cl_lowering *l, const struct xn_cl_array *array
     return (uint32_t)(o->n_places - array->n_pieces);
 }
 
+// Of 8 units of a row in a plane; 0: there is none, or it has no whole number of them.
+static uint32_t bytes_of_8(const struct xn_cl_packed *p, uint32_t plane) {
+    uint64_t bytes = plane < p->row.n_planes ? 8 * (uint64_t)p->row.plane[plane] : 0;
+    return bytes % p->row.units ? 0 : (uint32_t)(bytes / p->row.units);
+}
+
 static struct xn_cl_weights weights(struct xn_cl_lowering *l, const struct xn_weights *w) {
     const struct xn_cl_packed *p = (const struct xn_cl_packed *)w;
     if (!w) return (struct xn_cl_weights){0};
@@ -64,7 +72,8 @@ static struct xn_cl_weights weights(struct xn_cl_lowering *l, const struct xn_we
                                   .units = p->row.units,
                                   .place = places(l, &p->array),
                                   .first = p->array.n_pieces ? p->array.places[0] : (struct xn_cl_place){0},
-                                  .piece = p->array.piece};
+                                  .piece = p->array.piece,
+                                  .unit_bytes = {bytes_of_8(p, 0), bytes_of_8(p, 1)}};
 }
 
 static struct xn_cl_norm norm(struct xn_cl_lowering *l, const struct xn_norm *n, uint64_t size) {
@@ -234,7 +243,8 @@ static void lower_embed(struct xn_cl_lowering *l, const struct xn_op *op) {
     add(l, op->kind, XN_CL_KERNEL_EMBED, &d, sizeof d);
 }
 
-static struct xn_cl_part part(struct xn_cl_lowering *l, const struct xn_op_project *p, uint32_t i, uint32_t *at) {
+static struct xn_cl_part part(struct xn_cl_lowering *l, const struct xn_op_project *p, uint32_t i, uint32_t *at,
+                              uint32_t *before) {
     const struct xn_part *a = &p->part[i];
     uint32_t rows = a->heads * a->head_stride, norm_size = a->norm_whole ? a->heads * a->head_size : a->head_size;
     struct xn_cl_part d = {.weights = weights(l, a->weights),
@@ -250,7 +260,13 @@ static struct xn_cl_part part(struct xn_cl_lowering *l, const struct xn_op_proje
                            .cache_at = a->cache_at,
                            .norm = norm(l, &a->norm, norm_size),
                            .rope = rope(l, &a->rope)};
-    d.finish = a->norm.kind != XN_NORM_NONE || a->rope.kind != XN_ROPE_NONE || (a->is_query && a->rope.query_beta != 0);
+    bool rotates = a->rope.kind != XN_ROPE_NONE || (a->is_query && a->rope.query_beta != 0);
+    bool pairs = (*before | a->head_stride | a->rope_at | d.rope.dims) % 2 == 0;
+    d.finish = a->norm.kind != XN_NORM_NONE ? XN_CL_FINISH_HEADS
+               : !rotates                   ? XN_CL_FINISH_NONE
+               : pairs                      ? XN_CL_FINISH_PAIRS
+                                            : XN_CL_FINISH_HEADS;
+    *before += rows;
     if (a->target == XN_TO_BUFFER) {
         d.out = buffer(l, a->buffer);
         d.out_stride = stride(l, a->buffer);
@@ -288,9 +304,9 @@ static void add_store(struct xn_cl_lowering *l, const struct xn_op *op, const st
 static void lower_project(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_project *p = &op->project;
     struct xn_cl_project d = {.in = input(l, p->in, p->part[0].weights->matrix.cols, &p->norm), .n_parts = p->n_parts};
-    uint32_t at = scratch(l);
+    uint32_t at = scratch(l), before = 0; // rows of the parts before
     for (uint32_t i = 0; i < p->n_parts; i++)
-        d.part[i] = part(l, p, i, &at);
+        d.part[i] = part(l, p, i, &at, &before);
     uint32_t number = add_few(l, op->kind, XN_CL_KERNEL_PROJECT, &d, sizeof d);
     xn_cl_many_project(l, op, &d, number);
     if (xn_cache_type_blocks(l->limits->cache_type)) add_store(l, op, &d);

@@ -248,6 +248,16 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
     define(s, "\n");
 }
 
+// The operations of a walk. Those with products are written for it (walk_*.cl), but for what they share with others.
+static void add_walked(const struct xn_cl_program_key *key, struct source *s) {
+    for (int i = 0; i < XN_CL_KERNEL_COUNT; i++)
+        if (key->walked >> i & 1 &&
+            (!(kernels[i].needs & XN_CL_PRODUCTS) || i == XN_CL_KERNEL_PROJECT || i == XN_CL_KERNEL_ROUTE))
+            add_file_once(s, kernels[i].file);
+    add_file(s, "walk_dense.cl");
+    add_file(s, "walk_experts.cl");
+}
+
 static void assemble(const struct xn_cl_program_key *key, const struct body *body, struct size size, struct source *s) {
     const struct kernel *k = &kernels[key->kernel];
     *s = (struct source){0};
@@ -264,12 +274,18 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         add_file(s, "decode_iq.cl");
         add_file(s, "formats.cl");
     }
-    if (k->needs & XN_CL_PRODUCTS && !body->runs[key->shape]) {
+    if (key->kernel == XN_CL_KERNEL_WALK) {
+        add_file(s, "stream_memory.cl");
+        add_file(s, "codes.cl");
+        add_file(s, "activations.cl");
+        add_file(s, "stream.cl");
+    } else if (k->needs & XN_CL_PRODUCTS && !body->runs[key->shape]) {
         add_file(s, "operand.cl");
         add_file(s, "product.cl");
     } else if (k->needs & XN_CL_PRODUCTS) {
         add_file(s, "few_memory.cl");
         add_file(s, "codes.cl");
+        add_file(s, "activations.cl");
         if (body == &bodies[XN_CL_INTEL]) add_file(s, "few_runs.cl");
         add_file(s, "few.cl");
     }
@@ -288,8 +304,7 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         if (halves && k->needs & XN_CL_DECODERS) add_file(s, "decode_half.cl");
     }
     if (k->needs & XN_CL_HEADS) add_file(s, "project.cl");
-    for (int i = 0; i < XN_CL_KERNEL_COUNT; i++)
-        if (key->walked >> i & 1) add_file_once(s, kernels[i].file);
+    if (key->kernel == XN_CL_KERNEL_WALK) add_walked(key, s);
     add_file(s, k->file);
     if (k->needs & XN_CL_MATRIX && k->needs & XN_CL_DECODERS && body->steps) add_file(s, body->steps);
 }

@@ -15,7 +15,7 @@ SOURCE = HERE.parent.parent / "src"
 KERNELS = SOURCE / "opencl/kernels"
 DIALECT = None  # its place
 FILES = ["shared.h", "dialect.cl", DIALECT, "common.cl", "decode.cl", "decode_k.cl", "decode_iq.cl", "formats.cl",
-         "few_memory.cl", "codes.cl", "few_runs.cl", "few.cl"]
+         "few_memory.cl", "codes.cl", "activations.cl", "few_runs.cl", "few.cl"]
 
 # What of OpenCL's built-in functions is needed here; work-items come one after the other.
 BEFORE = """

@@ -20,8 +20,12 @@ struct xn_env {
     global const uint *grids;
     global float *logits;
     global uint *counters;
+#ifdef XN_WALK
+    local const ulong *heap; // addresses: a walk looks into heaps at many places, each of which would choose among all
+#else
     global uchar *heap0, *heap1, *heap2, *heap3, *heap4, *heap5, *heap6, *heap7, *heap8, *heap9, *heap10, *heap11,
         *heap12, *heap13, *heap14, *heap15;
+#endif
 };
 
 #define XN_PARAMETERS                                                                                                  \
@@ -49,6 +53,11 @@ struct xn_env {
     }
 #endif
 
+#ifdef XN_WALK
+static inline global uchar *xn_heap(const struct xn_env *e, uint i) {
+    return (global uchar *)e->heap[i];
+}
+#else
 static inline global uchar *xn_heap(const struct xn_env *e, uint i) {
     switch (i) {
     case 1:
@@ -85,6 +94,7 @@ static inline global uchar *xn_heap(const struct xn_env *e, uint i) {
         return e->heap0;
     }
 }
+#endif
 
 // Unit `i` of an array of units of `bytes` each, whose pieces stand at places[first ...].
 static inline global uchar *xn_unit(const struct xn_env *e, uint first, uint piece, ulong bytes, uint i) {
@@ -188,6 +198,15 @@ static inline float xn_glu_gated(XN_D const struct xn_cl_glu *glu, float gate, f
         up = fmax(-glu->limit, fmin(up, glu->limit));
     }
     return xn_activate(glu->activation, gate) * (up + glu->up_offset);
+}
+
+// The results of value `at` of gate (where there is one) and up; biases are vectors.
+static inline float xn_glu_of(const struct xn_env *e, XN_D const struct xn_cl_glu *glu, uint gate_bias, uint up_bias,
+                              uint at, bool gated, float gate, float up) {
+    if (up_bias != XN_CL_NONE) up += e->vec[up_bias + at];
+    if (!gated) return xn_glu_plain(glu, up);
+    if (gate_bias != XN_CL_NONE) gate += e->vec[gate_bias + at];
+    return xn_glu_gated(glu, gate, up);
 }
 
 // enum xn_norm_kind

@@ -85,22 +85,41 @@ static inline bool xn_arrive(volatile global uint *counter, uint expected, local
     return *last;
 }
 
-// A device-wide barrier: false where it was given up. All that groups wrote before it is seen by all after it. Meanwhile n
-// values (of none that groups write) are copied.
-static inline bool xn_all_wait(volatile global uint *barrier_at, uint target, local uint4 *to,
-                               global const uint4 *from, uint n, local uint *flag) {
+// A row of weights, n units from `first` on of a piece of `units`, will be read soon: its first planes go to the second
+// cache.
+static inline void xn_prefetch_row(global const uchar *piece, local const uint *unit_bytes, uint units, uint first,
+                                   uint n) {
+    for (uint i = 0; i < XN_CL_PLANES_AHEAD && unit_bytes[i]; i++) {
+        global const uchar *from = piece + ((ulong)first * unit_bytes[i] / 8 & ~15ul);
+        uint bytes = n * unit_bytes[i] / 8 + 15 & ~15u;
+        asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" : : "l"(from), "r"(bytes));
+        piece += (ulong)units * unit_bytes[i] / 8 + 15 & ~15ul;
+    }
+}
+
+// A device-wide barrier in two halves: a group tells that it has come, and waits until all have. False where that was
+// given up. All that groups wrote before it is seen by all after it.
+static inline void xn_all_arrive(volatile global uint *barrier_at) {
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    if (get_local_id(0) == 0) asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(barrier_at) : "memory");
+}
+static inline bool xn_all_wait(volatile global uint *barrier_at, uint target, local uint *flag) {
     if (get_local_id(0) == 0) {
         uint arrived, left = 1u << 23;
-        asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(barrier_at) : "memory");
         do {
             asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(arrived) : "l"(barrier_at) : "memory");
         } while ((int)(arrived - target) < 0 && --left);
         *flag = left != 0;
         if (!left) barrier_at[XN_CL_BARRIER_FAILED] = 1;
-    } else if (get_local_id(0) >= 32 && get_local_id(0) - 32 < n) {
-        to[get_local_id(0) - 32] = from[get_local_id(0) - 32];
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     return *flag;
+}
+
+// 16 bytes from global to local memory, which are there when xn_copied has returned.
+static inline void xn_copy_16(local void *to, global const void *from) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"((uint)(size_t)to), "l"(from) : "memory");
+}
+static inline void xn_copied(void) {
+    asm volatile("cp.async.wait_all;" : : : "memory");
 }

@@ -33,15 +33,7 @@ static inline void xn_op_expert_gate(const struct xn_env *e, XN_D const struct x
         }
         XN_NEXT(second, d->gate.rows ? 2 : 1, 1);
         for (uint i = get_local_id(0); i < m; i += XN_GROUP) {
-            float x = up[i];
-            if (d->up_bias != XN_CL_NONE) x += e->vec[d->up_bias + bias + i];
-            if (d->gate.rows) {
-                float g = gate[i];
-                if (d->gate_bias != XN_CL_NONE) g += e->vec[d->gate_bias + bias + i];
-                x = xn_glu_gated(&d->glu, g, x);
-            } else {
-                x = xn_glu_plain(&d->glu, x);
-            }
+            float x = xn_glu_of(e, &d->glu, d->gate_bias, d->up_bias, bias + i, d->gate.rows != 0, gate[i], up[i]);
             e->act[d->out + (ulong)row * d->out_stride + j * d->size + row0 + i] = x;
         }
         barrier(CLK_LOCAL_MEM_FENCE);

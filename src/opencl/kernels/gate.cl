@@ -22,15 +22,8 @@ static inline void xn_op_gate(const struct xn_env *e, XN_D const struct xn_cl_ga
         XN_NEXT(second, d->gate.rows ? 2 : 1, 1);
         for (uint i = get_local_id(0); i < o.n * m; i += XN_GROUP) {
             uint t = i / m, r = i % m, row = o.first + t;
-            float x = up[t * XN_Y_STRIDE + r];
-            if (d->up_bias != XN_CL_NONE) x += e->vec[d->up_bias + row0 + r];
-            if (d->gate.rows) {
-                float g = gate[t * XN_Y_STRIDE + r];
-                if (d->gate_bias != XN_CL_NONE) g += e->vec[d->gate_bias + row0 + r];
-                x = xn_glu_gated(&d->glu, g, x);
-            } else {
-                x = xn_glu_plain(&d->glu, x);
-            }
+            float x = xn_glu_of(e, &d->glu, d->gate_bias, d->up_bias, row0 + r, d->gate.rows != 0,
+                                gate[t * XN_Y_STRIDE + r], up[t * XN_Y_STRIDE + r]);
             if (d->times != XN_CL_NONE) x *= e->act[d->times + (ulong)row * d->times_stride + row0 + r];
             e->act[d->out + (ulong)row * d->out_stride + row0 + r] = x;
         }

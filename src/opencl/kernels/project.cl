@@ -57,7 +57,7 @@ static inline void xn_finish_heads(const struct xn_env *e, XN_D const struct xn_
     barrier(CLK_GLOBAL_MEM_FENCE | CLK_LOCAL_MEM_FENCE);
 }
 
-#ifdef XN_OP_PROJECT
+#if defined(XN_OP_PROJECT) && !defined(XN_WALK)
 // Counters that the heads of a part need for each tile of tokens.
 static inline uint xn_part_counters(XN_D const struct xn_cl_part *p) {
     return !p->finish ? 0 : p->norm_whole ? 1 : p->heads;

@@ -51,29 +51,6 @@ static inline void xn_limit_groups(XN_D const struct xn_cl_route *d, uint expert
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-// The best of the choice, the lower index of equal ones; by the whole group. red: 2 * XN_GROUP.
-static inline uint xn_best(uint experts, local const float *choice, local float *red) {
-    uint lid = get_local_id(0), best = XN_CL_NONE;
-    float most = -INFINITY;
-    for (uint i = lid; i < experts; i += XN_GROUP)
-        if (best == XN_CL_NONE || choice[i] > most) {
-            most = choice[i];
-            best = i;
-        }
-    red[lid] = most;
-    ((local uint *)red)[XN_GROUP + lid] = best;
-    barrier(CLK_LOCAL_MEM_FENCE);
-    for (uint i = 0; i < XN_GROUP; i++) {
-        uint other = ((local uint *)red)[XN_GROUP + i];
-        if (other != XN_CL_NONE && (best == XN_CL_NONE || red[i] > most || (red[i] == most && other < best))) {
-            most = red[i];
-            best = other;
-        }
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-    return best;
-}
-
 // really: or do nothing, together with the others.
 static inline void xn_choose(const struct xn_env *e, XN_D const struct xn_cl_route *d, uint row, bool really,
                              local float *scratch) {
@@ -87,24 +64,34 @@ static inline void xn_choose(const struct xn_env *e, XN_D const struct xn_cl_rou
     barrier(CLK_LOCAL_MEM_FENCE);
     xn_limit_groups(d, experts, choice, scratch + XN_AT_RANK);
     global uint *ids = (global uint *)e->act + d->ids + row * d->width;
-    XN_EACH(j, 0, d->used) {
-        uint i = xn_best(experts, choice, red);
-        if (really) sum += score[i];
-        if (really && lid == 0) {
-            ids[j] = i;
-            best[j] = score[i] * (d->expert_scale != XN_CL_NONE ? e->vec[d->expert_scale + i] : 1.0f);
-            choice[i] = -INFINITY;
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
+    // The best ones, of equal ones the first: an expert's place among all says whether it is one of them.
+    local uint *chosen = (local uint *)(scratch + XN_AT_RANK);
+    for (uint j = lid; j < (really ? d->used : 0); j += XN_GROUP)
+        chosen[j] = 0; // also where scores are not numbers
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (uint i = lid; i < experts; i += XN_GROUP) {
+        float own = choice[i];
+        uint place = 0;
+        for (uint k = 0; k < experts; k++)
+            place += choice[k] > own || (choice[k] == own && k < i);
+        if (place < d->used) chosen[place] = i;
     }
-    XN_NEXT(j, really ? d->used : 0, 1);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (uint j = 0; j < (really ? d->used : 0); j++)
+        sum += score[chosen[j]];
+    for (uint j = lid; j < (really ? d->used : 0); j += XN_GROUP) {
+        uint i = chosen[j];
+        ids[j] = i;
+        best[j] = score[i] * (d->expert_scale != XN_CL_NONE ? e->vec[d->expert_scale + i] : 1.0f);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
     float factor = d->scale / (d->normalize ? sum + d->sum_epsilon : 1.0f);
     for (uint j = lid; j < (really ? d->used : 0); j += XN_GROUP)
         e->act[d->chosen_weights + row * d->width + j] = best[j] * factor;
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-#ifdef XN_OP_ROUTE
+#if defined(XN_OP_ROUTE) && !defined(XN_WALK)
 static inline void xn_op_route(const struct xn_env *e, XN_D const struct xn_cl_route *d, uint group, uint groups,
                                local float *scratch) {
     uint n = xn_rows(e);

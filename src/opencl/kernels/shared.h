@@ -29,6 +29,7 @@ typedef uint64_t xn_u64;
 #define XN_CL_SPLITS 64           // the most parts of a context,
 #define XN_CL_SPLIT_UNITS 512     // and of all key-value heads of a row together
 #define XN_CL_SPLIT_POSITIONS 256 // the fewest positions of a part
+#define XN_CL_PLANES_AHEAD 2      // planes of weights that are read ahead of their use
 #define XN_CL_GROUP 64            // work-items of a group
 #define XN_CL_SCRATCH 7424        // 32-bit values of local memory that an operation gets
 #define XN_CL_TOGETHER 8          // the most query heads that a group of attention takes at once,
@@ -49,6 +50,7 @@ struct xn_cl_weights {
     xn_u32 rows, all_rows, units;
     xn_u32 place, piece;
     struct xn_cl_place first; // of the places
+    xn_u32 unit_bytes[XN_CL_PLANES_AHEAD]; // of 8 units in the first planes
 };
 
 // An enum xn_norm_kind and its numbers; weight and bias are places of vectors.
@@ -108,12 +110,17 @@ struct xn_cl_embed {
 // the cache and is not finished by its product alone) in scratch.
 #define XN_CL_TO_BUFFER 0u
 #define XN_CL_TO_CACHE 1u
+// What heads need once their values are there: nothing; as a whole (a norm, or a rotation that others may hold half of);
+// rotation alone, of pairs of rows that a walk has together.
+#define XN_CL_FINISH_NONE 0u
+#define XN_CL_FINISH_HEADS 1u
+#define XN_CL_FINISH_PAIRS 2u
 struct xn_cl_part {
     struct xn_cl_weights weights;
     xn_u32 bias;
     float scale;
     xn_u32 heads, head_size, head_stride, rope_at;
-    xn_u32 target, finish; // finish: heads are normed or rotated once they are complete
+    xn_u32 target, finish;
     xn_u32 norm_whole, is_query;
     xn_u32 out, out_stride;
     xn_u32 cache_at;
