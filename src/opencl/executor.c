@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ITEMS_A_UNIT = 512, ENGINE_THREADS = 8 }; // work-items of a launch for each compute unit
+// Work-items of a launch for each compute unit; of those that only wait for memory.
+enum { ITEMS_A_UNIT = 512, LIGHT_ITEMS_A_UNIT = 2048, ENGINE_THREADS = 8 };
 
 // --- memory ---
 
@@ -97,15 +98,20 @@ static bool has_single(const struct xn_executor *e) {
     return xn_cl_has_single(e->device->dialect);
 }
 
-static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group) {
-    return d->info.units * (group < ITEMS_A_UNIT ? ITEMS_A_UNIT / group : 1);
+static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group, uint32_t items) {
+    return d->info.units * (group < items ? items / group : 1);
+}
+
+static uint32_t groups_of_tiles(const struct xn_cl_device *d, enum xn_cl_dialect dialect, uint32_t group) {
+    uint32_t of_unit = xn_cl_matrix_groups(dialect);
+    return of_unit ? d->info.units * of_unit : groups_of(d, group, ITEMS_A_UNIT);
 }
 
 struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
     struct xn_cl_tiles t = {.halves = d->dialect != XN_CL_PLAIN};
     for (int plain = 0; plain < 2; plain++) { // the device's own kernels may be refused
         enum xn_cl_dialect dialect = plain ? XN_CL_PLAIN : d->dialect;
-        uint64_t groups = groups_of(d, xn_cl_matrix_group(d, dialect));
+        uint64_t groups = groups_of_tiles(d, dialect, xn_cl_matrix_group(d, dialect));
         uint64_t partial = 2 * groups * xn_cl_tile_size(dialect);
         if (partial > t.partial) t.partial = partial;
         if (groups > t.counters) t.counters = groups;
@@ -116,13 +122,16 @@ struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
 // Groups of a launch. Each group of a product of few rows stages all activations, so on Intel's GPUs there are no more
 // than are resident: what drivers call a compute unit there is an engine of 8 threads as wide as the smallest
 // sub-group.
-static uint32_t groups_for(const struct xn_executor *e, enum xn_cl_shape shape, uint32_t group) {
+static uint32_t groups_for(const struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t group) {
     const struct xn_opencl_info *info = &e->device->info;
     uint32_t width = UINT32_MAX, all;
+    unsigned needs = xn_cl_kernel_needs(key->kernel);
+    if (needs & XN_CL_LIGHT) return groups_of(e->device, group, LIGHT_ITEMS_A_UNIT);
+    if (needs & XN_CL_MATRIX) return groups_of_tiles(e->device, e->device->dialect, group);
     for (uint32_t i = 0; i < info->n_sub_groups; i++)
         if (info->sub_group[i] < width) width = info->sub_group[i];
-    if (e->device->dialect != XN_CL_INTEL || shape == XN_CL_MANY || width > ITEMS_A_UNIT / ENGINE_THREADS)
-        return groups_of(e->device, group);
+    if (e->device->dialect != XN_CL_INTEL || key->shape == XN_CL_MANY || width > ITEMS_A_UNIT / ENGINE_THREADS)
+        return groups_of(e->device, group, ITEMS_A_UNIT);
     all = info->units * width * ENGINE_THREADS / group;
     return all ? all : 1;
 }
@@ -137,7 +146,7 @@ static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *ke
     struct xn_cl_made *made = &e->kernels[*index];
     *made = (struct xn_cl_made){.key = *key};
     XN_TRY(xn_cl_kernel_make(e->device, key, &made->kernel, &made->group, err));
-    made->groups = groups_for(e, key->shape, made->group);
+    made->groups = groups_for(e, key, made->group);
     e->n_kernels++;
     return XN_OK;
 }

@@ -49,7 +49,8 @@ static const struct body {
     const char *matrix; // file of the matrix layer, with the sizes of its kernels
     const char *steps;  // file of the steps of its tiles, where it has its own
     struct size matrix_size;
-    uint32_t tile; // products of a tile
+    uint32_t matrix_groups; // of a compute unit; 0: as of other kernels
+    uint32_t tile;          // products of a tile
 } bodies[XN_CL_DIALECTS] = {
     [XN_CL_PLAIN] = {"plain",
                      "dialect_plain.cl",
@@ -61,6 +62,7 @@ static const struct body {
                      "matrix_plain.cl",
                      NULL,
                      {64, 16},
+                     0,
                      64 * 32},
     [XN_CL_INTEL] = {"intel",
                      "dialect_intel.cl",
@@ -72,6 +74,7 @@ static const struct body {
                      "matrix_intel.cl",
                      "tile_intel.cl",
                      {128, 8},
+                     0,
                      128 * 128},
     [XN_CL_NVIDIA] = {"nvidia",
                       "dialect_nvidia.cl",
@@ -82,7 +85,8 @@ static const struct body {
                       512,
                       "matrix_nvidia.cl",
                       NULL,
-                      {256, 32},
+                      {128, 32},
+                      2,
                       128 * 128},
     [XN_CL_EMULATED] = {"emulated",
                         "dialect_plain.cl",
@@ -93,7 +97,8 @@ static const struct body {
                         0,
                         "matrix_nvidia.cl",
                         NULL,
-                        {256, 32},
+                        {128, 32},
+                        2,
                         128 * 128},
 };
 
@@ -177,11 +182,13 @@ static void define(struct source *s, const char *format, ...) {
 // Alchemist's matrix unit takes 8 lanes, its successors' 16.
 static struct size size_of(bool narrow, const struct xn_cl_program_key *key, const struct body *body) {
     if (key->kernel == XN_CL_KERNEL_WALK) return (struct size){body->walk, body->shape[key->shape].lanes};
-    enum { MANY_ATTEND = 256 }; // warps of a group read the same keys and values, and one group fills the registers
+    enum { MANY_ATTEND = 256, MORE_WARPS = 256 }; // warps of a group read the same keys and values, and one group fills the registers
     if (key->kernel == XN_CL_KERNEL_ATTEND && key->shape == XN_CL_MANY && key->few_sizes && body->attend[0])
         return (struct size){MANY_ATTEND, body->shape[key->shape].lanes};
     if (!(kernels[key->kernel].needs & XN_CL_MATRIX)) return body->shape[key->shape];
     struct size s = body->matrix_size;
+    bool small = kernels[key->kernel].needs & XN_CL_LIGHT || key->kernel == XN_CL_KERNEL_TILE_EXPERTS; // sums
+    if (s.lanes == 32 && small) s.group = MORE_WARPS;
     return body != &bodies[XN_CL_INTEL] || narrow ? s : (struct size){2 * s.group, 2 * s.lanes};
 }
 
@@ -194,6 +201,10 @@ static bool is_narrow(const struct xn_opencl_info *info) {
 uint32_t xn_cl_matrix_group(const struct xn_cl_device *d, enum xn_cl_dialect dialect) {
     return size_of(is_narrow(&d->info), &(struct xn_cl_program_key){.kernel = XN_CL_KERNEL_TILE}, &bodies[dialect])
         .group;
+}
+
+uint32_t xn_cl_matrix_groups(enum xn_cl_dialect dialect) {
+    return bodies[dialect].matrix_groups;
 }
 
 uint32_t xn_cl_tile_size(enum xn_cl_dialect dialect) {

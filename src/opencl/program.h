@@ -49,6 +49,7 @@ enum xn_cl_needs {
     XN_CL_ATTENTION = 16, // the bodies of attention
     XN_CL_MATRIX = 32,    // is written over the matrix layer (kernels/matrix.cl)
     XN_CL_HEADS = 64,     // finishes heads (kernels/project.cl)
+    XN_CL_LIGHT = 128,    // its units only wait for memory: a compute unit takes as many groups as it holds
 };
 // The kernels: xn_kernel_NAME in its file, which holds its part of it where XN_OP_NAME is defined.
 #define XN_CL_KERNELS(X)                                                                                               \
@@ -67,14 +68,14 @@ enum xn_cl_needs {
     X(DELTA_NET, delta_net, "mixers.cl", 0)                                                                            \
     X(STATE_SPACE, state_space, "mixers.cl", 0)                                                                        \
     X(STATE_SPACE_NORM, state_space_norm, "mixers.cl", 0)                                                              \
-    X(STAGE, stage, "stage.cl", XN_CL_MATRIX)                                                                          \
+    X(STAGE, stage, "stage.cl", XN_CL_MATRIX | XN_CL_LIGHT)                                                            \
     X(TILE, tile, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                                            \
     X(TILE_EXACT, tile_exact, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                                \
     X(TILE_EXPERTS, tile_experts, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                            \
-    X(FINISH, finish, "finish.cl", XN_CL_HEADS | XN_CL_CACHE)                                                          \
+    X(FINISH, finish, "finish.cl", XN_CL_HEADS | XN_CL_CACHE | XN_CL_LIGHT)                                            \
     X(CHOOSE, choose, "route.cl", 0)                                                                                   \
-    X(SORT, sort, "sort.cl", 0)                                                                                        \
-    X(JOIN, join, "join.cl", 0)                                                                                        \
+    X(SORT, sort, "sort.cl", XN_CL_LIGHT)                                                                              \
+    X(JOIN, join, "join.cl", XN_CL_LIGHT)                                                                              \
     X(READ, read, "read.cl", 0)                                                                                        \
     X(STORE, store, "store.cl", XN_CL_CACHE)                                                                           \
     X(WALK, walk, "walk.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_CACHE | XN_CL_SHAPED | XN_CL_ATTENTION)
@@ -127,8 +128,10 @@ struct xn_cl_programs {
 // log. *group: work-items of a group.
 int xn_cl_program(struct xn_cl_device *device, const struct xn_cl_program_key *key, cl_program *out, uint32_t *group,
                   struct xn_error *err);
-// Work-items of a group of kernels of the matrix layer, and products of a tile at the most.
+// Of kernels that multiply tiles: work-items of a group, groups that a compute unit holds at once (0: as of other
+// kernels), products of a tile at the most.
 uint32_t xn_cl_matrix_group(const struct xn_cl_device *device, enum xn_cl_dialect dialect);
+uint32_t xn_cl_matrix_groups(enum xn_cl_dialect dialect);
 uint32_t xn_cl_tile_size(enum xn_cl_dialect dialect);
 void xn_cl_programs_free(struct xn_cl_device *device);
 // The kernel function of a program; the caller releases it.

@@ -1,13 +1,22 @@
-// attend for many rows on NVIDIA's tensor cores: a warp takes 16 pairs of a row and a query head of one key-value head,
-// and 16 positions at a time, whose keys and values it loads as they lie: those of a group go through the same positions
-// together, so that all but the first find them in the first cache. Queries, weights and values in blocks are rounded to
-// halves, sums are float32. Scores stay in the registers in which the product with the values wants its weights.
+// attend for many rows on NVIDIA's tensor cores: a warp takes 16 pairs of a row and a query head of one key-value head. A
+// group copies 32 positions' keys and values (16 of the largest heads) into local memory while it computes with those
+// before, as halves; codes of a cache in blocks are decoded on the way. Queries, weights and values in blocks are
+// rounded to halves, sums are float32. Scores stay in the registers in which the product with the values wants its
+// weights.
+//
+// In local memory a row is one position's values, in chunks of 16 bytes; chunk c of row r is at c ^ r % 8, so that
+// neither whole rows nor the same chunk of 8 rows meet in a bank.
 
-#define XN_MANY_TILES 16 // of which all warps have done one set before any begins the next
 #define XN_MANY_KEY_CHUNKS 8
 #define XN_MANY_VALUE_CHUNKS 4 // the most
 #define XN_MANY_PAIRS (16 * XN_WARPS)
+#define XN_MANY_TILES(key_chunks) ((key_chunks) > 4 ? 1 : 2) // of 16 positions, copied together
+#define XN_MANY_HALVES 4096 // of the keys or the values of these
+#define XN_MANY_ADDRESSES 64 // tiles whose addresses are looked up together
 #define XN_LOG2_E 1.44269504088896f
+#if XN_WARPS > 1 && 4 * XN_MANY_HALVES * 2 + 32 * XN_MANY_ADDRESSES > 4 * XN_SCRATCH
+#error "two blocks of keys and values fit local memory"
+#endif
 
 // A pair: its row's place in the batch, its head, what it sees, and the softmax so far (in powers of two).
 struct xn_many_pair {
@@ -16,240 +25,275 @@ struct xn_many_pair {
 };
 
 XN_INLINE struct xn_many_pair xn_many_pair_of(XN_D const struct xn_cl_attend *d,
-                                                  global const struct xn_cl_span *span, uint g, uint i) {
+                                              global const struct xn_cl_span *span, uint g, uint i) {
     uint queries = d->heads / d->kv_heads, row = i / queries;
     struct xn_many_pair p = {span->first_row + row, g * queries + i % queries, 0, span->past + row + 1, -INFINITY, 0};
     p.begin = d->window && p.end > d->window ? p.end - d->window : 0;
     return p;
 }
 
-// Two words of two values each of pair a's and pair b's queries.
-XN_INLINE uint4 xn_many_query(global const float *a, global const float *b, uint x, bool there) {
-    uint4 q = {0, 0, 0, 0};
+// --- copies ---
+
+XN_INLINE uint xn_many_shared(local const void *p) {
+    return (uint)(size_t)p;
+}
+
+// Chunk `chunk` of position `row` of a tile that begins at `from`, of vectors of `size` values, to 16 bytes of local
+// memory; zeros where it is not there.
+XN_INLINE void xn_many_copy_chunk(struct xn_row from, uint size, uint row, uint chunk, bool there, uint to) {
+#ifdef XN_CACHE_BLOCKS
+    uint4 v = (uint4)(0, 0, 0, 0);
     if (there) {
+        uint blocks = size / XN_CACHE_BLOCK;
+        uint scale = ((global const ushort *)from.scales)[row * blocks + chunk / 4];
+        global const uchar *codes = from.values + row * blocks * XN_BLOCK_BYTES;
+        scale |= scale << 16;
+#ifdef XN_CACHE_Q8_0
+        uint2 x = ((global const uint2 *)codes)[chunk] ^ 0x80808080;
+        v = (uint4)(xn_low_bytes(x.x), xn_high_bytes(x.x), xn_low_bytes(x.y), xn_high_bytes(x.y));
+#else
+        uint x = ((global const uint *)codes)[chunk];
+        v = (uint4)(xn_nibble_halves(x), xn_nibble_halves(x >> 4), xn_nibble_halves(x >> 8), xn_nibble_halves(x >> 12));
+#endif
+        v = (uint4)(xn_times(v.x, scale), xn_times(v.y, scale), xn_times(v.z, scale), xn_times(v.w, scale));
+    }
+    asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};"
+                 :
+                 : "r"(to), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
+                 : "memory");
+#else
+    global const uchar *at = from.values + (there ? row * 2 * size + chunk * 16 : 0);
+    uint bytes = there ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" : : "r"(to), "l"(at), "r"(bytes) : "memory");
+#endif
+}
+
+// Of `n` positions from a tile on, whose addresses stand at rows[0], rows[2], ...; `of_row` chunks have room for each.
+XN_INLINE void xn_many_copy(local const struct xn_row *rows, uint size, uint n, const uint tiles, const uint of_row,
+                            uint to) {
+#pragma unroll
+    for (uint j = 0; j < (tiles * 16 * of_row + XN_GROUP - 1) / XN_GROUP; j++) {
+        uint i = j * XN_GROUP + get_local_id(0), row = i / of_row, chunk = i % of_row;
+        bool there = row < n && chunk * 8 < size;
+        if (row >= tiles * 16) continue;
+        xn_many_copy_chunk(rows[there ? row / 16 * 2 : 0], size, row % 16, chunk, there,
+                           to + (row * of_row + (chunk ^ row % 8)) * 16);
+    }
+}
+XN_INLINE void xn_many_copied(void) { // ends a set of copies
+    asm volatile("cp.async.commit_group;" ::: "memory");
+}
+XN_INLINE void xn_many_wait(void) {
+    asm volatile("cp.async.wait_group 0;" ::: "memory");
+}
+
+// --- products ---
+
+// Four 8 x 8 matrices, of which lanes 8 i to 8 i + 7 give the addresses of matrix i's rows; turned: as columns.
+XN_INLINE uint4 xn_many_matrices(uint address) {
+    uint4 m;
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(m.x), "=r"(m.y), "=r"(m.z), "=r"(m.w)
+                 : "r"(address)
+                 : "memory");
+    return m;
+}
+XN_INLINE uint4 xn_many_turned(uint address) {
+    uint4 m;
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(m.x), "=r"(m.y), "=r"(m.z), "=r"(m.w)
+                 : "r"(address)
+                 : "memory");
+    return m;
+}
+
+// Values 16 s ... of pair a's and pair b's queries.
+XN_INLINE uint4 xn_many_query(global const float *a, global const float *b, uint s, uint size) {
+    uint x = 16 * s + xn_lane() % 4 * 2;
+    uint4 q = {0, 0, 0, 0};
+    if (x < size) {
         q.x = xn_halves(a[x], a[x + 1]);
         q.y = xn_halves(b[x], b[x + 1]);
-        q.z = xn_halves(a[x + 2], a[x + 3]);
-        q.w = xn_halves(b[x + 2], b[x + 3]);
+    }
+    if (x + 8 < size) {
+        q.z = xn_halves(a[x + 8], a[x + 9]);
+        q.w = xn_halves(b[x + 8], b[x + 9]);
     }
     return q;
 }
 
-// Scores of a tile: positions 2t, 2t + 1, then those plus 8, of pair g in a and of pair g + 8 in b.
-XN_INLINE void xn_many_scores(XN_D const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
-                                  const uint4 *q, float *a, float *b) {
-    uint lane = xn_lane(), t = lane % 4;
-    float low[4] = {0, 0, 0, 0}, high[4] = {0, 0, 0, 0};
-#ifdef XN_CACHE_BLOCKS
-    uint blocks = d->head_size / XN_CACHE_BLOCK, bytes = blocks * XN_BLOCK_BYTES;
-    global const uchar *row = key.values + lane / 4 * bytes;
+// Scores of 8 positions each: of 2t and 2t + 1 for pair g, then for pair g + 8.
+XN_INLINE void xn_many_scores(const uint key_chunks, const uint tiles, uint keys, const uint4 *q, float (*x)[4]) {
+    const uint of_row = key_chunks * 4;
+    uint lane = xn_lane(), row = lane % 8 + lane / 16 * 8;
+    uint place = row * of_row * 16 + (lane / 8 % 2 ^ lane % 8) * 16;
 #pragma unroll
-    for (uint c = 0; c < chunks; c++) {
-        if (c >= blocks) continue;
-        uint4 x = xn_few_codes(row + c * XN_BLOCK_BYTES, t), y = xn_few_codes(row + 8 * bytes + c * XN_BLOCK_BYTES, t);
-        float m[4] = {0, 0, 0, 0}, n[4] = {0, 0, 0, 0};
-        xn_mma_half(m, q[2 * c], x.x, x.y);
-        xn_mma_half(n, q[2 * c], y.x, y.y);
-        xn_mma_half(m, q[2 * c + 1], x.z, x.w);
-        xn_mma_half(n, q[2 * c + 1], y.z, y.w);
+    for (uint j = 0; j < 2 * tiles; j++)
+        x[j][0] = x[j][1] = x[j][2] = x[j][3] = 0;
 #pragma unroll
-        for (uint i = 0; i < 2; i++) {
-            float near = vload_half((2 * t + i) * blocks + c, key.scales);
-            float far = vload_half((2 * t + 8 + i) * blocks + c, key.scales);
-            low[i] += m[i] * near;
-            low[2 + i] += m[2 + i] * near;
-            high[i] += n[i] * far;
-            high[2 + i] += n[2 + i] * far;
+    for (uint s = 0; s < 2 * key_chunks; s++) {
+#pragma unroll
+        for (uint j = 0; j < tiles; j++) {
+            uint4 k = xn_many_matrices(keys + j * 256 * of_row + (place ^ 32 * s));
+            xn_mma_half(x[2 * j], q[s], k.x, k.y);
+            xn_mma_half(x[2 * j + 1], q[s], k.z, k.w);
         }
-    }
-#else
-    uint bytes = 2 * d->head_size;
-    global const uchar *row = key.values + lane / 4 * bytes + t * 16;
-#pragma unroll
-    for (uint c = 0; c < chunks; c++) {
-        bool there = c * 32 + t * 8 < d->head_size;
-        uint4 x = there ? *(global const uint4 *)(row + c * 64) : (uint4)(0, 0, 0, 0);
-        uint4 y = there ? *(global const uint4 *)(row + 8 * bytes + c * 64) : (uint4)(0, 0, 0, 0);
-        xn_mma_half(low, q[2 * c], x.x, x.y);
-        xn_mma_half(high, q[2 * c], y.x, y.y);
-        xn_mma_half(low, q[2 * c + 1], x.z, x.w);
-        xn_mma_half(high, q[2 * c + 1], y.z, y.w);
-    }
-#endif
-#pragma unroll
-    for (uint i = 0; i < 2; i++) {
-        a[i] = low[i];
-        a[2 + i] = high[i];
-        b[i] = low[2 + i];
-        b[2 + i] = high[2 + i];
     }
 }
 
-// Scores of a tile that begins at `first` become weights; returns the factor of what came before.
-XN_INLINE float xn_many_soften(XN_D const struct xn_cl_attend *d, uint first, float *x,
-                                   struct xn_many_pair *pair) {
-    uint position = first + xn_lane() % 4 * 2;
-    float most = pair->most;
+// sums[i]: values 8 i + 2t and 8 i + 2t + 1 of pair g, then of pair g + 8.
+XN_INLINE void xn_many_values(const uint value_chunks, const uint tiles, uint values, float (*x)[4], float (*sums)[4]) {
+    const uint of_row = value_chunks * 8;
+    uint lane = xn_lane(), place = lane % 16 * of_row * 16 + (lane / 16 ^ lane % 8) * 16;
 #pragma unroll
-    for (uint i = 0; i < 4; i++) {
-        uint at = position + i % 2 + i / 2 * 8;
-        float s = x[i] * d->scale;
-        if (d->soft_cap != 0) s = d->soft_cap * tanh(s / d->soft_cap);
-        x[i] = at >= pair->begin && at < pair->end ? s * XN_LOG2_E : -INFINITY;
-        most = fmax(most, x[i]);
+    for (uint j = 0; j < tiles; j++) {
+        uint4 weights = (uint4)(xn_halves(x[2 * j][0], x[2 * j][1]), xn_halves(x[2 * j][2], x[2 * j][3]),
+                                xn_halves(x[2 * j + 1][0], x[2 * j + 1][1]), xn_halves(x[2 * j + 1][2], x[2 * j + 1][3]));
+#pragma unroll
+        for (uint c = 0; c < of_row / 2; c++) {
+            uint4 v = xn_many_turned(values + j * 256 * of_row + (place ^ 32 * c));
+            xn_mma_half(sums[2 * c], weights, v.x, v.y);
+            xn_mma_half(sums[2 * c + 1], weights, v.z, v.w);
+        }
     }
+}
+
+// Without a way around numbers below 2^-126, which are nothing here.
+XN_INLINE float xn_many_power(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+// Scores of a pair, which are x[.][at] and [at + 1], become weights; returns the factor of what came before. `first`: the
+// position of the first one; whole: the pair sees all of them.
+XN_INLINE float xn_many_soften(XN_D const struct xn_cl_attend *d, const uint tiles, uint first, bool whole,
+                               float (*x)[4], const uint at, struct xn_many_pair *pair) {
+    float most = pair->most, sum = 0;
+    first += xn_lane() % 4 * 2;
+    if (!whole) {
+        asm volatile(""); // a branch, which few take, and not a choice for each value
+#pragma unroll
+        for (uint i = 0; i < 4 * tiles; i++) {
+            uint position = first + i / 2 * 8 + i % 2;
+            if (position < pair->begin || position >= pair->end) x[i / 2][at + i % 2] = -INFINITY;
+        }
+    }
+#pragma unroll
+    for (uint i = 0; i < 4 * tiles; i++)
+        most = fmax(most, x[i / 2][at + i % 2]);
     most = fmax(most, xn_shuffle_xor(most, 1));
     most = fmax(most, xn_shuffle_xor(most, 2));
-    float from = most == -INFINITY ? 0 : most, factor = native_exp2(pair->most - from); // of nothing: 0
-    pair->most = most;
-    pair->sum *= factor;
+    float from = most == -INFINITY ? 0 : most, factor = xn_many_power(pair->most - from); // of nothing: 0
 #pragma unroll
-    for (uint i = 0; i < 4; i++)
-        pair->sum += x[i] = native_exp2(x[i] - from);
+    for (uint i = 0; i < 4 * tiles; i++)
+        sum += x[i / 2][at + i % 2] = xn_many_power(x[i / 2][at + i % 2] - from);
+    pair->most = most;
+    pair->sum = pair->sum * factor + sum;
     return factor;
 }
 
-// sums[i]: values xn_many_value(i, 2t) and (i, 2t + 1) of pair g, then of pair g + 8.
-XN_INLINE void xn_many_values(XN_D const struct xn_cl_attend *d, const uint chunks, struct xn_row value,
-                                  uint last, uint4 weights, float (*sums)[4]) {
-    uint lane = xn_lane(), g = lane / 4, t = lane % 4;
-#ifdef XN_CACHE_BLOCKS
-    uint blocks = d->values.size / XN_CACHE_BLOCK;
+// What products of queries and keys are worth, as powers of two.
+XN_INLINE void xn_many_scale(XN_D const struct xn_cl_attend *d, const uint tiles, float (*x)[4]) {
+    float scale = d->scale, cap = d->soft_cap;
+    if (cap != 0) {
 #pragma unroll
-    for (uint c = 0; c < 2 * chunks; c++) {
-        if (c * XN_CACHE_BLOCK >= d->value_size) continue;
-        uint x[4], scale[4];
-#pragma unroll
-        for (uint i = 0; i < 4; i++) { // what lies behind the last position may be anything
-            uint at = min(2 * t + i % 2 + i / 2 * 8, last) * blocks + c;
-            scale[i] = ((global const ushort *)value.scales)[at];
-#ifdef XN_CACHE_Q8_0
-            x[i] = ((global const uint *)value.values)[at * 8 + g] ^ 0x80808080;
-#else
-            x[i] = ((global const ushort *)value.values)[at * 8 + g];
-#endif
-        }
-        uint near = scale[0] | scale[1] << 16, far = scale[2] | scale[3] << 16;
-#ifdef XN_CACHE_Q8_0
-#define XN_MANY_BLOCK(i) xn_byte_halves(x[0], x[1], i), xn_byte_halves(x[2], x[3], i)
-#else
-        uint a = x[0] | x[1] << 16, b = x[2] | x[3] << 16;
-#define XN_MANY_BLOCK(i) xn_nibble_halves(a >> 4 * i), xn_nibble_halves(b >> 4 * i)
-#endif
-#define XN_MANY_ADD(i)                                                                                                 \
-    {                                                                                                                  \
-        uint2 codes = (uint2)(XN_MANY_BLOCK(i));                                                                       \
-        xn_mma_half(sums[4 * c + i], weights, xn_times(codes.x, near), xn_times(codes.y, far));                        \
+        for (uint i = 0; i < 8 * tiles; i++)
+            x[i / 4][i % 4] = cap * tanh(x[i / 4][i % 4] * scale / cap);
+        scale = 1;
     }
-        XN_MANY_ADD(0)
-        XN_MANY_ADD(1)
-        XN_MANY_ADD(2)
-        XN_MANY_ADD(3)
-#undef XN_MANY_ADD
-#undef XN_MANY_BLOCK
-    }
-#else
-    uint bytes = 2 * d->values.size;
-    global const uchar *column = value.values + g * 16;
+    scale *= XN_LOG2_E;
 #pragma unroll
-    for (uint c = 0; c < chunks; c++) {
-        uint4 x[4];
-#pragma unroll
-        for (uint i = 0; i < 4; i++) {
-            uint position = min(2 * t + i % 2 + i / 2 * 8, last);
-            bool there = c * 64 + g * 8 < d->value_size;
-            x[i] = there ? *(global const uint4 *)(column + position * bytes + c * 128) : (uint4)(0, 0, 0, 0);
-        }
-#define XN_MANY_ADD(i, word)                                                                                           \
-    xn_mma_half(sums[8 * c + i], weights, xn_low_of(x[0].word, x[1].word), xn_low_of(x[2].word, x[3].word));           \
-    xn_mma_half(sums[8 * c + i + 1], weights, xn_high_of(x[0].word, x[1].word), xn_high_of(x[2].word, x[3].word));
-        XN_MANY_ADD(0, x)
-        XN_MANY_ADD(2, y)
-        XN_MANY_ADD(4, z)
-        XN_MANY_ADD(6, w)
-#undef XN_MANY_ADD
-    }
-#endif
-}
-
-XN_INLINE uint xn_many_value(uint tile, uint column) {
-#if defined(XN_CACHE_Q8_0)
-    return tile / 4 * 32 + column * 4 + tile % 4;
-#elif defined(XN_CACHE_Q4_0)
-    return tile / 4 * 32 + column / 2 * 8 + tile % 4 * 2 + column % 2;
-#else
-    return tile / 8 * 64 + column * 8 + tile % 8;
-#endif
+    for (uint i = 0; i < 8 * tiles; i++)
+        x[i / 4][i % 4] *= scale;
 }
 
 // A pair's results, of which sums[.][at] and [at + 1] are this lane's.
 XN_INLINE void xn_many_finish(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const uint chunks,
-                                  struct xn_many_pair pair, float (*sums)[4], const uint at) {
+                              struct xn_many_pair pair, float (*sums)[4], const uint at) {
     float sum = pair.sum, factor = 1;
+    bool gated = d->output_gate;
+    uint size = d->value_size;
     if (d->sinks != XN_CL_NONE) {
         float sink = e->vec[d->sinks + pair.head] * XN_LOG2_E, larger = fmax(pair.most, sink);
         factor = native_exp2(pair.most - larger);
         sum = sum * factor + native_exp2(sink - larger);
     }
     factor /= sum;
-    global float *out = e->act + d->out + (ulong)pair.row * d->out_stride + pair.head * d->value_size;
+    global float *out = e->act + d->out + (ulong)pair.row * d->out_stride + pair.head * size;
     global const float *gate = e->act + d->in + (ulong)pair.row * d->in_stride + pair.head * d->head_stride + d->head_size;
 #pragma unroll
     for (uint i = 0; i < 16 * chunks; i++) {
-        uint x = xn_many_value(i / 2, xn_lane() % 4 * 2 + i % 2);
-        if (x >= d->value_size) continue;
+        uint x = i / 2 * 8 + xn_lane() % 4 * 2 + i % 2;
+        if (x >= size) continue;
         float value = sums[i / 2][at + i % 2] * factor;
-        out[x] = d->output_gate ? value * xn_sigmoid(gate[x]) : value;
+        out[x] = gated ? value * xn_sigmoid(gate[x]) : value;
     }
 }
 
 // Block `block` of XN_MANY_PAIRS pairs of a span and a key-value head.
-XN_INLINE void
-xn_many_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d, global const struct xn_cl_span *span, uint g,
-             uint block, local float *scratch, const uint key_chunks, const uint value_chunks) {
+XN_INLINE void xn_many_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
+                            global const struct xn_cl_span *span, uint g, uint block, local float *scratch,
+                            const uint key_chunks, const uint value_chunks) {
+    const uint together = XN_MANY_TILES(key_chunks);
     local struct xn_row *rows = (local struct xn_row *)scratch;
+    uint copies = xn_many_shared(scratch) + 2 * XN_MANY_ADDRESSES * (uint)sizeof *rows;
     uint pairs = span->n_rows * (d->heads / d->kv_heads), lane = xn_lane();
     uint first = block * XN_MANY_PAIRS + xn_warp() * 16, i = first + lane / 4;
+    uint key_size = d->head_size, value_size = d->values.size;
     struct xn_many_pair a = xn_many_pair_of(d, span, g, min(i, pairs - 1));
     struct xn_many_pair b = xn_many_pair_of(d, span, g, min(i + 8, pairs - 1));
     uint4 q[2 * XN_MANY_KEY_CHUNKS];
     global const float *in_a = e->act + d->in + (ulong)a.row * d->in_stride + a.head * d->head_stride;
     global const float *in_b = e->act + d->in + (ulong)b.row * d->in_stride + b.head * d->head_stride;
 #pragma unroll
-    for (uint s = 0; s < 2 * key_chunks; s++) {
-        uint x = s / 2 * 32 + lane % 4 * 8;
-        q[s] = xn_many_query(in_a, in_b, x + s % 2 * 4, x < d->head_size);
-    }
+    for (uint s = 0; s < 2 * key_chunks; s++)
+        q[s] = xn_many_query(in_a, in_b, s, key_size);
     float sums[8 * XN_MANY_VALUE_CHUNKS][4];
 #pragma unroll
     for (uint s = 0; s < 8 * value_chunks; s++)
         sums[s][0] = sums[s][1] = sums[s][2] = sums[s][3] = 0;
-    // What the group sees, and this warp of it.
+    // What the group sees, and of it this warp: some of its pairs, and all of them.
     uint end = xn_many_pair_of(d, span, g, min((block + 1) * XN_MANY_PAIRS, pairs) - 1).end;
     uint base = xn_many_pair_of(d, span, g, block * XN_MANY_PAIRS).begin / 16 * 16, tiles = (end - base + 15) / 16;
-    uint mine_begin = xn_many_pair_of(d, span, g, min(first, pairs - 1)).begin;
-    uint mine_end = first < pairs ? xn_many_pair_of(d, span, g, min(first + 15, pairs - 1)).end : 0;
-    for (uint t0 = 0; t0 < tiles; t0 += XN_MANY_TILES) {
-        uint n = min(tiles - t0, (uint)XN_MANY_TILES);
+    struct xn_many_pair least = xn_many_pair_of(d, span, g, min(first, pairs - 1));
+    struct xn_many_pair largest = xn_many_pair_of(d, span, g, min(first + 15, pairs - 1));
+    uint mine_end = first < pairs ? largest.end : 0;
+    for (uint t0 = 0; t0 < tiles; t0 += XN_MANY_ADDRESSES) {
+        uint n = min(tiles - t0, (uint)XN_MANY_ADDRESSES);
         barrier(CLK_LOCAL_MEM_FENCE);
         xn_few_addresses(e, d, span, g, base + t0 * 16, n, rows);
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint t = 0; t < n; t++) {
-            uint at = base + (t0 + t) * 16;
-            if (at + 16 <= mine_begin || at >= mine_end) continue;
-            float x[4], y[4];
-            xn_many_scores(d, key_chunks, rows[2 * t], q, x, y);
-            float factor_a = xn_many_soften(d, at, x, &a), factor_b = xn_many_soften(d, at, y, &b);
-#pragma unroll
-            for (uint s = 0; s < 8 * value_chunks; s++) {
-                sums[s][0] *= factor_a;
-                sums[s][1] *= factor_a;
-                sums[s][2] *= factor_b;
-                sums[s][3] *= factor_b;
+        for (uint t = 0, next = 0; t < n; next += together) {
+            // `next` is copied while tile `t` is computed with; at first there is none.
+            uint left = end - base - (t0 + next) * 16, to = copies + next / together % 2 * (4 * XN_MANY_HALVES);
+            xn_many_wait();
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (next < n) {
+                xn_many_copy(rows + 2 * next, key_size, left, together, key_chunks * 4, to);
+                xn_many_copy(rows + 2 * next + 1, value_size, left, together, value_chunks * 8, to + 2 * XN_MANY_HALVES);
             }
-            uint4 weights = (uint4)(xn_halves(x[0], x[1]), xn_halves(y[0], y[1]), xn_halves(x[2], x[3]),
-                                    xn_halves(y[2], y[3]));
-            xn_many_values(d, value_chunks, rows[2 * t + 1], min(end - at, 16u) - 1, weights, sums);
+            xn_many_copied();
+            if (next == 0) continue;
+            uint at = base + (t0 + t) * 16, from = copies + t / together % 2 * (4 * XN_MANY_HALVES);
+            t += together;
+            if (at + 16 * together <= least.begin || at >= mine_end) continue;
+            bool whole = at >= largest.begin && at + 16 * together <= least.end;
+            float x[4][4];
+            xn_many_scores(key_chunks, together, from, q, x);
+            xn_many_scale(d, together, x);
+            float factor_a = xn_many_soften(d, together, at, whole, x, 0, &a);
+            float factor_b = xn_many_soften(d, together, at, whole, x, 2, &b);
+            if (factor_a != 1 || factor_b != 1) {
+#pragma unroll
+                for (uint s = 0; s < 8 * value_chunks; s++) {
+                    sums[s][0] *= factor_a;
+                    sums[s][1] *= factor_a;
+                    sums[s][2] *= factor_b;
+                    sums[s][3] *= factor_b;
+                }
+            }
+            xn_many_values(value_chunks, together, from + 2 * XN_MANY_HALVES, x, sums);
         }
     }
     a.sum += xn_shuffle_xor(a.sum, 1);

@@ -44,9 +44,11 @@ struct xn_env {
 #ifdef XN_WALK
 #define XN_OP_KERNEL(name)
 #else
-#define XN_OP_KERNEL(name)                                                                                             \
+#define XN_OP_KERNEL(name) XN_SMALL_KERNEL(name, XN_SCRATCH)
+// One with so many floats of local memory: the fewer, the more groups share a compute unit.
+#define XN_SMALL_KERNEL(name, floats)                                                                                  \
     XN_KERNEL void xn_kernel_##name(XN_PARAMETERS) {                                                                   \
-        local float scratch[XN_SCRATCH] __attribute__((aligned(16)));                                                  \
+        local float scratch[floats] __attribute__((aligned(16)));                                                      \
         struct xn_env env = XN_ENV;                                                                                    \
         xn_op_##name(&env, (XN_D const struct xn_cl_##name *)(ops + (ulong)op * XN_CL_OP_BYTES), get_group_id(0),    \
                      get_num_groups(0), scratch);                                                                      \

@@ -11,6 +11,7 @@ static inline void xn_op_join(const struct xn_env *e, XN_D const struct xn_cl_jo
         global float *sums = e->act + d->scratch + (ulong)row * d->rows;
         for (uint i = get_local_id(0); i < d->rows; i += XN_GROUP) {
             float sum = 0;
+#pragma unroll 8
             for (uint j = 0; j < d->used; j++)
                 sum += weights[j] * x[(ulong)j * d->rows + i];
             if (waits)
@@ -24,4 +25,4 @@ static inline void xn_op_join(const struct xn_env *e, XN_D const struct xn_cl_jo
     }
     XN_NEXT(row, n, groups);
 }
-XN_OP_KERNEL(join)
+XN_SMALL_KERNEL(join, XN_GROUP)

@@ -3,18 +3,23 @@
 // of c from local memory: tests of tiles run so elsewhere.
 #ifdef XN_EXPERTS
 #define XN_TILE_N 64
-#define XN_WARPS_M 4
+#define XN_WARPS_M (XN_WARPS / 2)
 #define XN_WARPS_N 2
 #else
 #define XN_TILE_N 128
 #define XN_WARPS_M 2
+#if XN_GROUP == 128
+#define XN_WARPS_N 2
+#else
 #define XN_WARPS_N 4
+#endif
 #endif
 #define XN_TILE_M 128
 #define XN_STAGES 3
 #define XN_C 8
+#define XN_Y_BLOCKS (XN_TILE_M / XN_WARPS_M / 16) // all
 #if XN_LANES != 32 || XN_WARPS != XN_WARPS_M * XN_WARPS_N
-#error "these tiles are made for 8 warps of 32 lanes"
+#error "these tiles are made for 8 or 4 warps of 32 lanes"
 #endif
 
 struct xn_c {
@@ -30,12 +35,16 @@ XN_INLINE uint xn_c_col(uint lane, uint i) {
 
 // Which row and chunk lane l gives the address of, of the 16 rows and 2 chunks that ldmatrix.x4 reads as four 8 x 8
 // matrices: rows 0 to 7 and 8 to 15 of the first chunk, then of the second, are a's registers; b's are both chunks of
-// rows 0 to 7, then of 8 to 15.
-XN_INLINE uint xn_a_address(uint lane, uint row, uint k) {
-    return xn_chunk(row + lane % 16, k / 8 + lane / 16);
+// rows 0 to 7, then of 8 to 15. Rows begin at a multiple of 16, and k at one of 16: so both come to a lane's place by
+// one addition and one exclusive or (see xn_chunk), which addresses in loops should show.
+XN_INLINE uint xn_a_lane(void) {
+    return xn_chunk(xn_lane() % 16, xn_lane() / 16);
 }
-XN_INLINE uint xn_b_address(uint lane, uint row, uint k) {
-    return xn_chunk(row + lane % 8 + lane / 16 * 8, k / 8 + lane / 8 % 2);
+XN_INLINE uint xn_b_lane(void) {
+    return xn_chunk(xn_lane() % 8 + xn_lane() / 16 * 8, xn_lane() / 8 % 2);
+}
+XN_INLINE uint xn_block_address(uint lane_place, uint row, uint k) {
+    return row * XN_DEPTH_K + (lane_place ^ k);
 }
 
 #ifdef XN_NVIDIA
@@ -47,20 +56,12 @@ struct xn_a {
 XN_INLINE uint xn_shared(local const void *p) { // where it is in local memory's own addresses
     return (uint)(size_t)p;
 }
-XN_INLINE struct xn_a xn_load_matrices(uint address) {
-    struct xn_a a;
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                 : "=r"(a.x), "=r"(a.y), "=r"(a.z), "=r"(a.w)
-                 : "r"(address)
-                 : "memory");
-    return a;
-}
-XN_INLINE struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) {
-    return xn_load_matrices(xn_shared(tile) + 2 * xn_a_address(xn_lane(), row, k));
-}
-XN_INLINE struct xn_b xn_load_b(local const xn_element *tile, uint row, uint k) {
-    return xn_load_matrices(xn_shared(tile) + 2 * xn_b_address(xn_lane(), row, k));
-}
+// `at`: a literal number of bytes, so that all blocks of a warp share one address.
+#define XN_LOAD_MATRICES(to, address, at)                                                                              \
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4+" at "];"                             \
+                 : "=r"((to).x), "=r"((to).y), "=r"((to).z), "=r"((to).w)                                              \
+                 : "r"(address)                                                                                        \
+                 : "memory")
 
 #define XN_MMA(type, c, a, b0, b1)                                                                                     \
     asm("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "             \
@@ -77,8 +78,68 @@ XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat)
     }
 }
 
-XN_INLINE void xn_copy(local xn_element *tile, uint row, uint chunk, global const xn_element *from) {
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(xn_shared(tile + xn_chunk(row, chunk))), "l"(from) : "memory");
+// The products of a step's tiles: warps' rows of weights are in blocks of 16, their rows of activations XN_WARPS_N
+// blocks apart.
+#define XN_MULTIPLIES
+#define XN_MY_M (XN_TILE_M / XN_WARPS_M / 16)
+#define XN_MY_N (XN_TILE_N / XN_WARPS_N / 16)
+XN_INLINE void xn_multiply_tiles(local const xn_element *w, local const xn_element *x, uint m0, uint n0, uint blocks,
+                                 bool bfloat, struct xn_c acc[XN_MY_M][XN_MY_N]) {
+    uint a_at = xn_shared(w) + 2 * (m0 * XN_DEPTH_K + xn_a_lane()), b_at = xn_shared(x) + 2 * (n0 * XN_DEPTH_K + xn_b_lane());
+    if (blocks == 0) return;
+#pragma unroll
+    for (uint k = 0; k < XN_DEPTH_K; k += 16) {
+        struct xn_a a[XN_MY_M];
+        struct xn_b b[XN_MY_N];
+        uint a_k = a_at ^ (2 * k), b_k = b_at ^ (2 * k);
+        XN_LOAD_MATRICES(b[0], b_k, "0");
+        XN_LOAD_MATRICES(a[0], a_k, "0");
+        XN_LOAD_MATRICES(a[1], a_k, "1024");
+#if XN_MY_M == 4
+        XN_LOAD_MATRICES(a[2], a_k, "2048");
+        XN_LOAD_MATRICES(a[3], a_k, "3072");
+#endif
+#ifdef XN_EXPERTS
+#pragma unroll
+        for (uint m = 0; m < XN_MY_M; m++)
+            xn_mma(&acc[m][0], a[m], b[0], bfloat);
+        if (blocks == 1) continue;
+        XN_LOAD_MATRICES(b[1], b_k, "2048");
+#pragma unroll
+        for (uint m = 0; m < XN_MY_M; m++)
+            xn_mma(&acc[m][1], a[m], b[1], bfloat);
+#else
+#if XN_MY_N == 4
+        XN_LOAD_MATRICES(b[1], b_k, "2048");
+        XN_LOAD_MATRICES(b[2], b_k, "4096");
+        XN_LOAD_MATRICES(b[3], b_k, "6144");
+#else
+        XN_LOAD_MATRICES(b[1], b_k, "4096");
+#endif
+#pragma unroll
+        for (uint m = 0; m < XN_MY_M; m++) {
+#pragma unroll
+            for (uint n = 0; n < XN_MY_N; n++)
+                xn_mma(&acc[m][n], a[m], b[n], bfloat);
+        }
+#endif
+    }
+}
+
+// Chunk `lid` of a step's activations and those XN_GROUP chunks further on, from so many values each.
+XN_INLINE void xn_copy_tile(local xn_element *tile, global const xn_element *from, const uint *chunk) {
+    uint to = xn_shared(tile) + 2 * xn_chunk(get_local_id(0) / XN_CHUNKS, get_local_id(0) % XN_CHUNKS);
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(to), "l"(from + chunk[0]) : "memory");
+#if defined(XN_EXPERTS) && XN_GROUP == 128
+    asm volatile("cp.async.cg.shared.global [%0+2048], [%1], 16;" : : "r"(to), "l"(from + chunk[1]) : "memory");
+#elif defined(XN_EXPERTS)
+#elif XN_GROUP == 128
+    asm volatile("cp.async.cg.shared.global [%0+2048], [%1], 16;" : : "r"(to), "l"(from + chunk[1]) : "memory");
+    asm volatile("cp.async.cg.shared.global [%0+4096], [%1], 16;" : : "r"(to), "l"(from + chunk[2]) : "memory");
+    asm volatile("cp.async.cg.shared.global [%0+6144], [%1], 16;" : : "r"(to), "l"(from + chunk[3]) : "memory");
+#else
+    asm volatile("cp.async.cg.shared.global [%0+4096], [%1], 16;" : : "r"(to), "l"(from + chunk[1]) : "memory");
+#endif
 }
 XN_INLINE void xn_copy_done(void) {
     asm volatile("cp.async.commit_group;" : : : "memory");

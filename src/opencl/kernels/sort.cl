@@ -27,4 +27,4 @@ static inline void xn_op_sort(const struct xn_env *e, XN_D const struct xn_cl_so
     }
     XN_NEXT(expert, d->experts + 1, groups);
 }
-XN_OP_KERNEL(sort)
+XN_SMALL_KERNEL(sort, 2 * XN_GROUP)

@@ -55,12 +55,14 @@
 // Local memory beside the tiles, in words.
 #define XN_AT_FLAG 0
 #define XN_FLAG(l) ((local uint *)((l) + XN_AT_FLAG))
+#define XN_AT_FACTOR 8
+#define XN_AT_TO (XN_AT_FACTOR + XN_TILE_N)
 #ifdef XN_EXPERTS
-#define XN_AT_COUNTS (XN_AT_FLAG + 8)
+#define XN_AT_COUNTS (XN_AT_TO + XN_TILE_N)
 #define XN_AT_FIRST (XN_AT_COUNTS + XN_GROUP) // tile of each expert
 #define XN_BESIDE (XN_AT_FIRST + XN_CL_MAX_EXPERTS + 8)
 #else
-#define XN_BESIDE (XN_AT_FLAG + 8)
+#define XN_BESIDE (XN_AT_TO + XN_TILE_N)
 #endif
 
 // A tile, or steps [begin, end) of it.
@@ -231,10 +233,14 @@ XN_INLINE uint xn_pass_of(const struct xn_steps *s, uint step, uint *u) {
 XN_INLINE void xn_copy_step(const struct xn_steps *s, uint step, local xn_element *to) {
     uint u, pass = xn_pass_of(s, step, &u);
     global const xn_element *from = s->x + (ulong)(pass == 1 ? s->rest : 0) + u * XN_DEPTH_K;
+#ifdef XN_MULTIPLIES
+    xn_copy_tile(to, from, s->chunk);
+#else
 #pragma unroll
     for (uint i = 0; i < XN_MY_CHUNKS; i++) {
         xn_copy(to, XN_CHUNK_ROW(i), XN_CHUNK_AT(i), from + s->chunk[i]);
     }
+#endif
 }
 #endif
 
@@ -326,6 +332,10 @@ XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
 
 XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, uint blocks, bool bfloat,
                                 struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+#ifdef XN_MULTIPLIES
+    xn_multiply_tiles(w, x, xn_first_m(), xn_block_n(0) * 16, blocks, bfloat, acc);
+#else
+    if (blocks == 0) return;
 #pragma unroll
     for (uint k = 0; k < XN_DEPTH_K; k += 16) {
         struct xn_a a[XN_BLOCKS_M];
@@ -341,6 +351,7 @@ XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_elemen
                 xn_mma(&acc[m][n], a[m], b, bfloat);
         }
     }
+#endif
 }
 
 // Products of steps [t->begin, t->end), of which there is at least one.
@@ -358,104 +369,182 @@ XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, c
         xn_copy_done();
     }
     xn_put_step(e, s, t->begin, xn_fetch_step(s, t->begin, raw), raw, ws);
+    bool direct = n > 1 && xn_fetch_step(s, t->begin + 1, raw);
     XN_EACH(i, 0, n) {
         xn_copy_wait();
         barrier(CLK_LOCAL_MEM_FENCE);
-        if (i + XN_STAGES - 1 < n) xn_copy_step(s, t->begin + i + XN_STAGES - 1, xs + (i + XN_STAGES - 1) % XN_STAGES * XN_X_TILE);
+        if (i + XN_STAGES - 1 < n)
+            xn_copy_step(s, t->begin + i + XN_STAGES - 1, xs + (i + XN_STAGES - 1) % XN_STAGES * XN_X_TILE);
         xn_copy_done();
-        bool direct = false, more = i + 1 < n;
-        if (more) direct = xn_fetch_step(s, t->begin + i + 1, raw);
+        if (i + 1 < n) xn_put_step(e, s, t->begin + i + 1, direct, raw, ws + (i + 1) % 2 * XN_W_TILE);
+        if (i + 2 < n) direct = xn_fetch_step(s, t->begin + i + 2, raw);
         xn_multiply_step(ws + i % 2 * XN_W_TILE, xs + i % XN_STAGES * XN_X_TILE, blocks, s->bfloat, acc);
-        if (more) xn_put_step(e, s, t->begin + i + 1, direct, raw, ws + (i + 1) % 2 * XN_W_TILE);
     }
     XN_NEXT(i, n, 1);
     barrier(CLK_LOCAL_MEM_FENCE);
 }
-#else // the body's own
-XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
-XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, const struct xn_tile *t,
-                             local xn_element *ws, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
-XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
-                               uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y);
-XN_INLINE void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
-XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
-#endif
 
 // --- results ---
 
-static inline float xn_bias_of(const struct xn_env *e, XN_D const struct xn_cl_tile_part *p, uint row) {
-    return p->bias != XN_CL_NONE ? e->vec[p->bias + row] : 0;
+// What a tile's results need to know of its rows of activations, in local memory: what products are multiplied by, and
+// where the results begin (of logits: which row it is).
+XN_INLINE void xn_tile_columns(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
+                               volatile local uint *l) {
+    XN_D const struct xn_cl_tile_part *p = &d->part[t->part];
+    for (uint i = get_local_id(0); i < XN_TILE_N; i += XN_GROUP) {
+        uint row = xn_tile_row(e, d, t, i), to = row;
+        l[XN_AT_FACTOR + i] = as_uint(xn_tile_factor(e, d, t, row));
+        if (d->kind == XN_CL_TILE_SUM) to = row * d->sum.stride;
+        if (d->kind == XN_CL_TILE_STORE) to = row * p->out_stride + t->operand * d->out_step;
+#ifdef XN_EXPERTS
+        if (d->kind == XN_CL_TILE_GLU) to = row / d->used * p->out_stride + row % d->used * p->weights.rows;
+#else
+        if (d->kind == XN_CL_TILE_GLU) to = row * p->out_stride;
+#endif
+        l[XN_AT_TO + i] = to;
+    }
 }
 
-#ifndef XN_OWN_STEPS
-XN_INLINE void xn_tile_result(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
-                                  uint row, uint r, float x, float y) {
+// Four rows' results of one row r of weights, of which `there` are wanted: what their products x (and, of a gate, y) are
+// worth comes to `out`. All is computed before anything is written, so that what is read does not wait.
+XN_INLINE void xn_tile_four(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
+                            const uint *column, const bool *there, uint r, float bias, float up_bias, float *x,
+                            const float *y, global float *out, volatile local const uint *l) {
     XN_D const struct xn_cl_tile_part *p = &d->part[t->part];
-    uint rows = p->weights.rows, bias = t->index * rows + r;
-    global float *out = e->act + p->out;
-    if (r >= rows) return;
-    switch (d->kind) {
-    case XN_CL_TILE_GLU: {
-        if (d->n_parts > 1)
-            x = xn_glu_gated(&d->glu, x + xn_bias_of(e, p, bias), y + xn_bias_of(e, p + 1, bias));
-        else
-            x = xn_glu_plain(&d->glu, x + xn_bias_of(e, p, bias));
-        if (d->times != XN_CL_NONE) x *= e->act[d->times + (ulong)row * d->times_stride + r];
-#ifdef XN_EXPERTS
-        out[(ulong)(row / d->used) * p->out_stride + row % d->used * rows + r] = x;
-#else
-        out[(ulong)row * p->out_stride + r] = x;
-#endif
+    float scale = p->scale;
+    bool two = d->n_parts > 1;
+    uint kind = d->kind;
+    switch (kind) {
+    case XN_CL_TILE_GLU:
+        if (two && d->glu.activation == 0 && d->glu.gate_scale == 0 && d->glu.limit == 0 && d->times == XN_CL_NONE) {
+            // What most models have: without the precision of float32, which is not that of the products either.
+            float offset = up_bias + d->glu.up_offset;
+#pragma unroll
+            for (uint i = 0; i < 4; i++) {
+                float gate = x[i] + bias;
+                x[i] = native_divide(gate, 1.0f + native_exp(-gate)) * (y[i] + offset);
+            }
+            break;
+        }
+#pragma unroll
+        for (uint i = 0; i < 4; i++) {
+            x[i] = two ? xn_glu_gated(&d->glu, x[i] + bias, y[i] + up_bias) : xn_glu_plain(&d->glu, x[i] + bias);
+            if (d->times != XN_CL_NONE && there[i])
+                x[i] *= e->act[d->times + (ulong)xn_tile_row(e, d, t, column[i]) * d->times_stride + r];
+        }
         break;
-    }
     case XN_CL_TILE_LOGITS:
-        x *= p->scale;
-        if (d->soft_cap != 0) x = d->soft_cap * tanh(x / d->soft_cap);
-        e->logits[(ulong)row * rows + r] = x;
+#pragma unroll
+        for (uint i = 0; i < 4; i++) {
+            x[i] *= scale;
+            if (d->soft_cap != 0) x[i] = d->soft_cap * tanh(x[i] / d->soft_cap);
+        }
         break;
     default:
-        x = (x + xn_bias_of(e, p, bias)) * p->scale;
-        if (d->row_scale != XN_CL_NONE) x *= e->act[d->row_scale + (ulong)row * d->row_scale_stride];
-        if (d->kind == XN_CL_TILE_SUM)
-            xn_sum_value(e, &d->sum, row, r, x);
-        else
-            out[(ulong)row * p->out_stride + t->operand * d->out_step + r] = x;
+#pragma unroll
+        for (uint i = 0; i < 4; i++) {
+            x[i] = (x[i] + bias) * scale;
+            if (d->row_scale != XN_CL_NONE && there[i])
+                x[i] *= e->act[d->row_scale + (ulong)xn_tile_row(e, d, t, column[i]) * d->row_scale_stride];
+        }
+    }
+    ulong stride = kind == XN_CL_TILE_LOGITS ? p->weights.rows : 1;
+#pragma unroll
+    for (uint i = 0; i < 4; i++)
+        if (there[i]) out[l[XN_AT_TO + column[i]] * stride] = x[i];
+}
+
+#ifndef XN_Y_BLOCKS
+#define XN_Y_BLOCKS 2
+#endif
+#define XN_Y_ROWS (XN_WARPS_M * 16 * XN_Y_BLOCKS)
+#define XN_Y_COLS (XN_WARPS_N * 16)
+#define XN_Y_STRIDE (XN_Y_ROWS + 4)
+#define XN_SUMS 16 // on their way at once
+#if XN_GROUP % XN_Y_ROWS
+#error "work-items share the rows of weights evenly"
+#endif
+
+// The same for a buffer that they join, of which many values are on their way at once: `from` is where a work-item's
+// products of row r of weights stand for column c0 of the pass and, so many columns further on, the others'.
+XN_INLINE void xn_tile_sums(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t, uint r,
+                            float bias, uint column0, uint n_rows, uint c0, uint each, local const float *from,
+                            global float *out, volatile local const uint *l) {
+    float scale = d->part[t->part].scale, by = d->sum.scale, after = d->sum.after;
+    uint row_scale = d->row_scale, row_scale_stride = d->row_scale_stride;
+    bool set = d->sum.set;
+    for (uint c = c0; c < XN_Y_COLS && column0 + c < n_rows; c += XN_SUMS * each) {
+        float before[XN_SUMS];
+#pragma unroll
+        for (uint i = 0; i < XN_SUMS; i++) {
+            uint at = c + i * each;
+            before[i] = !set && at < XN_Y_COLS && column0 + at < n_rows ? out[l[XN_AT_TO + column0 + at]] : 0;
+        }
+#pragma unroll
+        for (uint i = 0; i < XN_SUMS; i++) {
+            uint at = c + i * each, column = column0 + at;
+            if (at >= XN_Y_COLS || column >= n_rows) continue;
+            float x = (from[at * XN_Y_STRIDE] * as_float(l[XN_AT_FACTOR + column]) + bias) * scale;
+            if (row_scale != XN_CL_NONE)
+                x *= e->act[row_scale + (ulong)xn_tile_row(e, d, t, column) * row_scale_stride];
+            out[l[XN_AT_TO + column]] = after * (before[i] + by * x);
+        }
     }
 }
 
-// Results of the first `n_rows` rows of activations. They go through local memory, 32 rows of weights and 16 of
-// activations of each warp at a time, so that neighbours write neighbouring values.
-#define XN_Y_ROWS (XN_WARPS_M * 32)
-#define XN_Y_COLS (XN_WARPS_N * 16)
-#define XN_Y_STRIDE (XN_Y_ROWS + 4)
+// Results of the first `n_rows` rows of activations. They go through local memory, 16 XN_Y_BLOCKS rows of weights and 16
+// of activations of each warp at a time, so that neighbours write neighbouring values. A work-item stays with one row
+// of weights.
 XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
-                                   uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y) {
+                               uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y,
+                               volatile local const uint *l) {
+    XN_D const struct xn_cl_tile_part *p = &d->part[t->part];
     uint lane = xn_lane(), lid = get_local_id(0), pass = 0;
     bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
-    uint rows = two ? XN_Y_ROWS / 2 : XN_Y_ROWS, block = two ? 16 : 32; // of a warp's rows
-    local float *mine = y + xn_warp() % XN_WARPS_N * 16 * XN_Y_STRIDE + xn_warp() / XN_WARPS_N * 32;
+    uint rows = two ? XN_Y_ROWS / 2 : XN_Y_ROWS, block = two ? 8 * XN_Y_BLOCKS : 16 * XN_Y_BLOCKS; // of a warp's rows
+    uint each = XN_GROUP / rows, mine = lid % rows, of_warp = mine / block, in_warp = mine % block;
+    if (two) in_warp = in_warp / 16 * 32 + in_warp % 16;
+    local float *to = y + xn_warp() % XN_WARPS_N * 16 * XN_Y_STRIDE + xn_warp() / XN_WARPS_N * (16 * XN_Y_BLOCKS);
+    local const float *from = y + of_warp * (16 * XN_Y_BLOCKS) + in_warp;
+    global float *out = d->kind == XN_CL_TILE_LOGITS ? e->logits
+                        : d->kind == XN_CL_TILE_SUM  ? e->act + d->sum.to
+                                                     : e->act + p->out;
 #pragma unroll
     do {
-        uint m = pass / XN_BLOCKS_N * 2, n = pass % XN_BLOCKS_N;
+        uint m = pass / XN_BLOCKS_N * XN_Y_BLOCKS, n = pass % XN_BLOCKS_N, r;
 #pragma unroll
-        for (uint i = 0; i < XN_C; i++) {
-            local float *to = mine + xn_c_col(lane, i) * XN_Y_STRIDE + xn_c_row(lane, i);
-            to[0] = acc[m][n].x[i];
-            to[16] = acc[m + 1][n].x[i];
+        for (uint i = 0; i < XN_Y_BLOCKS * XN_C; i++)
+            to[xn_c_col(lane, i % XN_C) * XN_Y_STRIDE + i / XN_C * 16 + xn_c_row(lane, i % XN_C)] =
+                acc[m + i / XN_C][n].x[i % XN_C];
+        barrier(CLK_LOCAL_MEM_FENCE);
+        xn_tile_weights(d, t, of_warp * (XN_BLOCKS_M * 16) + m * 16 + in_warp, &r);
+        uint bias = t->index * p->weights.rows + r;
+        float bias0 = 0, bias1 = 0;
+        bool wanted = r < p->weights.rows;
+        if (wanted && p->bias != XN_CL_NONE) bias0 = e->vec[p->bias + bias];
+        if (wanted && two && (p + 1)->bias != XN_CL_NONE) bias1 = e->vec[(p + 1)->bias + bias];
+        if (wanted && d->kind == XN_CL_TILE_SUM) {
+            xn_tile_sums(e, d, t, r, bias0, n * XN_Y_COLS, n_rows, lid / rows, each, from, out + r, l);
+            wanted = false;
+        }
+        for (uint c = lid / rows; c < (wanted ? XN_Y_COLS : 0); c += 4 * each) {
+            float x[4], z[4];
+            uint column[4];
+            bool there[4];
+#pragma unroll
+            for (uint i = 0; i < 4; i++) {
+                uint at = c + i * each;
+                column[i] = n * XN_Y_COLS + at;
+                there[i] = at < XN_Y_COLS && column[i] < n_rows;
+                if (!there[i]) at = column[i] = 0;
+                float factor = as_float(l[XN_AT_FACTOR + column[i]]);
+                x[i] = from[at * XN_Y_STRIDE] * factor;
+                z[i] = from[at * XN_Y_STRIDE + (two ? 16 : 0)] * factor;
+            }
+            if (there[0]) xn_tile_four(e, d, t, column, there, r, bias0, bias1, x, z, out + r, l);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint i = lid; i < rows * XN_Y_COLS; i += XN_GROUP) {
-            uint c = i / rows, r = i % rows, col = n * XN_Y_COLS + c, to;
-            uint in_warp = r % block, of_warp = r / block;
-            if (col >= n_rows) continue;
-            uint row = xn_tile_row(e, d, t, col);
-            float factor = xn_tile_factor(e, d, t, row);
-            local const float *from = y + c * XN_Y_STRIDE + of_warp * 32 + in_warp;
-            xn_tile_weights(d, t, of_warp * XN_BLOCKS_M * 16 + m * 16 + in_warp, &to);
-            xn_tile_result(e, d, t, row, to, from[0] * factor, from[two ? 16 : 0] * factor);
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-    } while (++pass < XN_BLOCKS_M / 2 * XN_BLOCKS_N);
+    } while (++pass < XN_BLOCKS_M / XN_Y_BLOCKS * XN_BLOCKS_N);
 }
 
 // Parts of a tile in memory: value j of work-item i at j * XN_GROUP + i.
@@ -467,6 +556,17 @@ XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M
 #define XN_ADD(i) XN_VALUE(acc, i) += from[(i) * XN_GROUP + get_local_id(0)];
     XN_EACH_VALUE(XN_ADD)
 }
+#else // the body's own
+XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
+XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, const struct xn_tile *t,
+                             local xn_element *ws, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
+XN_INLINE void xn_tile_columns(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
+                               volatile local uint *l);
+XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
+                               uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y,
+                               volatile local const uint *l);
+XN_INLINE void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
+XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
 #endif
 
 // --- the work ---
@@ -484,7 +584,14 @@ static inline struct xn_share xn_share_of(uint tiles, uint steps, uint groups) {
         s.whole++;
         s.left = 0;
     }
-    s.takers = max(min(groups, s.left * steps / XN_LEAST_STEPS), min(s.left, groups));
+    // Adding a part up takes who completes a tile as long as some two steps, and it does so one after the other.
+    uint parts = 1;
+    while (2 * parts * parts < steps)
+        parts++;
+    s.takers = max(min(min(groups, s.left * parts), s.left * steps / XN_LEAST_STEPS), min(s.left, groups));
+    // Runs that end where tiles do have one part each, so where that leaves few groups idle it costs less.
+    uint even = s.left ? s.takers / s.left * s.left : 0;
+    if (even * 10 >= s.takers * 9) s.takers = even;
     return s;
 }
 // The first step that taker i takes, of those of all tiles that are left.
@@ -534,6 +641,7 @@ XN_INLINE void xn_op_tile(const struct xn_env *e, XN_D const struct xn_cl_tile *
         t.begin = from;
         t.end = to;
         struct xn_steps s = xn_steps_of(e, d, &t);
+        xn_tile_columns(e, d, &t, l);
         xn_tile_steps(e, &s, &t, ws, acc);
         // A run begins with the first part that its taker keeps, and may end with the second one.
         if (takers > 1) xn_tile_keep(xn_tile_part(e, d, group, begin < base), acc);
@@ -546,7 +654,7 @@ XN_INLINE void xn_op_tile(const struct xn_env *e, XN_D const struct xn_cl_tile *
             barrier(CLK_LOCAL_MEM_FENCE);
         }
         XN_NEXT(j, joined, 1);
-        xn_tile_results(e, d, &t, last ? t.n : 0, acc, y);
+        xn_tile_results(e, d, &t, last ? t.n : 0, acc, y, l);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
     XN_NEXT(i, whole + cuts, 1);

@@ -245,9 +245,15 @@ XN_INLINE void xn_tile_eight(const struct xn_env *e, XN_D const struct xn_cl_til
     xn_store_eight(x, out, n, place);
 }
 
+// A lane knows its row of activations.
+XN_INLINE void xn_tile_columns(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
+                               volatile local uint *l) {
+}
+
 // Results of the first `n_rows` rows of activations: a lane has one of those, and 8 rows of weights in a vector.
 XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
-                               uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y) {
+                               uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y,
+                               volatile local const uint *l) {
     bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
     uint rows = d->part[t->part].weights.rows, vectors = two ? 1 : 2;
 #pragma unroll 1
