@@ -82,11 +82,11 @@ def number(info, key, default=None):
 
 
 def memory_bytes(info, usage):
-    """Of a kernel's part of .ze_info: bytes of memory of a thread for spilled registers (spill_fill_space), or for variables
-    that are in no register (private_space)."""
+    """Of a kernel's part of .ze_info: bytes of memory of a thread for spilled registers (spill_fill_space, or single_space where that
+    is all), or for variables that are in no register (private_space)."""
     found = re.search(r"^    per_thread_memory_buffers:\n((?:      .*\n)*)", info, re.M)
     buffers = found.group(1).split("      - ") if found else []
-    return sum(number("      " + b, "size", 0) for b in buffers if re.search(rf"usage: +{usage}$", b, re.M))
+    return sum(number("      " + b, "size", 0) for b in buffers if re.search(rf"usage: +(?:{usage})$", b, re.M))
 
 
 # --- loops ---
@@ -182,7 +182,7 @@ def examine(row, folder):
         raise SystemExit(f"iga64 fails on {name}")
     listing = stem.with_suffix(".asm").read_text(errors="replace")
     return Program(row["kernel"], "+".join(row["formats"]), row.get("shape"), number(info, "simd_size"),
-                   number(info, "grf_count", 128), memory_bytes(info, "spill_fill_space"),
+                   number(info, "grf_count", 128), memory_bytes(info, "spill_fill_space|single_space"),
                    memory_bytes(info, "private_space"), inner_loop(listing))
 
 

@@ -8,15 +8,16 @@
 #error "DPAS takes 8 lanes or 16"
 #endif
 #ifdef XN_EXPERTS
+#define XN_TILE_M 256
 #define XN_TILE_N 64
-#define XN_WARPS_M 4
-#define XN_WARPS_N 4
+#define XN_WARPS_M 8
+#define XN_WARPS_N 2
 #else
+#define XN_TILE_M 128
 #define XN_TILE_N 128
 #define XN_WARPS_M 4
 #define XN_WARPS_N 4
 #endif
-#define XN_TILE_M 128
 #define XN_STAGES 2
 #define XN_C (256 / XN_LANES)
 #define XN_SIDES (16 / XN_LANES) // of a block of activations
