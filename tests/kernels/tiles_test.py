@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parent.parent / "src"
 KERNELS = SOURCE / "opencl/kernels"
 FILES = ["shared.h", "dialect.cl", "dialect_intel.cl", "common.cl", "decode.cl", "decode_k.cl", "decode_iq.cl", "formats.cl",
-         "matrix.cl", "matrix_half.cl", "matrix_intel.cl", "decode_half.cl", "tile.cl", "tile_intel.cl"]
+         "matrix.cl", "matrix_half.cl", "dpas_intel.cl", "matrix_intel.cl", "decode_half.cl", "tile.cl", "tile_intel.cl"]
 
 # Kernels, their formats, lanes of a sub-group.
 PROGRAMS = [("TILE", ["Q4_K"], 8), ("TILE", ["Q6_K", "Q8_0"], 8), ("TILE", ["F16"], 8), ("TILE", ["BF16"], 8),
