@@ -102,8 +102,9 @@ typedef struct xenon_model xenon_model;
 typedef struct xenon_model_options {
     const char *device; /* "cpu", "cpu:c", "cpu:avx2", "cpu:avx512", "cpu:avx512vnni", "gpu0", "gpu1", ..., "reference";
                            several with commas between them, over which layers are dealt out; "auto": GPUs if there are
-                           some, else the processor. What does not fit GPUs stays on the processor. NULL: the processor
-                           at its best, or what the environment variable XENON_CPU names */
+                           some, one alone where the model fits it, else the processor. What does not fit GPUs stays on
+                           the processor. NULL: the processor at its best, or what the environment variable XENON_CPU
+                           names */
     int threads;        /* 0 to 1024; 0: one a core that the process may use */
     /* Called while the model is read: 0 <= done <= total; nonzero stops with XENON_ERR_CANCELLED. NULL: not called. */
     int (*progress)(void *user, const char *what, uint64_t done, uint64_t total);

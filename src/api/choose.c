@@ -1,6 +1,7 @@
 // Several devices for a model: the list that a user names, as a device made of them.
 #include "api/select.h"
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "device/split/split.h"
 #include "opencl/opencl.h"
@@ -41,15 +42,43 @@ static int read_names(struct chosen *c, const char *names, struct xn_error *err)
     }
 }
 
-// The GPUs of the machine; none is no error.
+// Of the GPUs worth choosing the first of the platform whose GPUs have the most memory, of their own where some have
+// that. (Another platform's may be the same ones, by another driver.) NULL: there is none.
+static const struct xn_opencl_info *find_best(const struct xn_opencl_info *list, uint32_t n) {
+    const struct xn_opencl_info *best = NULL;
+    uint64_t most = 0;
+    bool shares = true;
+    for (uint32_t i = 0; i < n; i++)
+        if (xn_opencl_is_choice(&list[i])) shares &= list[i].shares_memory;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t sum = 0;
+        for (uint32_t j = i; j < n; j++)
+            if (xn_opencl_is_choice(&list[j]) && list[j].shares_memory == shares &&
+                strcmp(list[j].platform, list[i].platform) == 0)
+                sum += list[j].memory;
+        if (!xn_opencl_is_choice(&list[i]) || list[i].shares_memory != shares || sum <= most) continue;
+        best = &list[i];
+        most = sum;
+    }
+    return best;
+}
+
+// The GPUs to choose from; none is no error, nor is a driver that fails.
 static int find_gpus(struct chosen *c, struct xn_error *err) {
     struct xn_opencl_info *list;
     uint32_t n;
     char name[32];
-    XN_TRY(xn_opencl_list(&list, &n, err));
+    struct xn_error why;
+    if (xn_opencl_list(&list, &n, &why) != XN_OK) {
+        xn_log(XN_LOG_WARNING, "no GPU is chosen: %s", why.message);
+        return XN_OK;
+    }
+    const struct xn_opencl_info *best = find_best(list, n);
     int status = XN_OK;
-    for (uint32_t i = 0; i < n && status == XN_OK; i++) {
-        if (list[i].is_processor) continue;
+    for (uint32_t i = 0; i < n && best && status == XN_OK; i++) {
+        if (!xn_opencl_is_choice(&list[i]) || list[i].shares_memory != best->shares_memory ||
+            strcmp(list[i].platform, best->platform) != 0)
+            continue;
         snprintf(name, sizeof name, "gpu%u", i);
         status = add_name(c, name, strlen(name), err);
     }
@@ -116,9 +145,9 @@ static void limit_memory(struct chosen *c, double most) {
     }
 }
 
-static int open_all(struct chosen *c, int threads, struct xn_error *err) {
+static int open_all(struct chosen *c, const struct xn_device_choice *o, struct xn_error *err) {
     for (uint32_t i = 0; i < c->n; i++) {
-        int status = xn_device_select(c->member[i].name, threads, &c->member[i].device, err);
+        int status = xn_device_select(c->member[i].name, o->threads, o->gpu_timeout, &c->member[i].device, err);
         if (status == XN_OK) continue;
         while (i-- > 0)
             c->member[i].device->table->free(c->member[i].device);
@@ -145,7 +174,7 @@ int xn_devices_choose(const struct xn_device_choice *o, struct xn_device **out, 
         XN_TRY(read_names(&c, o->devices, err));
     bool one = c.n == 0 || (c.n == 1 && !is_gpu(c.member[0].name));
     if (one) XN_TRY(check_alone(o, err));
-    if (one) return xn_device_select(c.n ? c.member[0].name : NULL, o->threads, out, err);
+    if (one) return xn_device_select(c.n ? c.member[0].name : NULL, o->threads, o->gpu_timeout, out, err);
     if (o->split) XN_TRY(read_shares(&c, o->split, err));
     XN_TRY(place_spill(&c, &spill, err));
     if (spill < 0 && (o->layers >= 0 || o->cpu_experts))
@@ -154,7 +183,7 @@ int xn_devices_choose(const struct xn_device_choice *o, struct xn_device **out, 
     if (spill >= 0 && o->layers >= 0 && c.member[spill].share >= 0)
         return xn_fail(err, XN_ERR_ARGUMENT, "-ngl %d and --split %s: both say how many layers %s takes", o->layers,
                        o->split, c.member[spill].name);
-    XN_TRY(open_all(&c, o->threads, err));
+    XN_TRY(open_all(&c, o, err));
     limit_memory(&c, o->gpu_memory);
     struct xn_split_options options = {.members = c.member,
                                        .n_members = c.n,

@@ -46,26 +46,34 @@ static int open_cpu(const char *level_name, const char *spelled, int threads, st
     return status;
 }
 
-// Reads "gpuN".
-static bool read_gpu(const char *text, uint32_t *index) {
+// Reads "gpuN", and "+launches" or "+recorded" behind it.
+static bool read_gpu(const char *text, struct xn_opencl_options *options) {
     enum { MOST = 1000 };
     if (strncmp(text, "gpu", 3) != 0 || text[3] < '0' || text[3] > '9') return false;
     char *end;
     unsigned long n = strtoul(text + 3, &end, 10);
-    *index = (uint32_t)n;
-    return *end == 0 && n < MOST;
+    *options = (struct xn_opencl_options){.index = (uint32_t)n};
+    if (strcmp(end, "+launches") == 0)
+        options->way = XN_OPENCL_BY_LAUNCHES;
+    else if (strcmp(end, "+recorded") == 0)
+        options->way = XN_OPENCL_BY_BUFFER;
+    else if (*end)
+        return false;
+    return n < MOST;
 }
 
-static int open_gpu(uint32_t index, struct xn_device **out, struct xn_error *err) {
+static int open_gpu(struct xn_opencl_options *options, struct xn_device **out, struct xn_error *err) {
     char *folder = xn_user_path("XDG_CACHE_HOME", ".cache", "opencl/");
     const char *ahead = getenv("XENON_KERNELS");
-    struct xn_opencl_options options = {.index = index, .cache = folder, .ahead = ahead && *ahead ? ahead : NULL};
-    int status = xn_opencl_device_open(&options, out, err);
+    options->later = true; // a model may not need it
+    options->cache = folder;
+    options->ahead = ahead && *ahead ? ahead : NULL;
+    int status = xn_opencl_device_open(options, out, err);
     free(folder);
     return status;
 }
 
-int xn_device_select(const char *name, int threads, struct xn_device **out, struct xn_error *err) {
+int xn_device_select(const char *name, int threads, double gpu_timeout, struct xn_device **out, struct xn_error *err) {
     *out = NULL;
     if (threads < 0) return xn_fail(err, XN_ERR_ARGUMENT, "threads: found %d, expected 0 or more", threads);
     if (!name) {
@@ -79,8 +87,13 @@ int xn_device_select(const char *name, int threads, struct xn_device **out, stru
     if (strcmp(name, "cpu") == 0) return open_cpu(NULL, name, threads, out, err);
     if (strncmp(name, "cpu+", 4) == 0) return open_cpu(name + 3, name, threads, out, err);
     if (strncmp(name, "cpu:", 4) == 0) return open_cpu(name + 4, name, threads, out, err);
-    uint32_t index;
-    if (read_gpu(name, &index)) return open_gpu(index, out, err);
-    return xn_fail(err, XN_ERR_ARGUMENT, "unknown device \"%s\", expected cpu, cpu:LEVEL, gpu0, gpu1, ... or reference",
+    struct xn_opencl_options gpu;
+    if (read_gpu(name, &gpu)) {
+        gpu.timeout = gpu_timeout;
+        return open_gpu(&gpu, out, err);
+    }
+    return xn_fail(err, XN_ERR_ARGUMENT,
+                   "unknown device \"%s\", expected cpu, cpu:LEVEL, gpu0, gpu1, ... (with +recorded or +launches) or "
+                   "reference",
                    name);
 }

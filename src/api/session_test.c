@@ -32,7 +32,7 @@ static struct fixture *open_fixture(const char *name, uint32_t positions) {
     }
     struct fixture *f = xn_alloc_zero(1, sizeof *f);
     struct xn_context_options options = {.context = positions, .batch = 8, .cache_type = XN_TYPE_COUNT};
-    int status = xn_device_select("reference", 0, &f->device, &err);
+    int status = xn_device_select("reference", 0, 0, &f->device, &err);
     if (status == XN_OK) status = xn_model_open(path, f->device, NULL, NULL, &f->model, &err);
     if (status == XN_OK) status = xn_context_create(f->model, &options, &f->context, &err);
     if (status == XN_OK) status = xn_session_open(&f->session, f->context, &err);

@@ -10,7 +10,7 @@
 // float32. On a matrix unit, of many rows, both are half floats, or bfloat16 where weights are, but where nothing may
 // be rounded: then they are sums of two. Attention there rounds queries and the softmax to halves, and blocks as well.
 static double opencl_rounding(const struct xn_check_device *device, const struct xn_check_case *c) {
-    static const double integers = 0.02, bfloats = 0.01, halves = 0.002, split = 5e-5;
+    static const double integers = 0.02, halves = 0.002, split = 5e-5;
     static const double attention = 0x1p-11, blocks = 0x1p-10;
     uint32_t rows = c->wish.kind == XN_OP_HEAD ? c->batch.n_outputs : c->batch.n_rows, cache = c->limits.cache_type;
     if (c->wish.kind == XN_OP_ATTEND && cache != XN_F32 && cache != XN_BF16 &&
@@ -21,7 +21,7 @@ static double opencl_rounding(const struct xn_check_device *device, const struct
     if (xn_opencl_rounds(device->device, type, rows)) return integers;
     if (!xn_opencl_halves(device->device, rows)) return 0;
     if (type == XN_F32 || type == XN_F64 || c->wish.kind == XN_OP_ROUTE) return split;
-    return type == XN_BF16 ? bfloats : halves;
+    return halves;
 }
 
 bool xn_check_opencl(struct xn_device *device, struct xn_check_device *out) {

@@ -106,6 +106,7 @@ static int measure(struct bench *b, const struct xn_loaded *loaded, struct xn_be
         XN_TRY(xn_opencl_measure_bandwidth(device, &subject->bandwidth, err));
     for (size_t i = 0; i < b->n_rows; i++) {
         struct xn_bench_row *row = &b->rows[i];
+        row->test.ops = b->ops;
         XN_TRY(xn_speed_measure(loaded->model, &row->test, (uint32_t)b->repetitions, cache_type, xn_progress_line(),
                                 &row->speed, err));
         row->cost = xn_speed_cost(loaded->model, &row->test, cache_type);
@@ -153,7 +154,7 @@ int xn_command_bench(int argc, char **argv) {
          NULL},
         {0, "ops", XN_OPTION_FLAG, &b.ops, NULL, "also the time by kind of operation", 0, 0, NULL},
         XN_JSON_OPTION(b.json),
-        XN_MODEL_OPTIONS(b.model_options),
+        XN_MODEL_OPTIONS(b.model_options, "auto"),
         XN_OPTIONS_END,
     };
     const struct xn_usage usage = {

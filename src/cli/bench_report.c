@@ -103,10 +103,13 @@ static void print_limits(const struct xn_bench_subject *s, const struct xn_bench
 
 static void print_launches(const struct xn_bench_row *row, FILE *out) {
     char name[48];
-    if (!row->speed.how) return;
+    const char *how = row->speed.how;
+    if (!how) return;
     xn_speed_name(&row->test, name);
-    fprintf(out, "%s: %u %s a step%s\n", name, row->speed.launches, row->speed.launches == 1 ? "launch" : "launches",
-            strcmp(row->speed.how, "walk") == 0 ? ", which walks all operations" : "");
+    fprintf(out, "%s: %u %s a step, %s\n", name, row->speed.launches, row->speed.launches == 1 ? "launch" : "launches",
+            strcmp(how, "walk") == 0             ? "which walks all operations"
+            : strcmp(how, "command buffer") == 0 ? "recorded once and enqueued as one command"
+                                                 : "one by one");
 }
 
 static void print_ops(const struct xn_bench_row *row, FILE *out) {

@@ -91,13 +91,23 @@ static void table(void **state) {
     if (strstr(text, "a step")) fail_msg("a processor launches nothing:\n%s", text);
     free(text);
     struct xn_bench_row launched = rows[1];
-    launched.speed.launches = 1;
-    launched.speed.how = "walk";
-    out = open_memstream(&text, &size);
-    xn_bench_print(&subject, &launched, 1, false, out);
-    fclose(out);
-    if (!strstr(text, "tg128: 1 launch a step, which walks all operations\n")) fail_msg("no launches in\n%s", text);
-    free(text);
+    static const struct way {
+        uint32_t launches;
+        const char *how, *printed;
+    } ways[] = {
+        {1, "walk", "tg128: 1 launch a step, which walks all operations\n"},
+        {143, "command buffer", "tg128: 143 launches a step, recorded once and enqueued as one command\n"},
+        {143, "launches", "tg128: 143 launches a step, one by one\n"},
+    };
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        launched.speed.launches = ways[i].launches;
+        launched.speed.how = ways[i].how;
+        out = open_memstream(&text, &size);
+        xn_bench_print(&subject, &launched, 1, false, out);
+        fclose(out);
+        if (!strstr(text, ways[i].printed)) fail_msg("no launches in\n%s", text);
+        free(text);
+    }
 }
 
 static void lists_of_numbers(void **state) {

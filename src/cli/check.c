@@ -20,7 +20,7 @@ struct check {
 
 static int add_device(struct check *c, const char *name, struct xn_error *err) {
     struct xn_device *device;
-    XN_TRY(xn_device_select(name, (int)c->threads, &device, err));
+    XN_TRY(xn_device_select(name, (int)c->threads, 0, &device, err));
     int status = xn_check_device_of(device, &c->devices[c->n_devices], err);
     if (status == XN_OK)
         c->n_devices++;

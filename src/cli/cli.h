@@ -52,16 +52,19 @@ int xn_cli_finish(int status);
 
 // Options of every command that runs a model.
 struct xn_model_options {
-    const char *device; // see api/select.h; NULL: chosen
+    const char *device; // see api/select.h; NULL: what $XENON_CPU names, else the best device that fits the model
+    bool processor;     // NULL is the processor, whatever else there is
+    bool quiet;         // what was chosen is not said
     const char *split;  // likewise
     int64_t gpu_layers; // -1: as many as fit
     bool cpu_moe;
     double gpu_memory;      // GB; 0: what is free
+    double gpu_timeout;     // seconds; see api/select.h
     int64_t threads;        // 0: chosen
     const char *cache_type; // "f32", "q8_0", ..., or NULL: the device's choice
     bool verbose;
 };
-#define XN_MODEL_OPTIONS(m)                                                                                            \
+#define XN_MODEL_OPTIONS(m, unnamed)                                                                                   \
     {'t', "threads", XN_OPTION_INT, &(m).threads, "N", "threads; 0: one a core (0)", 0, 1024, NULL},                   \
         {0,                                                                                                            \
          "device",                                                                                                     \
@@ -69,7 +72,7 @@ struct xn_model_options {
          &(m).device,                                                                                                  \
          "NAME",                                                                                                       \
          "cpu, cpu:LEVEL (c, avx2, avx2vnni, avx512, avx512vnni, amx), with +bf16 or +mapped (docs/performance.md); "  \
-         "gpu0, gpu1, ... (xenon devices), several with commas; auto; reference (cpu, or $XENON_CPU)",                 \
+         "gpu0, gpu1, ... (xenon devices), several with commas; auto; reference (" unnamed ", or $XENON_CPU)",         \
          0,                                                                                                            \
          0,                                                                                                            \
          NULL},                                                                                                        \
@@ -87,6 +90,15 @@ struct xn_model_options {
          NULL},                                                                                                        \
         {0, "cpu-moe", XN_OPTION_FLAG, &(m).cpu_moe, NULL, "experts stay on the processor, which computes them", 0,    \
          0, NULL},                                                                                                     \
+        {0,                                                                                                            \
+         "gpu-timeout",                                                                                                \
+         XN_OPTION_FLOAT,                                                                                              \
+         &(m).gpu_timeout,                                                                                             \
+         "S",                                                                                                          \
+         "seconds after which a GPU that does not end a step is given up; 0: 60; -1: never (0)",                       \
+         -1,                                                                                                           \
+         1e6,                                                                                                          \
+         NULL},                                                                                                        \
         {0,                                                                                                            \
          "gpu-memory",                                                                                                 \
          XN_OPTION_FLOAT,                                                                                              \

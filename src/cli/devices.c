@@ -22,7 +22,7 @@ struct row {
 static int look(struct row *row, bool measure, struct xn_error *err) {
     struct xn_device *device;
     if (row->gpu && !measure) return XN_OK;
-    XN_TRY(xn_device_select(row->name, 0, &device, err));
+    XN_TRY(xn_device_select(row->name, 0, 0, &device, err));
     int status = XN_OK;
     if (!row->gpu) device->table->describe(device, &row->info);
     if (measure)
@@ -33,7 +33,10 @@ static int look(struct row *row, bool measure, struct xn_error *err) {
 }
 
 static const char *kind_of(const struct row *r) {
-    return !r->gpu ? "processor" : r->gpu->is_processor ? "processor through OpenCL" : "gpu";
+    return !r->gpu                ? "processor"
+           : r->gpu->is_processor ? "processor through OpenCL"
+           : r->gpu->is_gpu       ? "gpu"
+                                  : "accelerator";
 }
 
 void xn_print_gpu(const struct xn_opencl_info *g, FILE *out) {

@@ -379,7 +379,7 @@ int xn_command_info(int argc, char **argv) {
     const struct xn_option options[] = {
         {0, "tensors", XN_OPTION_FLAG, &tensors, NULL, "list every tensor", 0, 0, NULL},
         XN_JSON_OPTION(json),
-        XN_MODEL_OPTIONS(model_options),
+        XN_MODEL_OPTIONS(model_options, "auto"),
         XN_OPTIONS_END,
     };
     const struct xn_usage usage = {

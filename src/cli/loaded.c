@@ -28,13 +28,25 @@ static void print_log(void *user, enum xn_log_level level, const char *text) {
 }
 
 int xn_loaded_device(const struct xn_model_options *o, struct xn_device **out, struct xn_error *err) {
-    struct xn_device_choice choice = {.devices = o->device,
+    const char *level = getenv("XENON_CPU");
+    bool choose = !o->device && !o->processor && !(level && *level);
+    struct xn_device_choice choice = {.devices = choose ? "auto" : o->device,
                                       .threads = (int)o->threads,
                                       .split = o->split,
                                       .layers = (int)o->gpu_layers,
                                       .cpu_experts = o->cpu_moe,
-                                      .gpu_memory = o->gpu_memory * 1e9};
+                                      .gpu_memory = o->gpu_memory * 1e9,
+                                      .gpu_timeout = o->gpu_timeout};
     return xn_devices_choose(&choice, out, err);
+}
+
+// Where nobody named a device and there was a choice.
+static void tell_choice(const struct xn_model_options *o, const struct xn_loaded *loaded) {
+    struct xn_device_info info;
+    char name[sizeof info.name];
+    if (o->device || o->quiet || !loaded->device->table->place || !isatty(STDERR_FILENO)) return;
+    loaded->model->device->table->describe(loaded->model->device, &info);
+    xn_cli_note("on %s (%s); --device names another", info.backend, xn_printable(info.name, name, sizeof name));
 }
 
 int xn_loaded_open(const char *path, const struct xn_model_options *options, const struct xn_context_options *expected,
@@ -47,7 +59,10 @@ int xn_loaded_open(const char *path, const struct xn_model_options *options, con
     if (loaded->device->table->watch) loaded->device->table->watch(loaded->device, xn_progress_line());
     int status = xn_model_open(path, loaded->device, expected, xn_progress_line(), &loaded->model, err);
     xn_progress_clear();
-    if (status != XN_OK) xn_loaded_close(loaded);
+    if (status != XN_OK)
+        xn_loaded_close(loaded);
+    else
+        tell_choice(options, loaded);
     return status;
 }
 

@@ -1,9 +1,11 @@
 // The command: finds the subcommand and runs it.
 #include "cli/cli.h"
+#include "opencl/opencl.h"
 #include "xenon/xenon.h"
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 struct command {
     const char *name, *help;
@@ -61,5 +63,8 @@ static int run(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-    return xn_cli_finish(run(argc, argv));
+    int status = xn_cli_finish(run(argc, argv));
+    if (!xn_opencl_has_lost()) return status;
+    fflush(stderr);
+    _exit(status); // drivers wait for their devices as a process ends
 }

@@ -56,7 +56,7 @@ int xn_command_perplexity(int argc, char **argv) {
         {'c', "context", XN_OPTION_INT, &context, "N", "tokens a chunk (512)", 8, 1 << 24, NULL},
         {0, "chunks", XN_OPTION_INT, &chunks, "N", "only the first N chunks (0: all)", 0, 1e9, NULL},
         XN_JSON_OPTION(json),
-        XN_MODEL_OPTIONS(model_options),
+        XN_MODEL_OPTIONS(model_options, "auto"),
         XN_OPTIONS_END,
     };
     const struct xn_usage usage = {

@@ -199,7 +199,9 @@ static int open_run(struct xn_run *run, struct xn_error *err) {
                                          .batch = (uint32_t)o->batch,
                                          .cache_type = xn_cache_type(&o->model),
                                          .checkpoints = (int32_t)o->checkpoints};
-    XN_TRY(xn_loaded_open(o->model_path, &o->model, &context, &run->loaded, err));
+    struct xn_model_options model = o->model;
+    model.quiet = o->quiet;
+    XN_TRY(xn_loaded_open(o->model_path, &model, &context, &run->loaded, err));
     XN_TRY(xn_context_create(run->loaded.model, &context, &run->context, err));
     // What is no file is for the restoring to refuse.
     if (o->session && (xn_file_exists(o->session) || xn_is_directory(o->session)))
@@ -326,7 +328,7 @@ int xn_command_run(int argc, char **argv) {
         {0, "special", XN_OPTION_FLAG, &o.special, NULL, "show special tokens", 0, 0, NULL},
         {'q', "quiet", XN_OPTION_FLAG, &o.quiet, NULL, "no numbers at the end", 0, 0, NULL},
         XN_JSON_OPTION(o.json),
-        XN_MODEL_OPTIONS(o.model),
+        XN_MODEL_OPTIONS(o.model, "auto"),
         XN_OPTIONS_END,
     };
     const struct xn_usage usage = {

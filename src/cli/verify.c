@@ -400,6 +400,7 @@ static bool print_result(const struct check *c, const struct tolerances *t, stru
 
 int xn_command_verify(int argc, char **argv) {
     struct xn_model_options model_options = XN_MODEL_DEFAULTS;
+    model_options.processor = true; // what is verified does not depend on what else the machine has
     struct tolerances t = {-1, -1, -1, 0.02};
     bool json = false, no_chunks = false, no_state = false;
     const struct xn_option options[] = {
@@ -414,7 +415,7 @@ int xn_command_verify(int argc, char **argv) {
         {0, "no-chunks", XN_OPTION_FLAG, &no_chunks, NULL, "do not run the prompt in other cuts", 0, 0, NULL},
         {0, "no-state", XN_OPTION_FLAG, &no_state, NULL, "do not save, restore, fork and cut back", 0, 0, NULL},
         XN_JSON_OPTION(json),
-        XN_MODEL_OPTIONS(model_options),
+        XN_MODEL_OPTIONS(model_options, "cpu"),
         XN_OPTIONS_END,
     };
     const struct xn_usage usage = {

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "device/ops.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 // Rows of one sequence in a batch: n_rows rows from first_row, at positions past .. past + n_rows - 1.
@@ -72,6 +73,9 @@ struct xn_device_table {
     // Says that matrices of about so many bytes are about to be packed, so that memory for them is taken in few pieces,
     // and no more than that. NULL: of no use to this device.
     void (*expect)(struct xn_device *device, uint64_t bytes);
+    // Makes the device itself ready for packing and what follows, which is done then at the latest: for whoever would
+    // rather do without a device that fails at it. NULL: nothing is to be done.
+    int (*ready)(struct xn_device *device, struct xn_error *err);
     // Makes a matrix ready for this device's kernels. The matrix's data may be used in place: it must outlive the
     // weights.
     int (*pack)(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out,
@@ -117,12 +121,16 @@ struct xn_device_table {
     int (*read_state)(struct xn_executor *executor, uint32_t slot, float *out, struct xn_error *err);
     int (*write_state)(struct xn_executor *executor, uint32_t slot, const float *in, struct xn_error *err);
 
-    // How many kernels the last run launched, and in which way: "walk" (one kernel goes through all operations) or
-    // "launches" (one after the other). NULL: not that kind of device.
+    // How many kernels the last run launched, and in which way: "walk" (one kernel goes through all operations),
+    // "command buffer" (one after the other, recorded once and enqueued as one command) or "launches" (one after the
+    // other). NULL: not that kind of device.
     uint32_t (*launches)(const struct xn_executor *executor, const char **how);
 
     // Seconds spent in each kind of operation since the last call (then reset).
     void (*times)(struct xn_executor *executor, double seconds[XN_OP_KINDS]);
+    // Whether steps from now on are run so that the kinds of operations can be told apart, which may take longer. NULL:
+    // they always are.
+    void (*tell_apart)(struct xn_executor *executor, bool apart);
 };
 
 struct xn_device {

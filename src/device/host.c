@@ -338,8 +338,8 @@ int xn_host_check_part(const struct xn_plan *plan, const struct xn_batch *batch,
 }
 
 size_t xn_cache_layer_bytes(const struct xn_cache_layer *layer, uint32_t cache_type, uint32_t n) {
-    size_t value = cache_type == XN_F16 ? 2 : 4;
-    return value * n * layer->kv_heads * ((size_t)layer->key_size + layer->value_size);
+    size_t each = xn_cache_bytes(cache_type, layer->key_size) + xn_cache_bytes(cache_type, layer->value_size);
+    return each * n * layer->kv_heads;
 }
 
 int xn_host_describe_weights(const struct xn_matrix *matrix, struct xn_weights *weights, struct xn_error *err) {

@@ -90,9 +90,21 @@ static int repeat(struct run *r, uint32_t i, struct xn_error *err) {
     return XN_OK;
 }
 
+// One repetition by which the device tells kinds of operations apart.
+static int repeat_apart(struct run *r, struct xn_executor *executor, double seconds[XN_OP_KINDS],
+                        struct xn_error *err) {
+    const struct xn_device_table *table = xn_context_model(r->context)->device->table;
+    table->tell_apart(executor, true);
+    int status = repeat(r, 0, err);
+    table->times(executor, seconds);
+    table->tell_apart(executor, false);
+    return status;
+}
+
 static int run_all(struct run *r, struct xn_speed *out, struct xn_error *err) {
     const struct xn_speed_test *test = r->test;
     struct xn_model *model = xn_context_model(r->context);
+    const struct xn_device_table *table = model->device->table;
     if (test->depth) {
         XN_TRY(xn_sequence_new(r->context, &r->base, err));
         fill_random(r->tokens, test->depth, model->recipe.vocab, &r->random);
@@ -101,12 +113,13 @@ static int run_all(struct run *r, struct xn_speed *out, struct xn_error *err) {
     struct xn_executor *executor = xn_context_executor(r->context);
     for (uint32_t i = 0; i <= r->repetitions; i++) {
         XN_TRY(repeat(r, i, err));
-        if (i == 0) model->device->table->times(executor, out->seconds); // forget what the warm-up took
+        if (i == 0) table->times(executor, out->seconds); // forget what the warm-up took
     }
-    model->device->table->times(executor, out->seconds);
-    if (model->device->table->launches) out->launches = model->device->table->launches(executor, &out->how);
+    table->times(executor, out->seconds);
+    if (table->launches) out->launches = table->launches(executor, &out->how);
     for (int kind = 0; kind < XN_OP_KINDS; kind++)
         out->seconds[kind] /= r->repetitions;
+    if (test->ops && table->tell_apart) XN_TRY(repeat_apart(r, executor, out->seconds, err));
     xn_speed_statistics(r->rates, r->repetitions, &out->mean, &out->deviation);
     return XN_OK;
 }

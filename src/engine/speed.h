@@ -8,15 +8,18 @@
 // in the cache. Generation: of as many sequences at once (0: one), each of which gets so many tokens.
 struct xn_speed_test {
     uint32_t prompt, generate, depth, sequences;
+    bool ops; // also by kind of operation
 };
 
 enum { XN_SPEED_SEQUENCES = 256 }; // at once, at the most
 
 struct xn_speed {
-    double mean, deviation;      // tokens a second (of all sequences), over the repetitions
-    uint32_t launches;           // kernels of its last step, on a device that launches them; 0: another kind
-    const char *how;             // "walk", "launches" (device.h); NULL likewise
-    double seconds[XN_OP_KINDS]; // by kind of operation, of one repetition on average, as the device counts them
+    double mean, deviation; // tokens a second (of all sequences), over the repetitions
+    uint32_t launches;      // kernels of its last step, on a device that launches them; 0: another kind
+    const char *how;        // "walk", "command buffer", "launches" (device.h); NULL likewise
+    // By kind of operation, of one repetition on average, as the device counts them. One that tells kinds apart only
+    // where it runs steps in another way counts all of them only if they were asked for, in a repetition of its own.
+    double seconds[XN_OP_KINDS];
 };
 // Runs a test `repetitions` times after one that warms up. Tokens are random; the same seed gives the same. cache_type:
 // as of xn_context_options. Progress: the test's name, tokens.

@@ -12,6 +12,15 @@ int xn_opencl_list(struct xn_opencl_info **list, uint32_t *n, struct xn_error *e
     return XN_OK;
 }
 
+bool xn_opencl_is_choice(const struct xn_opencl_info *info) {
+    (void)info;
+    return false;
+}
+
+bool xn_opencl_has_lost(void) {
+    return false;
+}
+
 int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_device **out, struct xn_error *err) {
     *out = NULL;
     return xn_fail(err, XN_ERR_ARGUMENT, "device gpu%u: " WITHOUT, options->index);

@@ -75,6 +75,7 @@ int xn_opencl_pack_shape(void *arena, const struct xn_matrix *matrix, struct xn_
     struct xn_cl_packed *p = xn_arena_alloc(arena, 1, sizeof *p);
     if (!p) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", name);
     p->weights.matrix = *matrix;
+    p->shrink = 1;
     const struct xn_cl_layout *layout = xn_cl_layout_of(matrix->type, &p->type);
     if (!layout) return xn_fail(err, XN_ERR_UNSUPPORTED, "%s: there is no layout for its type", name);
     if (!xn_cl_layout_row(layout, matrix->cols, &p->row))

@@ -7,12 +7,10 @@
 #include "opencl/layout.h"
 #include "quant/blocks.h"
 
-#include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const uint64_t local_needed = 4 * XN_CL_SCRATCH; // bytes of a group
 
 static const struct xn_device_table opencl_table;
 
@@ -59,7 +57,7 @@ int xn_cl_buffer(struct xn_cl_device *d, uint64_t size, const char *what, cl_mem
 
 void xn_cl_buffer_free(struct xn_cl_device *d, cl_mem buffer, uint64_t size) {
     if (!buffer) return;
-    d->cl->ReleaseMemObject(buffer);
+    if (!d->lost) d->cl->ReleaseMemObject(buffer);
     d->taken -= size;
 }
 
@@ -73,14 +71,22 @@ static void opencl_describe(const struct xn_device *device, struct xn_device_inf
     snprintf(info->backend, sizeof info->backend, "%s", d->backend);
 }
 
+static void close_queue(struct xn_cl_device *d) {
+    if (d->grids) xn_cl_buffer_free(d, d->grids, XN_CL_GRID_VALUES * 4);
+    if (d->lost) return;
+    if (d->queue) d->cl->ReleaseCommandQueue(d->queue);
+    if (d->context) d->cl->ReleaseContext(d->context);
+    d->grids = NULL;
+    d->queue = NULL;
+    d->context = NULL;
+}
+
 static void opencl_free(struct xn_device *device) {
     if (!device) return;
     struct xn_cl_device *d = (struct xn_cl_device *)device;
-    if (d->queue) d->cl->Finish(d->queue);
+    if (d->queue && !d->lost) d->cl->Finish(d->queue);
     xn_cl_programs_free(d);
-    if (d->grids) xn_cl_buffer_free(d, d->grids, XN_CL_GRID_VALUES * 4);
-    if (d->queue) d->cl->ReleaseCommandQueue(d->queue);
-    if (d->context) d->cl->ReleaseContext(d->context);
+    close_queue(d);
     free(d);
 }
 
@@ -113,6 +119,10 @@ static void opencl_watch(struct xn_device *device, const struct xn_progress *pro
     xn_cl_device_of(device)->progress = progress;
 }
 
+static int opencl_ready(struct xn_device *device, struct xn_error *err) {
+    return xn_cl_ready(xn_cl_device_of(device), err);
+}
+
 static int opencl_prepare(struct xn_device *device, const struct xn_plan *plan, const struct xn_limits *limits,
                           struct xn_executor **out, struct xn_error *err) {
     struct xn_limits r = xn_cl_limits_of(plan, limits);
@@ -120,6 +130,7 @@ static int opencl_prepare(struct xn_device *device, const struct xn_plan *plan, 
     if (!xn_cache_type_known(r.cache_type))
         return xn_fail(err, XN_ERR_UNSUPPORTED, "a cache of type %u; F32, F16, BF16, Q8_0 or Q4_0 expected",
                        r.cache_type);
+    XN_TRY(xn_cl_ready(xn_cl_device_of(device), err));
     if (r.cache_type != limits->cache_type && limits->cache_type != XN_TYPE_COUNT &&
         !xn_cache_type_serves(plan, limits->cache_type, &size))
         xn_log(XN_LOG_WARNING, "the cache is F16: %s needs heads of a multiple of %d values, these have %u",
@@ -155,8 +166,14 @@ static void opencl_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
     memset(e->seconds, 0, sizeof e->seconds);
 }
 
+static void opencl_tell_apart(struct xn_executor *e, bool apart) {
+    e->apart = apart;
+}
+
 static uint32_t opencl_launches(const struct xn_executor *e, const char **how) {
-    *how = e->has_walked ? "walk" : "launches";
+    static const char *const ways[] = {
+        [XN_OPENCL_BY_WALK] = "walk", [XN_OPENCL_BY_BUFFER] = "command buffer", [XN_OPENCL_BY_LAUNCHES] = "launches"};
+    *how = ways[e->way];
     return e->launched;
 }
 
@@ -165,6 +182,7 @@ static const struct xn_device_table opencl_table = {
     .free = opencl_free,
     .packed_bytes = opencl_packed_bytes,
     .expect = opencl_expect,
+    .ready = opencl_ready,
     .pack = xn_cl_pack,
     .unpack = xn_cl_unpack,
     .watch = opencl_watch,
@@ -185,29 +203,11 @@ static const struct xn_device_table opencl_table = {
     .read_state = xn_cl_read_state,
     .write_state = xn_cl_write_state,
     .times = opencl_times,
+    .tell_apart = opencl_tell_apart,
     .launches = opencl_launches,
 };
 
 // --- opening ---
-
-static int check_abilities(const struct xn_cl_device *d, struct xn_error *err) {
-    cl_bool compiler = CL_FALSE, little = CL_FALSE;
-    cl_uint bits = 0;
-    d->cl->GetDeviceInfo(d->id, CL_DEVICE_COMPILER_AVAILABLE, sizeof compiler, &compiler, NULL);
-    d->cl->GetDeviceInfo(d->id, CL_DEVICE_ENDIAN_LITTLE, sizeof little, &little, NULL);
-    d->cl->GetDeviceInfo(d->id, CL_DEVICE_ADDRESS_BITS, sizeof bits, &bits, NULL);
-    if (!compiler || !little || bits != 64)
-        return xn_fail(err, XN_ERR_UNSUPPORTED,
-                       "%s has %s, %s-endian memory and %u-bit addresses; a compiler, "
-                       "little-endian and 64 expected",
-                       d->info.name, compiler ? "a compiler" : "no compiler", little ? "little" : "big", bits);
-    if (d->info.max_group < XN_CL_GROUP || d->info.local_memory < local_needed)
-        return xn_fail(err, XN_ERR_UNSUPPORTED,
-                       "%s has groups of %u work-items with %" PRIu64 " bytes of local memory, %d with %" PRIu64
-                       " expected",
-                       d->info.name, d->info.max_group, d->info.local_memory, XN_CL_GROUP, local_needed);
-    return XN_OK;
-}
 
 // The grids of the IQ formats, which decoders read.
 static int send_grids(struct xn_cl_device *d, struct xn_error *err) {
@@ -240,6 +240,15 @@ static int open_queue(struct xn_cl_device *d, struct xn_error *err) {
     return send_grids(d, err);
 }
 
+int xn_cl_ready(struct xn_cl_device *d, struct xn_error *err) {
+    if (d->lost)
+        return xn_fail(err, XN_ERR_DEVICE, "%s did not end an earlier step, and is not used any more", d->info.name);
+    if (d->queue) return XN_OK;
+    int status = open_queue(d, err);
+    if (status != XN_OK) close_queue(d);
+    return status;
+}
+
 static int find(const struct xn_opencl_options *options, struct xn_cl_found *out, struct xn_error *err) {
     struct xn_cl_found *list;
     uint32_t n;
@@ -267,15 +276,20 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     if (options->max_allocation && options->max_allocation < d->max_allocation)
         d->max_allocation = options->max_allocation;
     d->heap_bytes = options->heap_bytes;
-    d->launches_only = options->launches_only;
+    static const double timeout = 60;
+    d->timeout = options->timeout ? fmax(options->timeout, 0) : d->info.is_processor ? 0 : timeout;
+    d->way = options->way;
+    if (!(d->info.extensions >> XN_OPENCL_COMMAND_BUFFER & 1) ||
+        !xn_cl_recording_load(d->cl, found.platform, &d->recording))
+        d->recording = (struct xn_cl_recording){0};
     d->piece_bytes = options->piece_bytes;
     if (options->cache) d->programs.folder = xn_strdup(options->cache); // without memory: not kept
     if (options->ahead) d->programs.ahead = xn_strdup(options->ahead);
     for (uint32_t type = 0, as; type < XN_TYPE_COUNT && d->info.is_processor && !options->narrow_programs; type++)
         if (xn_cl_layout_of(type, &as)) d->programs.always |= (uint64_t)1 << as;
     snprintf(d->backend, sizeof d->backend, "OpenCL gpu%u", options->index);
-    int status = check_abilities(d, err);
-    if (status == XN_OK) status = open_queue(d, err);
+    int status = xn_cl_check_abilities(&d->info, err);
+    if (status == XN_OK && !options->later) status = xn_cl_ready(d, err);
     if (status != XN_OK) {
         opencl_free(&d->device);
         return status;

@@ -2,7 +2,9 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "opencl/kernels/shared.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +70,11 @@ static void describe(const struct xn_cl_api *cl, struct xn_cl_found *f, cl_devic
     if (cl->GetPlatformInfo(f->platform, CL_PLATFORM_NAME, sizeof info->platform, info->platform, NULL) != CL_SUCCESS)
         info->platform[0] = 0;
     info->is_processor = (*type & CL_DEVICE_TYPE_CPU) != 0;
+    info->is_gpu = !info->is_processor && (*type & CL_DEVICE_TYPE_GPU) != 0;
+    info->shares_memory = get_number(cl, f->id, CL_DEVICE_HOST_UNIFIED_MEMORY, sizeof(cl_bool)) != 0;
+    info->compiles = get_number(cl, f->id, CL_DEVICE_COMPILER_AVAILABLE, sizeof(cl_bool)) != 0;
+    info->little_endian = get_number(cl, f->id, CL_DEVICE_ENDIAN_LITTLE, sizeof(cl_bool)) != 0;
+    info->address_bits = (uint32_t)get_number(cl, f->id, CL_DEVICE_ADDRESS_BITS, 4);
     info->memory = get_number(cl, f->id, CL_DEVICE_GLOBAL_MEM_SIZE, 8);
     info->max_allocation = get_number(cl, f->id, CL_DEVICE_MAX_MEM_ALLOC_SIZE, 8);
     info->local_memory = get_number(cl, f->id, CL_DEVICE_LOCAL_MEM_SIZE, 8);
@@ -127,6 +134,28 @@ int xn_cl_find(struct xn_cl_found **list, uint32_t *n, struct xn_error *err) {
     for (cl_uint i = 0; i < n_platforms && i < MOST_PLATFORMS; i++)
         *n = find_on(cl, platforms[i], *list, rank, *n);
     return XN_OK;
+}
+
+int xn_cl_check_abilities(const struct xn_opencl_info *info, struct xn_error *err) {
+    static const uint64_t local_needed = 4 * XN_CL_SCRATCH; // bytes of a group
+    if (!info->compiles || !info->little_endian || info->address_bits != 64)
+        return xn_fail(err, XN_ERR_UNSUPPORTED,
+                       "%s has %s, %s-endian memory and %u-bit addresses; a compiler, "
+                       "little-endian and 64 expected",
+                       info->name, info->compiles ? "a compiler" : "no compiler",
+                       info->little_endian ? "little" : "big", info->address_bits);
+    if (info->max_group < XN_CL_GROUP || info->local_memory < local_needed)
+        return xn_fail(err, XN_ERR_UNSUPPORTED,
+                       "%s has groups of %u work-items with %" PRIu64 " bytes of local memory, %d with %" PRIu64
+                       " expected",
+                       info->name, info->max_group, info->local_memory, XN_CL_GROUP, local_needed);
+    return XN_OK;
+}
+
+bool xn_opencl_is_choice(const struct xn_opencl_info *info) {
+    const uint32_t matrix = 1u << XN_OPENCL_INTEL_MATRIX | 1u << XN_OPENCL_NV_ATTRIBUTES;
+    if (!info->is_gpu || xn_cl_check_abilities(info, NULL) != XN_OK) return false;
+    return !info->shares_memory || info->extensions & matrix;
 }
 
 int xn_opencl_list(struct xn_opencl_info **list, uint32_t *n, struct xn_error *err) {

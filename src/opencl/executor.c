@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "device/cache.h"
+#include "opencl/recorded.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,13 +86,17 @@ static int set_argument(struct xn_executor *e, const struct xn_cl_made *k, cl_ui
                       xn_cl_kernel_name(k->key.kernel));
 }
 
-// All but the operation; what is not there yet (the step) comes with the first run.
-static int set_arguments(struct xn_executor *e, const struct xn_cl_made *k, struct xn_error *err) {
+// What is not there yet (the step) comes with the first run.
+int xn_cl_set_arguments(struct xn_executor *e, const struct xn_cl_made *k, struct xn_error *err) {
     for (cl_uint i = 0; i < XN_CL_MEMORIES; i++)
         XN_TRY(set_argument(e, k, i, sizeof(cl_mem), &e->memory[i], err));
     for (cl_uint i = 0; i < XN_CL_HEAPS; i++)
         XN_TRY(set_argument(e, k, XN_CL_MEMORIES + i, sizeof(cl_mem), &e->device->heaps[i].buffer, err));
     return XN_OK;
+}
+
+int xn_cl_set_op(struct xn_executor *e, const struct xn_cl_made *k, cl_uint op, struct xn_error *err) {
+    return set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof op, &op, err);
 }
 
 static bool has_single(const struct xn_executor *e) {
@@ -161,7 +166,7 @@ static int make_kernel(struct xn_executor *e, const struct xn_cl_program_key *ke
 }
 
 static void free_kernels(struct xn_executor *e) {
-    for (size_t i = 0; i < e->n_kernels; i++)
+    for (size_t i = 0; i < e->n_kernels && !e->device->lost; i++)
         e->device->cl->ReleaseKernel(e->kernels[i].kernel);
     e->n_kernels = 0;
 }
@@ -221,7 +226,7 @@ static int make_walks(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
     struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_WALK, .cache_type = e->view.limits.cache_type};
     e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = XN_CL_NONE;
-    if (!xn_cl_can_walk(e->device->dialect) || e->device->launches_only) return XN_OK;
+    if (!xn_cl_can_walk(e->device->dialect) || e->device->way > XN_OPENCL_BY_WALK) return XN_OK;
     for (size_t i = 0; i < l->n; i++) {
         const struct xn_cl_program_key *k = &l->launches[i].key;
         if (!(l->launches[i].shapes >> XN_CL_FEW & 1)) continue;
@@ -267,7 +272,9 @@ int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *pla
 void xn_cl_executor_free(struct xn_executor *e) {
     if (!e) return;
     struct xn_cl_device *d = e->device;
-    d->cl->Finish(d->queue);
+    if (!d->lost) d->cl->Finish(d->queue);
+    xn_cl_recorded_drop(e);
+    free(e->recorded);
     free_kernels(e);
     for (uint32_t i = 0; e->cache && i < 2 * e->view.plan->n_cache; i++)
         xn_cl_array_give(d, &e->cache[i]);
@@ -282,6 +289,11 @@ void xn_cl_executor_free(struct xn_executor *e) {
     for (int i = 0; i < XN_CL_SHAPES; i++)
         free(e->kernel_of[i]);
     free(e->events);
+    if (d->lost) {
+        xn_cl_abandon(e->step);
+        free(e);
+        return;
+    }
     free(e->step);
     if (e->logits) d->cl->EnqueueUnmapMemObject(d->queue, e->pinned, e->logits, 0, NULL, NULL);
     if (e->pinned) d->cl->ReleaseMemObject(e->pinned);
@@ -290,33 +302,45 @@ void xn_cl_executor_free(struct xn_executor *e) {
 
 // --- a step ---
 
-// Sends the batch. Its buffer grows with the pages of the longest batch; then every kernel is told.
+// Sends the batch. Its buffer grows with the pages of the longest batch; then every kernel is told, and what was
+// recorded is no more true.
 static int send_step(struct xn_executor *e, struct xn_error *err) {
     struct xn_cl_device *d = e->device;
     uint64_t bytes = e->step_size * sizeof *e->step;
     if (bytes > e->size[XN_CL_STEP]) {
+        xn_cl_recorded_drop(e);
         xn_cl_buffer_free(d, e->memory[XN_CL_STEP], e->size[XN_CL_STEP]);
         e->memory[XN_CL_STEP] = NULL;
         e->size[XN_CL_STEP] = 0;
         XN_TRY(xn_cl_buffer(d, 2 * bytes, "batch", &e->memory[XN_CL_STEP], err));
         e->size[XN_CL_STEP] = 2 * bytes;
         for (size_t i = 0; i < e->n_kernels; i++)
-            XN_TRY(set_arguments(e, &e->kernels[i], err));
+            XN_TRY(xn_cl_set_arguments(e, &e->kernels[i], err));
     }
     cl_int code =
         d->cl->EnqueueWriteBuffer(d->queue, e->memory[XN_CL_STEP], CL_FALSE, 0, bytes, e->step, 0, NULL, NULL);
     return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: sending a batch", d->info.name);
 }
 
-static int launch(struct xn_executor *e, size_t i, const struct xn_batch *batch, struct xn_error *err) {
-    struct xn_cl_device *d = e->device;
+static enum xn_cl_shape shape_of(const struct xn_executor *e, uint32_t rows) {
+    if (rows == 0) return XN_CL_SHAPES;
+    if (rows > XN_CL_STREAM_TOKENS) return XN_CL_MANY;
+    return rows == 1 && has_single(e) ? XN_CL_ONE : XN_CL_FEW;
+}
+
+const struct xn_cl_made *xn_cl_kernel_of(const struct xn_executor *e, size_t i, struct xn_cl_step_shape shape) {
     const struct xn_cl_launch *l = &e->lowered.launches[i];
-    uint32_t rows = l->kind == XN_OP_HEAD ? batch->n_outputs : batch->n_rows;
-    enum xn_cl_shape shape = rows > XN_CL_STREAM_TOKENS ? XN_CL_MANY : XN_CL_FEW;
-    if (!(l->shapes >> shape & 1)) return XN_OK;
-    const struct xn_cl_made *k = &e->kernels[e->kernel_of[shape][i]];
+    enum xn_cl_shape of = l->kind == XN_OP_HEAD ? shape.outputs : shape.rows;
+    if (of == XN_CL_SHAPES || !(l->shapes >> of & 1)) return NULL;
+    return &e->kernels[e->kernel_of[of][i]];
+}
+
+static int launch(struct xn_executor *e, size_t i, struct xn_cl_step_shape shape, struct xn_error *err) {
+    struct xn_cl_device *d = e->device;
+    const struct xn_cl_made *k = xn_cl_kernel_of(e, i, shape);
+    if (!k) return XN_OK;
     size_t local = k->group, global = local * k->groups;
-    XN_TRY(set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof l->op, &l->op, err));
+    XN_TRY(xn_cl_set_op(e, k, e->lowered.launches[i].op, err));
     cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->events[i]);
     if (code == CL_SUCCESS) {
         e->launched++;
@@ -341,16 +365,23 @@ static double time_of(const struct xn_executor *e, cl_event *event) {
     return seconds;
 }
 
-// Adds up what the launches took. The share of each operation in a walk is not known, unless there is one kind alone.
-static void collect_times(struct xn_executor *e) {
+// Whether the whole plan is operations of one kind.
+static bool is_of_one_kind(const struct xn_executor *e) {
+    const struct xn_cl_lowered *l = &e->lowered;
+    for (size_t i = 1; i < l->n; i++)
+        if (l->launches[i].kind != l->launches[0].kind) return false;
+    return l->n > 0;
+}
+
+// Adds up what launches [first, end) took. The share of each operation in a walk is not known, unless there is one kind
+// alone, and what drivers say of a command buffer need not be the time of what is in it (PoCL 3.1: of nothing).
+static void collect_times(struct xn_executor *e, size_t first, size_t end) {
     const struct xn_cl_launch *launches = e->lowered.launches;
-    bool one = e->lowered.n > 0;
-    for (size_t i = 0; i < e->lowered.n; i++) {
+    for (size_t i = first; i < end; i++)
         e->seconds[launches[i].kind] += time_of(e, &e->events[i]);
-        one &= launches[i].kind == launches[0].kind;
-    }
-    e->walk_seconds = time_of(e, &e->walked);
-    if (one) e->seconds[launches[0].kind] += e->walk_seconds;
+    double together = time_of(e, &e->together);
+    e->walk_seconds = e->way == XN_OPENCL_BY_WALK ? together : 0;
+    if (e->walk_seconds > 0 && is_of_one_kind(e)) e->seconds[launches[0].kind] += together;
 }
 
 // A walk whose groups waited in vain for each other says so; that takes seconds, so that only long ones are asked.
@@ -370,7 +401,7 @@ static int check_walk(struct xn_executor *e, struct xn_error *err) {
 }
 
 static uint32_t walk_of(const struct xn_executor *e, uint32_t rows) {
-    if (rows > XN_CL_STREAM_TOKENS) return XN_CL_NONE;
+    if (rows > XN_CL_STREAM_TOKENS || (e->apart && !is_of_one_kind(e))) return XN_CL_NONE;
     return e->walk[rows > 1 ? XN_CL_FEW : XN_CL_ONE];
 }
 
@@ -380,33 +411,52 @@ static int launch_walk(struct xn_executor *e, uint32_t index, struct xn_error *e
     const struct xn_cl_made *k = &e->kernels[index];
     cl_uint n = (cl_uint)e->lowered.n_ops;
     size_t local = k->group, global = local * k->groups;
-    XN_TRY(set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof n, &n, err));
-    cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->walked);
+    XN_TRY(xn_cl_set_op(e, k, n, err));
+    cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->together);
     if (code != CL_SUCCESS) {
-        e->walked = NULL;
+        e->together = NULL;
         return xn_cl_fail(err, code, "%s: kernel walk, %u groups of %zu", d->info.name, k->groups, local);
     }
     e->barrier_base += k->groups * (n - 1);
     return XN_OK;
 }
 
-// Launches [first, end) of the step that was sent, just now where it is new; what they compute of logits comes to the
-// host. All of them in one walk where that is possible: what a walk starts from is sent with the step.
+// Launches [first, end) of the step that was sent, just now where it is new. All of them in one walk where that is
+// possible: what a walk starts from is sent with the step.
+static int run_kernels(struct xn_executor *e, const struct xn_batch *batch, bool is_new, size_t first, size_t end,
+                       struct xn_error *err) {
+    struct xn_cl_step_shape shape = {shape_of(e, batch->n_rows), shape_of(e, batch->n_outputs)};
+    bool whole = is_new && first == 0 && end == e->lowered.n;
+    uint32_t walk = whole ? walk_of(e, batch->n_rows) : XN_CL_NONE;
+    uint32_t n = 1;
+    if (is_new) e->launched = 0;
+    e->way = XN_OPENCL_BY_WALK;
+    if (walk != XN_CL_NONE) {
+        e->launched = n;
+        if (launch_walk(e, walk, err) == XN_OK) return XN_OK;
+        e->launched = 0;
+        xn_log(XN_LOG_WARNING, "%s; steps are launched operation by operation", err->message);
+        e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = XN_CL_NONE;
+    }
+    e->way = XN_OPENCL_BY_BUFFER;
+    if (!e->apart && xn_cl_recorded_run(e, first, end, shape, &e->together, &n)) {
+        e->launched += n;
+        return XN_OK;
+    }
+    e->way = XN_OPENCL_BY_LAUNCHES;
+    for (size_t i = first; i < end; i++)
+        XN_TRY(launch(e, i, shape, err));
+    return XN_OK;
+}
+
+// What the launches compute of logits comes to the host.
 static int run_launches(struct xn_executor *e, const struct xn_batch *batch, bool is_new, size_t first, size_t end,
                         struct xn_error *err) {
     struct xn_cl_device *d = e->device;
-    bool head = false, whole = is_new && first == 0 && end == e->lowered.n;
-    uint32_t walk = whole ? walk_of(e, batch->n_rows) : XN_CL_NONE;
+    bool head = false;
     for (size_t i = first; i < end; i++)
         head |= e->lowered.launches[i].kind == XN_OP_HEAD;
-    if (walk != XN_CL_NONE && launch_walk(e, walk, err) != XN_OK) {
-        xn_log(XN_LOG_WARNING, "%s; steps are launched operation by operation", err->message);
-        e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = walk = XN_CL_NONE;
-    }
-    e->has_walked = walk != XN_CL_NONE;
-    e->launched = e->has_walked;
-    for (size_t i = first; i < end && walk == XN_CL_NONE; i++)
-        XN_TRY(launch(e, i, batch, err));
+    XN_TRY(run_kernels(e, batch, is_new, first, end, err));
     size_t bytes = head ? (size_t)batch->n_outputs * e->view.plan->vocab * sizeof *e->logits : 0;
     cl_int code = CL_SUCCESS;
     if (bytes)
@@ -416,23 +466,40 @@ static int run_launches(struct xn_executor *e, const struct xn_batch *batch, boo
     return XN_OK;
 }
 
+// Waits for launches [first, end), as long as a batch of so many rows may take.
+static int wait_for(struct xn_executor *e, size_t first, size_t end, uint32_t rows, struct xn_error *err) {
+    struct xn_cl_device *d = e->device;
+    enum { ROWS = 128 };
+    cl_event last = e->together;
+    double seconds = d->timeout * ((rows + ROWS - 1) / ROWS);
+    for (size_t i = end; i > first && !last; i--)
+        last = e->events[i - 1];
+    if (seconds == 0 || xn_cl_wait(d, last, seconds)) return XN_OK;
+    return xn_fail(err, XN_ERR_DEVICE,
+                   "%s: a step of %u rows did not end within %.0f s: the device or its driver hangs, or is slow "
+                   "(--gpu-timeout). It is not used any more",
+                   d->info.name, rows, seconds);
+}
+
 // A batch that is new is checked and sent first.
 static int run_ops(struct xn_executor *e, const struct xn_batch *batch, bool is_new, uint32_t first, uint32_t n,
                    struct xn_error *err) {
     struct xn_cl_device *d = e->device;
+    size_t from = e->lowered.first_launch[first], to = e->lowered.first_launch[first + n];
+    XN_TRY(xn_cl_ready(d, err));
     if (is_new) {
         XN_TRY(xn_host_check_batch(&e->view, batch, err));
         XN_TRY(xn_cl_step_fill(e, batch, err));
     }
     int status = is_new ? send_step(e, err) : XN_OK;
-    if (status == XN_OK)
-        status =
-            run_launches(e, batch, is_new, e->lowered.first_launch[first], e->lowered.first_launch[first + n], err);
+    if (status == XN_OK) status = run_launches(e, batch, is_new, from, to, err);
     // Also after a failure: nothing may still read the step or write the logits.
+    XN_TRY(wait_for(e, from, to, batch->n_rows, status == XN_OK ? err : NULL));
     cl_int code = d->cl->Finish(d->queue);
-    collect_times(e);
+    collect_times(e, from, to);
     XN_TRY(status);
     if (code == CL_SUCCESS) XN_TRY(check_walk(e, err));
+    if (code != CL_SUCCESS && e->way == XN_OPENCL_BY_BUFFER) d->way = XN_OPENCL_BY_LAUNCHES; // perhaps that does better
     return code == CL_SUCCESS ? XN_OK : xn_cl_fail(err, code, "%s: a step of %u rows", d->info.name, batch->n_rows);
 }
 

@@ -21,6 +21,12 @@ struct xn_cl_made { // a kernel with its arguments set
     uint32_t group, groups; // work-items of a group, groups of a launch
 };
 
+// By what the launches of steps differ: the shape that their rows ask of kernels, and those whose logits are wanted
+// (XN_CL_SHAPES: none are).
+struct xn_cl_step_shape {
+    enum xn_cl_shape rows, outputs;
+};
+
 struct xn_executor {
     struct xn_cl_device *device;
     struct xn_host_memory view; // plan and limits alone: there is nothing in host memory
@@ -32,17 +38,20 @@ struct xn_executor {
     size_t n_kernels, kernels_capacity;
     uint32_t *kernel_of[XN_CL_SHAPES]; // [launches]: index into kernels
     cl_event *events;                  // [launches]
-    const struct xn_batch *batch;      // of the part before
+    struct xn_cl_recorded *recorded;   // recorded.h
+    size_t n_recorded, recorded_capacity;
+    const struct xn_batch *batch; // of the part before
     // A step of few rows in one launch: its kernel, XN_CL_NONE: there is none; and what the device-wide barrier has
     // counted.
     uint32_t walk[XN_CL_SHAPES], barrier_base;
-    cl_event walked;
-    uint32_t *step; // the batch as the device gets it
+    cl_event together; // of launches that are one command
+    bool apart;        // kinds of operations are to be told apart: there are none of those
+    uint32_t *step;    // the batch as the device gets it
     size_t step_size, step_capacity;
     cl_mem pinned;                             // memory of the host that the device copies to at full speed, in which
     float *logits;                             // are
-    uint32_t launched;                         // kernels of the last step
-    bool has_walked;                           // it was one
+    uint32_t launched;                         // kernels of the last step,
+    enum xn_opencl_way way;                    // and how
     double seconds[XN_OP_KINDS], walk_seconds; // walk_seconds: of the last step
 };
 
@@ -53,6 +62,12 @@ void xn_cl_executor_free(struct xn_executor *e); // accepts NULL
 int xn_cl_executor_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);
 int xn_cl_executor_run_part(struct xn_executor *e, const struct xn_batch *batch, uint32_t first, uint32_t n,
                             struct xn_error *err);
+
+// The kernel of launch i in a step of such a shape; NULL: there it is none.
+const struct xn_cl_made *xn_cl_kernel_of(const struct xn_executor *e, size_t i, struct xn_cl_step_shape shape);
+// Sets a kernel's arguments but for the operation, and the operation (of a walk: how many).
+int xn_cl_set_arguments(struct xn_executor *e, const struct xn_cl_made *kernel, struct xn_error *err);
+int xn_cl_set_op(struct xn_executor *e, const struct xn_cl_made *kernel, cl_uint op, struct xn_error *err);
 
 // Fills e->step with a checked batch.
 int xn_cl_step_fill(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);

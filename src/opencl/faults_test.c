@@ -15,9 +15,10 @@
 
 static const struct xn_cl_api *real;
 static struct xn_cl_api faulty;
-static int64_t countdown; // calls until one fails; negative: none does
-static bool gone;         // and so does every one after it, as of a device that is no more
-static cl_int code;       // with which
+static struct xn_cl_recording real_recording; // the functions are one platform's: the first device's
+static int64_t countdown;                     // calls until one fails; negative: none does
+static bool gone;                             // and so does every one after it, as of a device that is no more
+static cl_int code;                           // with which
 
 static bool fails(void) {
     if (countdown != 0) {
@@ -84,6 +85,34 @@ static cl_int CL_API_CALL finish(cl_command_queue q) {
     return fails() ? code : status;
 }
 
+static xn_cl_command_buffer CL_API_CALL record(cl_uint n, const cl_command_queue *q, const void *p, cl_int *e) {
+    if (fails()) {
+        *e = code;
+        return NULL;
+    }
+    return real_recording.Create(n, q, p, e);
+}
+static cl_int CL_API_CALL record_launch(xn_cl_command_buffer b, cl_command_queue q, const void *p, cl_kernel k,
+                                        cl_uint n, const size_t *o, const size_t *g, const size_t *l, cl_uint w,
+                                        const cl_uint *s, cl_uint *out, void *h) {
+    return fails() ? code : real_recording.NDRangeKernel(b, q, p, k, n, o, g, l, w, s, out, h);
+}
+static cl_int CL_API_CALL finalize(xn_cl_command_buffer b) {
+    return fails() ? code : real_recording.Finalize(b);
+}
+static cl_int CL_API_CALL enqueue(cl_uint n, cl_command_queue *q, xn_cl_command_buffer b, cl_uint w, const cl_event *e,
+                                  cl_event *out) {
+    return fails() ? code : real_recording.Enqueue(n, q, b, w, e, out);
+}
+
+// From now on the driver of a device may fail.
+static void make_it_fail(struct xn_cl_device *d) {
+    d->cl = &faulty;
+    if (!d->recording.Create) return;
+    real_recording = d->recording;
+    d->recording = (struct xn_cl_recording){record, record_launch, finalize, enqueue, real_recording.Release};
+}
+
 static void make_faulty(void) {
     real = xn_cl_api();
     faulty = *real;
@@ -148,12 +177,14 @@ static void every_call_may_fail(enum xn_op_kind kind, uint32_t rows) {
     if (kind == XN_OP_PROJECT) wish.type = XN_Q8_0;
     assert_int_equal(xn_check_blocks_make(1, &blocks, &err), XN_OK);
     if (xn_check_case_make(&wish, blocks, &c, &err) != XN_OK) fail_msg("%s", err.message);
-    int overcome = 0;
+    bool recorded = false;
+    int overcome = 0, unrecorded = 0;
     for (int64_t at = 0;; at++) { // a device each time: a program that was built is built no more
         struct xn_device *device = test_open((struct xn_opencl_options){.cache = at % 8 ? test_cache() : NULL});
         struct xn_cl_device *d = xn_cl_device_of(device);
         uint64_t taken = d->taken;
-        d->cl = &faulty;
+        make_it_fail(d);
+        recorded = d->recording.Create && rows > XN_CL_STREAM_TOKENS; // several launches
         code = at % 3 == 0 ? CL_OUT_OF_RESOURCES : at % 3 == 1 ? CL_MEM_OBJECT_ALLOCATION_FAILURE : CL_INVALID_VALUE;
         countdown = at;
         int status = all_of_it(c, device, &err);
@@ -161,8 +192,11 @@ static void every_call_may_fail(enum xn_op_kind kind, uint32_t rows) {
         countdown = -1;
         if (failed && status == XN_OK) {
             // A binary that does not load is built, a heap that is refused is asked for once more and smaller, and what
-            // is let go is let go.
-            overcome++;
+            // is let go is let go. What can't be recorded is launched.
+            if (d->way == XN_OPENCL_BY_LAUNCHES)
+                unrecorded++;
+            else
+                overcome++;
         } else if (failed) {
             assert_int_equal(status, code == CL_MEM_OBJECT_ALLOCATION_FAILURE ? XN_ERR_NOMEM : XN_ERR_DEVICE);
             if (!strstr(err.message, xn_cl_code_name(code))) fail_msg("call %d: %s", (int)at, err.message);
@@ -179,6 +213,7 @@ static void every_call_may_fail(enum xn_op_kind kind, uint32_t rows) {
         }
     }
     assert_true(overcome < 12);
+    assert_true(unrecorded > 20 || !recorded);
     xn_check_case_free(c);
     xn_check_blocks_free(blocks);
 }
@@ -202,7 +237,7 @@ static void the_device_may_disappear(void **unused) {
             struct xn_device *device = test_open((struct xn_opencl_options){.cache = test_cache()});
             struct xn_cl_device *d = xn_cl_device_of(device);
             uint64_t taken = d->taken;
-            d->cl = &faulty;
+            make_it_fail(d);
             gone = true;
             code = at % 2 ? CL_DEVICE_NOT_AVAILABLE : CL_OUT_OF_RESOURCES;
             countdown = at;
@@ -237,6 +272,103 @@ static void attention(void **unused) {
 static void a_recurrence(void **unused) {
     (void)unused;
     every_call_may_fail(XN_OP_SHORT_CONV, 5);
+}
+
+// --- a driver that hangs ---
+
+static int calls; // that a lost device's driver must not get
+
+static cl_int CL_API_CALL running(cl_event e, cl_event_info what, size_t n, void *out, size_t *out_n) {
+    (void)e;
+    (void)what;
+    (void)out_n;
+    assert_int_equal(n, sizeof(cl_int));
+    *(cl_int *)out = CL_RUNNING;
+    return CL_SUCCESS;
+}
+static cl_int CL_API_CALL release_memory(cl_mem m) {
+    calls++;
+    return real->ReleaseMemObject(m);
+}
+static cl_int CL_API_CALL release_kernel(cl_kernel k) {
+    calls++;
+    return real->ReleaseKernel(k);
+}
+static cl_int CL_API_CALL release_program(cl_program p) {
+    calls++;
+    return real->ReleaseProgram(p);
+}
+static cl_int CL_API_CALL release_queue(cl_command_queue q) {
+    calls++;
+    return real->ReleaseCommandQueue(q);
+}
+static cl_int CL_API_CALL release_context(cl_context c) {
+    calls++;
+    return real->ReleaseContext(c);
+}
+static cl_int CL_API_CALL unmap(cl_command_queue q, cl_mem m, void *p, cl_uint n, const cl_event *w, cl_event *e) {
+    calls++;
+    return real->EnqueueUnmapMemObject(q, m, p, n, w, e);
+}
+static cl_int CL_API_CALL count_finish(cl_command_queue q) {
+    calls++;
+    return real->Finish(q);
+}
+
+// A step that does not end in time is an error that says so; from then on everything is, at once, and nothing waits for
+// the driver, not even to let go. The same device with time enough is as good as any.
+static void a_device_may_hang(void **unused) {
+    (void)unused;
+    struct xn_error err;
+    struct xn_check_blocks *blocks;
+    struct xn_check_case *c;
+    struct xn_check_weights weights;
+    struct xn_check_wish wish = {.kind = XN_OP_ATTEND, .type = XN_F16, .rows = 3, .seed = 5};
+    char page[1 << 16];
+    assert_int_equal(xn_check_blocks_make(1, &blocks, &err), XN_OK);
+    assert_int_equal(xn_check_case_make(&wish, blocks, &c, &err), XN_OK);
+    for (int hangs = 0; hangs < 2; hangs++) {
+        struct xn_executor *e;
+        struct xn_cl_api api = *real;
+        struct xn_device *device = test_open((struct xn_opencl_options){.cache = test_cache(), .timeout = 20});
+        const struct xn_device_table *t = device->table;
+        struct xn_cl_device *d = xn_cl_device_of(device);
+        assert_true(d->timeout == 20);
+        assert_int_equal(xn_check_bind(c, device, &weights, &err), XN_OK);
+        if (t->prepare(device, &c->plan, &c->limits, &e, &err) != XN_OK) fail_msg("%s", err.message);
+        if (t->run(e, &c->batch, &err) != XN_OK) fail_msg("%s", err.message);
+        if (hangs) {
+            d->timeout = 0.05;
+            d->cl = &api;
+            api.GetEventInfo = running;
+            assert_int_equal(t->run(e, &c->batch, &err), XN_ERR_DEVICE);
+            if (!strstr(err.message, "did not end") || !strstr(err.message, "3 rows")) fail_msg("%s", err.message);
+            real->Finish(d->queue); // it does end
+            api.Finish = count_finish;
+            api.ReleaseMemObject = release_memory;
+            api.ReleaseKernel = release_kernel;
+            api.ReleaseProgram = release_program;
+            api.ReleaseCommandQueue = release_queue;
+            api.ReleaseContext = release_context;
+            api.EnqueueUnmapMemObject = unmap;
+            calls = 0;
+            assert_int_equal(t->run(e, &c->batch, &err), XN_ERR_DEVICE);
+            assert_int_equal(t->run_part(e, &c->batch, 0, 1, &err), XN_ERR_DEVICE);
+            assert_int_equal(t->copy_page(e, 0, 1, &err), XN_ERR_DEVICE);
+            assert_int_equal(t->read_page(e, 0, 1, page, &err), XN_ERR_DEVICE);
+            assert_int_equal(t->read_rows(e, XN_BUF_Q, 1, page, &err), XN_ERR_DEVICE);
+            if (!strstr(err.message, "not used any more")) fail_msg("%s", err.message);
+            struct xn_executor *another;
+            assert_int_equal(t->prepare(device, &c->plan, &c->limits, &another, &err), XN_ERR_DEVICE);
+        }
+        assert_true(xn_opencl_has_lost() == (hangs > 0));
+        t->release(device, e);
+        xn_check_unbind(&weights);
+        t->free(device);
+        assert_int_equal(calls, 0);
+    }
+    xn_check_case_free(c);
+    xn_check_blocks_free(blocks);
 }
 
 // What a step may not be: told before anything reaches the device.
@@ -289,11 +421,9 @@ int main(void) {
     if (test_devices() == 0) return SKIPPED;
     make_faulty();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_projection),
-        cmocka_unit_test(attention),
-        cmocka_unit_test(a_recurrence),
-        cmocka_unit_test(the_device_may_disappear),
-        cmocka_unit_test(a_wrong_batch_is_refused),
+        cmocka_unit_test(a_projection),      cmocka_unit_test(attention),
+        cmocka_unit_test(a_recurrence),      cmocka_unit_test(the_device_may_disappear),
+        cmocka_unit_test(a_device_may_hang), cmocka_unit_test(a_wrong_batch_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,23 +13,36 @@ struct xn_cl_device {
     struct xn_device device;
     const struct xn_cl_api *cl;
     cl_device_id id;
-    cl_context context;
+    cl_context context;     // NULL: not ready yet
     cl_command_queue queue; // in order, with times
     struct xn_opencl_info info;
     enum xn_cl_dialect dialect;
     uint64_t max_allocation, heap_bytes, piece_bytes; // struct xn_opencl_options
     uint64_t expected; // bytes of arrays that are about to be taken, as far as anyone said
     uint64_t taken;    // bytes of all buffers
+    double timeout;    // seconds; 0: none
+    bool lost;         // it did not answer in time: its driver is asked for nothing any more, not to let go either
     struct xn_cl_heap heaps[XN_CL_HEAPS];
     struct xn_cl_programs programs;
     const struct xn_progress *progress; // of the building of kernels; or NULL
-    bool launches_only;                 // struct xn_opencl_options
+    enum xn_opencl_way way;             // struct xn_opencl_options; or what is left of it
+    struct xn_cl_recording recording;   // where `way` has command buffers
     cl_mem grids;
     char backend[64];
 };
 
 // The device behind one of the engine's, or NULL if it is another kind.
 struct xn_cl_device *xn_cl_device_of(struct xn_device *device);
+
+// Opens context and queue, where they are not open yet: whatever the driver is asked for needs them. An error for a
+// device that is lost.
+int xn_cl_ready(struct xn_cl_device *device, struct xn_error *err);
+
+// Waits for a command that was enqueued; NULL: for none. False: it did not end within so many seconds, and the device
+// is lost. Whether it failed is for clFinish to say.
+bool xn_cl_wait(struct xn_cl_device *device, cl_event event, double seconds);
+// Instead of free(), for what a lost device's driver may still read: at least 8 bytes, or NULL.
+void xn_cl_abandon(void *memory);
 
 // The limits of a plan with the type of its cache chosen.
 struct xn_limits xn_cl_limits_of(const struct xn_plan *plan, const struct xn_limits *limits);
@@ -42,6 +55,7 @@ void xn_cl_buffer_free(struct xn_cl_device *device, cl_mem buffer, uint64_t size
 struct xn_cl_packed {
     struct xn_weights weights;
     uint32_t type; // of what was packed
+    float shrink;  // a power of two: all values times this are below 2^15, so that half floats hold them; mostly 1
     struct xn_cl_row row;
     struct xn_cl_array array; // unit: a row; pieces are laid out by layout.h
 };

@@ -5,7 +5,6 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -35,6 +34,23 @@ const struct xn_cl_api *xn_cl_api(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, load);
     return loaded;
+}
+
+bool xn_cl_recording_load(const struct xn_cl_api *cl, cl_platform_id platform, struct xn_cl_recording *out) {
+    bool all = true;
+#define LOAD(member, name)                                                                                             \
+    {                                                                                                                  \
+        void *address = cl->GetExtensionFunctionAddressForPlatform(platform, name);                                    \
+        memcpy(&out->member, &address, sizeof address);                                                                \
+        all &= address != NULL;                                                                                        \
+    }
+    LOAD(Create, "clCreateCommandBufferKHR")
+    LOAD(NDRangeKernel, "clCommandNDRangeKernelKHR")
+    LOAD(Finalize, "clFinalizeCommandBufferKHR")
+    LOAD(Enqueue, "clEnqueueCommandBufferKHR")
+    LOAD(Release, "clReleaseCommandBufferKHR")
+#undef LOAD
+    return all;
 }
 
 const char *xn_cl_code_name(cl_int code) {
@@ -82,7 +98,11 @@ const char *xn_cl_code_name(cl_int code) {
         CODE(CL_INVALID_GLOBAL_WORK_SIZE)
 #undef CODE
     default:
-        return code == -1001 ? "CL_PLATFORM_NOT_FOUND_KHR" : "?";
+        return code == -1001   ? "CL_PLATFORM_NOT_FOUND_KHR"
+               : code == -1138 ? "CL_INVALID_COMMAND_BUFFER_KHR"
+               : code == -1139 ? "CL_INVALID_SYNC_POINT_WAIT_LIST_KHR"
+               : code == -1140 ? "CL_INCOMPATIBLE_COMMAND_QUEUE_KHR"
+                               : "?";
     }
 }
 

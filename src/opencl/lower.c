@@ -149,6 +149,7 @@ static struct xn_cl_cache cached(struct xn_cl_lowering *l, uint32_t layer, bool 
     return (struct xn_cl_cache){.place = places(l, array),
                                 .piece = array->piece,
                                 .page_bytes = (uint32_t)array->unit_bytes,
+                                .first = array->n_pieces ? array->places[0] : (struct xn_cl_place){0},
                                 .size = keys ? c->key_size : c->value_size};
 }
 

@@ -1,5 +1,6 @@
 // Products of many rows: activations are staged, then multiplied tile by tile; what needs whole rows or heads of the
 // result follows as a kernel of its own.
+#include "opencl/internal.h"
 #include "opencl/lowering.h"
 #include "opencl/many.h"
 
@@ -24,16 +25,13 @@ static uint32_t passes_of(const struct xn_cl_weights *w, bool exact) {
 }
 
 static uint32_t planes_of(const struct xn_cl_tile *t) {
-    uint32_t planes = 0;
-    for (uint32_t i = 0; i < t->n_parts; i++) {
-        planes |= t->part[i].bfloat ? XN_CL_PLANE_BFLOAT : XN_CL_PLANE_HALF;
-        if (t->passes > 1) planes |= t->part[i].bfloat ? XN_CL_PLANE_BFLOAT_REST : XN_CL_PLANE_HALF_REST;
-    }
-    return planes;
+    return t->passes > 1 ? XN_CL_PLANE_HALF | XN_CL_PLANE_HALF_REST : XN_CL_PLANE_HALF;
 }
 
-static struct xn_cl_tile_part part_of(const struct xn_cl_weights *w, uint32_t bias) {
-    return (struct xn_cl_tile_part){.weights = *w, .bias = bias, .scale = 1, .bfloat = w->type == XN_BF16};
+// Of a matrix, as the plan names it and as the kernel for few rows has it.
+static struct xn_cl_tile_part part_of(const struct xn_weights *matrix, const struct xn_cl_weights *w, uint32_t bias) {
+    return (struct xn_cl_tile_part){
+        .weights = *w, .bias = bias, .scale = 1, .shrink = matrix ? ((const struct xn_cl_packed *)matrix)->shrink : 1};
 }
 
 // What all tiles of an operation have in common. Without a sum, results are stored.
@@ -101,13 +99,13 @@ void xn_cl_many_project(struct xn_cl_lowering *l, const struct xn_op *op, const 
             const struct xn_cl_part *p = &d->part[i];
             if (passes_of(&p->weights, op->project.part[i].exact) != passes) continue;
             struct xn_cl_tile_part *part = &t->part[t->n_parts++];
-            *part = part_of(&p->weights, p->bias);
+            *part = part_of(op->project.part[i].weights, &p->weights, p->bias);
             part->scale = p->scale;
             part->out = p->out;
             part->out_stride = p->out_stride;
             finish |= p->finish || p->target == XN_CL_TO_CACHE;
         }
-        planes |= planes_of(t);
+        if (t->n_parts) planes |= planes_of(t);
     }
     add_stage(l, op, &m, (struct xn_cl_stage){.in = d->in, .planes = planes});
     for (uint32_t passes = 1; passes <= 3; passes++) {
@@ -123,7 +121,7 @@ void xn_cl_many_project_add(struct xn_cl_lowering *l, const struct xn_op *op, co
     bool waits = d->sum.norm.kind != XN_NORM_NONE;
     struct xn_cl_tile t = tile_of(&m, waits ? XN_CL_TILE_STORE : XN_CL_TILE_SUM, passes_of(&d->weights, false));
     t.n_parts = 1;
-    t.part[0] = part_of(&d->weights, d->bias);
+    t.part[0] = part_of(op->project_add.weights, &d->weights, d->bias);
     t.part[0].out = (uint32_t)m.results;
     t.part[0].out_stride = d->weights.rows;
     t.row_scale = d->row_scale;
@@ -136,12 +134,14 @@ void xn_cl_many_project_add(struct xn_cl_lowering *l, const struct xn_op *op, co
     xn_cl_add_op(l, op->kind, XN_CL_KERNEL_ADD, 1u << XN_CL_MANY, &a, sizeof a);
 }
 
-// Gate and up, or up alone. Both are multiplied in bfloat16 or neither is.
-static void set_glu(struct xn_cl_tile *t, const struct xn_cl_weights *gate, uint32_t gate_bias,
-                    const struct xn_cl_weights *up, uint32_t up_bias, const struct xn_cl_glu *glu) {
-    if (gate->rows) t->part[t->n_parts++] = part_of(gate, gate_bias);
-    t->part[t->n_parts++] = part_of(up, up_bias);
-    if (t->part[0].bfloat != t->part[t->n_parts - 1].bfloat) t->part[0].bfloat = t->part[1].bfloat = 0;
+// Gate and up, or up alone, of which both shrink alike.
+static void set_glu(struct xn_cl_tile *t, struct xn_cl_tile_part gate, struct xn_cl_tile_part up,
+                    const struct xn_cl_glu *glu) {
+    if (gate.weights.rows) {
+        gate.shrink = up.shrink = gate.shrink < up.shrink ? gate.shrink : up.shrink;
+        t->part[t->n_parts++] = gate;
+    }
+    t->part[t->n_parts++] = up;
     t->glu = *glu;
 }
 static uint32_t glu_passes(const struct xn_cl_weights *gate, const struct xn_cl_weights *up) {
@@ -153,7 +153,7 @@ void xn_cl_many_gate(struct xn_cl_lowering *l, const struct xn_op *op, const str
     if (!has_many(l)) return;
     struct xn_cl_many m = many_of(l, op);
     struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_GLU, glu_passes(&d->gate, &d->up));
-    set_glu(&t, &d->gate, d->gate_bias, &d->up, d->up_bias, &d->glu);
+    set_glu(&t, part_of(op->gate.gate, &d->gate, d->gate_bias), part_of(op->gate.up, &d->up, d->up_bias), &d->glu);
     t.part[0].out = d->out;
     t.part[0].out_stride = d->out_stride;
     t.times = d->times;
@@ -166,7 +166,7 @@ void xn_cl_many_head(struct xn_cl_lowering *l, const struct xn_op *op, const str
     struct xn_cl_many m = many_of(l, op);
     struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_LOGITS, passes_of(&d->weights, false));
     t.n_parts = 1;
-    t.part[0] = part_of(&d->weights, XN_CL_NONE);
+    t.part[0] = part_of(op->head.weights, &d->weights, XN_CL_NONE);
     t.part[0].scale = d->scale;
     t.soft_cap = d->soft_cap;
     t.outputs = 1;
@@ -178,7 +178,7 @@ void xn_cl_many_heads(struct xn_cl_lowering *l, const struct xn_op *op, const st
     struct xn_cl_many m = many_of(l, op);
     struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_STORE, passes_of(&d->weights, false));
     t.n_parts = 1;
-    t.part[0] = part_of(&d->weights, XN_CL_NONE);
+    t.part[0] = part_of(op->heads.weights, &d->weights, XN_CL_NONE);
     t.part[0].out = d->out;
     t.part[0].out_stride = d->out_stride;
     t.matrices = d->heads;
@@ -201,11 +201,11 @@ void xn_cl_many_route(struct xn_cl_lowering *l, const struct xn_op *op, const st
     uint32_t passes = passes_of(&d->router, true), of_shared = d->shared.rows ? passes_of(&d->shared, false) : 1;
     struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_STORE, passes > of_shared ? passes : of_shared);
     t.n_parts = d->shared.rows ? 2 : 1;
-    t.part[0] = part_of(&d->router, d->bias);
+    t.part[0] = part_of(op->route.router, &d->router, d->bias);
     t.part[0].out = d->scratch;
     t.part[0].out_stride = d->experts;
     if (d->shared.rows) {
-        t.part[1] = part_of(&d->shared, XN_CL_NONE);
+        t.part[1] = part_of(op->route.shared_router, &d->shared, XN_CL_NONE);
         t.part[1].out = d->gate;
         t.part[1].out_stride = d->gate_stride;
     }
@@ -230,7 +230,8 @@ void xn_cl_many_expert_gate(struct xn_cl_lowering *l, const struct xn_op *op, co
     if (!has_many(l)) return;
     struct xn_cl_many m = many_of(l, op);
     struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_GLU, glu_passes(&d->gate, &d->up));
-    set_glu(&t, &d->gate, d->gate_bias, &d->up, d->up_bias, &d->glu);
+    set_glu(&t, part_of(op->expert_gate.gate, &d->gate, d->gate_bias), part_of(op->expert_gate.up, &d->up, d->up_bias),
+            &d->glu);
     set_experts(l, op, &t,
                 (struct xn_cl_sort){
                     .experts = op->expert_gate.up->matrix.count, .used = d->used, .ids = d->ids, .width = d->width});
@@ -245,7 +246,7 @@ void xn_cl_many_expert_add(struct xn_cl_lowering *l, const struct xn_op *op, con
     uint32_t rows = d->down.rows;
     struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_STORE, passes_of(&d->down, false));
     t.n_parts = 1;
-    t.part[0] = part_of(&d->down, d->bias);
+    t.part[0] = part_of(op->expert_add.down, &d->down, d->bias);
     t.part[0].out = (uint32_t)m.results;
     t.part[0].out_stride = rows;
     t.by_pair = 1;

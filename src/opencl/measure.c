@@ -48,6 +48,7 @@ static int measure(struct xn_cl_device *d, cl_kernel kernel, cl_mem data, cl_mem
 int xn_opencl_measure_bandwidth(struct xn_device *device, double *rate, struct xn_error *err) {
     struct xn_cl_device *d = xn_cl_device_of(device);
     if (!d) return xn_fail(err, XN_ERR_UNSUPPORTED, "the bandwidth of a device that is none of OpenCL's");
+    XN_TRY(xn_cl_ready(d, err));
     uint64_t bytes = 1u << 30;
     if (bytes > d->info.memory / 8) bytes = d->info.memory / 8;
     if (bytes > d->max_allocation) bytes = d->max_allocation;
@@ -91,6 +92,7 @@ static int launch(struct xn_cl_device *d, cl_kernel kernel, size_t group, int n,
 int xn_opencl_measure_launch(struct xn_device *device, double *queued, double *alone, struct xn_error *err) {
     struct xn_cl_device *d = xn_cl_device_of(device);
     if (!d) return xn_fail(err, XN_ERR_UNSUPPORTED, "launches of a device that is none of OpenCL's");
+    XN_TRY(xn_cl_ready(d, err));
     cl_mem memory = NULL;
     cl_kernel kernel = NULL;
     uint32_t group = XN_CL_GROUP;

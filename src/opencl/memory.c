@@ -44,6 +44,7 @@ static int copy_unit(struct xn_executor *e, const struct xn_cl_array *a, uint32_
 }
 
 int xn_cl_copy_page(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err) {
+    XN_TRY(xn_cl_ready(e->device, err));
     XN_TRY(check_index("cache page", from, e->view.limits.pages, err));
     XN_TRY(check_index("cache page", to, e->view.limits.pages, err));
     for (uint32_t i = 0; i < 2 * e->view.plan->n_cache; i++)
@@ -52,6 +53,7 @@ int xn_cl_copy_page(struct xn_executor *e, uint32_t from, uint32_t to, struct xn
 }
 
 int xn_cl_copy_state(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err) {
+    XN_TRY(xn_cl_ready(e->device, err));
     XN_TRY(check_index("state slot", from, e->view.limits.slots, err));
     XN_TRY(check_index("state slot", to, e->view.limits.slots, err));
     for (uint32_t i = 0; i < e->view.plan->n_states; i++)
@@ -62,6 +64,7 @@ int xn_cl_copy_state(struct xn_executor *e, uint32_t from, uint32_t to, struct x
 int xn_cl_clear_state(struct xn_executor *e, uint32_t slot, struct xn_error *err) {
     const struct xn_cl_device *d = e->device;
     static const cl_uint zero = 0;
+    XN_TRY(xn_cl_ready(e->device, err));
     XN_TRY(check_index("state slot", slot, e->view.limits.slots, err));
     for (uint32_t i = 0; i < e->view.plan->n_states; i++) {
         size_t offset;
@@ -110,6 +113,7 @@ static int move_page(struct xn_executor *e, uint32_t page, uint32_t n, char *out
     const struct xn_plan *plan = e->view.plan;
     const struct xn_limits *limits = &e->view.limits;
     size_t at = 0;
+    XN_TRY(xn_cl_ready(e->device, err));
     XN_TRY(check_index("cache page", page, limits->pages, err));
     if (n > limits->page_size)
         return xn_fail(err, XN_ERR_ARGUMENT, "%u positions of a page: there are %u", n, limits->page_size);
@@ -136,6 +140,7 @@ int xn_cl_write_page(struct xn_executor *e, uint32_t page, uint32_t n, const voi
 
 static int move_state(struct xn_executor *e, uint32_t slot, float *out, const float *in, struct xn_error *err) {
     size_t at = 0;
+    XN_TRY(xn_cl_ready(e->device, err));
     XN_TRY(check_index("state slot", slot, e->view.limits.slots, err));
     int status = XN_OK;
     for (uint32_t i = 0; i < e->view.plan->n_states && status == XN_OK; i++) {
@@ -161,6 +166,7 @@ static int find_rows(const struct xn_executor *e, int rows, uint32_t n, size_t *
                      struct xn_error *err) {
     const struct xn_cl_map *map = &e->lowered.map;
     uint32_t width = xn_rows_width(e->view.plan, rows);
+    XN_TRY(xn_cl_ready(e->device, err));
     if (width == 0 || n > e->view.limits.rows)
         return xn_fail(err, XN_ERR_ARGUMENT, "%u rows of kind %d: there are %u of %u values", n, rows,
                        width ? e->view.limits.rows : 0, width);
@@ -223,6 +229,7 @@ static int move_all(struct xn_executor *e, const struct xn_host_memory *m, bool 
     const struct xn_cl_map *map = &e->lowered.map;
     uint64_t rows = e->view.limits.rows, routed = rows * plan->route_width;
     cl_mem act = e->memory[XN_CL_ACT];
+    XN_TRY(xn_cl_ready(e->device, err));
     for (int b = 0; b < XN_BUFFERS; b++)
         XN_TRY(move_values(e, act, map->buffer[b], rows * plan->width[b], m->buffer[b], out, err));
     XN_TRY(move_values(e, act, map->ids, routed, m->expert_ids, out, err));

@@ -29,12 +29,16 @@ const char *xn_opencl_extension_name(enum xn_opencl_extension extension);
 enum { XN_OPENCL_SUB_GROUP_SIZES = 8 };
 struct xn_opencl_info {
     char name[128], platform[128], version[128], driver[64];
-    bool is_processor;       // a processor through OpenCL: never chosen unless it is named
-    uint64_t memory;         // bytes
-    uint64_t max_allocation; // bytes of one buffer
-    uint64_t local_memory;   // bytes of a group
-    uint32_t units, clock;   // compute units, MHz
-    uint32_t max_group;      // work-items
+    bool is_processor;  // a processor through OpenCL: never chosen unless it is named
+    bool is_gpu;        // else, and if this is not either, another kind of accelerator
+    bool shares_memory; // with the processor
+    bool compiles, little_endian;
+    uint32_t address_bits;
+    uint64_t memory;                                             // bytes
+    uint64_t max_allocation;                                     // bytes of one buffer
+    uint64_t local_memory;                                       // bytes of a group
+    uint32_t units, clock;                                       // compute units, MHz
+    uint32_t max_group;                                          // work-items
     uint32_t sub_group[XN_OPENCL_SUB_GROUP_SIZES], n_sub_groups; // sizes, where the device says so
     uint32_t extensions;                                         // bit i: enum xn_opencl_extension i
     uint32_t ip_version; // of an Intel GPU whose driver tells (ahead.h); 0: unknown
@@ -44,6 +48,12 @@ struct xn_opencl_info {
 // OpenCL at all is none, and no error. *list: free().
 int xn_opencl_list(struct xn_opencl_info **list, uint32_t *n, struct xn_error *err);
 
+// How the operations of a step reach a device, from the best way on. Where one is not possible, the next stands in.
+enum xn_opencl_way {
+    XN_OPENCL_BY_WALK,     // one kernel goes through all operations, of few rows
+    XN_OPENCL_BY_BUFFER,   // kernels one after the other, recorded once and enqueued as one command
+    XN_OPENCL_BY_LAUNCHES, // kernels one after the other
+};
 struct xn_opencl_options {
     uint32_t index;          // of the list
     const char *cache;       // folder that keeps built programs; NULL: built anew in every process
@@ -54,10 +64,21 @@ struct xn_opencl_options {
     uint64_t heap_bytes, piece_bytes;
     bool narrow_programs; // on a processor, too, programs for the formats of a plan alone, as elsewhere: a compiler
                           // for processors takes nearly as long for one format as for all
-    bool launches_only;   // an operation is a launch also where a whole step can be one
-    bool plain;           // kernels in plain OpenCL C, whatever the device offers beyond
-    bool emulate;         // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
+    // Seconds after which a device that does not end a step of up to 128 rows is given up (larger ones get as much for
+    // each 128 rows begun). 0: 60, for a processor none; negative: none.
+    double timeout;
+    bool later;             // the driver is asked for nothing before the device is first used
+    enum xn_opencl_way way; // the best that steps may take
+    bool plain;             // kernels in plain OpenCL C, whatever the device offers beyond
+    bool emulate;           // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
 };
+// For choosing among devices: whether this one is a GPU that is worth its while without anyone naming it. One that
+// reads the processor's memory is no faster at that, and computes more only if it has a matrix unit.
+bool xn_opencl_is_choice(const struct xn_opencl_info *info);
+
+// Whether a device of this process was given up. Its driver may hang when the process ends, too.
+bool xn_opencl_has_lost(void);
+
 // Errors: there is no such device (XN_ERR_ARGUMENT), it lacks what kernels need (XN_ERR_UNSUPPORTED), or its driver
 // fails (XN_ERR_DEVICE).
 int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_device **out, struct xn_error *err);

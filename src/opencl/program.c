@@ -51,7 +51,7 @@ static const struct body {
     bool runs[XN_CL_SHAPES];         // products are those of few.cl
     uint32_t walk;      // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
     const char *matrix; // file of the matrix layer, with the sizes of its kernels
-    const char *steps;  // file of the steps of its tiles, where it has its own
+    const char *steps;  // file of the steps of its tiles
     struct size matrix_size;
     uint32_t matrix_groups; // of a compute unit; 0: as of other kernels
     uint32_t tile;          // products of a tile
@@ -68,7 +68,7 @@ static const struct body {
                      {false, false, false},
                      0,
                      "matrix_plain.cl",
-                     NULL,
+                     "tile_steps.cl",
                      {64, 16},
                      0,
                      64 * 32},
@@ -100,7 +100,7 @@ static const struct body {
                       {false, true, true},
                       512,
                       "matrix_nvidia.cl",
-                      NULL,
+                      "tile_steps.cl",
                       {128, 32},
                       2,
                       128 * 128},
@@ -116,7 +116,7 @@ static const struct body {
                         {false, false, false},
                         0,
                         "matrix_nvidia.cl",
-                        NULL,
+                        "tile_steps.cl",
                         {128, 32},
                         2,
                         128 * 128},
@@ -204,7 +204,7 @@ static void define(struct source *s, const char *format, ...) {
 static bool attends_many(const struct xn_cl_program_key *key, const struct body *body) {
     uint32_t sizes = (2u << body->attend_sizes) - 2; // numbers 1 to that
     return key->kernel == XN_CL_KERNEL_ATTEND && key->shape == XN_CL_MANY && body->attend_many &&
-           key->few_sizes & sizes;
+           (body->attend_few ? key->few_sizes : key->few_sizes & sizes);
 }
 
 // Alchemist's matrix unit takes 8 lanes, its successors' 16.
@@ -348,7 +348,7 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
     if (k->needs & XN_CL_HEADS) add_file(s, "project.cl");
     if (key->kernel == XN_CL_KERNEL_WALK) add_walked(key, s);
     add_file(s, k->file);
-    if (k->needs & XN_CL_MATRIX && k->needs & XN_CL_DECODERS && body->steps) add_file(s, body->steps);
+    if (k->needs & XN_CL_MATRIX && k->needs & XN_CL_DECODERS) add_file(s, body->steps);
 }
 
 static struct xn_cl_digest digest_of(const struct source *s) {
@@ -567,7 +567,7 @@ int xn_cl_kernel_make(struct xn_cl_device *d, const struct xn_cl_program_key *ke
 }
 
 void xn_cl_programs_free(struct xn_cl_device *d) {
-    for (size_t i = 0; i < d->programs.n; i++)
+    for (size_t i = 0; i < d->programs.n && !d->lost; i++)
         d->cl->ReleaseProgram(d->programs.items[i].program);
     free(d->programs.items);
     free(d->programs.folder);

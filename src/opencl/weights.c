@@ -5,13 +5,30 @@
 #include "model/matrix.h"
 #include "opencl/layout.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 enum { CHUNK = 8 << 20 }; // bytes that are packed and sent at once
 
+// The exponent of the largest magnitude in a packed row of float32 or bfloat16 as those have it (127: of 1), or
+// `least`.
+static uint32_t largest(const struct xn_cl_packed *p, uint8_t *const plane[XN_CL_PLANES], uint32_t least) {
+    uint32_t most = 0;
+    for (uint32_t j = 0; j < p->row.n_planes; j++) {
+        const uint32_t *words = (const void *)plane[j];
+        const uint16_t *halves = (const void *)plane[j];
+        for (uint32_t i = 0; p->type == XN_F32 && i < p->row.plane[j] / sizeof *words; i++)
+            if ((words[i] & 0x7fffffff) > most) most = words[i] & 0x7fffffff;
+        for (uint32_t i = 0; p->type == XN_BF16 && i < p->row.plane[j] / sizeof *halves; i++)
+            if ((halves[i] & 0x7fffu) << 16 > most) most = (halves[i] & 0x7fffu) << 16;
+    }
+    return most >> 23 > least ? most >> 23 : least;
+}
+
 // Rows [first, first + n) of the stack, which lie in one piece.
-static int send_rows(struct xn_cl_device *d, const struct xn_cl_packed *p, const struct xn_cl_layout *layout,
-                     uint32_t first, uint32_t n, uint8_t *staging, struct xn_error *err) {
+static int send_rows(struct xn_cl_device *d, const struct xn_cl_packed *p, uint32_t *exponent,
+                     const struct xn_cl_layout *layout, uint32_t first, uint32_t n, uint8_t *staging,
+                     struct xn_error *err) {
     const struct xn_weights *w = &p->weights;
     const struct xn_cl_array *a = &p->array;
     uint32_t before = first / a->piece * a->piece, piece = a->units - before < a->piece ? a->units - before : a->piece;
@@ -25,6 +42,7 @@ static int send_rows(struct xn_cl_device *d, const struct xn_cl_packed *p, const
             plane[j] = staging + staged[j] + (size_t)i * p->row.plane[j];
         xn_cl_layout_pack(layout, &p->row, xn_weights_row(w, row / w->matrix.rows, row % w->matrix.rows),
                           w->matrix.cols, plane);
+        *exponent = largest(p, plane, *exponent);
     }
     for (uint32_t j = 0; j < p->row.n_planes; j++) {
         size_t offset, bytes = (size_t)n * p->row.plane[j];
@@ -36,18 +54,21 @@ static int send_rows(struct xn_cl_device *d, const struct xn_cl_packed *p, const
     return XN_OK;
 }
 
-static int send(struct xn_cl_device *d, const struct xn_cl_packed *p, const struct xn_cl_layout *layout,
+static int send(struct xn_cl_device *d, struct xn_cl_packed *p, const struct xn_cl_layout *layout,
                 struct xn_error *err) {
     uint32_t most = CHUNK / p->row.bytes ? CHUNK / p->row.bytes : 1;
     uint8_t *staging = xn_alloc_aligned_raw(most, p->row.bytes);
     if (!staging) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", p->weights.matrix.name);
+    enum { MOST = 127 + 14 }; // of values below 2^15
+    uint32_t exponent = MOST;
     int status = XN_OK;
     for (uint32_t row = 0, n; row < p->array.units && status == XN_OK; row += n) {
         uint32_t piece = p->array.piece - row % p->array.piece;
         n = p->array.units - row < most ? p->array.units - row : most;
         if (n > piece) n = piece;
-        status = send_rows(d, p, layout, row, n, staging, err);
+        status = send_rows(d, p, &exponent, layout, row, n, staging, err);
     }
+    p->shrink = ldexpf(1, MOST - (int)exponent);
     free(staging);
     return status;
 }
@@ -57,6 +78,7 @@ int xn_cl_pack(struct xn_device *device, const struct xn_matrix *matrix, struct 
     struct xn_cl_device *d = xn_cl_device_of(device);
     const char *name = matrix->name ? matrix->name : "matrix";
     *out = NULL;
+    XN_TRY(xn_cl_ready(d, err));
     struct xn_cl_packed *p = xn_alloc_zero(1, sizeof *p);
     if (!p) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", name);
     int status = xn_host_weights(matrix, &p->weights, err);

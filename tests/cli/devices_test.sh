@@ -78,6 +78,22 @@ grep -q '"set":"gpu' "$work/out" && fail "$line: a GPU is checked unasked"
 run bench "$model" -p 8 -n 2 -r 1 --json --device gpu0
 expect_status 0
 expect_out '"backend":"OpenCL gpu0"'
+expect_out '"launched":"'
 run bench "$model" -p 8 -n 0 -r 1 --json
 expect_out '"backend":"CPU '
+# Each way to run a step says what it is, and the same; what a driver can't do is done in the next way.
+for way in "" +recorded +launches; do
+    run run "$model" "Hello" -n 4 --temp 0 --device "gpu0$way"
+    expect_status 0
+    cmp -s "$work/out" "$work/first" || fail "$line: gpu0$way says something else"
+done
+run bench "$model" -p 0 -n 2 -r 1 --ops --json --device gpu0+launches
+expect_status 0
+expect_out '"launched":"launches"'
+run bench "$model" -p 0 -n 2 -r 1 --ops --device gpu0
+expect_status 0
+expect_out "launch"
+expect_out "project_add"
+run info "$model" --device gpu0+walks
+expect_error 1 "gpu0+walks" "+launches"
 finish

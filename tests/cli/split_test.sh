@@ -68,6 +68,19 @@ expect_status 0
 run run "$model" "Hello" -n 8 --temp 0 -q --device reference --session "$work/gpus" --cache-type f32
 expect_status 0
 cmp -s "$work/out" "$work/whole" || fail "$line: another text than on one device"
+# Blocks of a cache too, which two devices have parts of.
+run run "$model" "Hello" -n 8 --temp 0 -q --device gpu0 --session "$work/blocks" --cache-type q8_0
+expect_status 0
+cp "$work/out" "$work/first"
+run run "$model" "And then?" -n 8 --temp 0 -q --device gpu0 --session "$work/blocks" --cache-type q8_0
+expect_status 0
+cp "$work/out" "$work/second"
+run run "$model" "Hello" -n 8 --temp 0 -q --device gpu0,gpu1 --session "$work/blocks2" --cache-type q8_0
+expect_status 0
+cmp -s "$work/out" "$work/first" || fail "$line: another text than on one device"
+run run "$model" "And then?" -n 8 --temp 0 -q --device gpu0 --session "$work/blocks2" --cache-type q8_0
+expect_status 0
+cmp -s "$work/out" "$work/second" || fail "$line: another text than on one device"
 # Little memory: as many layers as fit, or an error that says which would.
 run run "$model" "Hello" -n 8 --temp 0 -q -v --device gpu0 --gpu-memory 0.01 -c 256 -b 64
 expect_status 0

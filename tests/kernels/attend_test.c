@@ -17,9 +17,7 @@ struct env {
     uint8_t *heap[16];
 };
 void test_attend(const struct env *e, const struct xn_cl_attend *d, uint32_t group, uint32_t groups, float *scratch);
-extern const struct {
-    uint32_t group, lanes, scratch, blocks;
-} test_sizes;
+extern const struct { uint32_t group, lanes, scratch, blocks; } test_sizes;
 #define AT test_sizes
 
 static struct work {
@@ -45,9 +43,9 @@ static struct xn_cl_place places[8];
 static float cached(const struct trial *t, const struct xn_cl_cache *c, const struct xn_cl_span *span, uint32_t g,
                     uint32_t position, uint32_t x) {
     uint32_t page = step[span->pages + position / t->page_size], in_page = position % t->page_size;
-    const uint8_t *at = env.heap[2] + places[c->place + page / c->piece].offset + (size_t)(page % c->piece) * c->page_bytes;
-    if (!AT.blocks)
-        return test_half_value(((const uint16_t *)at)[((size_t)g * t->page_size + in_page) * c->size + x]);
+    const uint8_t *at =
+        env.heap[2] + places[c->place + page / c->piece].offset + (size_t)(page % c->piece) * c->page_bytes;
+    if (!AT.blocks) return test_half_value(((const uint16_t *)at)[((size_t)g * t->page_size + in_page) * c->size + x]);
     uint32_t blocks = c->size / 32;
     at += (size_t)g * t->page_size * blocks * 34;
     uint16_t scale = ((const uint16_t *)(at + (size_t)t->page_size * blocks * 32))[in_page * blocks + x / 32];
@@ -62,6 +60,7 @@ static struct xn_cl_cache draw_cache(const struct trial *t, uint32_t size, uint3
         *heap_used += ((uint64_t)c.piece * c.page_bytes + 63) / 64 * 64;
     }
     if (*heap_used > HEAP) exit(2);
+    c.first = places[place];
     for (uint32_t i = 0; i < 2; i++)
         for (uint64_t p = 0; p < c.piece * t->d.kv_heads; p++) {
             uint64_t bytes = c.page_bytes / t->d.kv_heads, codes = AT.blocks ? t->page_size * size : 0;
@@ -169,7 +168,8 @@ static int is_right(const struct trial *t, const struct xn_cl_span *span, uint32
         }
         float got = env.act[d->out + of_row * d->out_stride + head * d->value_size + i];
         if (fabs(got - y) <= 2e-3 * size + 1e-5) continue;
-        printf("heads %u of %u by %u values, %u of keys; window %u, cap %g, sinks %d, gate %u; pages of %u; span of %u rows after %u: "
+        printf("heads %u of %u by %u values, %u of keys; window %u, cap %g, sinks %d, gate %u; pages of %u; span of %u "
+               "rows after %u: "
                "row %u, head %u, value %u: %g, %g expected\n",
                d->heads, d->head_size, d->value_size, d->kv_heads, d->window, d->soft_cap, d->sinks != XN_CL_NONE,
                d->output_gate, t->page_size, span->n_rows, span->past, row, head, i, got, y);

@@ -46,7 +46,7 @@ struct matrix {
 struct trial {
     struct xn_cl_tile d;
     struct matrix matrix[2];
-    uint32_t rows, k, groups, bfloat;
+    uint32_t rows, k, groups;
     struct xn_cl_step step;
 };
 static struct env env;
@@ -114,12 +114,11 @@ enum {
 };
 enum { PARTIAL = OUT + (1 << 20) };
 
-// Random activations, in planes; x: what they stand for, as half floats and as bfloat16.
-static void stage(struct trial *t, uint32_t rows, uint32_t width, float *x[2]) {
+// Random activations, in planes; x: what they stand for.
+static void stage(struct trial *t, uint32_t rows, uint32_t width, float *x) {
     uint16_t *plane = (uint16_t *)(env.act + STAGED);
-    uint32_t all = rows * width, size = (all + 1) / 2 * 2, exact = AT.exact;
-    t->d.planes = XN_CL_PLANE_HALF | XN_CL_PLANE_BFLOAT;
-    if (exact) t->d.planes |= XN_CL_PLANE_HALF_REST | XN_CL_PLANE_BFLOAT_REST;
+    uint32_t all = rows * width, size = (all + 1) / 2 * 2;
+    t->d.planes = XN_CL_PLANE_HALF | (AT.exact ? XN_CL_PLANE_HALF_REST : 0);
     t->d.plane_size = size / 2;
     t->d.staged = STAGED;
     t->d.scales = SCALES;
@@ -128,20 +127,12 @@ static void stage(struct trial *t, uint32_t rows, uint32_t width, float *x[2]) {
         if (AT.experts || r % t->d.matrices == 0) env.act[SCALES + row] = ldexpf(1, -(int)below(8));
         float scale = 1 / env.act[SCALES + row];
         for (uint32_t i = 0; i < width; i++) {
-            float v = any();
             uint32_t at = r * width + i;
-            uint16_t half = test_half_bits(v * scale), bf = bfloat_bits(v);
-            uint16_t half_rest = test_half_bits(v * scale - half_values[half]);
-            uint16_t bf_rest = bfloat_bits(v - bfloat_value(bf));
+            float v = any() * scale;
+            uint16_t half = test_half_bits(v), rest = test_half_bits(v - half_values[half]);
             plane[at] = half;
-            plane[(exact ? 2 : 1) * size + at] = bf;
-            x[0][at] = half_values[half] / scale;
-            x[1][at] = bfloat_value(bf);
-            if (!exact) continue;
-            plane[size + at] = half_rest;
-            plane[3 * size + at] = bf_rest;
-            x[0][at] += half_values[half_rest] / scale;
-            x[1][at] += bfloat_value(bf_rest);
+            if (AT.exact) plane[size + at] = rest;
+            x[at] = (half_values[half] + (AT.exact ? half_values[rest] : 0)) / scale;
         }
     }
 }
@@ -200,15 +191,15 @@ static void draw(struct trial *t, const uint32_t *types) {
             (struct xn_cl_tile_part){.weights = weights_of(m),
                                      .bias = below(2) ? 16 + 4096 * i + below(8) : XN_CL_NONE,
                                      .scale = 0.5f + (float)below(3),
-                                     .bfloat = type == XN_BF16 && (AT.formats == 1 || below(2)),
+                                     .shrink = 1,
                                      .out = OUT + out,
                                      .out_stride = m->rows * (matrices > d->used ? matrices : d->used) + below(9)};
         out += 400 * d->part[i].out_stride;
-        if (i) d->part[i].bfloat = type == XN_BF16 && (d->part[0].bfloat || AT.formats == 1);
-        if (d->kind == XN_CL_TILE_GLU && i && d->part[1].bfloat != d->part[0].bfloat)
-            d->part[0].bfloat = d->part[1].bfloat = 0;
     }
-    if (AT.formats == 1 && types[0] == XN_BF16) d->part[0].bfloat = d->part[1].bfloat = 1;
+    // Only of bfloat16, and the same of both parts.
+    float shrink = ldexpf(1, -(int)below(4));
+    for (uint32_t i = 0; i < d->n_parts; i++)
+        if (types[0] == XN_BF16 && AT.formats == 1) d->part[i].shrink = shrink;
     t->rows = 1 + below(AT.experts ? 150 : 300);
     d->passes = AT.exact ? 3 : 1;
     d->matrices = AT.experts ? 1 : matrices;
@@ -253,12 +244,12 @@ static int is_near(const struct trial *t, float got, double wanted, double size)
 }
 
 // Result of row `row` of activations (of experts: a pair) with row r of matrix `index` of part `part`.
-static int is_right(const struct trial *t, uint32_t part, uint32_t index, uint32_t row, uint32_t r, float *const x[2]) {
+static int is_right(const struct trial *t, uint32_t part, uint32_t index, uint32_t row, uint32_t r, const float *x) {
     const struct xn_cl_tile *d = &t->d;
     const struct xn_cl_tile_part *p = &d->part[part];
     uint32_t of = AT.experts ? row / d->used : row * d->matrices + index, rows = t->matrix[part].rows,
              at = index * rows + r;
-    struct product a = multiply(&t->matrix[part], at, x[p->bfloat] + (size_t)of * d->width), b;
+    struct product a = multiply(&t->matrix[part], at, x + (size_t)of * d->width), b;
     double bias = p->bias != XN_CL_NONE ? env.vec[p->bias + at] : 0;
     size_t out = p->out + (size_t)row * p->out_stride + index * d->out_step + r;
     if (AT.experts && d->kind == XN_CL_TILE_GLU)
@@ -266,7 +257,7 @@ static int is_right(const struct trial *t, uint32_t part, uint32_t index, uint32
     switch (d->kind) {
     case XN_CL_TILE_GLU: {
         const struct xn_cl_tile_part *q = p + 1;
-        b = multiply(&t->matrix[1], at, x[q->bfloat] + (size_t)of * d->width);
+        b = multiply(&t->matrix[1], at, x + (size_t)of * d->width);
         double gate = a.sum + bias, up = b.sum + (q->bias != XN_CL_NONE ? env.vec[q->bias + at] : 0);
         double times = d->times != XN_CL_NONE ? env.act[d->times + row * d->times_stride + r] : 1;
         if (d->glu.limit != 0) {
@@ -296,7 +287,7 @@ static int is_right(const struct trial *t, uint32_t part, uint32_t index, uint32
     }
 }
 
-static int check(const struct trial *t, float *const x[2]) {
+static int check(const struct trial *t, const float *x) {
     const struct xn_cl_tile *d = &t->d;
     const uint32_t *pairs = (const uint32_t *)env.act + PAIRS, *offsets = (const uint32_t *)env.act + OFFSETS;
     uint32_t parts = d->kind == XN_CL_TILE_GLU ? 1 : d->n_parts,
@@ -317,7 +308,7 @@ static int check(const struct trial *t, float *const x[2]) {
 static int run(struct trial *t, const uint32_t *types) {
     draw(t, types);
     uint32_t staged = t->rows * (AT.experts ? 1 : t->d.matrices);
-    float *x[2] = {malloc((size_t)staged * t->d.width * 4), malloc((size_t)staged * t->d.width * 4)};
+    float *x = malloc((size_t)staged * t->d.width * 4);
     stage(t, staged, t->d.width, x);
     for (uint32_t i = 0; i < 1 << 19; i++)
         results[i] = env.act[OUT + i] = any();
@@ -343,8 +334,7 @@ static int run(struct trial *t, const uint32_t *types) {
     right = right && check(t, x);
     free(ws);
     free(l);
-    free(x[0]);
-    free(x[1]);
+    free(x);
     return right;
 }
 

@@ -199,6 +199,24 @@ void xn_split_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {
     }
 }
 
+void xn_split_tell_apart(struct xn_executor *e, bool apart) {
+    for (uint32_t m = 0; m < e->device->n_members; m++)
+        if (e->on[m] && xn_split_table(e, m)->tell_apart) xn_split_table(e, m)->tell_apart(e->on[m], apart);
+}
+
+// Of all members that launch, and the way of the last of them whose is not the best.
+uint32_t xn_split_launches(const struct xn_executor *e, const char **how) {
+    uint32_t sum = 0;
+    *how = NULL;
+    for (uint32_t m = 0; m < e->device->n_members; m++) {
+        const char *one;
+        if (!e->on[m] || !xn_split_table(e, m)->launches) continue;
+        sum += xn_split_table(e, m)->launches(e->on[m], &one);
+        if (!*how || strcmp(*how, "walk") == 0) *how = one;
+    }
+    return sum;
+}
+
 // --- cache and states ---
 
 // On each member that has some of the plan's `count` (n_cache or n_states).

@@ -144,3 +144,5 @@ int xn_split_write_page(struct xn_executor *e, uint32_t page, uint32_t n, const 
 int xn_split_read_state(struct xn_executor *e, uint32_t slot, float *out, struct xn_error *err);
 int xn_split_write_state(struct xn_executor *e, uint32_t slot, const float *in, struct xn_error *err);
 void xn_split_times(struct xn_executor *e, double seconds[XN_OP_KINDS]);
+void xn_split_tell_apart(struct xn_executor *e, bool apart);
+uint32_t xn_split_launches(const struct xn_executor *e, const char **how);

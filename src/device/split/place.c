@@ -350,6 +350,26 @@ static int keep(struct xn_split_device *d, const struct deciding *w, struct xn_e
     return XN_OK;
 }
 
+// Makes the members that are used ready. *without: one that can't be, where another way may do without it.
+static int make_ready(struct xn_split_device *d, const struct deciding *w, bool *without, struct xn_error *err) {
+    struct xn_error why;
+    uint32_t used = 0;
+    *without = false;
+    for (uint32_t i = 0; i < w->plan->n_ops; i++)
+        used |= 1u << w->member[i];
+    for (uint32_t m = 0; m < d->n_members; m++) {
+        struct xn_device *device = d->member[m].device;
+        if (!(used >> m & 1) || !device->table->ready) continue;
+        int status = device->table->ready(device, &why);
+        if (status == XN_OK) continue;
+        if (!d->few || (int)m == d->spill) return xn_fail(err, status, "%s: %.700s", d->member[m].name, why.message);
+        xn_log(XN_LOG_WARNING, "%s is left out: %s", d->member[m].name, why.message);
+        d->budget[m] = 0;
+        *without = true;
+    }
+    return XN_OK;
+}
+
 static int deal_at_random(struct deciding *w, uint64_t *state, struct xn_error *err) {
     for (uint32_t i = 0; i < w->plan->n_ops; i++) {
         *state = *state * 6364136223846793005u + 1442695040888963407u; // Knuth's MMIX generator
@@ -386,9 +406,13 @@ int xn_split_place(struct xn_split_device *d, const struct xn_plan *plan, const 
     d->failed = -1;
     memset(d->packed, 0, sizeof d->packed);
     XN_TRY(xn_split_look(&w, d, plan, limits, err));
-    int status = decide(&w, &way, &found, err);
-    if (status == XN_OK && !found) status = no_room(&w, limits, err);
-    if (status == XN_OK && d->random) status = deal_at_random(&w, &d->random, err);
+    int status = XN_OK;
+    for (bool again = true; again && status == XN_OK;) {
+        status = decide(&w, &way, &found, err);
+        if (status == XN_OK && !found) status = no_room(&w, limits, err);
+        if (status == XN_OK && d->random) status = deal_at_random(&w, &d->random, err);
+        if (status == XN_OK) status = make_ready(d, &w, &again, err);
+    }
     if (status == XN_OK) status = keep(d, &w, err);
     if (status == XN_OK) tell(&w);
     xn_arena_free(&w.arena);

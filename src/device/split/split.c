@@ -138,6 +138,8 @@ static const struct xn_device_table split_table = {
     .read_state = xn_split_read_state,
     .write_state = xn_split_write_state,
     .times = xn_split_times,
+    .tell_apart = xn_split_tell_apart,
+    .launches = xn_split_launches,
 };
 
 static int check_options(const struct xn_split_options *o, struct xn_error *err) {

@@ -56,12 +56,14 @@ static inline void xn_take_8(const struct xn_env *e, const struct xn_operand *o,
     }
 }
 
+#ifndef XN_HAS_PACK
 static inline uint xn_pack_4(const float *x, float inverse, int *sum) {
     int a = convert_int_rte(x[0] * inverse), b = convert_int_rte(x[1] * inverse), c = convert_int_rte(x[2] * inverse),
         d = convert_int_rte(x[3] * inverse);
     *sum += a + b + c + d;
     return (uint)(a & 255) | (uint)(b & 255) << 8 | (uint)(c & 255) << 16 | (uint)d << 24;
 }
+#endif
 
 // Whether other activations stand in local memory, or none; now they are there.
 static inline bool xn_must_stage(struct xn_operand *o, uint wanted) {

@@ -95,7 +95,7 @@ struct xn_seen {
 static inline struct xn_seen xn_seen_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row,
                                         uint each) {
     struct xn_seen s = {.each = each};
-    s.end = e->step[xn_step_of(e)->positions + row] + 1;
+    s.end = xn_position_of_row(e, row) + 1;
     s.begin = d->window && s.end > d->window ? s.end - d->window : 0;
     uint n = s.end - s.begin;
     s.splits = n <= each ? 1 : (n + each - 1) / each;

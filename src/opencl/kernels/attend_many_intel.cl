@@ -164,15 +164,15 @@ XN_INLINE float8 xn_many_scores(XN_D const struct xn_cl_attend *d, float8 x, uin
         xn_weights_fragment a, b;                                                                                      \
         XN_LOAD_ROWS(a, k, (s)*XN_MANY_POSITIONS / 8 * XN_FRAGMENT);                                                   \
         XN_LOAD_ROWS(b, k, (s)*XN_MANY_POSITIONS / 8 * XN_FRAGMENT + XN_FRAGMENT);                                     \
-        x0 = xn_dpas(x0, a, q##s, false);                                                                              \
-        x1 = xn_dpas(x1, b, q##s, false);                                                                              \
+        x0 = xn_dpas(x0, a, q##s);                                                                              \
+        x1 = xn_dpas(x1, b, q##s);                                                                              \
     }
 #define XN_MANY_SHRINK(s) y##s *= factor;
 #define XN_MANY_VALUES(s)                                                                                              \
     {                                                                                                                  \
         xn_weights_fragment a;                                                                                         \
         XN_LOAD_ROWS(a, v, (s)*XN_MANY_POSITIONS / 16 * XN_FRAGMENT);                                                  \
-        y##s = xn_dpas(y##s, a, p, false);                                                                             \
+        y##s = xn_dpas(y##s, a, p);                                                                             \
     }
 
 // Values 16 s ... of a query; of heads that are smaller zeros.

@@ -24,7 +24,7 @@ static inline struct xn_row xn_row_at(const struct xn_env *e, XN_D const struct 
                                       global const struct xn_cl_span *span, uint g, uint position) {
 #ifdef XN_CACHE_BLOCKS
     uint page_size = xn_step_of(e)->page_size, i = position % page_size, blocks = c->size / XN_CACHE_BLOCK;
-    global uchar *head = xn_unit(e, c->place, c->piece, c->page_bytes, e->step[span->pages + position / page_size]) +
+    global uchar *head = xn_page(e, c, e->step[span->pages + position / page_size]) +
                          (ulong)g * page_size * blocks * (XN_BLOCK_BYTES + 2);
     struct xn_row row = {head + i * blocks * XN_BLOCK_BYTES,
                          (global half *)(head + page_size * blocks * XN_BLOCK_BYTES) + i * blocks};

@@ -43,242 +43,305 @@ static inline int xn_signed_codes(uint magnitudes, uint signs) {
     return (int)((magnitudes ^ all) + ones);
 }
 
+// What a unit's codes are made of, as it is read: reading comes apart from the rest, so that many units can be on their way.
+#ifndef XN_LOAD_16 // value i of an array
+#define XN_LOAD_16(p, i) (((global const uint4 *)(p))[i])
+#define XN_LOAD_8(p, i) (((global const uint2 *)(p))[i])
+#define XN_LOAD_4(p, i) (((global const uint *)(p))[i])
+#define XN_LOAD_2(p, i) ((uint)((global const ushort *)(p))[i])
+#define XN_LOAD_1(p, i) ((uint)((global const uchar *)(p))[i])
+#endif
+struct xn_raw {
+    uint4 q, p;
+    uint2 h;
+    uint s, d; // scales of the unit, and what they are scaled by
+};
+#define XN_RAW(name)                                                                                                   \
+    static inline struct xn_raw xn_raw_##name(global const uchar *row, uint units, uint u) {                           \
+        struct xn_raw r = {(uint4)(0, 0, 0, 0), (uint4)(0, 0, 0, 0), (uint2)(0, 0), 0, 0};
 #define XN_CODES(name)                                                                                                 \
-    static inline void xn_codes_##name(global const uchar *row, uint units, uint u, global const uint *grids, int *c,    \
-                                       float2 *scale, float2 *minimum)
+    static inline void xn_codes_of_##name(struct xn_raw r, global const uint *grids, int *c, float2 *scale,            \
+                                          float2 *minimum)
+#define XN_LOW_HALF(x) xn_half_bits((x) & 0xffff)
+#define XN_HIGH_HALF(x) xn_half_bits((x) >> 16)
+#define XN_BYTE(x, i) ((x) >> 8 * (i) & 255)
+#define XN_SIGNED_BYTE(x, i) ((float)(char)((x) >> 8 * (i)))
 
+XN_RAW(Q4_0)
+        r.q = XN_LOAD_16(row, u);
+        r.d = XN_LOAD_2(row + XN_PLANE(16 * units), u);
+        return r;
+    }
 XN_CODES(Q4_0) {
-    float d = XN_HALF(row + XN_PLANE(16 * units), u);
-    xn_nibble_codes(((global const uint4 *)row)[u], c);
-    *scale = d;
-    *minimum = 8 * d;
+    xn_nibble_codes(r.q, c);
+    *scale = XN_LOW_HALF(r.d);
+    *minimum = 8 * *scale;
 }
+XN_RAW(Q4_1)
+        r.q = XN_LOAD_16(row, u);
+        r.d = XN_LOAD_4(row + XN_PLANE(16 * units), u);
+        return r;
+    }
 XN_CODES(Q4_1) {
-    global const uchar *scales = row + XN_PLANE(16 * units);
-    xn_nibble_codes(((global const uint4 *)row)[u], c);
-    *scale = XN_HALF(scales, 2 * u);
-    *minimum = -XN_HALF(scales, 2 * u + 1);
+    xn_nibble_codes(r.q, c);
+    *scale = XN_LOW_HALF(r.d);
+    *minimum = -XN_HIGH_HALF(r.d);
 }
+XN_RAW(Q5_0)
+        global const uchar *high = row + XN_PLANE(16 * units), *scales = high + XN_PLANE(4 * units);
+        r.q = XN_LOAD_16(row, u);
+        r.h.x = XN_LOAD_4(high, u);
+        r.d = XN_LOAD_2(scales, u);
+        return r;
+    }
 XN_CODES(Q5_0) {
-    global const uchar *high = row + XN_PLANE(16 * units), *scales = high + XN_PLANE(4 * units);
-    float d = XN_HALF(scales, u);
-    xn_nibble_codes(((global const uint4 *)row)[u], c);
-    xn_add_bit_codes(XN_UINT(high, u), 4, c);
-    *scale = d;
-    *minimum = 16 * d;
+    xn_nibble_codes(r.q, c);
+    xn_add_bit_codes(r.h.x, 4, c);
+    *scale = XN_LOW_HALF(r.d);
+    *minimum = 16 * *scale;
 }
+XN_RAW(Q5_1)
+        global const uchar *high = row + XN_PLANE(16 * units), *scales = high + XN_PLANE(4 * units);
+        r.q = XN_LOAD_16(row, u);
+        r.h.x = XN_LOAD_4(high, u);
+        r.d = XN_LOAD_4(scales, u);
+        return r;
+    }
 XN_CODES(Q5_1) {
-    global const uchar *high = row + XN_PLANE(16 * units), *scales = high + XN_PLANE(4 * units);
-    xn_nibble_codes(((global const uint4 *)row)[u], c);
-    xn_add_bit_codes(XN_UINT(high, u), 4, c);
-    *scale = XN_HALF(scales, 2 * u);
-    *minimum = -XN_HALF(scales, 2 * u + 1);
+    xn_nibble_codes(r.q, c);
+    xn_add_bit_codes(r.h.x, 4, c);
+    *scale = XN_LOW_HALF(r.d);
+    *minimum = -XN_HIGH_HALF(r.d);
 }
-XN_CODES(Q8_0) {
-    global const uchar *second = row + XN_PLANE(16 * units);
-    int4 a = ((global const int4 *)row)[u], b = ((global const int4 *)second)[u];
-    c[0] = a.x, c[1] = a.y, c[2] = a.z, c[3] = a.w, c[4] = b.x, c[5] = b.y, c[6] = b.z, c[7] = b.w;
-    *scale = XN_HALF(second + XN_PLANE(16 * units), u);
-    *minimum = 0;
-}
+XN_RAW(IQ4_NL)
+        r.q = XN_LOAD_16(row, u);
+        r.d = XN_LOAD_2(row + XN_PLANE(16 * units), u);
+        return r;
+    }
 XN_CODES(IQ4_NL) {
-    xn_nibble_codes(((global const uint4 *)row)[u], c);
+    xn_nibble_codes(r.q, c);
     xn_table_codes(xn_iq4_values, c);
-    *scale = XN_HALF(row + XN_PLANE(16 * units), u);
+    *scale = XN_LOW_HALF(r.d);
     *minimum = 0;
 }
+XN_RAW(IQ4_XS)
+        global const uchar *scales = row + XN_PLANE(16 * units), *d = scales + XN_PLANE(units);
+        r.q = XN_LOAD_16(row, u);
+        r.s = XN_LOAD_1(scales, u);
+        r.d = XN_LOAD_2(d, u / 8);
+        return r;
+    }
 XN_CODES(IQ4_XS) {
-    global const uchar *scales = row + XN_PLANE(16 * units), *d = scales + XN_PLANE(units);
-    xn_nibble_codes(((global const uint4 *)row)[u], c);
+    xn_nibble_codes(r.q, c);
     xn_table_codes(xn_iq4_values, c);
-    *scale = XN_HALF(d, u / 8) * (float)((global const char *)scales)[u];
+    *scale = XN_LOW_HALF(r.d) * XN_SIGNED_BYTE(r.s, 0);
     *minimum = 0;
 }
+XN_RAW(Q2_K)
+        global const uchar *scales = row + XN_PLANE(8 * units), *d = scales + XN_PLANE(2 * units);
+        r.h = XN_LOAD_8(row, u);
+        r.s = XN_LOAD_2(scales, u);
+        r.d = XN_LOAD_4(d, u / 8);
+        return r;
+    }
 XN_CODES(Q2_K) {
-    global const uchar *scales = row + XN_PLANE(8 * units), *d = scales + XN_PLANE(2 * units);
-    uint s = XN_USHORT(scales, u);
-    float a = XN_HALF(d, u / 8 * 2), m = XN_HALF(d, u / 8 * 2 + 1);
-#pragma unroll
+    float a = XN_LOW_HALF(r.d), m = XN_HIGH_HALF(r.d);
+    #pragma unroll
     for (uint w = 0; w < 8; w++)
         c[w] = 0;
-    xn_add_pair_codes(((global const uint2 *)row)[u], 0, c);
-    *scale = (float2)(a * (float)(s & 15), a * (float)(s >> 8 & 15));
-    *minimum = (float2)(m * (float)(s >> 4 & 15), m * (float)(s >> 12));
+    xn_add_pair_codes(r.h, 0, c);
+    *scale = (float2)(a * (float)(r.s & 15), a * (float)(r.s >> 8 & 15));
+    *minimum = (float2)(m * (float)(r.s >> 4 & 15), m * (float)(r.s >> 12));
 }
+XN_RAW(Q3_K)
+        global const uchar *high = row + XN_PLANE(8 * units), *scales = high + XN_PLANE(4 * units),
+                           *d = scales + XN_PLANE(2 * units);
+        r.h = XN_LOAD_8(row, u);
+        r.q.x = XN_LOAD_4(high, u);
+        r.s = XN_LOAD_2(scales, u);
+        r.d = XN_LOAD_2(d, u / 8);
+        return r;
+    }
 XN_CODES(Q3_K) {
-    global const uchar *high = row + XN_PLANE(8 * units), *scales = high + XN_PLANE(4 * units),
-                       *d = scales + XN_PLANE(2 * units);
-    char2 s = ((global const char2 *)scales)[u];
-#pragma unroll
+    #pragma unroll
     for (uint w = 0; w < 8; w++)
         c[w] = 0;
-    xn_add_pair_codes(((global const uint2 *)row)[u], 0, c);
-    xn_add_bit_codes(XN_UINT(high, u), 2, c);
-    *scale = XN_HALF(d, u / 8) * (float2)((float)s.x, (float)s.y);
+    xn_add_pair_codes(r.h, 0, c);
+    xn_add_bit_codes(r.q.x, 2, c);
+    *scale = XN_LOW_HALF(r.d) * (float2)(XN_SIGNED_BYTE(r.s, 0), XN_SIGNED_BYTE(r.s, 1));
     *minimum = 4 * *scale;
 }
+XN_RAW(Q4_K)
+        global const uchar *scales = row + XN_PLANE(16 * units), *d = scales + XN_PLANE(2 * units);
+        r.q = XN_LOAD_16(row, u);
+        r.s = XN_LOAD_2(scales, u);
+        r.d = XN_LOAD_4(d, u / 8);
+        return r;
+    }
 XN_CODES(Q4_K) {
-    global const uchar *scales = row + XN_PLANE(16 * units), *d = scales + XN_PLANE(2 * units);
-    uchar2 s = ((global const uchar2 *)scales)[u];
-    xn_nibble_codes(((global const uint4 *)row)[u], c);
-    *scale = XN_HALF(d, u / 8 * 2) * (float)s.x;
-    *minimum = XN_HALF(d, u / 8 * 2 + 1) * (float)s.y;
+    xn_nibble_codes(r.q, c);
+    *scale = XN_LOW_HALF(r.d) * (float)XN_BYTE(r.s, 0);
+    *minimum = XN_HIGH_HALF(r.d) * (float)XN_BYTE(r.s, 1);
 }
+XN_RAW(Q5_K)
+        global const uchar *high = row + XN_PLANE(16 * units), *scales = high + XN_PLANE(4 * units),
+                           *d = scales + XN_PLANE(2 * units);
+        r.q = XN_LOAD_16(row, u);
+        r.h.x = XN_LOAD_4(high, u);
+        r.s = XN_LOAD_2(scales, u);
+        r.d = XN_LOAD_4(d, u / 8);
+        return r;
+    }
 XN_CODES(Q5_K) {
-    global const uchar *high = row + XN_PLANE(16 * units), *scales = high + XN_PLANE(4 * units),
-                       *d = scales + XN_PLANE(2 * units);
-    uchar2 s = ((global const uchar2 *)scales)[u];
-    xn_nibble_codes(((global const uint4 *)row)[u], c);
-    xn_add_bit_codes(XN_UINT(high, u), 4, c);
-    *scale = XN_HALF(d, u / 8 * 2) * (float)s.x;
-    *minimum = XN_HALF(d, u / 8 * 2 + 1) * (float)s.y;
+    xn_nibble_codes(r.q, c);
+    xn_add_bit_codes(r.h.x, 4, c);
+    *scale = XN_LOW_HALF(r.d) * (float)XN_BYTE(r.s, 0);
+    *minimum = XN_HIGH_HALF(r.d) * (float)XN_BYTE(r.s, 1);
 }
+XN_RAW(Q6_K)
+        global const uchar *high = row + XN_PLANE(16 * units), *scales = high + XN_PLANE(8 * units),
+                           *d = scales + XN_PLANE(2 * units);
+        r.q = XN_LOAD_16(row, u);
+        r.h = XN_LOAD_8(high, u);
+        r.s = XN_LOAD_2(scales, u);
+        r.d = XN_LOAD_2(d, u / 8);
+        return r;
+    }
 XN_CODES(Q6_K) {
-    global const uchar *high = row + XN_PLANE(16 * units), *scales = high + XN_PLANE(8 * units),
-                       *d = scales + XN_PLANE(2 * units);
-    char2 s = ((global const char2 *)scales)[u];
-    xn_nibble_codes(((global const uint4 *)row)[u], c);
-    xn_add_pair_codes(((global const uint2 *)high)[u], 4, c);
-    *scale = XN_HALF(d, u / 8) * (float2)((float)s.x, (float)s.y);
+    xn_nibble_codes(r.q, c);
+    xn_add_pair_codes(r.h, 4, c);
+    *scale = XN_LOW_HALF(r.d) * (float2)(XN_SIGNED_BYTE(r.s, 0), XN_SIGNED_BYTE(r.s, 1));
     *minimum = 32 * *scale;
 }
-
+XN_RAW(IQ2_XXS)
+        r.h = XN_LOAD_8(row, u);
+        r.d = XN_LOAD_2(row + XN_PLANE(8 * units), u / 8);
+        return r;
+    }
 XN_CODES(IQ2_XXS) {
-    global const uchar *d = row + XN_PLANE(8 * units);
-    uint2 q = ((global const uint2 *)row)[u];
-#pragma unroll
+    #pragma unroll
     for (uint j = 0; j < 4; j++) {
-        global const uint *grid = grids + XN_CL_GRID_IQ2_XXS + 2 * (q.x >> 8 * j & 255);
-        uint signs = xn_signs(q.y >> 7 * j);
+        global const uint *grid = grids + XN_CL_GRID_IQ2_XXS + 2 * (r.h.x >> 8 * j & 255);
+        uint signs = xn_signs(r.h.y >> 7 * j);
         c[2 * j] = xn_signed_codes(grid[0], signs);
         c[2 * j + 1] = xn_signed_codes(grid[1], signs >> 4);
     }
-    *scale = XN_HALF(d, u / 8) * (0.5f + (float)(q.y >> 28)) * 0.25f;
+    *scale = XN_LOW_HALF(r.d) * (0.5f + (float)(r.h.y >> 28)) * 0.25f;
     *minimum = 0;
 }
+XN_RAW(IQ2_XS)
+        global const uchar *scales = row + XN_PLANE(8 * units), *d = scales + XN_PLANE(units);
+        r.h = XN_LOAD_8(row, u);
+        r.s = XN_LOAD_1(scales, u);
+        r.d = XN_LOAD_2(d, u / 8);
+        return r;
+    }
 XN_CODES(IQ2_XS) {
-    global const uchar *scales = row + XN_PLANE(8 * units), *d = scales + XN_PLANE(units);
-    uint s = scales[u];
-#pragma unroll
+    #pragma unroll
     for (uint j = 0; j < 4; j++) {
-        uint q = XN_USHORT(row, 4 * u + j), signs = xn_signs(q >> 9);
+        uint q = (j < 2 ? r.h.x : r.h.y) >> 16 * (j % 2) & 0xffff, signs = xn_signs(q >> 9);
         global const uint *grid = grids + XN_CL_GRID_IQ2_XS + 2 * (q & 511);
         c[2 * j] = xn_signed_codes(grid[0], signs);
         c[2 * j + 1] = xn_signed_codes(grid[1], signs >> 4);
     }
-    *scale = XN_HALF(d, u / 8) * 0.25f * (float2)(0.5f + (float)(s & 15), 0.5f + (float)(s >> 4));
+    *scale = XN_LOW_HALF(r.d) * 0.25f * (float2)(0.5f + (float)(r.s & 15), 0.5f + (float)(r.s >> 4));
     *minimum = 0;
 }
-XN_CODES(IQ2_S) {
-    global const uchar *signs = row + XN_PLANE(4 * units), *high = signs + XN_PLANE(4 * units),
-                       *scales = high + XN_PLANE(units), *d = scales + XN_PLANE(units);
-    uint q = XN_UINT(row, u), sign = XN_UINT(signs, u), h = high[u], s = scales[u];
-#pragma unroll
-    for (uint j = 0; j < 4; j++) {
-        global const uint *grid = grids + XN_CL_GRID_IQ2_S + 2 * ((q >> 8 * j & 255) | (h >> 2 * j & 3) << 8);
-        c[2 * j] = xn_signed_codes(grid[0], sign >> 8 * j);
-        c[2 * j + 1] = xn_signed_codes(grid[1], sign >> (8 * j + 4));
+XN_RAW(IQ2_S)
+        global const uchar *signs = row + XN_PLANE(4 * units), *high = signs + XN_PLANE(4 * units),
+                           *scales = high + XN_PLANE(units), *d = scales + XN_PLANE(units);
+        r.q = (uint4)(XN_LOAD_4(row, u), XN_LOAD_4(signs, u), XN_LOAD_1(high, u), 0);
+        r.s = XN_LOAD_1(scales, u);
+        r.d = XN_LOAD_2(d, u / 8);
+        return r;
     }
-    *scale = XN_HALF(d, u / 8) * 0.25f * (float2)(0.5f + (float)(s & 15), 0.5f + (float)(s >> 4));
+XN_CODES(IQ2_S) {
+    #pragma unroll
+    for (uint j = 0; j < 4; j++) {
+        global const uint *grid = grids + XN_CL_GRID_IQ2_S + 2 * ((r.q.x >> 8 * j & 255) | (r.q.z >> 2 * j & 3) << 8);
+        c[2 * j] = xn_signed_codes(grid[0], r.q.y >> 8 * j);
+        c[2 * j + 1] = xn_signed_codes(grid[1], r.q.y >> (8 * j + 4));
+    }
+    *scale = XN_LOW_HALF(r.d) * 0.25f * (float2)(0.5f + (float)(r.s & 15), 0.5f + (float)(r.s >> 4));
     *minimum = 0;
 }
+XN_RAW(IQ3_XXS)
+        global const uchar *signs = row + XN_PLANE(8 * units), *d = signs + XN_PLANE(4 * units);
+        r.h = XN_LOAD_8(row, u);
+        r.s = XN_LOAD_4(signs, u);
+        r.d = XN_LOAD_2(d, u / 8);
+        return r;
+    }
 XN_CODES(IQ3_XXS) {
-    global const uchar *signs = row + XN_PLANE(8 * units), *d = signs + XN_PLANE(4 * units);
-    uint2 q = ((global const uint2 *)row)[u];
-    uint sign = XN_UINT(signs, u);
-#pragma unroll
+    #pragma unroll
     for (uint j = 0; j < 8; j++)
-        c[j] = xn_signed_codes(grids[XN_CL_GRID_IQ3_XXS + ((j < 4 ? q.x : q.y) >> 8 * (j % 4) & 255)],
-                               xn_signs(sign >> 7 * (j / 2)) >> j % 2 * 4);
-    *scale = XN_HALF(d, u / 8) * (0.5f + (float)(sign >> 28)) * 0.5f;
+        c[j] = xn_signed_codes(grids[XN_CL_GRID_IQ3_XXS + ((j < 4 ? r.h.x : r.h.y) >> 8 * (j % 4) & 255)],
+                               xn_signs(r.s >> 7 * (j / 2)) >> j % 2 * 4);
+    *scale = XN_LOW_HALF(r.d) * (0.5f + (float)(r.s >> 28)) * 0.5f;
     *minimum = 0;
 }
+XN_RAW(IQ3_S)
+        global const uchar *signs = row + XN_PLANE(8 * units), *high = signs + XN_PLANE(4 * units),
+                           *scales = high + XN_PLANE(units), *d = scales + XN_PLANE(units);
+        r.h = XN_LOAD_8(row, u);
+        r.q = (uint4)(XN_LOAD_4(signs, u), XN_LOAD_1(high, u), 0, 0);
+        r.s = XN_LOAD_1(scales, u);
+        r.d = XN_LOAD_2(d, u / 8);
+        return r;
+    }
 XN_CODES(IQ3_S) {
-    global const uchar *signs = row + XN_PLANE(8 * units), *high = signs + XN_PLANE(4 * units),
-                       *scales = high + XN_PLANE(units), *d = scales + XN_PLANE(units);
-    uint2 q = ((global const uint2 *)row)[u];
-    uint sign = XN_UINT(signs, u), h = high[u];
-#pragma unroll
+    #pragma unroll
     for (uint j = 0; j < 8; j++)
         c[j] = xn_signed_codes(
-            grids[XN_CL_GRID_IQ3_S + (((j < 4 ? q.x : q.y) >> 8 * (j % 4) & 255) | (h >> j & 1) << 8)], sign >> 4 * j);
-    *scale = XN_HALF(d, u / 8) * (float)(1 + 2 * scales[u]);
+            grids[XN_CL_GRID_IQ3_S + (((j < 4 ? r.h.x : r.h.y) >> 8 * (j % 4) & 255) | (r.q.y >> j & 1) << 8)],
+            r.q.x >> 4 * j);
+    *scale = XN_LOW_HALF(r.d) * (float)(1 + 2 * r.s);
+    *minimum = 0;
+}
+XN_RAW(Q8_0)
+        global const uchar *second = row + XN_PLANE(16 * units);
+        r.q = XN_LOAD_16(row, u);
+        r.p = XN_LOAD_16(second, u);
+        r.d = XN_LOAD_2(second + XN_PLANE(16 * units), u);
+        return r;
+    }
+XN_CODES(Q8_0) {
+    c[0] = (int)r.q.x, c[1] = (int)r.q.y, c[2] = (int)r.q.z, c[3] = (int)r.q.w;
+    c[4] = (int)r.p.x, c[5] = (int)r.p.y, c[6] = (int)r.p.z, c[7] = (int)r.p.w;
+    *scale = XN_LOW_HALF(r.d);
     *minimum = 0;
 }
 
-// With unit x of a token's activations. whole: the halves have one scale and minimum.
-static inline float xn_code_sum(bool whole, const int *c, float scale0, float scale1, float minimum0, float minimum1,
-                                local const float *xs, uint x) {
-    uint4 a = ((local const uint4 *)xs)[x], b = ((local const uint4 *)xs)[XN_CODE_UNITS + x];
-    float d = xs[8 * XN_CODE_UNITS + x], first = xs[XN_AT_HALF_SUM(x, 0)], second = xs[XN_AT_HALF_SUM(x, 1)];
-    int p = xn_dot4(xn_dot4(xn_dot4(xn_dot4(0, c[0], (int)a.x), c[1], (int)a.y), c[2], (int)a.z), c[3], (int)a.w);
-    int q = xn_dot4(xn_dot4(xn_dot4(xn_dot4(whole ? p : 0, c[4], (int)b.x), c[5], (int)b.y), c[6], (int)b.z), c[7],
-                    (int)b.w);
-    if (whole) return d * scale0 * (float)q - minimum0 * (first + second);
-    return d * (scale0 * (float)p + scale1 * (float)q) - minimum0 * first - minimum1 * second;
-}
-static inline float xn_float_sum(const float *v, local const float *xs, uint x) {
-    local const float4 *of = (local const float4 *)xs + x;
-    float s = 0;
-#pragma unroll
-    for (uint i = 0; i < 8; i++) {
-        float4 four = of[i * XN_FLOAT_UNITS];
-        s += v[4 * i] * four.x + v[4 * i + 1] * four.y + v[4 * i + 2] * four.z + v[4 * i + 3] * four.w;
+// Which formats have codes, and whether both halves of a unit have one scale and minimum.
+#define XN_CODED(name, whole)                                                                                          \
+    enum { XN_CODED_##name = 1, XN_WHOLE_##name = whole };                                                             \
+    static inline void xn_codes_##name(global const uchar *row, uint units, uint u, global const uint *grids, int *c,    \
+                                       float2 *scale, float2 *minimum) {                                               \
+        xn_codes_of_##name(xn_raw_##name(row, units, u), grids, c, scale, minimum);                                    \
     }
-    return s;
-}
-#define XN_EACH_TOKEN(sum_of_one)                                                                                      \
-    _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) {                                                           \
-        local const float *one = xs + t * (XN_SIZE_XS / XN_TOKENS);                                                    \
-        if (t < tokens) sum[t] = sum_of_one;                                                                           \
-    }
-
-#define XN_UNIT_SUMS(name)                                                                                             \
-    static inline void xn_unit_sums_##name(global const uchar *row, uint units, uint u, global const uint *grids,      \
-                                           local const float *xs, uint x, uint tokens, float *sum)
-#define XN_BY_CODES(name, whole)                                                                                       \
-    enum { XN_CODED_##name = 1 };                                                                                      \
-    XN_UNIT_SUMS(name) {                                                                                               \
-        int c[8];                                                                                                      \
-        float2 scale, minimum;                                                                                         \
-        xn_codes_##name(row, units, u, grids, c, &scale, &minimum);                                             \
-        XN_EACH_TOKEN(xn_code_sum(whole, c, scale.x, scale.y, minimum.x, minimum.y, one, x))                                                   \
-    }
-#define XN_BY_FLOATS(name)                                                                                             \
-    enum { XN_CODED_##name = 0 };                                                                                      \
-    XN_UNIT_SUMS(name) {                                                                                               \
-        float v[XN_CL_UNIT];                                                                                           \
-        xn_decode_##name(row, units, u, grids, v);                                                                     \
-        XN_EACH_TOKEN(xn_float_sum(v, one, x))                                                                         \
-    }
-XN_BY_CODES(Q4_0, true)
-XN_BY_CODES(Q4_1, true)
-XN_BY_CODES(Q5_0, true)
-XN_BY_CODES(Q5_1, true)
-XN_BY_CODES(Q8_0, true)
-XN_BY_CODES(Q2_K, false)
-XN_BY_CODES(Q3_K, false)
-XN_BY_CODES(Q4_K, true)
-XN_BY_CODES(Q5_K, true)
-XN_BY_CODES(Q6_K, false)
-XN_BY_CODES(IQ4_NL, true)
-XN_BY_CODES(IQ4_XS, true)
-XN_BY_CODES(IQ2_XXS, true)
-XN_BY_CODES(IQ2_XS, false)
-XN_BY_CODES(IQ2_S, false)
-XN_BY_CODES(IQ3_XXS, true)
-XN_BY_CODES(IQ3_S, true)
+XN_CODED(Q4_0, 1)
+XN_CODED(Q4_1, 1)
+XN_CODED(Q5_0, 1)
+XN_CODED(Q5_1, 1)
+XN_CODED(Q8_0, 1)
+XN_CODED(Q2_K, 0)
+XN_CODED(Q3_K, 0)
+XN_CODED(Q4_K, 1)
+XN_CODED(Q5_K, 1)
+XN_CODED(Q6_K, 0)
+XN_CODED(IQ4_NL, 1)
+XN_CODED(IQ4_XS, 1)
+XN_CODED(IQ2_XXS, 1)
+XN_CODED(IQ2_XS, 0)
+XN_CODED(IQ2_S, 0)
+XN_CODED(IQ3_XXS, 1)
+XN_CODED(IQ3_S, 1)
 // Ternary formats have few weights a bit and unequal parts; what MXFP4 and NVFP4 feed are routers, which choose other
 // experts where activations are rounded.
-XN_BY_FLOATS(IQ1_S)
-XN_BY_FLOATS(IQ1_M)
-XN_BY_FLOATS(TQ1_0)
-XN_BY_FLOATS(TQ2_0)
-XN_BY_FLOATS(MXFP4)
-XN_BY_FLOATS(NVFP4)
-XN_BY_FLOATS(F32)
-XN_BY_FLOATS(F16)
-XN_BY_FLOATS(BF16)
+enum {
+    XN_CODED_IQ1_S = 0, XN_CODED_IQ1_M = 0, XN_CODED_TQ1_0 = 0, XN_CODED_TQ2_0 = 0, XN_CODED_MXFP4 = 0,
+    XN_CODED_NVFP4 = 0, XN_CODED_F32 = 0, XN_CODED_F16 = 0, XN_CODED_BF16 = 0
+};
 
 // Of the formats that a program is built for.
 static inline bool xn_has_codes(uint type) {
@@ -291,14 +354,15 @@ static inline bool xn_has_codes(uint type) {
     }
     return false;
 }
-static inline void xn_unit_sums(uint type, global const uchar *row, uint units, uint u, global const uint *grids,
-                                local const float *xs, uint x, uint tokens, float *sum) {
-    switch (type) {
-#define X(F)                                                                                                           \
-    case XN_TYPE_##F:                                                                                                  \
-        xn_unit_sums_##F(row, units, u, grids, xs, x, tokens, sum);                                                    \
-        break;
-        XN_FORMATS(X)
-#undef X
+
+// A unit's values with unit x of a token's activations.
+static inline float xn_float_sum(const float *v, local const float *xs, uint x) {
+    local const float4 *of = (local const float4 *)xs + x;
+    float s = 0;
+#pragma unroll
+    for (uint i = 0; i < 8; i++) {
+        float4 four = of[i * XN_FLOAT_UNITS];
+        s += v[4 * i] * four.x + v[4 * i + 1] * four.y + v[4 * i + 2] * four.z + v[4 * i + 3] * four.w;
     }
+    return s;
 }

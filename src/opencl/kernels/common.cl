@@ -22,6 +22,8 @@ struct xn_env {
     global uint *counters;
 #ifdef XN_WALK
     local const ulong *heap; // addresses: a walk looks into heaps at many places, each of which would choose among all
+    local const uint4 *tokens; // of each row of the batch: position, span, page of the cache, position in the page
+    uint page_size;
 #else
     global uchar *heap0, *heap1, *heap2, *heap3, *heap4, *heap5, *heap6, *heap7, *heap8, *heap9, *heap10, *heap11,
         *heap12, *heap13, *heap14, *heap15;
@@ -105,6 +107,13 @@ static inline global uchar *xn_unit(const struct xn_env *e, uint first, uint pie
     return xn_heap(e, place.heap) + place.offset + (i - which * piece) * bytes;
 }
 
+// A page of a cache layer.
+static inline global uchar *xn_page(const struct xn_env *e, XN_D const struct xn_cl_cache *c, uint page) {
+    if (page >= c->piece) return xn_unit(e, c->place, c->piece, c->page_bytes, page);
+    struct xn_cl_place place = c->first;
+    return xn_heap(e, place.heap) + place.offset + (ulong)page * c->page_bytes;
+}
+
 // A row of weights: unit u of it is unit `first` + u of a piece of `units`, as decoders take them.
 struct xn_weights_row {
     global const uchar *piece;
@@ -135,7 +144,18 @@ static inline global const struct xn_cl_span *xn_span_at(const struct xn_env *e,
     return (global const struct xn_cl_span *)(e->step + xn_step_of(e)->spans) + i;
 }
 static inline uint xn_span_of_row(const struct xn_env *e, uint row) {
+#ifdef XN_WALK
+    return e->tokens[row].y;
+#else
     return e->step[xn_step_of(e)->row_span + row];
+#endif
+}
+static inline uint xn_position_of_row(const struct xn_env *e, uint row) {
+#ifdef XN_WALK
+    return e->tokens[row].x;
+#else
+    return e->step[xn_step_of(e)->positions + row];
+#endif
 }
 static inline global float *xn_slot(const struct xn_env *e, XN_D const struct xn_cl_states *s, uint slot) {
     return (global float *)xn_unit(e, s->place, s->piece, (ulong)s->slot_floats * 4, slot);
@@ -144,8 +164,7 @@ static inline global float *xn_slot(const struct xn_env *e, XN_D const struct xn
 static inline global uchar *xn_cached(const struct xn_env *e, XN_D const struct xn_cl_cache *c,
                                global const struct xn_cl_span *span, uint g, uint position) {
     uint page_size = xn_step_of(e)->page_size, page = e->step[span->pages + position / page_size];
-    return xn_unit(e, c->place, c->piece, c->page_bytes, page) +
-           ((ulong)g * page_size + position % page_size) * c->size * XN_CACHE_BYTES;
+    return xn_page(e, c, page) + ((ulong)g * page_size + position % page_size) * c->size * XN_CACHE_BYTES;
 }
 static inline float xn_cache_load(global const uchar *p, uint i) {
 #if defined(XN_CACHE_BF16)

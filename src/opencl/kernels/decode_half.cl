@@ -197,10 +197,26 @@ XN_INLINE void xn_fetch_values(global const uchar *row, uint units, uint u, uint
     r->w[6] = b.z;
     r->w[7] = b.w;
 }
-XN_INLINE void xn_put_values(const struct xn_raw *r, local xn_element *tile, uint row, uint h) {
+
+#ifdef XN_TYPE_F16
+#define xn_fetch_F16 xn_fetch_values
+XN_PUT(F16) {
     xn_put_chunk(tile, row, 2 * h, (uint4)(r->w[0], r->w[1], r->w[2], r->w[3]));
     xn_put_chunk(tile, row, 2 * h + 1, (uint4)(r->w[4], r->w[5], r->w[6], r->w[7]));
 }
+#endif
+
+// A half float has all 8 bits of a bfloat16, but for values below 2^-17, whose last ones may be lost. d: what values are
+// multiplied by.
+#ifdef XN_TYPE_BF16
+#define xn_fetch_BF16 xn_fetch_values
+XN_PUT(BF16) {
+    float shrink = as_float(r->d);
+#define XN_OF_BFLOATS(i) xn_pack_half(as_float(r->w[i] << 16) * shrink, as_float(r->w[i] & 0xffff0000u) * shrink)
+    xn_put_chunk(tile, row, 2 * h, (uint4)(XN_OF_BFLOATS(0), XN_OF_BFLOATS(1), XN_OF_BFLOATS(2), XN_OF_BFLOATS(3)));
+    xn_put_chunk(tile, row, 2 * h + 1, (uint4)(XN_OF_BFLOATS(4), XN_OF_BFLOATS(5), XN_OF_BFLOATS(6), XN_OF_BFLOATS(7)));
+}
+#endif
 
 // --- by type ---
 
@@ -234,20 +250,23 @@ XN_INLINE void xn_put_values(const struct xn_raw *r, local xn_element *tile, uin
 #else
 #define XN_CASE_MXFP4(X)
 #endif
-#define XN_DIRECT(X)                                                                                                   \
-    XN_CASE_Q4_0(X) XN_CASE_Q4_K(X) XN_CASE_Q5_K(X) XN_CASE_Q6_K(X) XN_CASE_Q8_0(X) XN_CASE_MXFP4(X)
-
-// F16 and BF16, as a sum of ones; BF16 only where it is sure to be multiplied as such.
 #ifdef XN_TYPE_F16
-#define XN_DIRECT_VALUES +1
-#elif defined(XN_TYPE_BF16)
-#define XN_DIRECT_VALUES +((0 XN_FORMATS(XN_COUNT)) == 1)
+#define XN_CASE_F16(X) X(F16)
 #else
-#define XN_DIRECT_VALUES
+#define XN_CASE_F16(X)
 #endif
+#ifdef XN_TYPE_BF16
+#define XN_CASE_BF16(X) X(BF16)
+#else
+#define XN_CASE_BF16(X)
+#endif
+#define XN_DIRECT(X)                                                                                                   \
+    XN_CASE_Q4_0(X) XN_CASE_Q4_K(X) XN_CASE_Q5_K(X) XN_CASE_Q6_K(X) XN_CASE_Q8_0(X) XN_CASE_MXFP4(X)                   \
+    XN_CASE_F16(X) XN_CASE_BF16(X)
 
-// Reads half h of unit u, of a type that has a decoder here; false: it has none. BF16 has one to bfloat16 alone.
-XN_INLINE bool xn_fetch(uint type, bool bfloat, global const uchar *row, uint units, uint u, uint h, struct xn_raw *r) {
+// Reads half h of unit u, of a type that has a decoder here; false: it has none.
+XN_INLINE bool xn_fetch(uint type, float shrink, global const uchar *row, uint units, uint u, uint h, struct xn_raw *r) {
+    r->d = as_uint(shrink); // of BF16; others have their own
     switch (type) {
 #define X(F)                                                                                                           \
     case XN_TYPE_##F:                                                                                                  \
@@ -255,16 +274,6 @@ XN_INLINE bool xn_fetch(uint type, bool bfloat, global const uchar *row, uint un
         return true;
         XN_DIRECT(X)
 #undef X
-#ifdef XN_TYPE_F16
-    case XN_TYPE_F16:
-        xn_fetch_values(row, units, u, h, r);
-        return true;
-#endif
-#ifdef XN_TYPE_BF16
-    case XN_TYPE_BF16:
-        if (bfloat) xn_fetch_values(row, units, u, h, r);
-        return bfloat;
-#endif
     default:
         return false;
     }
@@ -277,9 +286,5 @@ XN_INLINE void xn_put(uint type, const struct xn_raw *r, local xn_element *tile,
         return;
         XN_DIRECT(X)
 #undef X
-#if defined(XN_TYPE_F16) || defined(XN_TYPE_BF16)
-    default: // F16 and BF16
-        xn_put_values(r, tile, row, h);
-#endif
     }
 }

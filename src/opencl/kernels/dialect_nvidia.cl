@@ -85,17 +85,61 @@ static inline bool xn_arrive(volatile global uint *counter, uint expected, local
     return *last;
 }
 
-// A row of weights, n units from `first` on of a piece of `units`, will be read soon: its first planes go to the second
-// cache.
-static inline void xn_prefetch_row(global const uchar *piece, local const uint *unit_bytes, uint units, uint first,
-                                   uint n) {
-    for (uint i = 0; i < XN_CL_PLANES_AHEAD && unit_bytes[i]; i++) {
-        global const uchar *from = piece + ((ulong)first * unit_bytes[i] / 8 & ~15ul);
-        uint bytes = n * unit_bytes[i] / 8 + 15 & ~15u;
-        asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" : : "l"(from), "r"(bytes));
-        piece += (ulong)units * unit_bytes[i] / 8 + 15 & ~15ul;
-    }
+// Reading of weights, which are read once. They stay in this order, so that what is written first is on its way first.
+static inline uint4 xn_load_16(global const uint4 *p) {
+    uint4 x;
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+                 : "l"(p));
+    return x;
 }
+static inline uint2 xn_load_8(global const uint2 *p) {
+    uint2 x;
+    asm volatile("ld.global.nc.v2.u32 {%0, %1}, [%2];" : "=r"(x.x), "=r"(x.y) : "l"(p));
+    return x;
+}
+static inline uint xn_load_4(global const uint *p) {
+    uint x;
+    asm volatile("ld.global.nc.u32 %0, [%1];" : "=r"(x) : "l"(p));
+    return x;
+}
+static inline uint xn_load_2(global const ushort *p) {
+    ushort x;
+    asm volatile("ld.global.nc.u16 %0, [%1];" : "=h"(x) : "l"(p));
+    return x;
+}
+static inline uint xn_load_1(global const uchar *p) {
+    uint x;
+    asm volatile("ld.global.nc.u8 %0, [%1];" : "=r"(x) : "l"(p));
+    return x;
+}
+#define XN_LOAD_16(p, i) xn_load_16((global const uint4 *)(p) + (i))
+#define XN_LOAD_8(p, i) xn_load_8((global const uint2 *)(p) + (i))
+#define XN_LOAD_4(p, i) xn_load_4((global const uint *)(p) + (i))
+#define XN_LOAD_2(p, i) xn_load_2((global const ushort *)(p) + (i))
+#define XN_LOAD_1(p, i) xn_load_1((global const uchar *)(p) + (i))
+
+// The lanes of a warp wait for each other; the compiler moves no reads over it, which it otherwise puts off until they are used.
+static inline void xn_warp_together(void) {
+    asm volatile("bar.warp.sync 0xffffffff;" : : : "memory");
+}
+
+// Bytes that will soon be read, into the second cache; at 16 bytes, a multiple of 16.
+static inline void xn_prefetch_bulk(global const uchar *from, uint bytes) {
+    asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" : : "l"(from), "r"(bytes));
+}
+
+// Four values times `inverse`, at most 127, as bytes; adds to their sum.
+static inline uint xn_pack_4(const float *x, float inverse, int *sum) {
+    int a = convert_int_rte(x[0] * inverse), b = convert_int_rte(x[1] * inverse), c = convert_int_rte(x[2] * inverse),
+        d = convert_int_rte(x[3] * inverse);
+    uint high, packed;
+    asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, 0;" : "=r"(high) : "r"(d), "r"(c));
+    asm("cvt.pack.sat.s8.s32.b32 %0, %1, %2, %3;" : "=r"(packed) : "r"(b), "r"(a), "r"(high));
+    *sum = xn_dot4(*sum, (int)packed, 0x01010101);
+    return packed;
+}
+#define XN_HAS_PACK
 
 // A device-wide barrier in two halves: a group tells that it has come, and waits until all have. False where that was
 // given up. All that groups wrote before it is seen by all after it.

@@ -19,7 +19,6 @@ typedef short8 xn_weights_fragment;
 #define XN_DECLARE_DPAS(name) float8 __attribute__((overloadable)) name(short8 a, int8 b, float8 c);
 #endif
 XN_DECLARE_DPAS(intel_sub_group_f16_f16_matrix_mad_k16)
-XN_DECLARE_DPAS(intel_sub_group_bf16_bf16_matrix_mad_k16)
 
 // Where something is in local memory, in bytes, and the fragment at `offset` bytes from there, all of which a sub-group
 // reads at once. With 8 lanes that is one message of the most that there is, 256 bytes: the compiler makes two of its
@@ -46,9 +45,7 @@ ushort8 __attribute__((overloadable)) intel_sub_group_block_read_us8(const local
 #endif
 #endif
 
-XN_INLINE float8 xn_dpas(float8 c, xn_weights_fragment a, int8 b, bool bfloat) {
-    return bfloat ? intel_sub_group_bf16_bf16_matrix_mad_k16(a, b, c) : intel_sub_group_f16_f16_matrix_mad_k16(a, b, c);
-}
+#define xn_dpas(c, a, b) intel_sub_group_f16_f16_matrix_mad_k16(a, b, c)
 
 // Two float32, rounded to the halves of a word.
 XN_INLINE uint xn_halves(float low, float high) {

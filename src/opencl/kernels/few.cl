@@ -106,67 +106,6 @@ static inline void xn_fill_table(const struct xn_env *e, XN_D const struct xn_cl
     }
 }
 
-#ifndef XN_BY_WARPS // which has few_runs.cl for this
-// Units that a work-item reads before it multiplies the first: as many bytes must be on their way as bandwidth times
-// latency.
-#ifdef XN_ONE
-#define XN_AHEAD 4
-#else
-#define XN_AHEAD 2
-#endif
-
-// What of a product's activations and weights one strip is: units [u0, u0 + n) of rows from r0 on of the table.
-struct xn_strip {
-    uint type, u0, n, r0, units, tokens; // units: of all its rows
-    uint inverse;                        // i / n is the high half of i * inverse: both are below 65,536
-};
-
-// The sums of `count` units from unit i on, XN_GROUP apart; those beyond the last are that one again.
-static inline void xn_sums_of(const struct xn_env *e, const struct xn_strip *s, uint i, uint count,
-                              local float *scratch) {
-    local const float *xs = scratch + XN_AT_XS;
-    local float *part = scratch + XN_AT_PART;
-    float sum[XN_AHEAD][XN_TOKENS];
-#pragma unroll
-    for (uint j = 0; j < count; j++) {
-        uint at = min(i + j * XN_GROUP, s->units - 1), r = s->n > 1 ? mul_hi(at, s->inverse) : at, u = at - r * s->n;
-        local const uint *row = (local const uint *)(scratch + XN_AT_TABLE) + 4 * (s->r0 + r);
-        global const uchar *piece = (global const uchar *)((ulong)row[0] | (ulong)row[1] << 32);
-        uint x = ((local const uint *)(scratch + XN_AT_OFFSET))[s->r0 + r] * s->n + u;
-        xn_unit_sums(s->type, piece, row[2], row[3] + s->u0 + u, e->grids, xs, x, s->tokens, sum[j]);
-    }
-#pragma unroll
-    for (uint j = 0; j < count; j++)
-#pragma unroll
-        for (uint t = 0; t < XN_TOKENS; t++)
-            if (t < s->tokens && i + j * XN_GROUP < s->units) part[t * s->units + i + j * XN_GROUP] = sum[j][t];
-}
-
-static inline void xn_sums(const struct xn_env *e, uint type, uint u0, uint n, uint r0, uint rows, uint tokens,
-                           local float *scratch) {
-    struct xn_strip s = {type, u0, n, r0, rows * n, tokens, n > 1 ? 0xffffffffu / n + 1 : 0};
-    uint i = get_local_id(0), full = s.units / (XN_AHEAD * XN_GROUP) * (XN_AHEAD * XN_GROUP), done = 0;
-    for (; done < full; done += XN_AHEAD * XN_GROUP)
-        xn_sums_of(e, &s, done + i, XN_AHEAD, scratch);
-    for (; done < s.units; done += 2 * XN_GROUP)
-        xn_sums_of(e, &s, done + i, 2, scratch);
-}
-
-// Adds them to the results of their rows; in the end with the norm's scale.
-static inline void xn_add_sums(uint n, uint r0, uint rows, uint tokens, bool first, bool last, local float *scratch,
-                               local float *y) {
-    local const float *part = scratch + XN_AT_PART;
-    for (uint p = xn_warp(); p < rows * tokens; p += XN_WARPS) {
-        uint t = tokens > 1 ? p / rows : 0;
-        float sum = 0;
-        for (uint u = xn_lane(); u < n; u += XN_LANES)
-            sum += part[p * n + u];
-        sum = xn_warp_sum(sum, 0);
-        if (xn_lane() == 0) xn_put_sum(t, r0 + p - t * rows, sum, first, last, scratch, y);
-    }
-}
-#endif
-
 // y[token][row] of a block, in local memory, XN_ROWS a token; b->m * b->parts <= XN_ROWS, and units of all the operand's
 // parts must fit local memory where there are several.
 static inline void xn_product_of(const struct xn_env *e, XN_D const struct xn_cl_weights *w, const struct xn_block *b,
@@ -185,11 +124,7 @@ static inline void xn_product_of(const struct xn_env *e, XN_D const struct xn_cl
             for (uint t = 0; t < o->n; t++)
                 xn_stage(e, o, t, codes, u0, m, scratch);
         barrier(CLK_LOCAL_MEM_FENCE);
-#ifdef XN_BY_WARPS
         uint strip = XN_RUN_ROWS;
-#else
-        uint strip = sums / m;
-#endif
         for (uint r0 = 0; r0 < rows; r0 += strip) {
             uint some = min(rows - r0, strip);
             xn_sums(e, w->type, u0, m, r0, some, o->n, scratch);

@@ -6,7 +6,7 @@
 //   struct xn_c              XN_C values, XN_C_VALUE(c, i): of 16 rows of weights by 16 of activations; lane l's value i belongs to row
 //                            xn_c_row(l, i) of the weights and to row xn_c_col(l, i) of the activations
 //   xn_load_a, xn_load_b     from a tile in local memory
-//   xn_mma                   c += a b^T; the last argument says that values are bfloat16
+//   xn_mma                   c += a b^T
 //   XN_STAGES                tiles of activations that are in local memory or on their way there
 //   xn_copy, xn_copy_done, xn_copy_wait   copies a chunk of global memory; ends a set of copies, of which each step has
 //                            one; waits until at most XN_STAGES - 2 sets are under way (a barrier makes them seen)

@@ -140,14 +140,6 @@ XN_INLINE uint xn_twice_high(uint a) {
 }
 #endif
 
-// To bfloat16, to the nearest, of ties the even one.
-XN_INLINE uint xn_bfloat_of(float x) {
-    uint bits = as_uint(x);
-    return isnan(x) ? 0x7fc0u : (bits + 0x7fffu + (bits >> 16 & 1u)) >> 16;
-}
-XN_INLINE uint xn_pack_bfloat(float low, float high) {
-    return xn_bfloat_of(low) | xn_bfloat_of(high) << 16;
-}
 XN_INLINE float xn_half_value(uint bits) {
 #if defined(XN_NVIDIA)
     float x;
@@ -161,10 +153,4 @@ XN_INLINE float xn_half_value(uint bits) {
 // What a 16-bit value leaves of x.
 XN_INLINE float xn_rest_of_half(float x) {
     return x - xn_half_value(xn_pack_half(x, 0) & 0xffffu);
-}
-XN_INLINE float xn_rest_of_bfloat(float x) {
-    return x - as_float(xn_bfloat_of(x) << 16);
-}
-XN_INLINE uint xn_pack(float low, float high, bool bfloat) {
-    return bfloat ? xn_pack_bfloat(low, high) : xn_pack_half(low, high);
 }

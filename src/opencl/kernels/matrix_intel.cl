@@ -15,6 +15,7 @@
 #define XN_WARPS_N 4
 #endif
 #define XN_STAGES 2
+#define XN_COLUMNS 0
 #define XN_C (256 / XN_LANES)
 #define XN_SIDES (16 / XN_LANES) // of a block of activations
 #if XN_WARPS != XN_WARPS_M * XN_WARPS_N
@@ -46,4 +47,3 @@ XN_INLINE uint xn_c_col(uint lane, uint i) {
 #define XN_MY_CHUNK(i) (xn_warp() * XN_MY_CHUNKS + (i))
 #define XN_CHUNK_ROW(i) (XN_MY_CHUNK(i) / XN_CHUNKS * XN_LANES + xn_lane())
 #define XN_CHUNK_AT(i) (XN_MY_CHUNK(i) % XN_CHUNKS)
-#define XN_OWN_STEPS // in tile_intel.cl

@@ -63,19 +63,14 @@ XN_INLINE uint xn_shared(local const void *p) { // where it is in local memory's
                  : "r"(address)                                                                                        \
                  : "memory")
 
-#define XN_MMA(type, c, a, b0, b1)                                                                                     \
-    asm("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "             \
-        "{%8, %9}, {%0, %1, %2, %3};"                                                                                  \
+#define XN_MMA(c, a, b0, b1)                                                                                           \
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "             \
+        "{%0, %1, %2, %3};"                                                                                            \
         : "+f"((c)[0]), "+f"((c)[1]), "+f"((c)[2]), "+f"((c)[3])                                                       \
         : "r"((a).x), "r"((a).y), "r"((a).z), "r"((a).w), "r"(b0), "r"(b1))
-XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat) {
-    if (bfloat) {
-        XN_MMA("bf16", c->x, a, b.x, b.y);
-        XN_MMA("bf16", c->x + 4, a, b.z, b.w);
-    } else {
-        XN_MMA("f16", c->x, a, b.x, b.y);
-        XN_MMA("f16", c->x + 4, a, b.z, b.w);
-    }
+XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b) {
+    XN_MMA(c->x, a, b.x, b.y);
+    XN_MMA(c->x + 4, a, b.z, b.w);
 }
 
 // The products of a step's tiles: warps' rows of weights are in blocks of 16, their rows of activations XN_WARPS_N
@@ -84,7 +79,7 @@ XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat)
 #define XN_MY_M (XN_TILE_M / XN_WARPS_M / 16)
 #define XN_MY_N (XN_TILE_N / XN_WARPS_N / 16)
 XN_INLINE void xn_multiply_tiles(local const xn_element *w, local const xn_element *x, uint m0, uint n0, uint blocks,
-                                 bool bfloat, struct xn_c acc[XN_MY_M][XN_MY_N]) {
+                                 struct xn_c acc[XN_MY_M][XN_MY_N]) {
     uint a_at = xn_shared(w) + 2 * (m0 * XN_DEPTH_K + xn_a_lane()), b_at = xn_shared(x) + 2 * (n0 * XN_DEPTH_K + xn_b_lane());
     if (blocks == 0) return;
 #pragma unroll
@@ -102,12 +97,12 @@ XN_INLINE void xn_multiply_tiles(local const xn_element *w, local const xn_eleme
 #ifdef XN_EXPERTS
 #pragma unroll
         for (uint m = 0; m < XN_MY_M; m++)
-            xn_mma(&acc[m][0], a[m], b[0], bfloat);
+            xn_mma(&acc[m][0], a[m], b[0]);
         if (blocks == 1) continue;
         XN_LOAD_MATRICES(b[1], b_k, "2048");
 #pragma unroll
         for (uint m = 0; m < XN_MY_M; m++)
-            xn_mma(&acc[m][1], a[m], b[1], bfloat);
+            xn_mma(&acc[m][1], a[m], b[1]);
 #else
 #if XN_MY_N == 4
         XN_LOAD_MATRICES(b[1], b_k, "2048");
@@ -120,7 +115,7 @@ XN_INLINE void xn_multiply_tiles(local const xn_element *w, local const xn_eleme
         for (uint m = 0; m < XN_MY_M; m++) {
 #pragma unroll
             for (uint n = 0; n < XN_MY_N; n++)
-                xn_mma(&acc[m][n], a[m], b[n], bfloat);
+                xn_mma(&acc[m][n], a[m], b[n]);
         }
 #endif
     }
@@ -159,18 +154,17 @@ XN_INLINE struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) 
 }
 #define xn_load_b xn_load_a
 
-XN_INLINE float xn_emulated_value(const struct xn_a *a, uint row, uint k, bool bfloat) {
-    ushort bits = a->tile[xn_chunk(a->row + row, (a->k + k) / 8) + k % 8];
-    return bfloat ? as_float((uint)bits << 16) : xn_half_value(bits);
+XN_INLINE float xn_emulated_value(const struct xn_a *a, uint row, uint k) {
+    return xn_half_value(a->tile[xn_chunk(a->row + row, (a->k + k) / 8) + k % 8]);
 }
-XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat) {
+XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b) {
     uint lane = xn_lane();
     for (uint k = 0; k < 16; k++) {
         float x[2], y[4];
         for (uint i = 0; i < 2; i++)
-            x[i] = xn_emulated_value(&a, xn_c_row(lane, 2 * i), k, bfloat);
+            x[i] = xn_emulated_value(&a, xn_c_row(lane, 2 * i), k);
         for (uint i = 0; i < 4; i++)
-            y[i] = xn_emulated_value(&b, xn_c_col(lane, i % 2 + i / 2 * 4), k, bfloat);
+            y[i] = xn_emulated_value(&b, xn_c_col(lane, i % 2 + i / 2 * 4), k);
         for (uint i = 0; i < XN_C; i++)
             c->x[i] += x[i / 2 % 2] * y[i % 2 + i / 4 * 2];
     }

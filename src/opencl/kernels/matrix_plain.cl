@@ -33,7 +33,7 @@ XN_INLINE struct xn_a xn_load_a(local const xn_element *tile, uint row, uint k) 
 }
 #define xn_load_b xn_load_a
 
-XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b, bool bfloat) {
+XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b) {
     uint lane = xn_lane();
     for (uint k = 0; k < 16; k++) {
         float x[4], y[4];

@@ -81,6 +81,7 @@ struct xn_cl_rope {
 // words of eight values: value 2j is bits 4j ... 4j + 3 of the word, value 2j + 1 those 16 bits on.
 struct xn_cl_cache {
     xn_u32 place, piece, page_bytes, size;
+    struct xn_cl_place first; // of the places
 };
 
 // A state layer: slot s is unit s: conv_floats, then the recurrent state.
@@ -261,12 +262,10 @@ struct xn_cl_state_space {
 // --- products of many rows (tile.cl): rows of activations are staged as a matrix unit takes them, then multiplied ---
 
 // Planes of staged values, in this order those that are there: half floats, scaled by a power of two for each row; what
-// they leave of the values, as half floats; the same in bfloat16, unscaled. A device without a matrix unit has one
-// plane of float32 values instead, whatever is asked for.
+// they leave of the values, as half floats. A device without a matrix unit has one plane of float32 values instead,
+// whatever is asked for.
 #define XN_CL_PLANE_HALF 1u
 #define XN_CL_PLANE_HALF_REST 2u
-#define XN_CL_PLANE_BFLOAT 4u
-#define XN_CL_PLANE_BFLOAT_REST 8u
 
 // Value i of part p of row r becomes value ((r * parts + p) * width + i) of each plane; those from k to width are zero.
 struct xn_cl_stage {
@@ -288,7 +287,7 @@ struct xn_cl_tile_part {
     struct xn_cl_weights weights;
     xn_u32 bias;
     float scale;
-    xn_u32 bfloat;          // multiplied in bfloat16, which the weights are, else in half floats
+    float shrink;           // what weights are multiplied by to become half floats: a power of two
     xn_u32 out, out_stride; // rows of results in the activations
 };
 // Products of all staged rows with the parts' matrices, or, with experts, of each chosen expert's matrices with the

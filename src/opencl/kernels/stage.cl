@@ -3,8 +3,10 @@
 
 #ifdef XN_HALVES
 #define XN_STAGE_WORDS 2 // of four values in a plane
+#define XN_STAGE_SCALES true
 #else
 #define XN_STAGE_WORDS 4
+#define XN_STAGE_SCALES false
 #endif
 
 struct xn_staging {
@@ -74,23 +76,11 @@ static inline float xn_stage_moments(struct xn_staging *s, XN_D const struct xn_
 // Four values into every plane.
 static inline void xn_stage_store(uint planes, uint plane_size, float4 v, float scale, global uint *to) {
 #ifdef XN_HALVES
-    if (planes & (XN_CL_PLANE_HALF | XN_CL_PLANE_HALF_REST)) {
-        float4 x = v * scale;
-        *(global uint2 *)to = (uint2)(xn_pack_half(x.x, x.y), xn_pack_half(x.z, x.w));
-        to += plane_size;
-        if (planes & XN_CL_PLANE_HALF_REST) {
-            *(global uint2 *)to = (uint2)(xn_pack_half(xn_rest_of_half(x.x), xn_rest_of_half(x.y)),
-                                          xn_pack_half(xn_rest_of_half(x.z), xn_rest_of_half(x.w)));
-            to += plane_size;
-        }
-    }
-    if (planes & (XN_CL_PLANE_BFLOAT | XN_CL_PLANE_BFLOAT_REST)) {
-        *(global uint2 *)to = (uint2)(xn_pack_bfloat(v.x, v.y), xn_pack_bfloat(v.z, v.w));
-        to += plane_size;
-        if (planes & XN_CL_PLANE_BFLOAT_REST)
-            *(global uint2 *)to = (uint2)(xn_pack_bfloat(xn_rest_of_bfloat(v.x), xn_rest_of_bfloat(v.y)),
-                                          xn_pack_bfloat(xn_rest_of_bfloat(v.z), xn_rest_of_bfloat(v.w)));
-    }
+    float4 x = v * scale;
+    *(global uint2 *)to = (uint2)(xn_pack_half(x.x, x.y), xn_pack_half(x.z, x.w));
+    if (planes & XN_CL_PLANE_HALF_REST)
+        *(global uint2 *)(to + plane_size) = (uint2)(xn_pack_half(xn_rest_of_half(x.x), xn_rest_of_half(x.y)),
+                                                     xn_pack_half(xn_rest_of_half(x.z), xn_rest_of_half(x.w)));
 #else
     *(global float4 *)to = v;
 #endif
@@ -113,7 +103,7 @@ static inline void xn_op_stage(const struct xn_env *e, XN_D const struct xn_cl_s
         uint from = d->outputs ? e->step[step->outputs + row] : row;
         float scale = 1;
         s.x = e->act + d->in.at + (ulong)from * d->in.stride;
-        float most = xn_stage_moments(&s, &d->in.norm, planes & XN_CL_PLANE_HALF, red);
+        float most = xn_stage_moments(&s, &d->in.norm, XN_STAGE_SCALES, red);
 #ifdef XN_HALVES
         // The largest value comes to lie between 2^14 and 2^15, so that the small ones are not lost.
         int exponent = clamp((int)(as_uint(most) >> 23 & 255u) - 127, -100, 100);

@@ -10,7 +10,8 @@ struct xn_block {
     struct xn_operand o;
     uint units;    // of a row
     uint rows;
-    uint segments; // rows of one format each: in local memory the format, and the row behind the last
+    uint segments; // rows of one format each
+    uint shares;   // a row is cut into so many, each of which has results of its own
 };
 
 // Writes the table's row r.
@@ -24,21 +25,60 @@ static inline void xn_put_row(const struct xn_env *e, XN_D const struct xn_cl_we
     to[2] = at.units;
     to[3] = at.first;
     ((local uint *)(scratch + XN_AT_PART))[r] = part;
-    xn_prefetch_row(at.piece, w->unit_bytes, at.units, at.first, w->units);
 }
 
-// Segments of a block, as they are put there: the whole group does so, each work-item the same.
+// Segments of a block, as they are put into local memory: the format, the row behind the last, bytes of 8 units in the
+// first two planes. The whole group does so, each work-item the same.
 struct xn_segments {
     uint n, type, end;
 };
-static inline void xn_put_segment(struct xn_segments *s, uint type, uint end, local float *scratch) {
+static inline void xn_put_segment(struct xn_segments *s, XN_D const struct xn_cl_weights *w, uint end,
+                                  local float *scratch) {
     if (end == s->end) return; // no rows
-    if (!s->n || s->type != type) s->n++;
-    s->type = type;
+    if (!s->n || s->type != w->type) s->n++;
+    s->type = w->type;
     s->end = end;
-    local uint *segment = (local uint *)(scratch + XN_AT_SEGMENTS) + 2 * s->n;
-    segment[-2] = type;
-    segment[-1] = end;
+    ((local uint4 *)(scratch + XN_AT_SEGMENTS))[s->n - 1] = (uint4)(w->type, end, w->unit_bytes[0], w->unit_bytes[1]);
+}
+
+// Rows are taken by twos. Where there are fewer twos than warps, several warps share each.
+static inline void xn_share(struct xn_block *b) {
+    uint pairs = (b->rows + 1) / 2, wanted = b->units / 24;
+    b->shares = 1;
+    if (pairs <= XN_WARPS / 2 && wanted > 1)
+        b->shares = pairs <= XN_WARPS / 8 && wanted > 7   ? 8
+                    : pairs <= XN_WARPS / 4 && wanted > 3 ? 4
+                    : pairs <= XN_WARPS / 3 && wanted > 2 ? 3
+                                                          : 2;
+}
+
+// Asks for rows r and r + 1 of the table; by a warp.
+static inline void xn_prefetch_pair(uint4 segment, uint units, uint r, local const float *scratch) {
+    uint lane = xn_lane();
+    if (lane >= 4 || r + lane % 2 >= segment.y) return;
+    uint4 row = ((local const uint4 *)(scratch + XN_AT_TABLE))[r + lane % 2];
+    ulong piece = (ulong)row.x | (ulong)row.y << 32;
+    uint bytes = segment.z;
+    if (lane >= 2) {
+        piece += (ulong)row.z * segment.z / 8 + 15 & ~15ul;
+        bytes = segment.w;
+    }
+    ulong from = piece + (ulong)row.w * bytes / 8, end = from + units * bytes / 8;
+    from &= ~15ul;
+    if (bytes) xn_prefetch_bulk((global const uchar *)from, (uint)(end - from) + 15 & ~15u);
+}
+// The first rows of each warp, of a table behind a barrier.
+#define XN_PREFETCH_ROWS (4 * XN_WARPS) // how far ahead of a warp's rows
+static inline void xn_prefetch_block(const struct xn_block *b, local const float *scratch) {
+    uint r0 = 0;
+#pragma unroll 1
+    for (uint i = 0; i < b->segments; i++) {
+        uint4 segment = ((local const uint4 *)(scratch + XN_AT_SEGMENTS))[i];
+#pragma unroll 1
+        for (uint r = r0 + 2 * xn_warp(); r < segment.y && r < r0 + XN_PREFETCH_ROWS; r += 2 * XN_WARPS)
+            xn_prefetch_pair(segment, b->units, r, scratch);
+        r0 = segment.y;
+    }
 }
 
 // --- activations ---
@@ -48,41 +88,70 @@ static inline bool xn_is_deferred(const struct xn_operand *o) {
     return o->norm && o->norm->kind != XN_NORM_LAYER && o->norm->bias == XN_CL_NONE;
 }
 
-// Units [u0, u0 + n) of a row, of all parts, into local memory, by `workers` work-items; the sum of this one's squares.
-//   codes: for each half of a unit 16 bytes, then the scales of units, then scale * sum of codes for each half
+// 8 values into local memory, a quarter of unit `at`: of all quarters together.
+//   codes: for each half of a unit 16 bytes, then scale and scale * sum of codes of each unit, then those of first halves
 //   floats: for each eighth of a unit 4 values
-// A work-item takes a quarter of a unit.
+static inline void xn_stage_8(const float *x, bool there, bool codes, uint at, uint quarter, local float *xs) {
+    if (codes) {
+        float most = fmax(fmax(fmax(fabs(x[0]), fabs(x[1])), fmax(fabs(x[2]), fabs(x[3]))),
+                          fmax(fmax(fabs(x[4]), fabs(x[5])), fmax(fabs(x[6]), fabs(x[7]))));
+        most = xn_quad_max(most, 0);
+        float scale = most * (1.0f / 127.0f), inverse = most > 0x1p-100f ? native_divide(127.0f, most) : 0;
+        int sum = 0;
+        uint2 packed;
+        packed.x = xn_pack_4(x, inverse, &sum);
+        packed.y = xn_pack_4(x + 4, inverse, &sum);
+        sum = xn_pair_sum(sum, 0);
+        int whole = sum + as_int(xn_shuffle_xor(as_float(sum), 2));
+        if (!there) return;
+        ((local uint2 *)(xs + quarter / 2 * 4 * XN_CODE_UNITS + 4 * at))[quarter % 2] = packed;
+        if (quarter == 0) {
+            ((local float2 *)(xs + 8 * XN_CODE_UNITS))[at] = (float2)(scale, scale * (float)whole);
+            xs[10 * XN_CODE_UNITS + at] = scale * (float)sum;
+        }
+    } else if (there) {
+        local float4 *to = (local float4 *)xs + at;
+        to[2 * quarter * XN_FLOAT_UNITS] = (float4)(x[0], x[1], x[2], x[3]);
+        to[(2 * quarter + 1) * XN_FLOAT_UNITS] = (float4)(x[4], x[5], x[6], x[7]);
+    }
+}
+
+// Units [u0, u0 + n) of a row, of all parts, into local memory, by `workers` work-items, of which each takes a quarter of a
+// unit; the sum of this one's squares.
 static inline float xn_stage_row(const struct xn_env *e, const struct xn_operand *o, uint row, struct xn_moments m,
                                  bool codes, uint u0, uint n, uint worker, uint workers, local float *xs) {
-    uint items = 4 * n * o->parts;
+    uint items = 4 * n * o->parts, at0 = o->at + u0 * XN_CL_UNIT;
     float squares = 0;
+    global const float *from = e->act + at0 + (ulong)row * o->stride;
+    bool plain = o->parts == 1 && ((at0 | o->stride) & 3) == 0 && (u0 + n) * XN_CL_UNIT <= o->k;
+    if (plain && !o->norm) {
 #pragma unroll 1
-    for (uint i0 = 0; i0 < items; i0 += workers) {
-        uint i = i0 + worker, at = i / 4, quarter = i % 4, part = o->parts > 1 ? at / n : 0;
-        float x[8], most = 0;
-#pragma unroll
-        for (uint v = 0; v < 8; v++)
-            x[v] = 0;
-        if (i < items) xn_take_8(e, o, row, part, (u0 + at - part * n) * XN_CL_UNIT + 8 * quarter, m, &squares, x);
-        if (codes) {
-#pragma unroll
-            for (uint v = 0; v < 8; v++)
-                most = fmax(most, fabs(x[v]));
-            most = xn_quad_max(most, 0);
-            float scale = most / 127.0f, inverse = most > 0 ? 127.0f / most : 0;
-            int sum = 0;
-            uint2 packed;
-            packed.x = xn_pack_4(x, inverse, &sum);
-            packed.y = xn_pack_4(x + 4, inverse, &sum);
-            sum = xn_pair_sum(sum, 0);
-            if (i >= items) continue;
-            ((local uint2 *)(xs + quarter / 2 * 4 * XN_CODE_UNITS + 4 * at))[quarter % 2] = packed;
-            if (quarter == 0) xs[8 * XN_CODE_UNITS + at] = scale;
-            if (quarter % 2 == 0) xs[XN_AT_HALF_SUM(at, quarter / 2)] = scale * (float)sum;
-        } else if (i < items) {
-            local float4 *to = (local float4 *)xs + at;
-            to[2 * quarter * XN_FLOAT_UNITS] = (float4)(x[0], x[1], x[2], x[3]);
-            to[(2 * quarter + 1) * XN_FLOAT_UNITS] = (float4)(x[4], x[5], x[6], x[7]);
+        for (uint i0 = 0; i0 < items; i0 += workers) {
+            uint i = min(i0 + worker, items - 1);
+            float4 a = ((global const float4 *)from)[2 * i], b = ((global const float4 *)from)[2 * i + 1];
+            float x[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
+            xn_stage_8(x, i0 + worker < items, codes, i / 4, i % 4, xs);
+        }
+    } else if (plain && xn_is_deferred(o) && o->norm->weight % 4 == 0) {
+        global const float4 *weight = (global const float4 *)(e->vec + o->norm->weight + u0 * XN_CL_UNIT);
+#pragma unroll 1
+        for (uint i0 = 0; i0 < items; i0 += workers) {
+            uint i = min(i0 + worker, items - 1);
+            float4 a = ((global const float4 *)from)[2 * i], b = ((global const float4 *)from)[2 * i + 1];
+            float4 v = weight[2 * i], w = weight[2 * i + 1], square = a * a + b * b;
+            if (i0 + worker < items) squares += square.x + square.y + square.z + square.w;
+            a *= v;
+            b *= w;
+            float x[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
+            xn_stage_8(x, i0 + worker < items, codes, i / 4, i % 4, xs);
+        }
+    } else {
+#pragma unroll 1
+        for (uint i0 = 0; i0 < items; i0 += workers) {
+            uint i = i0 + worker, at = i / 4, quarter = i % 4, part = o->parts > 1 ? at / n : 0;
+            float x[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+            if (i < items) xn_take_8(e, o, row, part, (u0 + at - part * n) * XN_CL_UNIT + 8 * quarter, m, &squares, x);
+            xn_stage_8(x, i < items, codes, at, quarter, xs);
         }
     }
     return squares;
@@ -128,110 +197,182 @@ static inline void xn_stage(const struct xn_env *e, const struct xn_operand *o, 
 // The sums of units [u0, u0 + n) of rows [r0, end) of the table with all tokens.
 struct xn_sums {
     uint u0, n, r0, end, tokens;
-    bool more; // units came before
+    uint units, rows, shares; // of the block
+    bool more;                // units came before
 };
 
-// How many lanes take a row: whatever needs fewer steps.
-static inline uint xn_lanes_of_row(uint rows, uint units) {
-    uint two = (rows + 2 * XN_WARPS - 1) / (2 * XN_WARPS) * ((units + XN_LANES / 2 - 1) / (XN_LANES / 2));
-    uint one = (rows + XN_WARPS - 1) / XN_WARPS * ((units + XN_LANES - 1) / XN_LANES);
-    return one <= two ? XN_LANES : XN_LANES / 2;
+// What a unit gives with unit x of a token's activations.
+static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 minimum, local const float *xs, uint x) {
+    uint4 a = ((local const uint4 *)xs)[x], b = ((local const uint4 *)xs)[XN_CODE_UNITS + x];
+    float2 d = ((local const float2 *)(xs + 8 * XN_CODE_UNITS))[x];
+    int p = xn_dot4(xn_dot4(xn_dot4(xn_dot4(0, c[0], (int)a.x), c[1], (int)a.y), c[2], (int)a.z), c[3], (int)a.w);
+    int q = xn_dot4(xn_dot4(xn_dot4(xn_dot4(whole ? p : 0, c[4], (int)b.x), c[5], (int)b.y), c[6], (int)b.z), c[7],
+                    (int)b.w);
+    if (whole) return d.x * scale.x * (float)q - minimum.x * d.y;
+    float first = xs[10 * XN_CODE_UNITS + x];
+    return d.x * (scale.x * (float)p + scale.y * (float)q) - minimum.x * first - minimum.y * (d.y - first);
 }
 
-// `ahead` units of a row, `lanes` apart, are read before the first is multiplied: as many bytes must be on their way as
+// How many units of each of two rows are read before the first is multiplied: as many bytes must be on their way as
 // bandwidth times latency.
-#define XN_SUM_UNITS(F, ahead)                                                                                         \
-    {                                                                                                                  \
-        float one[ahead][XN_TOKENS];                                                                                   \
-        _Pragma("unroll") for (uint j = 0; j < ahead; j++) {                                                           \
-            uint at = min(u + j * lanes, s->n - 1);                                                                    \
-            xn_unit_sums_##F(piece, row.z, first + at, e->grids, xs, part + at, s->tokens, one[j]);                    \
-        }                                                                                                              \
-        _Pragma("unroll") for (uint j = 0; j < ahead; j++)                                                             \
-            _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++)                                                     \
-                if (t < s->tokens && u + j * lanes < s->n) sum[t] += one[j][t];                                        \
-        u += ahead * lanes;                                                                                            \
-    }
 #ifdef XN_ONE
-#define XN_MORE_UNITS(F)                                                                                               \
-    _Pragma("unroll 1") for (; left > 2; left -= 4) XN_SUM_UNITS(F, 4)                                                 \
-    if (left > 0) XN_SUM_UNITS(F, 2)
+#define XN_AHEAD 2
 #else
-#define XN_MORE_UNITS(F) _Pragma("unroll 1") for (; left > 0; left -= 2) XN_SUM_UNITS(F, 2)
+#define XN_AHEAD 1
 #endif
-#define XN_ROW_SUMS(F)                                                                                                 \
-    static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, local float *scratch) {        \
+
+// Adds to the sums of both rows what units u, u + XN_LANES, ... give.
+#define XN_CODE_STEP(F)                                                                                                \
+    {                                                                                                                  \
+        struct xn_raw raw[XN_AHEAD][2];                                                                                \
+        _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++)                                                          \
+        {                                                                                                              \
+            uint at = min(u + j * XN_LANES + xn_lane(), end - 1);                                                      \
+            raw[j][0] = xn_raw_##F(piece0, row0.z, first0 + at);                                                       \
+            raw[j][1] = xn_raw_##F(piece1, row1.z, first1 + at);                                                       \
+        }                                                                                                              \
+        xn_warp_together();                                                                                            \
+        _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++) _Pragma("unroll") for (uint i = 0; i < 2; i++)           \
+        {                                                                                                              \
+            int c[8];                                                                                                  \
+            float2 scale, minimum;                                                                                     \
+            xn_codes_of_##F(raw[j][i], e->grids, c, &scale, &minimum);                                                 \
+            _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++)                                                     \
+            {                                                                                                          \
+                uint at = min(u + j * XN_LANES + xn_lane(), end - 1);                                                  \
+                float x = t < s->tokens ? xn_code_sum(XN_WHOLE_##F, c, scale, minimum,                                 \
+                                                      xs + t * (XN_SIZE_XS / XN_TOKENS), part + at)                    \
+                                        : 0;                                                                           \
+                sum[i][t] += u + j * XN_LANES + xn_lane() < end ? x : 0;                                               \
+            }                                                                                                          \
+        }                                                                                                              \
+    }
+#define XN_FLOAT_STEP(F)                                                                                               \
+    _Pragma("unroll 1") for (uint at = u + xn_lane(); at < min(u + XN_AHEAD * XN_LANES, end); at += XN_LANES)          \
+    {                                                                                                                  \
+        float v[2][XN_CL_UNIT];                                                                                        \
+        xn_decode_##F(piece0, row0.z, first0 + at, e->grids, v[0]);                                                    \
+        xn_decode_##F(piece1, row1.z, first1 + at, e->grids, v[1]);                                                    \
+        _Pragma("unroll") for (uint i = 0; i < 2; i++) _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) if (     \
+            t < s->tokens) sum[i][t] += xn_float_sum(v[i], xs + t * (XN_SIZE_XS / XN_TOKENS), part + at);              \
+    }
+#define XN_ROW_SUMS(F, XN_STEP)                                                                                        \
+    static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, uint4 segment,                 \
+                                       local float *scratch) {                                                         \
         local const float *xs = scratch + XN_AT_XS;                                                                    \
-        uint lanes = xn_lanes_of_row(s->end - s->r0, s->n), own = get_local_id(0) & (lanes - 1);                       \
-        uint slots = XN_GROUP / lanes, slot = get_local_id(0) / lanes, before = xn_warp() * (XN_LANES / lanes);        \
-        _Pragma("unroll 1") for (uint base = s->r0; base + before < s->end; base += slots) {                           \
-            uint r = min(base + slot, s->end - 1), part = ((local const uint *)(scratch + XN_AT_PART))[r] * s->n;      \
-            uint4 row = ((local const uint4 *)(scratch + XN_AT_TABLE))[r];                                             \
-            global const uchar *piece = (global const uchar *)((ulong)row.x | (ulong)row.y << 32);                     \
-            uint first = row.w + s->u0, u = own;                                                                       \
-            int left = (int)((s->n + lanes - 1) / lanes);                                                              \
-            float sum[XN_TOKENS];                                                                                      \
-            _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) sum[t] = 0;                                         \
-            XN_MORE_UNITS(F)                                                                                           \
-            xn_put_sums(s, sum, lanes, own, r, base + slot < s->end, scratch + XN_AT_Y);                               \
+        uint share = 0, each = s->n, pair = xn_warp();                                                                 \
+        if (s->shares > 1) {                                                                                           \
+            uint pairs = (s->end - s->r0 + 1) / 2;                                                                     \
+            share = pair / pairs;                                                                                      \
+            pair -= share * pairs;                                                                                     \
+            each = (s->n + s->shares - 1) / s->shares + 7 & ~7u;                                                       \
+            if (share >= s->shares) return;                                                                            \
+        }                                                                                                              \
+        uint begin = share * each, end = min(begin + each, s->n);                                                      \
+        _Pragma("unroll 1") for (uint r = s->r0 + 2 * pair; r < s->end; r += 2 * XN_WARPS)                             \
+        {                                                                                                              \
+            local const uint4 *table = (local const uint4 *)(scratch + XN_AT_TABLE);                                   \
+            uint4 row0 = table[r], row1 = table[min(r + 1, s->end - 1)];                                               \
+            global const uchar *piece0 = (global const uchar *)((ulong)row0.x | (ulong)row0.y << 32);                  \
+            global const uchar *piece1 = (global const uchar *)((ulong)row1.x | (ulong)row1.y << 32);                  \
+            uint first0 = row0.w + s->u0, first1 = row1.w + s->u0;                                                     \
+            uint part = ((local const uint *)(scratch + XN_AT_PART))[r] * s->n;                                        \
+            float sum[2][XN_TOKENS];                                                                                   \
+            _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) sum[0][t] = sum[1][t] = 0;                          \
+            if (!s->more && r + XN_PREFETCH_ROWS < s->end)                                                             \
+                xn_prefetch_pair(segment, s->units, r + XN_PREFETCH_ROWS, scratch);                                    \
+            _Pragma("unroll 1") for (uint u = begin; u < end; u += XN_AHEAD * XN_LANES) XN_STEP(F)                     \
+            xn_put_sums(s, sum, share, r, scratch + XN_AT_Y);                                                          \
         }                                                                                                              \
     }
 
-// Adds the lanes' sums of row r up.
-static inline void xn_put_sums(const struct xn_sums *s, float *sum, uint lanes, uint own, uint r, bool there,
-                               local float *y) {
+// Adds the lanes' sums of rows r and r + 1 up.
+static inline void xn_put_sums(const struct xn_sums *s, float (*sum)[XN_TOKENS], uint share, uint r, local float *y) {
+    uint own = xn_lane() / 2, odd = xn_lane() % 2;
     float mine = 0;
 #pragma unroll
     for (uint t = 0; t < XN_TOKENS; t++) {
-        float x = sum[t];
+        // Even lanes take the first row's sum, odd ones the second's.
+        float given = odd ? sum[0][t] : sum[1][t], x = (odd ? sum[1][t] : sum[0][t]) + xn_shuffle_xor(given, 1);
 #pragma unroll
-        for (uint mask = XN_LANES / 4; mask; mask /= 2)
+        for (uint mask = 2; mask < XN_LANES; mask *= 2)
             x += xn_shuffle_xor(x, mask);
-        if (lanes == XN_LANES) x += xn_shuffle_xor(x, XN_LANES / 2);
         if (own == t) mine = x;
     }
-    if (there && own < s->tokens) y[own * XN_ROWS + r] = s->more ? y[own * XN_ROWS + r] + mine : mine;
+    local float *to = y + own * XN_ROWS + share * s->rows + r + odd;
+    if (own < s->tokens && r + odd < s->end) *to = s->more ? *to + mine : mine;
 }
-#define X(F) XN_ROW_SUMS(F)
+// How each format is multiplied.
+#define XN_STEP_Q4_0 XN_CODE_STEP
+#define XN_STEP_Q4_1 XN_CODE_STEP
+#define XN_STEP_Q5_0 XN_CODE_STEP
+#define XN_STEP_Q5_1 XN_CODE_STEP
+#define XN_STEP_Q8_0 XN_CODE_STEP
+#define XN_STEP_Q2_K XN_CODE_STEP
+#define XN_STEP_Q3_K XN_CODE_STEP
+#define XN_STEP_Q4_K XN_CODE_STEP
+#define XN_STEP_Q5_K XN_CODE_STEP
+#define XN_STEP_Q6_K XN_CODE_STEP
+#define XN_STEP_IQ4_NL XN_CODE_STEP
+#define XN_STEP_IQ4_XS XN_CODE_STEP
+#define XN_STEP_IQ2_XXS XN_CODE_STEP
+#define XN_STEP_IQ2_XS XN_CODE_STEP
+#define XN_STEP_IQ2_S XN_CODE_STEP
+#define XN_STEP_IQ3_XXS XN_CODE_STEP
+#define XN_STEP_IQ3_S XN_CODE_STEP
+#define XN_STEP_IQ1_S XN_FLOAT_STEP
+#define XN_STEP_IQ1_M XN_FLOAT_STEP
+#define XN_STEP_TQ1_0 XN_FLOAT_STEP
+#define XN_STEP_TQ2_0 XN_FLOAT_STEP
+#define XN_STEP_MXFP4 XN_FLOAT_STEP
+#define XN_STEP_NVFP4 XN_FLOAT_STEP
+#define XN_STEP_F32 XN_FLOAT_STEP
+#define XN_STEP_F16 XN_FLOAT_STEP
+#define XN_STEP_BF16 XN_FLOAT_STEP
+#define X(F) XN_ROW_SUMS(F, XN_STEP_##F)
 XN_FORMATS(X)
 #undef X
 
 // y[token][row] of a block, but for the scale of a norm (XN_AT_MOMENTS). The table is behind a barrier; ends with one.
 static inline void xn_product(const struct xn_env *e, struct xn_block *b, local float *scratch) {
-    local const uint *segment = (local const uint *)(scratch + XN_AT_SEGMENTS);
     struct xn_operand *o = &b->o;
     bool busy = false;
     uint r0 = 0;
 #pragma unroll 1
     for (uint i = 0; i < b->segments; i++) {
-        uint type = segment[2 * i], end = segment[2 * i + 1];
-        bool codes = xn_has_codes(type);
+        uint4 segment = ((local const uint4 *)(scratch + XN_AT_SEGMENTS))[i];
+        bool codes = xn_has_codes(segment.x);
         uint room = (codes ? XN_CODE_UNITS : XN_FLOAT_UNITS) & ~7u; // whole blocks of 256 values
         uint n = min(b->units, room);
 #pragma unroll 1
         for (uint u0 = 0; u0 < b->units; u0 += n) {
-            struct xn_sums s = {u0, min(b->units - u0, n), r0, end, o->n, u0 != 0};
+            struct xn_sums s = {u0, min(b->units - u0, n), r0, segment.y, o->n, b->units, b->rows, b->shares, u0 != 0};
             // A chunk is never there: another one was.
             if (xn_must_stage(o, n < b->units ? 3 + u0 : codes ? 2 : 1)) {
                 if (busy) barrier(CLK_LOCAL_MEM_FENCE);
                 xn_stage(e, o, codes, u0, s.n, scratch);
                 busy = true;
             }
-            switch (type) {
+            switch (segment.x) {
 #define X(F)                                                                                                           \
     case XN_TYPE_##F:                                                                                                  \
-        xn_row_sums_##F(e, &s, scratch);                                                                               \
+        xn_row_sums_##F(e, &s, segment, scratch);                                                                      \
         break;
                 XN_FORMATS(X)
 #undef X
             }
         }
-        r0 = end;
+        r0 = segment.y;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
 // A result.
-static inline float xn_y(uint t, uint r, local const float *scratch) {
-    return scratch[XN_AT_Y + t * XN_ROWS + r] * scratch[XN_AT_MOMENTS + 2 * t + 1];
+static inline float xn_y(const struct xn_block *b, uint t, uint r, local const float *scratch) {
+    local const float *y = scratch + XN_AT_Y + t * XN_ROWS + r;
+    float x = y[0];
+#pragma unroll 1
+    for (uint i = 1; i < b->shares; i++)
+        x += y[i * b->rows];
+    return x * scratch[XN_AT_MOMENTS + 2 * t + 1];
 }

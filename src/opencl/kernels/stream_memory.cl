@@ -17,16 +17,14 @@
 #define XN_AT_PART (XN_AT_TABLE + 4 * XN_ROWS) // and which part of the activations it meets
 #define XN_AT_ROPE (XN_AT_PART + XN_ROWS)  // cosine and sine for each token and two rows
 #define XN_AT_SEGMENTS (XN_AT_ROPE + XN_TOKENS * XN_ROWS)
-#define XN_AT_SQUARES (XN_AT_SEGMENTS + 2 * XN_CL_MAX_PARTS) // of each warp's share of a token
+#define XN_AT_SQUARES (XN_AT_SEGMENTS + 4 * XN_CL_MAX_PARTS) // of each warp's share of a token
 #define XN_AT_MOMENTS (XN_AT_SQUARES + XN_WARPS)             // of a token: squares, scale
 #define XN_AT_CACHED (XN_AT_MOMENTS + 2 * XN_TOKENS)         // places in the cache: two words for each token and part
 #define XN_AT_FLAG (XN_AT_CACHED + 2 * XN_TOKENS * XN_CL_MAX_PARTS)
-#if XN_AT_FLAG >= XN_SCRATCH || XN_SIZE_XS < 4096 + 2 * XN_GROUP || XN_AT_CACHED % 2 || XN_AT_TABLE % 4
+#if XN_AT_FLAG >= XN_SCRATCH || XN_SIZE_XS < 4096 + 2 * XN_GROUP || XN_AT_CACHED % 2 || XN_AT_TABLE % 4 || XN_AT_SEGMENTS % 4
 #error "products need more local memory than operations get"
 #endif
 
 // Units of a token's activations that stand in local memory at once.
 #define XN_CODE_UNITS (XN_SIZE_XS / XN_TOKENS / 11)
 #define XN_FLOAT_UNITS (XN_SIZE_XS / XN_TOKENS / 32)
-// Where the sum of half a unit's activations stands among a token's.
-#define XN_AT_HALF_SUM(unit, half) ((9 + (half)) * XN_CODE_UNITS + (unit))

@@ -19,15 +19,7 @@
 #define XN_PASSES(d) 1
 #endif
 
-// Whether values are bfloat16, which most programs know as they are compiled.
 #define XN_COUNT(F) +1
-#ifndef XN_TYPE_BF16
-#define XN_IS_BFLOAT(x) false
-#elif (0 XN_FORMATS(XN_COUNT)) == 1
-#define XN_IS_BFLOAT(x) true
-#else
-#define XN_IS_BFLOAT(x) ((x) != 0)
-#endif
 
 // Half units of a tile's weights that a work-item decodes for each step: one or both of a row. Neighbours take the same
 // half of neighbouring rows, 8 at a time.
@@ -55,14 +47,17 @@
 // Local memory beside the tiles, in words.
 #define XN_AT_FLAG 0
 #define XN_FLAG(l) ((local uint *)((l) + XN_AT_FLAG))
+#ifndef XN_COLUMNS // whose factors and places are looked up before the steps
+#define XN_COLUMNS XN_TILE_N
+#endif
 #define XN_AT_FACTOR 8
-#define XN_AT_TO (XN_AT_FACTOR + XN_TILE_N)
+#define XN_AT_TO (XN_AT_FACTOR + XN_COLUMNS)
 #ifdef XN_EXPERTS
-#define XN_AT_COUNTS (XN_AT_TO + XN_TILE_N)
+#define XN_AT_COUNTS (XN_AT_TO + XN_COLUMNS)
 #define XN_AT_FIRST (XN_AT_COUNTS + XN_GROUP) // tile of each expert
 #define XN_BESIDE (XN_AT_FIRST + XN_CL_MAX_EXPERTS + 8)
 #else
-#define XN_BESIDE (XN_AT_TO + XN_TILE_N)
+#define XN_BESIDE (XN_AT_TO + XN_COLUMNS)
 #endif
 
 // A tile, or steps [begin, end) of it.
@@ -159,11 +154,10 @@ XN_INLINE uint xn_tile_row(const struct xn_env *e, XN_D const struct xn_cl_tile 
 static inline float xn_tile_factor(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                    uint row) {
 #ifdef XN_HALVES
-    if (XN_IS_BFLOAT(d->part[t->part].bfloat)) return 1;
 #ifdef XN_EXPERTS
     row /= d->used;
 #endif
-    return e->act[d->scales + row];
+    return e->act[d->scales + row] / d->part[t->part].shrink; // of two parts the same
 #else
     return 1;
 #endif
@@ -185,7 +179,7 @@ struct xn_steps {
     struct xn_weights_row next; // and its second one, of the same matrix
 #endif
     uint type, units, passes;  // units: of a row
-    bool bfloat;
+    float shrink;
     global const xn_element *x;
     uint chunk[XN_MY_STARTS]; // where the work-item's chunks of the first step are
     uint rest;                // elements from a plane to what it leaves
@@ -204,12 +198,11 @@ XN_INLINE struct xn_steps xn_steps_of(const struct xn_env *e, XN_D const struct 
     s.type = w->type;
     s.units = w->units;
     s.passes = XN_PASSES(d);
-    s.bfloat = XN_IS_BFLOAT(d->part[part].bfloat);
+    s.shrink = d->part[part].shrink;
     s.x = (global const xn_element *)(e->act + d->staged);
     s.rest = 0;
 #ifdef XN_HALVES
     s.rest = d->plane_size * 2;
-    if (s.bfloat) s.x += (ulong)s.rest * popcount(d->planes & (XN_CL_PLANE_BFLOAT - 1));
 #endif
 #pragma unroll
     for (uint i = 0; i < XN_MY_STARTS; i++) {
@@ -236,36 +229,22 @@ XN_INLINE uint xn_pass_of(const struct xn_steps *s, uint step, uint *u) {
 #endif
 }
 
-#ifndef XN_OWN_STEPS
-XN_INLINE void xn_copy_step(const struct xn_steps *s, uint step, local xn_element *to) {
-    uint u, pass = xn_pass_of(s, step, &u);
-    global const xn_element *from = s->x + (ulong)(pass == 1 ? s->rest : 0) + u * XN_DEPTH_K;
-#ifdef XN_MULTIPLIES
-    xn_copy_tile(to, from, s->chunk);
-#else
-#pragma unroll
-    for (uint i = 0; i < XN_MY_CHUNKS; i++) {
-        xn_copy(to, XN_CHUNK_ROW(i), XN_CHUNK_AT(i), from + s->chunk[i]);
-    }
-#endif
-}
-#endif
-
 // Any format: unit u through float32; `rest`: what 16 bits leave of it.
 static inline void xn_decode_step(global const uint *grids, struct xn_weights_row row, uint at, uint type, uint u,
-                                  bool bfloat, bool rest, local xn_element *to) {
+                                  float shrink, bool rest, local xn_element *to) {
     float v[XN_CL_UNIT];
     if (XN_MY_HALF) return;
     xn_decode(type, row.piece, row.units, row.first + u, grids, v);
 #ifdef XN_HALVES
-    if (rest)
-        for (uint i = 0; i < XN_CL_UNIT; i++)
-            v[i] = bfloat ? xn_rest_of_bfloat(v[i]) : xn_rest_of_half(v[i]);
+    for (uint i = 0; i < XN_CL_UNIT; i++) {
+        v[i] *= shrink;
+        if (rest) v[i] = xn_rest_of_half(v[i]);
+    }
 #pragma unroll
     for (uint c = 0; c < XN_CHUNKS; c++)
         xn_put_chunk(to, at, c,
-                     (uint4)(xn_pack(v[8 * c], v[8 * c + 1], bfloat), xn_pack(v[8 * c + 2], v[8 * c + 3], bfloat),
-                             xn_pack(v[8 * c + 4], v[8 * c + 5], bfloat), xn_pack(v[8 * c + 6], v[8 * c + 7], bfloat)));
+                     (uint4)(xn_pack_half(v[8 * c], v[8 * c + 1]), xn_pack_half(v[8 * c + 2], v[8 * c + 3]),
+                             xn_pack_half(v[8 * c + 4], v[8 * c + 5]), xn_pack_half(v[8 * c + 6], v[8 * c + 7])));
 #else
 #pragma unroll
     for (uint i = 0; i < XN_CL_UNIT; i++)
@@ -275,7 +254,7 @@ static inline void xn_decode_step(global const uint *grids, struct xn_weights_ro
 
 #ifdef XN_HALVES
 // Whether no weights go through float32.
-#if !defined(XN_MANY_PASSES) && (0 XN_DIRECT(XN_COUNT) XN_DIRECT_VALUES) == (0 XN_FORMATS(XN_COUNT))
+#if !defined(XN_MANY_PASSES) && (0 XN_DIRECT(XN_COUNT)) == (0 XN_FORMATS(XN_COUNT))
 #define XN_ALL_DIRECT 1
 #else
 #define XN_ALL_DIRECT 0
@@ -287,7 +266,7 @@ XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw 
     xn_pass_of(s, step, &u);
 #pragma unroll
     for (uint i = 0; i < XN_MY_HALVES; i++)
-        direct = xn_fetch(s->type, s->bfloat, s->row.piece, s->row.units, s->row.first + u, XN_MY_HALF + i, &raw[i]);
+        direct = xn_fetch(s->type, s->shrink, s->row.piece, s->row.units, s->row.first + u, XN_MY_HALF + i, &raw[i]);
     return direct;
 }
 XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
@@ -298,7 +277,7 @@ XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uin
             xn_put(s->type, &raw[i], to, XN_MY_ROW, XN_MY_HALF + i);
     } else {
         uint u, pass = xn_pass_of(s, step, &u);
-        xn_decode_step(e->grids, s->row, XN_MY_ROW, s->type, u, s->bfloat, pass == 2, to);
+        xn_decode_step(e->grids, s->row, XN_MY_ROW, s->type, u, s->shrink, pass == 2, to);
     }
 }
 #else
@@ -310,7 +289,7 @@ XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw 
 }
 XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
                            const struct xn_raw *raw, local xn_element *to) {
-    xn_decode_step(e->grids, s->row, XN_MY_ROW, s->type, step, false, false, to);
+    xn_decode_step(e->grids, s->row, XN_MY_ROW, s->type, step, 1, false, to);
 }
 #endif
 
@@ -331,250 +310,21 @@ XN_INLINE uint xn_first_m(void) {
         S(value)                                                                                                       \
     }
 
-#ifndef XN_OWN_STEPS
-XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#define XN_CLEAR(i) XN_VALUE(acc, i) = 0;
-    XN_EACH_VALUE(XN_CLEAR)
-}
-
-XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, uint blocks, bool bfloat,
-                                struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#ifdef XN_MULTIPLIES
-    xn_multiply_tiles(w, x, xn_first_m(), xn_block_n(0) * 16, blocks, bfloat, acc);
-#else
-    if (blocks == 0) return;
-#pragma unroll
-    for (uint k = 0; k < XN_DEPTH_K; k += 16) {
-        struct xn_a a[XN_BLOCKS_M];
-#pragma unroll
-        for (uint m = 0; m < XN_BLOCKS_M; m++)
-            a[m] = xn_load_a(w, xn_first_m() + 16 * m, k);
-#pragma unroll
-        for (uint n = 0; n < XN_BLOCKS_N; n++) {
-            if (n >= blocks) continue;
-            struct xn_b b = xn_load_b(x, xn_block_n(n) * 16, k);
-#pragma unroll
-            for (uint m = 0; m < XN_BLOCKS_M; m++)
-                xn_mma(&acc[m][n], a[m], b, bfloat);
-        }
-    }
-#endif
-}
+// --- what a body does: tile_steps.cl, tile_intel.cl ---
 
 // Products of steps [t->begin, t->end), of which there is at least one.
 XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, const struct xn_tile *t,
-                                 local xn_element *ws, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-    local xn_element *xs = ws + 2 * XN_W_TILE;
-    uint blocks = 0, n = t->end - t->begin;
-    struct xn_raw raw[XN_MY_HALVES];
-    for (uint i = 0; i < XN_BLOCKS_N; i++)
-        blocks += xn_block_n(i) * 16 < t->n;
-    xn_tile_clear(acc);
-#pragma unroll
-    for (uint i = 0; i < XN_STAGES - 1; i++) {
-        if (i < n) xn_copy_step(s, t->begin + i, xs + i * XN_X_TILE);
-        xn_copy_done();
-    }
-    xn_put_step(e, s, t->begin, xn_fetch_step(s, t->begin, raw), raw, ws);
-    bool direct = n > 1 && xn_fetch_step(s, t->begin + 1, raw);
-    XN_EACH(i, 0, n) {
-        xn_copy_wait();
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (i + XN_STAGES - 1 < n)
-            xn_copy_step(s, t->begin + i + XN_STAGES - 1, xs + (i + XN_STAGES - 1) % XN_STAGES * XN_X_TILE);
-        xn_copy_done();
-        if (i + 1 < n) xn_put_step(e, s, t->begin + i + 1, direct, raw, ws + (i + 1) % 2 * XN_W_TILE);
-        if (i + 2 < n) direct = xn_fetch_step(s, t->begin + i + 2, raw);
-        xn_multiply_step(ws + i % 2 * XN_W_TILE, xs + i % XN_STAGES * XN_X_TILE, blocks, s->bfloat, acc);
-    }
-    XN_NEXT(i, n, 1);
-    barrier(CLK_LOCAL_MEM_FENCE);
-}
-
-// --- results ---
-
-// What a tile's results need to know of its rows of activations, in local memory: what products are multiplied by, and
-// where the results begin (of logits: which row it is).
-XN_INLINE void xn_tile_columns(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
-                               volatile local uint *l) {
-    XN_D const struct xn_cl_tile_part *p = &d->part[t->part];
-    for (uint i = get_local_id(0); i < XN_TILE_N; i += XN_GROUP) {
-        uint row = xn_tile_row(e, d, t, i), to = row;
-        l[XN_AT_FACTOR + i] = as_uint(xn_tile_factor(e, d, t, row));
-        if (d->kind == XN_CL_TILE_SUM) to = row * d->sum.stride;
-        if (d->kind == XN_CL_TILE_STORE) to = row * p->out_stride + t->operand * d->out_step;
-#ifdef XN_EXPERTS
-        if (d->kind == XN_CL_TILE_GLU) to = row / d->used * p->out_stride + row % d->used * p->weights.rows;
-#else
-        if (d->kind == XN_CL_TILE_GLU) to = row * p->out_stride;
-#endif
-        l[XN_AT_TO + i] = to;
-    }
-}
-
-// Four rows' results of one row r of weights, of which `there` are wanted: what their products x (and, of a gate, y) are
-// worth comes to `out`. All is computed before anything is written, so that what is read does not wait.
-XN_INLINE void xn_tile_four(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
-                            const uint *column, const bool *there, uint r, float bias, float up_bias, float *x,
-                            const float *y, global float *out, volatile local const uint *l) {
-    XN_D const struct xn_cl_tile_part *p = &d->part[t->part];
-    float scale = p->scale;
-    bool two = d->n_parts > 1;
-    uint kind = d->kind;
-    switch (kind) {
-    case XN_CL_TILE_GLU:
-        if (two && d->glu.activation == 0 && d->glu.gate_scale == 0 && d->glu.limit == 0 && d->times == XN_CL_NONE) {
-            // What most models have: without the precision of float32, which is not that of the products either.
-            float offset = up_bias + d->glu.up_offset;
-#pragma unroll
-            for (uint i = 0; i < 4; i++) {
-                float gate = x[i] + bias;
-                x[i] = native_divide(gate, 1.0f + native_exp(-gate)) * (y[i] + offset);
-            }
-            break;
-        }
-#pragma unroll
-        for (uint i = 0; i < 4; i++) {
-            x[i] = two ? xn_glu_gated(&d->glu, x[i] + bias, y[i] + up_bias) : xn_glu_plain(&d->glu, x[i] + bias);
-            if (d->times != XN_CL_NONE && there[i])
-                x[i] *= e->act[d->times + (ulong)xn_tile_row(e, d, t, column[i]) * d->times_stride + r];
-        }
-        break;
-    case XN_CL_TILE_LOGITS:
-#pragma unroll
-        for (uint i = 0; i < 4; i++) {
-            x[i] *= scale;
-            if (d->soft_cap != 0) x[i] = d->soft_cap * tanh(x[i] / d->soft_cap);
-        }
-        break;
-    default:
-#pragma unroll
-        for (uint i = 0; i < 4; i++) {
-            x[i] = (x[i] + bias) * scale;
-            if (d->row_scale != XN_CL_NONE && there[i])
-                x[i] *= e->act[d->row_scale + (ulong)xn_tile_row(e, d, t, column[i]) * d->row_scale_stride];
-        }
-    }
-    ulong stride = kind == XN_CL_TILE_LOGITS ? p->weights.rows : 1;
-#pragma unroll
-    for (uint i = 0; i < 4; i++)
-        if (there[i]) out[l[XN_AT_TO + column[i]] * stride] = x[i];
-}
-
-#ifndef XN_Y_BLOCKS
-#define XN_Y_BLOCKS 2
-#endif
-#define XN_Y_ROWS (XN_WARPS_M * 16 * XN_Y_BLOCKS)
-#define XN_Y_COLS (XN_WARPS_N * 16)
-#define XN_Y_STRIDE (XN_Y_ROWS + 4)
-#define XN_SUMS 16 // on their way at once
-#if XN_GROUP % XN_Y_ROWS
-#error "work-items share the rows of weights evenly"
-#endif
-
-// The same for a buffer that they join, of which many values are on their way at once: `from` is where a work-item's
-// products of row r of weights stand for column c0 of the pass and, so many columns further on, the others'.
-XN_INLINE void xn_tile_sums(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t, uint r,
-                            float bias, uint column0, uint n_rows, uint c0, uint each, local const float *from,
-                            global float *out, volatile local const uint *l) {
-    float scale = d->part[t->part].scale, by = d->sum.scale, after = d->sum.after;
-    uint row_scale = d->row_scale, row_scale_stride = d->row_scale_stride;
-    bool set = d->sum.set;
-    for (uint c = c0; c < XN_Y_COLS && column0 + c < n_rows; c += XN_SUMS * each) {
-        float before[XN_SUMS];
-#pragma unroll
-        for (uint i = 0; i < XN_SUMS; i++) {
-            uint at = c + i * each;
-            before[i] = !set && at < XN_Y_COLS && column0 + at < n_rows ? out[l[XN_AT_TO + column0 + at]] : 0;
-        }
-#pragma unroll
-        for (uint i = 0; i < XN_SUMS; i++) {
-            uint at = c + i * each, column = column0 + at;
-            if (at >= XN_Y_COLS || column >= n_rows) continue;
-            float x = (from[at * XN_Y_STRIDE] * as_float(l[XN_AT_FACTOR + column]) + bias) * scale;
-            if (row_scale != XN_CL_NONE)
-                x *= e->act[row_scale + (ulong)xn_tile_row(e, d, t, column) * row_scale_stride];
-            out[l[XN_AT_TO + column]] = after * (before[i] + by * x);
-        }
-    }
-}
-
-// Results of the first `n_rows` rows of activations. They go through local memory, 16 XN_Y_BLOCKS rows of weights and 16
-// of activations of each warp at a time, so that neighbours write neighbouring values. A work-item stays with one row
-// of weights.
-XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
-                               uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y,
-                               volatile local const uint *l) {
-    XN_D const struct xn_cl_tile_part *p = &d->part[t->part];
-    uint lane = xn_lane(), lid = get_local_id(0), pass = 0;
-    bool two = d->kind == XN_CL_TILE_GLU && d->n_parts > 1;
-    uint rows = two ? XN_Y_ROWS / 2 : XN_Y_ROWS, block = two ? 8 * XN_Y_BLOCKS : 16 * XN_Y_BLOCKS; // of a warp's rows
-    uint each = XN_GROUP / rows, mine = lid % rows, of_warp = mine / block, in_warp = mine % block;
-    if (two) in_warp = in_warp / 16 * 32 + in_warp % 16;
-    local float *to = y + xn_warp() % XN_WARPS_N * 16 * XN_Y_STRIDE + xn_warp() / XN_WARPS_N * (16 * XN_Y_BLOCKS);
-    local const float *from = y + of_warp * (16 * XN_Y_BLOCKS) + in_warp;
-    global float *out = d->kind == XN_CL_TILE_LOGITS ? e->logits
-                        : d->kind == XN_CL_TILE_SUM  ? e->act + d->sum.to
-                                                     : e->act + p->out;
-#pragma unroll
-    do {
-        uint m = pass / XN_BLOCKS_N * XN_Y_BLOCKS, n = pass % XN_BLOCKS_N, r;
-#pragma unroll
-        for (uint i = 0; i < XN_Y_BLOCKS * XN_C; i++)
-            to[xn_c_col(lane, i % XN_C) * XN_Y_STRIDE + i / XN_C * 16 + xn_c_row(lane, i % XN_C)] =
-                acc[m + i / XN_C][n].x[i % XN_C];
-        barrier(CLK_LOCAL_MEM_FENCE);
-        xn_tile_weights(d, t, of_warp * (XN_BLOCKS_M * 16) + m * 16 + in_warp, &r);
-        uint bias = t->index * p->weights.rows + r;
-        float bias0 = 0, bias1 = 0;
-        bool wanted = r < p->weights.rows;
-        if (wanted && p->bias != XN_CL_NONE) bias0 = e->vec[p->bias + bias];
-        if (wanted && two && (p + 1)->bias != XN_CL_NONE) bias1 = e->vec[(p + 1)->bias + bias];
-        if (wanted && d->kind == XN_CL_TILE_SUM) {
-            xn_tile_sums(e, d, t, r, bias0, n * XN_Y_COLS, n_rows, lid / rows, each, from, out + r, l);
-            wanted = false;
-        }
-        for (uint c = lid / rows; c < (wanted ? XN_Y_COLS : 0); c += 4 * each) {
-            float x[4], z[4];
-            uint column[4];
-            bool there[4];
-#pragma unroll
-            for (uint i = 0; i < 4; i++) {
-                uint at = c + i * each;
-                column[i] = n * XN_Y_COLS + at;
-                there[i] = at < XN_Y_COLS && column[i] < n_rows;
-                if (!there[i]) at = column[i] = 0;
-                float factor = as_float(l[XN_AT_FACTOR + column[i]]);
-                x[i] = from[at * XN_Y_STRIDE] * factor;
-                z[i] = from[at * XN_Y_STRIDE + (two ? 16 : 0)] * factor;
-            }
-            if (there[0]) xn_tile_four(e, d, t, column, there, r, bias0, bias1, x, z, out + r, l);
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-    } while (++pass < XN_BLOCKS_M / XN_Y_BLOCKS * XN_BLOCKS_N);
-}
-
-// Parts of a tile in memory: value j of work-item i at j * XN_GROUP + i.
-XN_INLINE void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#define XN_KEEP(i) to[(i) * XN_GROUP + get_local_id(0)] = XN_VALUE(acc, i);
-    XN_EACH_VALUE(XN_KEEP)
-}
-XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#define XN_ADD(i) XN_VALUE(acc, i) += from[(i) * XN_GROUP + get_local_id(0)];
-    XN_EACH_VALUE(XN_ADD)
-}
-#else // the body's own
-XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
-XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, const struct xn_tile *t,
                              local xn_element *ws, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
-XN_INLINE void xn_tile_columns(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
+// Results of the first `n_rows` rows of activations, and what is looked up for them before the steps.
+XN_INLINE void xn_tile_prepare(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                volatile local uint *l);
 XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                uint n_rows, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N], local float *y,
                                volatile local const uint *l);
+// Sums of nothing; parts of a tile in memory.
+XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
 XN_INLINE void xn_tile_keep(global float *to, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
 XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]);
-#endif
 
 // --- the work ---
 
@@ -648,7 +398,7 @@ XN_INLINE void xn_op_tile(const struct xn_env *e, XN_D const struct xn_cl_tile *
         t.begin = from;
         t.end = to;
         struct xn_steps s = xn_steps_of(e, d, &t);
-        xn_tile_columns(e, d, &t, l);
+        xn_tile_prepare(e, d, &t, l);
         xn_tile_steps(e, &s, &t, ws, acc);
         // A run begins with the first part that its taker keeps, and may end with the second one.
         if (takers > 1) xn_tile_keep(xn_tile_part(e, d, group, begin < base), acc);
@@ -666,6 +416,14 @@ XN_INLINE void xn_op_tile(const struct xn_env *e, XN_D const struct xn_cl_tile *
     }
     XN_NEXT(i, whole + cuts, 1);
 }
+
+// Local memory for results, which blocks of 16 rows of weights of each warp go through together with 16 of activations.
+#ifndef XN_Y_BLOCKS
+#define XN_Y_BLOCKS 2
+#endif
+#define XN_Y_ROWS (XN_WARPS_M * 16 * XN_Y_BLOCKS)
+#define XN_Y_COLS (XN_WARPS_N * 16)
+#define XN_Y_STRIDE (XN_Y_ROWS + 4)
 
 // The kernel has local memory of its own.
 #undef XN_OP_KERNEL

@@ -57,14 +57,14 @@ struct xn_rows {
     struct xn_row_halves next;
 #endif
 };
-XN_INLINE bool xn_fetch_row(uint type, bool bfloat, const struct xn_weights_row *row, uint u,
+XN_INLINE bool xn_fetch_row(uint type, float shrink, const struct xn_weights_row *row, uint u,
                             struct xn_row_halves *raw) {
     uint units = row->units;
     XN_OPAQUE(units);
     u += row->first;
-    bool direct = xn_fetch(type, bfloat, row->piece, units, u, XN_MY_HALF, &raw->first);
+    bool direct = xn_fetch(type, shrink, row->piece, units, u, XN_MY_HALF, &raw->first);
 #if XN_MY_HALVES > 1
-    xn_fetch(type, bfloat, row->piece, units, u, 1, &raw->second);
+    xn_fetch(type, shrink, row->piece, units, u, 1, &raw->second);
 #endif
     return direct;
 }
@@ -78,9 +78,9 @@ XN_INLINE bool xn_fetch_rows(const struct xn_steps *s, uint step, struct xn_rows
     if (XN_PASSES(s) > 2) return false;
     uint u, type = XN_STEP_TYPE(s);
     xn_pass_of(s, step, &u);
-    bool direct = xn_fetch_row(type, s->bfloat, &s->row, u, &raw->row);
+    bool direct = xn_fetch_row(type, s->shrink, &s->row, u, &raw->row);
 #if XN_MY_ROWS == 2
-    xn_fetch_row(type, s->bfloat, &s->next, u, &raw->next);
+    xn_fetch_row(type, s->shrink, &s->next, u, &raw->next);
 #endif
     return direct;
 }
@@ -94,9 +94,9 @@ XN_INLINE void xn_put_rows(const struct xn_env *e, const struct xn_steps *s, uin
 #endif
     } else {
         bool rest = xn_pass_of(s, step, &u) == 2;
-        xn_decode_step(e->grids, s->row, XN_MY_ROW, type, u, s->bfloat, rest, to);
+        xn_decode_step(e->grids, s->row, XN_MY_ROW, type, u, s->shrink, rest, to);
 #if XN_MY_ROWS == 2
-        xn_decode_step(e->grids, s->next, XN_MY_ROW + XN_GROUP, type, u, s->bfloat, rest, to);
+        xn_decode_step(e->grids, s->next, XN_MY_ROW + XN_GROUP, type, u, s->shrink, rest, to);
 #endif
     }
 }
@@ -130,7 +130,7 @@ XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M
 }
 
 // All values of k of a step, 16 at a time.
-XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, bool bfloat,
+XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x,
                                 struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
     xn_address a = XN_LOCAL_ADDRESS(w) + xn_first_m() / 8 * XN_FRAGMENT;
     xn_address b = XN_LOCAL_ADDRESS(x) + xn_block_n(0) * (XN_SIDES * XN_SIDE);
@@ -144,10 +144,10 @@ XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_elemen
         XN_LOAD_ROWS(a2, a, 2 * XN_FRAGMENT);
         XN_LOAD_ROWS(a3, a, 3 * XN_FRAGMENT);
 #define XN_FOUR(n, side, b)                                                                                            \
-    acc[0][n].v[side] = xn_dpas(acc[0][n].v[side], a0, b, bfloat);                                                     \
-    acc[0][n].v[XN_SIDES + side] = xn_dpas(acc[0][n].v[XN_SIDES + side], a1, b, bfloat);                               \
-    acc[1][n].v[side] = xn_dpas(acc[1][n].v[side], a2, b, bfloat);                                                     \
-    acc[1][n].v[XN_SIDES + side] = xn_dpas(acc[1][n].v[XN_SIDES + side], a3, b, bfloat);
+    acc[0][n].v[side] = xn_dpas(acc[0][n].v[side], a0, b);                                                     \
+    acc[0][n].v[XN_SIDES + side] = xn_dpas(acc[0][n].v[XN_SIDES + side], a1, b);                               \
+    acc[1][n].v[side] = xn_dpas(acc[1][n].v[side], a2, b);                                                     \
+    acc[1][n].v[XN_SIDES + side] = xn_dpas(acc[1][n].v[XN_SIDES + side], a3, b);
         XN_LOAD_WORDS(b0, b, 0);
 #if XN_SIDES == 2
         XN_LOAD_WORDS(b1, b, XN_SIDE);
@@ -191,7 +191,7 @@ XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, c
         uint next = min(i + 1, last);
         xn_hold(s, next, &held);
         direct = xn_fetch_rows(s, next, &raw);
-        xn_multiply_step(ws + at * XN_W_TILE, xs + at * XN_X_TILE, s->bfloat, acc);
+        xn_multiply_step(ws + at * XN_W_TILE, xs + at * XN_X_TILE, acc);
         at ^= 1;
         xn_drop(&held, xs + at * XN_X_TILE);
         xn_put_rows(e, s, next, direct, &raw, ws + at * XN_W_TILE);
@@ -277,7 +277,7 @@ XN_INLINE void xn_tile_eight(const struct xn_env *e, XN_D const struct xn_cl_til
 }
 
 // A lane knows its row of activations.
-XN_INLINE void xn_tile_columns(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
+XN_INLINE void xn_tile_prepare(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                volatile local uint *l) {
 }
 

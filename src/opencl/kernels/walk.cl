@@ -78,6 +78,7 @@ static inline void xn_fill(const struct xn_env *e, uint number, local const uint
         XN_PRODUCT_OPS(X)
 #undef X
     }
+    xn_share(&j->b);
 }
 static inline void xn_end(const struct xn_env *e, uint number, local const uint4 *d, struct xn_job *j,
                           local float *scratch) {
@@ -137,7 +138,8 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS) {
     local uint4 both[2 * XN_OP_VALUES]; // this operation's descriptor, and the next one's
     local ulong heap[XN_CL_HEAPS];
     local uint flag;
-    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap};
+    local uint4 tokens[XN_TOKENS];
+    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens};
     const struct xn_env *e = &env;
     uint group = get_group_id(0), groups = get_num_groups(0), lid = get_local_id(0), n = op;
     global const struct xn_cl_step *head = (global const struct xn_cl_step *)step;
@@ -145,6 +147,12 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS) {
     uint target = head->barrier_base;
     global const uint4 *from = (global const uint4 *)ops;
     if (lid < XN_OP_VALUES) both[lid] = from[lid];
+    env.page_size = head->page_size;
+    if (lid < head->n_rows) {
+        uint position = step[head->positions + lid], span = step[head->row_span + lid];
+        uint page = step[xn_span_at(e, span)->pages + position / head->page_size];
+        tokens[lid] = (uint4)(position, span, page, position % head->page_size);
+    }
     if (lid == 0) {
         global uchar *all[XN_CL_HEAPS] = {heap0, heap1, heap2,  heap3,  heap4,  heap5,  heap6,  heap7,
                                           heap8, heap9, heap10, heap11, heap12, heap13, heap14, heap15};
@@ -171,11 +179,11 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS) {
                 waits = false;
             }
             if (u < job.units) xn_fill(e, number, d, u, &job, scratch);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            if (u < job.units) xn_prefetch_block(&job.b, scratch);
             if (waits) {
                 if (!xn_all_wait(barriers, target, &flag)) return;
                 waits = false;
-            } else {
-                barrier(CLK_LOCAL_MEM_FENCE);
             }
             if (u >= job.units) break;
             xn_product(e, &job.b, scratch);

@@ -34,9 +34,10 @@ static inline void xn_take_unit(struct xn_job *j, uint u, uint rows) {
 }
 
 // The first n rows are of one format, the others of another.
-static inline void xn_put_segments(struct xn_job *j, uint type, uint n, uint other, local float *scratch) {
+static inline void xn_put_segments(struct xn_job *j, XN_D const struct xn_cl_weights *w, uint n,
+                                   XN_D const struct xn_cl_weights *other, local float *scratch) {
     struct xn_segments segments = {0, 0, 0};
-    xn_put_segment(&segments, type, n, scratch);
+    xn_put_segment(&segments, w, n, scratch);
     xn_put_segment(&segments, other, j->b.rows, scratch);
     j->b.segments = segments.n;
 }
@@ -92,7 +93,6 @@ static inline struct xn_part_row xn_part_row(XN_D const struct xn_cl_project *d,
 
 static inline void xn_fill_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, uint u,
                                    struct xn_job *j, local float *scratch) {
-    global const struct xn_cl_step *step = xn_step_of(e);
     xn_take_unit(j, u, xn_rows_of_parts(d));
     j->b.units = d->part[0].weights.units;
     j->b.rows = j->m;
@@ -109,7 +109,7 @@ static inline void xn_fill_project(const struct xn_env *e, XN_D const struct xn_
         if (!at.rotated) continue;
         XN_D const struct xn_cl_rope *rope = &at.p->rope;
         uint pair = rope->kind == 1 ? at.i - at.p->rope_at : (at.i - at.p->rope_at) / 2;
-        float angle = (float)e->step[step->positions + t] * xn_frequency(e, rope, xn_span_of_row(e, t), pair);
+        float angle = (float)e->tokens[t].x * xn_frequency(e, rope, e->tokens[t].y, pair);
         local float *to = scratch + XN_AT_ROPE + t * XN_ROWS + r;
         to[0] = cos(angle) * rope->magnitude;
         to[1] = sin(angle) * rope->magnitude;
@@ -119,12 +119,12 @@ static inline void xn_fill_project(const struct xn_env *e, XN_D const struct xn_
         XN_D const struct xn_cl_part *p = &d->part[part];
         if (p->target == XN_CL_TO_CACHE)
             ((local ulong *)(scratch + XN_AT_CACHED))[XN_CL_MAX_PARTS * t + part] =
-                (ulong)xn_cached(e, &p->cache, xn_span_at(e, xn_span_of_row(e, t)), 0, e->step[step->positions + t]);
+                (ulong)xn_page(e, &p->cache, e->tokens[t].z) + (ulong)e->tokens[t].w * p->cache.size * XN_CACHE_BYTES;
     }
     struct xn_segments segments = {0, 0, 0};
     for (uint i = 0, end = 0; i < d->n_parts; i++) {
         end += d->part[i].weights.rows;
-        xn_put_segment(&segments, d->part[i].weights.type, end > j->v0 ? min(end - j->v0, j->m) : 0, scratch);
+        xn_put_segment(&segments, &d->part[i].weights, end > j->v0 ? min(end - j->v0, j->m) : 0, scratch);
     }
     j->b.segments = segments.n;
 }
@@ -148,28 +148,27 @@ static inline void xn_complete_heads(const struct xn_env *e, XN_D const struct x
 
 static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, struct xn_job *j,
                                   local float *scratch) {
-    global const struct xn_cl_step *step = xn_step_of(e);
 #pragma unroll 1
     for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
         uint t = i / j->m, r = i - t * j->m;
         struct xn_part_row at = xn_part_row(d, j->v0 + r);
         XN_D const struct xn_cl_part *p = at.p;
-        float x = xn_y(t, r, scratch);
+        float x = xn_y(&j->b, t, r, scratch);
         if (p->bias != XN_CL_NONE) x += e->vec[p->bias + at.row];
         x *= p->scale;
         if (at.rotated) {
             local const float *rope = scratch + XN_AT_ROPE + t * XN_ROWS + (r & ~1u);
-            float other = xn_y(t, r ^ 1, scratch);
+            float other = xn_y(&j->b, t, r ^ 1, scratch);
             uint apart = p->rope.kind == 1 ? p->rope.dims / 2 : 1;
             if (p->bias != XN_CL_NONE) other += e->vec[p->bias + (r % 2 ? at.row - apart : at.row + apart)];
             other *= p->scale;
             x = r % 2 ? other * rope[1] + x * rope[0] : x * rope[0] - other * rope[1];
         }
         if (p->finish == XN_CL_FINISH_PAIRS && at.i < p->head_size && p->rope.query_beta != 0)
-            x *= xn_temperature(p, e->step[step->positions + t]);
+            x *= xn_temperature(p, e->tokens[t].x);
         if (p->target == XN_CL_TO_CACHE && p->finish != XN_CL_FINISH_HEADS) {
             ulong place = ((local const ulong *)(scratch + XN_AT_CACHED))[XN_CL_MAX_PARTS * t + (uint)(p - d->part)];
-            global uchar *to = (global uchar *)place + (ulong)at.h * step->page_size * p->cache.size * XN_CACHE_BYTES;
+            global uchar *to = (global uchar *)place + (ulong)at.h * e->page_size * p->cache.size * XN_CACHE_BYTES;
             if (at.i < p->head_size) xn_cache_store(x, to, p->cache_at + at.i);
         } else {
             e->act[p->out + (ulong)t * p->out_stride + at.row] = x;
@@ -196,7 +195,7 @@ static inline void xn_fill_one(const struct xn_env *e, XN_D const struct xn_cl_w
 #pragma unroll 1
     for (uint r = get_local_id(0); r < j->m; r += XN_GROUP)
         xn_put_row(e, w, first + j->v0 + r, 0, r, scratch);
-    xn_put_segments(j, w->type, 0, w->type, scratch);
+    xn_put_segments(j, w, 0, w, scratch);
 }
 
 #ifdef XN_OP_PROJECT_ADD
@@ -218,7 +217,7 @@ static inline void xn_end_project_add(const struct xn_env *e, XN_D const struct 
 #pragma unroll 1
     for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
         uint t = i / j->m, r = i - t * j->m;
-        float x = xn_y(t, r, scratch);
+        float x = xn_y(&j->b, t, r, scratch);
         if (d->bias != XN_CL_NONE) x += e->vec[d->bias + j->v0 + r];
         if (d->row_scale != XN_CL_NONE) x *= e->act[d->row_scale + (ulong)t * d->row_scale_stride];
         xn_wait_or_sum(e, &d->sum, d->scratch, t, rows, j->v0 + r, x);
@@ -249,7 +248,7 @@ static inline void xn_fill_gate(const struct xn_env *e, XN_D const struct xn_cl_
 #pragma unroll 1
     for (uint r = get_local_id(0); r < j->b.rows; r += XN_GROUP)
         xn_put_row(e, r < gates ? &d->gate : &d->up, j->v0 + (r < gates ? r : r - gates), 0, r, scratch);
-    xn_put_segments(j, d->gate.type, gates, d->up.type, scratch);
+    xn_put_segments(j, &d->gate, gates, &d->up, scratch);
 }
 static inline void xn_end_gate(const struct xn_env *e, XN_D const struct xn_cl_gate *d, struct xn_job *j,
                                local float *scratch) {
@@ -258,7 +257,7 @@ static inline void xn_end_gate(const struct xn_env *e, XN_D const struct xn_cl_g
     for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
         uint t = i / j->m, r = i - t * j->m;
         float x = xn_glu_of(e, &d->glu, gates ? d->gate_bias : XN_CL_NONE, d->up_bias, j->v0 + r, gates != 0,
-                            xn_y(t, r, scratch), xn_y(t, gates + r, scratch));
+                            xn_y(&j->b, t, r, scratch), xn_y(&j->b, t, gates + r, scratch));
         if (d->times != XN_CL_NONE) x *= e->act[d->times + (ulong)t * d->times_stride + j->v0 + r];
         e->act[d->out + (ulong)t * d->out_stride + j->v0 + r] = x;
     }
@@ -282,7 +281,7 @@ static inline void xn_end_head(const struct xn_env *e, XN_D const struct xn_cl_h
 #pragma unroll 1
     for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
         uint t = i / j->m, r = i - t * j->m;
-        float x = xn_y(t, r, scratch) * d->scale;
+        float x = xn_y(&j->b, t, r, scratch) * d->scale;
         if (d->soft_cap != 0) x = d->soft_cap * tanh(x / d->soft_cap);
         e->logits[(ulong)t * d->weights.rows + j->v0 + r] = x;
     }
@@ -312,7 +311,7 @@ static inline void xn_end_heads(const struct xn_env *e, XN_D const struct xn_cl_
 #pragma unroll 1
     for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
         uint t = i / j->m, r = i - t * j->m;
-        out[(ulong)t * d->out_stride + j->v0 + r] = xn_y(t, r, scratch);
+        out[(ulong)t * d->out_stride + j->v0 + r] = xn_y(&j->b, t, r, scratch);
     }
     for (uint i = get_local_id(0); j->v0 == 0 && i < j->n * d->tail; i += XN_GROUP) {
         uint t = i / d->tail, at = i - t * d->tail;

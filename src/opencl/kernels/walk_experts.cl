@@ -20,14 +20,14 @@ static inline void xn_fill_route(const struct xn_env *e, XN_D const struct xn_cl
         xn_put_row(e, v < routers ? &d->router : &d->shared, v < routers ? v : v - routers, 0, r, scratch);
     }
     uint end = routers > j->v0 ? min(routers - j->v0, j->m) : 0;
-    xn_put_segments(j, d->router.type, end, d->shared.type, scratch);
+    xn_put_segments(j, &d->router, end, &d->shared, scratch);
 }
 static inline void xn_end_route(const struct xn_env *e, XN_D const struct xn_cl_route *d, struct xn_job *j,
                                 local float *scratch) {
 #pragma unroll 1
     for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
         uint t = i / j->m, r = i - t * j->m, v = j->v0 + r;
-        float x = xn_y(t, r, scratch);
+        float x = xn_y(&j->b, t, r, scratch);
         if (v >= d->router.rows)
             e->act[d->gate + (ulong)t * d->gate_stride] = xn_sigmoid(x);
         else
@@ -70,7 +70,7 @@ static inline void xn_fill_expert_gate(const struct xn_env *e, XN_D const struct
         uint v = j->v0 + (r < gates ? r : r - gates), choice = v / d->size;
         xn_put_row(e, r < gates ? &d->gate : &d->up, ids[choice] * d->size + v - choice * d->size, 0, r, scratch);
     }
-    xn_put_segments(j, d->gate.type, gates, d->up.type, scratch);
+    xn_put_segments(j, &d->gate, gates, &d->up, scratch);
 }
 static inline void xn_end_expert_gate(const struct xn_env *e, XN_D const struct xn_cl_expert_gate *d, struct xn_job *j,
                                       local float *scratch) {
@@ -80,8 +80,8 @@ static inline void xn_end_expert_gate(const struct xn_env *e, XN_D const struct 
     for (uint r = get_local_id(0); r < j->m; r += XN_GROUP) {
         uint v = j->v0 + r, choice = v / d->size;
         float x = xn_glu_of(e, &d->glu, gates ? d->gate_bias : XN_CL_NONE, d->up_bias,
-                            ids[choice] * d->size + v - choice * d->size, gates != 0, xn_y(0, r, scratch),
-                            xn_y(0, gates + r, scratch));
+                            ids[choice] * d->size + v - choice * d->size, gates != 0, xn_y(&j->b, 0, r, scratch),
+                            xn_y(&j->b, 0, gates + r, scratch));
         e->act[d->out + (ulong)j->of * d->out_stride + v] = x;
     }
 }
@@ -111,18 +111,19 @@ static inline void xn_fill_expert_add(const struct xn_env *e, XN_D const struct 
     j->b.o.parts = parts;
     j->b.o.staged = 0;
     j->b.units = d->down.units;
-    j->b.rows = parts * j->m;
+    uint each = j->m + j->m % 2; // two rows that are taken together meet the same activations
+    j->b.rows = parts * each;
     global const uint *ids = xn_ids(e, d->ids, d->width, j->of) + j0;
 #pragma unroll 1
     for (uint r = get_local_id(0); r < j->b.rows; r += XN_GROUP) {
-        uint part = r / j->m;
-        xn_put_row(e, &d->down, ids[part] * d->down.rows + j->v0 + r - part * j->m, part, r, scratch);
+        uint part = r / each;
+        xn_put_row(e, &d->down, ids[part] * d->down.rows + j->v0 + min(r - part * each, j->m - 1), part, r, scratch);
     }
-    xn_put_segments(j, d->down.type, 0, d->down.type, scratch);
+    xn_put_segments(j, &d->down, 0, &d->down, scratch);
 }
 static inline void xn_end_expert_add(const struct xn_env *e, XN_D const struct xn_cl_expert_add *d, struct xn_job *j,
                                      local float *scratch) {
-    uint rows = d->down.rows, parts = j->b.o.parts, j0 = j->pass * xn_experts_of_pass(d, j->c);
+    uint rows = d->down.rows, parts = j->b.o.parts, each = j->m + j->m % 2, j0 = j->pass * xn_experts_of_pass(d, j->c);
     global const uint *ids = xn_ids(e, d->ids, d->width, j->of) + j0;
     global const float *weights = e->act + d->chosen_weights + j->of * d->width + j0;
     local float *sum = scratch + XN_AT_SUM;
@@ -131,7 +132,7 @@ static inline void xn_end_expert_add(const struct xn_env *e, XN_D const struct x
         float x = j->pass ? sum[r] : 0;
 #pragma unroll 1
         for (uint part = 0; part < parts; part++) {
-            float one = xn_y(0, part * j->m + r, scratch);
+            float one = xn_y(&j->b, 0, part * each + r, scratch);
             if (d->bias != XN_CL_NONE) one += e->vec[d->bias + ids[part] * rows + j->v0 + r];
             x += weights[part] * one;
         }
