@@ -107,9 +107,24 @@ static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group, uint32_t
     return d->info.units * (group < items ? items / group : 1);
 }
 
+// Groups that are resident at once on Intel's GPUs, where what drivers call a compute unit is an engine of so many
+// threads as wide as the smallest sub-group; 0: the device is not of that kind.
+static uint32_t resident_groups(const struct xn_cl_device *d, enum xn_cl_dialect dialect, uint32_t group,
+                                uint32_t threads) {
+    uint32_t width = UINT32_MAX, all;
+    for (uint32_t i = 0; i < d->info.n_sub_groups; i++)
+        if (d->info.sub_group[i] < width) width = d->info.sub_group[i];
+    if (dialect != XN_CL_INTEL || width > ITEMS_A_UNIT / ENGINE_THREADS) return 0;
+    all = d->info.units * width * threads / group;
+    return all ? all : 1;
+}
+
+// Tiles that more groups than are resident would share are cut into more parts than needed. With the most registers for
+// each there are half as many threads of Intel's engines.
 static uint32_t groups_of_tiles(const struct xn_cl_device *d, enum xn_cl_dialect dialect, uint32_t group) {
-    uint32_t of_unit = xn_cl_matrix_groups(dialect);
-    return of_unit ? d->info.units * of_unit : groups_of(d, group, ITEMS_A_UNIT);
+    uint32_t of_unit = xn_cl_matrix_groups(dialect), all = resident_groups(d, dialect, group, ENGINE_THREADS / 2);
+    if (of_unit) return d->info.units * of_unit;
+    return all ? all : groups_of(d, group, ITEMS_A_UNIT);
 }
 
 struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
@@ -125,20 +140,14 @@ struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
 }
 
 // Groups of a launch. Each group of a product of few rows stages all activations, so on Intel's GPUs there are no more
-// than are resident: what drivers call a compute unit there is an engine of 8 threads as wide as the smallest
-// sub-group.
+// than are resident.
 static uint32_t groups_for(const struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t group) {
-    const struct xn_opencl_info *info = &e->device->info;
-    uint32_t width = UINT32_MAX, all;
+    const struct xn_cl_device *d = e->device;
     unsigned needs = xn_cl_kernel_needs(key->kernel);
-    if (needs & XN_CL_LIGHT) return groups_of(e->device, group, LIGHT_ITEMS_A_UNIT);
-    if (needs & XN_CL_MATRIX) return groups_of_tiles(e->device, e->device->dialect, group);
-    for (uint32_t i = 0; i < info->n_sub_groups; i++)
-        if (info->sub_group[i] < width) width = info->sub_group[i];
-    if (e->device->dialect != XN_CL_INTEL || key->shape == XN_CL_MANY || width > ITEMS_A_UNIT / ENGINE_THREADS)
-        return groups_of(e->device, group, ITEMS_A_UNIT);
-    all = info->units * width * ENGINE_THREADS / group;
-    return all ? all : 1;
+    uint32_t all = key->shape == XN_CL_MANY ? 0 : resident_groups(d, d->dialect, group, ENGINE_THREADS);
+    if (needs & XN_CL_LIGHT) return groups_of(d, group, LIGHT_ITEMS_A_UNIT);
+    if (needs & XN_CL_MATRIX) return groups_of_tiles(d, d->dialect, group);
+    return all ? all : groups_of(d, group, ITEMS_A_UNIT);
 }
 
 // The index of a kernel that is made at most once.

@@ -27,11 +27,11 @@
 #if XN_MY_HALVES == 1
 #define XN_MY_ROW ((get_local_id(0) & 7) | get_local_id(0) >> 4 << 3)
 #define XN_MY_HALF (get_local_id(0) >> 3 & 1)
-#elif XN_MY_HALVES == 2
-#define XN_MY_ROW get_local_id(0)
+#elif XN_MY_HALVES == 2 || XN_MY_HALVES == 4
+#define XN_MY_ROW get_local_id(0) // and, of four halves, the row XN_GROUP further on
 #define XN_MY_HALF 0
 #else
-#error "a work-item decodes half a row of a tile's weights, or a row"
+#error "a work-item decodes half a row of a tile's weights, or a row or two"
 #endif
 // Chunks of its activations that one copies.
 #define XN_MY_CHUNKS (XN_TILE_N * XN_CHUNKS / XN_GROUP)
@@ -180,6 +180,9 @@ XN_INLINE uint xn_tile_weights(XN_D const struct xn_cl_tile *d, const struct xn_
 
 struct xn_steps {
     struct xn_weights_row row; // the work-item's
+#if XN_MY_HALVES == 4
+    struct xn_weights_row next; // and its second one, of the same matrix
+#endif
     uint type, units, passes;  // units: of a row
     float shrink;
     global const xn_element *x;
@@ -193,6 +196,10 @@ XN_INLINE struct xn_steps xn_steps_of(const struct xn_env *e, XN_D const struct 
     uint row, part = xn_tile_weights(d, t, XN_MY_ROW, &row);
     XN_D const struct xn_cl_weights *w = &d->part[part].weights;
     s.row = xn_weights_row(e, w, t->index * w->rows + min(row, w->rows - 1));
+#if XN_MY_HALVES == 4
+    xn_tile_weights(d, t, XN_MY_ROW + XN_GROUP, &row);
+    s.next = xn_weights_row(e, w, t->index * w->rows + min(row, w->rows - 1));
+#endif
     s.type = w->type;
     s.units = w->units;
     s.passes = XN_PASSES(d);
@@ -228,7 +235,7 @@ XN_INLINE uint xn_pass_of(const struct xn_steps *s, uint step, uint *u) {
 }
 
 // Any format: unit u through float32; `rest`: what 16 bits leave of it.
-static inline void xn_decode_step(global const uint *grids, struct xn_weights_row row, uint type, uint u,
+static inline void xn_decode_step(global const uint *grids, struct xn_weights_row row, uint at, uint type, uint u,
                                   float shrink, bool rest, local xn_element *to) {
     float v[XN_CL_UNIT];
     if (XN_MY_HALF) return;
@@ -240,13 +247,13 @@ static inline void xn_decode_step(global const uint *grids, struct xn_weights_ro
     }
 #pragma unroll
     for (uint c = 0; c < XN_CHUNKS; c++)
-        xn_put_chunk(to, XN_MY_ROW, c,
+        xn_put_chunk(to, at, c,
                      (uint4)(xn_pack_half(v[8 * c], v[8 * c + 1]), xn_pack_half(v[8 * c + 2], v[8 * c + 3]),
                              xn_pack_half(v[8 * c + 4], v[8 * c + 5]), xn_pack_half(v[8 * c + 6], v[8 * c + 7])));
 #else
 #pragma unroll
     for (uint i = 0; i < XN_CL_UNIT; i++)
-        to[xn_chunk(XN_MY_ROW, i / 8) + i % 8] = v[i];
+        to[xn_chunk(at, i / 8) + i % 8] = v[i];
 #endif
 }
 
@@ -281,7 +288,7 @@ XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uin
             xn_put(XN_TYPE_OF(s), &raw[i], to, XN_MY_ROW, XN_MY_HALF + i);
     } else {
         uint u, pass = xn_pass_of(s, step, &u);
-        xn_decode_step(e->grids, s->row, s->type, u, s->shrink, pass == 2, to);
+        xn_decode_step(e->grids, s->row, XN_MY_ROW, s->type, u, s->shrink, pass == 2, to);
     }
 }
 #else
@@ -293,7 +300,7 @@ XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw 
 }
 XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
                            const struct xn_raw *raw, local xn_element *to) {
-    xn_decode_step(e->grids, s->row, s->type, step, 1, false, to);
+    xn_decode_step(e->grids, s->row, XN_MY_ROW, s->type, step, 1, false, to);
 }
 #endif
 
