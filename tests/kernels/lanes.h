@@ -1,5 +1,6 @@
 // Groups of work-items on the processor: fibers that take turns, of which one goes on until its sub-group's or its
-// group's others must come to the same place. What Intel's functions of a sub-group do is what its documentation says.
+// group's others must come to the same place. What functions of a sub-group (a warp) do is what Intel's and NVIDIA's
+// documentations say.
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -150,6 +151,43 @@ void test_dpas(const void *a, const void *b, void *c, uint32_t bfloat) {
             for (uint32_t k = 0; k < 16; k++)
                 lane[l].c[i] += rows[i][k] * column[k];
     }
+}
+
+// As PTX has ldmatrix (x4): row j of matrix i, 16 bytes, is where lane 8 i + j says; lane l gets the pair l % 4 of row l / 4 of
+// each.
+void test_matrices(uint64_t address, void *to) {
+    struct item *mine = &items[lid];
+    mine->a = (const void *)(uintptr_t)address;
+    mine->c = to;
+    if (!is_last()) {
+        wait_for(AT_SUB_GROUP);
+        return;
+    }
+    const struct item *lane = items + lid / lanes_of.lanes * lanes_of.lanes;
+    for (uint32_t l = 0; l < 32; l++)
+        for (uint32_t i = 0; i < 4; i++)
+            memcpy((uint8_t *)lane[l].c + 4 * i, (const uint8_t *)lane[8 * i + l / 4].a + 4 * (l % 4), 4);
+}
+// And mma.m16n8k16. With g = l / 4 and t = l % 4 lane l has of a, in pairs, (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8); of b
+// rows 2t and 2t + 8 of column g; of c (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+void test_mma(void *c, const void *a, uint32_t b0, uint32_t b1) {
+    struct item *mine = &items[lid];
+    uint32_t b[2] = {b0, b1};
+    mine->a = a;
+    mine->b = b;
+    mine->c = c;
+    if (!is_last()) {
+        wait_for(AT_SUB_GROUP);
+        return;
+    }
+    const struct item *lane = items + lid / lanes_of.lanes * lanes_of.lanes;
+    for (uint32_t row = 0; row < 16; row++)
+        for (uint32_t column = 0; column < 8; column++)
+            for (uint32_t k = 0; k < 16; k++) {
+                const uint16_t *x = lane[row % 8 * 4 + k % 8 / 2].a, *y = lane[column * 4 + k % 8 / 2].b;
+                lane[row % 8 * 4 + column / 2].c[row / 8 * 2 + column % 2] +=
+                    half_values[x[2 * (row / 8 + k / 8 * 2) + k % 2]] * half_values[y[k / 8 * 2 + k % 2]];
+            }
 }
 
 static void start(void) {

@@ -1,5 +1,5 @@
-"""Kernels for Intel's GPUs compiled for this processor: their source over Intel's own dialect, with what OpenCL and its
-extensions have of functions in lanes.h and here."""
+"""Kernels for GPUs compiled for this processor: their source over Intel's own dialect, or the matrix layer of NVIDIA's, with what
+OpenCL, its extensions and PTX have of functions in lanes.h and here."""
 import pathlib
 import shutil
 import subprocess
@@ -73,6 +73,19 @@ float __attribute__((overloadable)) intel_sub_group_shuffle_xor(float x, uint y)
 int __attribute__((overloadable)) intel_sub_group_shuffle_xor(int x, uint y);
 uint intel_sub_group_shuffle(uint x, uint y);
 uint intel_sub_group_block_read(global const uint *p);
+#ifdef XN_NVIDIA // what matrix_nvidia.cl has as inline PTX
+#define XN_NO_PTX
+void test_matrices(ulong address, void *to);
+void test_mma(void *c, const void *a, uint b0, uint b1);
+#define native_divide(x, y) ((x) / (y))
+#define TEST_NUMBER(digits) ((digits)[0] == '0' ? 0 : ((digits)[0] - '0') * 1000 + ((digits)[1] - '0') * 100 + ((digits)[2] - '0') * 10 + (digits)[3] - '0')
+#define XN_LOAD_MATRICES(to, address, at) test_matrices((address) + TEST_NUMBER(at), &(to))
+#define XN_MMA(c, a, b0, b1) test_mma(c, &(a), b0, b1)
+#define XN_COPY_CHUNK(at, i) \\
+    if (wanted) *(local uint4 *)(to + TEST_NUMBER(at)) = *(global const uint4 *)(from + chunk[i])
+#define xn_copy_done()
+#define xn_copy_wait()
+#endif
 // As the documentation of cl_intel_subgroups and cl_intel_subgroup_local_block_io has it: value i of lane l is at
 // i * lanes + l.
 typedef ulong xn_address;
@@ -96,6 +109,7 @@ static inline short8 test_shorts(ulong at) {
 """
 # Built-in functions that the kernels declare.
 UNIT = """
+#ifdef XN_INTEL
 #if XN_LANES == 8
 typedef int8 test_rows;
 #else
@@ -112,6 +126,7 @@ float8 __attribute__((overloadable)) intel_sub_group_bf16_bf16_matrix_mad_k16(te
 void __attribute__((overloadable)) intel_sub_group_block_write4(local uint *p, uint4 v) {
     for (int i = 0; i < 4; i++) p[i * XN_LANES + test_lid() % XN_LANES] = v[i];
 }
+#endif
 """
 
 

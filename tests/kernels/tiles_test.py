@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Tiles as Intel's GPUs multiply them, on this processor: clang compiles the kernels over Intel's own dialect, and tiles_test.c
+"""Tiles as GPUs multiply them, on this processor: clang compiles the kernels over Intel's own dialect and NVIDIA's matrix layer, and tiles_test.c
 has the work-items of a group take turns, so that functions of a sub-group (the matrix unit's, block reads and writes) do what Intel's
-extensions to OpenCL say of all its lanes. Held to decoded weights times activations: formats with each kind of decoder, both sub-group
+extensions to OpenCL, or PTX, say of all its lanes. Held to decoded weights times activations: formats with each kind of decoder, both sub-group
 sizes, parts, experts, cut tiles, sizes that fill none. Exit 77 where clang is missing."""
 import os
 import re
@@ -11,13 +11,16 @@ import tempfile
 
 import lanes
 
-FILES = ["shared.h", "dialect.cl", "dialect_intel.cl", "common.cl", "decode.cl", "decode_k.cl", "decode_iq.cl", "formats.cl",
-         "matrix.cl", "matrix_half.cl", "dpas_intel.cl", "matrix_intel.cl", "decode_half.cl", "tile.cl", "tile_intel.cl"]
+COMMON = ["common.cl", "decode.cl", "decode_k.cl", "decode_iq.cl", "formats.cl", "matrix.cl", "matrix_half.cl"]
+INTEL = ["shared.h", "dialect.cl", "dialect_intel.cl", *COMMON, "dpas_intel.cl", "matrix_intel.cl", "decode_half.cl", "tile.cl", "tile_intel.cl"]
+NVIDIA = ["shared.h", "dialect.cl", "dialect_plain.cl", *COMMON, "matrix_nvidia.cl", "decode_half.cl", "tile.cl", "tile_steps.cl"]
 
-# Kernels, their formats, lanes of a sub-group.
+# Kernels, their formats, lanes of a sub-group (32: a warp).
 PROGRAMS = [("TILE", ["Q4_K"], 8), ("TILE", ["Q6_K", "Q8_0"], 8), ("TILE", ["F16"], 8), ("TILE", ["BF16"], 8),
             ("TILE_EXPERTS", ["Q4_K", "Q6_K"], 8), ("TILE_EXACT", ["Q8_0", "BF16"], 8), ("TILE", ["Q5_K", "Q4_0", "MXFP4", "IQ4_XS"], 8),
-            ("TILE", ["Q4_K", "F16"], 16), ("TILE_EXPERTS", ["Q8_0"], 16)]
+            ("TILE", ["Q4_K", "F16"], 16), ("TILE_EXPERTS", ["Q8_0"], 16),
+            ("TILE", ["Q4_K"], 32), ("TILE", ["BF16"], 32), ("TILE", ["Q6_K", "IQ4_XS"], 32), ("TILE_EXACT", ["F16", "F32"], 32),
+            ("TILE_EXPERTS", ["Q8_0"], 32)]
 
 AFTER = """
 void test_tile(const struct xn_env *e, global const struct xn_cl_tile *d, uint group, uint groups, local ushort *ws, local uint *l) {
@@ -50,10 +53,12 @@ def main():
     wanted = [p for p in PROGRAMS if len(sys.argv) < 2 or sys.argv[1] in (p[0], *p[1])]
     with tempfile.TemporaryDirectory(prefix="xenon-tiles-") as folder:
         for kernel, formats, width in wanted:
-            defines = f"#define XN_INTEL\n#define XN_MANY\n#define XN_OP_{kernel}\n#define XN_GROUP {16 * width}\n#define XN_LANES {width}\n"
+            group = 16 * width if width < 32 else 256 if kernel == "TILE_EXPERTS" else 128
+            defines = f"#define {'XN_NVIDIA' if width == 32 else 'XN_INTEL'}\n#define XN_MANY\n#define XN_OP_{kernel}\n"
+            defines += f"#define XN_GROUP {group}\n#define XN_LANES {width}\n"
             defines += "#define XN_CACHE_BYTES 2\n" + "".join(f"#define XN_TYPE_{f} {numbers[f]}\n" for f in formats)
             defines += "#define XN_FORMATS(X)" + "".join(f" X({f})" for f in formats) + "\n"
-            program = lanes.compile_kernels(folder, "tiles_test", defines, FILES, AFTER)
+            program = lanes.compile_kernels(folder, "tiles_test", defines, NVIDIA if width == 32 else INTEL, AFTER)
             if not program:
                 return 1
             seed = os.environ.get("XENON_TEST_SEED", "1")

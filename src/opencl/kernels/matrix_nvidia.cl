@@ -53,9 +53,9 @@ struct xn_a {
 };
 #define xn_b xn_a
 
-XN_INLINE uint xn_shared(local const void *p) { // where it is in local memory's own addresses
-    return (uint)(size_t)p;
-}
+#ifndef XN_NO_PTX // a test has its own
+typedef uint xn_address; // in local memory's own numbers
+#define XN_LOCAL_ADDRESS(p) ((uint)(size_t)(p))
 // `at`: a literal number of bytes, so that all blocks of a warp share one address.
 #define XN_LOAD_MATRICES(to, address, at)                                                                              \
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4+" at "];"                             \
@@ -68,6 +68,20 @@ XN_INLINE uint xn_shared(local const void *p) { // where it is in local memory's
         "{%0, %1, %2, %3};"                                                                                            \
         : "+f"((c)[0]), "+f"((c)[1]), "+f"((c)[2]), "+f"((c)[3])                                                       \
         : "r"((a).x), "r"((a).y), "r"((a).z), "r"((a).w), "r"(b0), "r"(b1))
+
+#define XN_COPY_CHUNK(at, i)                                                                                           \
+    asm volatile("{ .reg .pred p; setp.ne.u32 p, %2, 0; @p cp.async.cg.shared.global [%0+" at "], [%1], 16; }"         \
+                 :                                                                                                     \
+                 : "r"(to), "l"(from + chunk[i]), "r"(wanted)                                                          \
+                 : "memory")
+XN_INLINE void xn_copy_done(void) {
+    asm volatile("cp.async.commit_group;" : : : "memory");
+}
+XN_INLINE void xn_copy_wait(void) { // all but the sets of the next XN_STAGES - 2 steps
+    asm volatile("cp.async.wait_group 1;" : : : "memory");
+}
+#endif
+
 XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b) {
     XN_MMA(c->x, a, b.x, b.y);
     XN_MMA(c->x + 4, a, b.z, b.w);
@@ -80,8 +94,8 @@ XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b) {
 #define XN_MY_N (XN_TILE_N / XN_WARPS_N / 16)
 XN_INLINE void xn_multiply_16(local const xn_element *w, local const xn_element *x, uint m0, uint n0, const uint k,
                               uint blocks, struct xn_c acc[XN_MY_M][XN_MY_N]) {
-    uint a_k = xn_shared(w) + 2 * xn_block_address(xn_a_lane(), m0, k);
-    uint b_k = xn_shared(x) + 2 * xn_block_address(xn_b_lane(), n0, k);
+    xn_address a_k = XN_LOCAL_ADDRESS(w) + 2 * xn_block_address(xn_a_lane(), m0, k);
+    xn_address b_k = XN_LOCAL_ADDRESS(x) + 2 * xn_block_address(xn_b_lane(), n0, k);
     struct xn_a a[XN_MY_M];
     struct xn_b b[XN_MY_N];
     XN_LOAD_MATRICES(b[0], b_k, "0");
@@ -119,13 +133,8 @@ XN_INLINE void xn_multiply_16(local const xn_element *w, local const xn_element 
 
 // Chunk `lid` of a step's activations and those XN_GROUP chunks further on, from so many values each; or none of them,
 // without a branch.
-#define XN_COPY_CHUNK(at, i)                                                                                           \
-    asm volatile("{ .reg .pred p; setp.ne.u32 p, %2, 0; @p cp.async.cg.shared.global [%0+" at "], [%1], 16; }"         \
-                 :                                                                                                     \
-                 : "r"(to), "l"(from + chunk[i]), "r"(wanted)                                                          \
-                 : "memory")
 XN_INLINE void xn_copy_tile(local xn_element *tile, global const xn_element *from, const uint *chunk, uint wanted) {
-    uint to = xn_shared(tile) + 2 * xn_chunk(get_local_id(0) / XN_CHUNKS, get_local_id(0) % XN_CHUNKS);
+    xn_address to = XN_LOCAL_ADDRESS(tile) + 2 * xn_chunk(get_local_id(0) / XN_CHUNKS, get_local_id(0) % XN_CHUNKS);
     XN_COPY_CHUNK("0", 0);
 #if XN_TILE_N * XN_CHUNKS == 4 * XN_GROUP
     XN_COPY_CHUNK("2048", 1);
@@ -134,12 +143,6 @@ XN_INLINE void xn_copy_tile(local xn_element *tile, global const xn_element *fro
 #elif XN_TILE_N * XN_CHUNKS != XN_GROUP
 #error "a group copies a tile by four chunks a work-item, or one"
 #endif
-}
-XN_INLINE void xn_copy_done(void) {
-    asm volatile("cp.async.commit_group;" : : : "memory");
-}
-XN_INLINE void xn_copy_wait(void) { // all but the sets of the next XN_STAGES - 2 steps
-    asm volatile("cp.async.wait_group 1;" : : : "memory");
 }
 #else
 struct xn_a {
