@@ -95,12 +95,21 @@ int xn_cl_set_arguments(struct xn_executor *e, const struct xn_cl_made *k, struc
     return XN_OK;
 }
 
+// Of a walk: n operations from this one on, whose barrier has counted so far.
+static int set_walk(struct xn_executor *e, const struct xn_cl_made *k, cl_uint op, cl_uint n, struct xn_error *err) {
+    enum { OP = XN_CL_MEMORIES + XN_CL_HEAPS };
+    XN_TRY(set_argument(e, k, OP, sizeof op, &op, err));
+    XN_TRY(set_argument(e, k, OP + 1, sizeof n, &n, err));
+    return set_argument(e, k, OP + 2, sizeof e->barrier_base, &e->barrier_base, err);
+}
+
 int xn_cl_set_op(struct xn_executor *e, const struct xn_cl_made *k, cl_uint op, struct xn_error *err) {
+    if (k->key.kernel == XN_CL_KERNEL_WALK) return set_walk(e, k, op, 1, err);
     return set_argument(e, k, XN_CL_MEMORIES + XN_CL_HEAPS, sizeof op, &op, err);
 }
 
 static bool has_single(const struct xn_executor *e) {
-    return xn_cl_has_single(e->device->dialect);
+    return xn_cl_has_single(e->device->dialect) || e->walker[XN_CL_ONE] != XN_CL_NONE;
 }
 
 static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group, uint32_t items) {
@@ -173,7 +182,9 @@ static void free_kernels(struct xn_executor *e) {
 
 // Whether batches of a shape are possible.
 static bool wants(const struct xn_executor *e, enum xn_cl_shape shape) {
-    return shape == XN_CL_MANY ? e->view.limits.rows > XN_CL_STREAM_TOKENS : shape != XN_CL_ONE || has_single(e);
+    if (shape == XN_CL_MANY) return e->view.limits.rows > XN_CL_STREAM_TOKENS;
+    if (shape == XN_CL_FEW && has_single(e) && e->view.limits.rows < 2) return false;
+    return e->walker[shape] == XN_CL_NONE && (shape != XN_CL_ONE || has_single(e));
 }
 
 // How many of the launches there are kernels for; each may take its compiler seconds.
@@ -220,13 +231,15 @@ static int make_kernels(struct xn_executor *e, struct xn_error *err) {
     return make_all(e, err);
 }
 
-// The kernels that walk a plan. (What CL_KERNEL_WORK_GROUP_SIZE says is no help: with NVIDIA it is 256 for kernels that
-// run in groups of 1,024. A launch that is refused tells.)
-static int make_walks(struct xn_executor *e, struct xn_error *err) {
+// The kernels that walk a plan, and run any part of it: there are no others for few rows then. (What
+// CL_KERNEL_WORK_GROUP_SIZE says is no help: with NVIDIA it is 256 for kernels that run in groups of 1,024. A launch
+// that is refused tells.)
+static int make_walkers(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
     struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_WALK, .cache_type = e->view.limits.cache_type};
-    e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = XN_CL_NONE;
-    if (!xn_cl_can_walk(e->device->dialect) || e->device->way > XN_OPENCL_BY_WALK) return XN_OK;
+    for (int shape = 0; shape < XN_CL_SHAPES; shape++)
+        e->walker[shape] = XN_CL_NONE;
+    if (!xn_cl_can_walk(e->device->dialect)) return XN_OK;
     for (size_t i = 0; i < l->n; i++) {
         const struct xn_cl_program_key *k = &l->launches[i].key;
         if (!(l->launches[i].shapes >> XN_CL_FEW & 1)) continue;
@@ -235,17 +248,17 @@ static int make_walks(struct xn_executor *e, struct xn_error *err) {
         key.walked |= 1u << k->kernel;
     }
     for (int shape = XN_CL_FEW; shape <= XN_CL_ONE; shape++) {
-        uint32_t index;
         key.shape = (enum xn_cl_shape)shape;
         if (shape == XN_CL_FEW && e->view.limits.rows < 2) continue;
-        if (make_kernel(e, &key, &index, err) != XN_OK) {
+        XN_TRY(tell(e, (size_t)shape - XN_CL_FEW, 2, err));
+        if (make_kernel(e, &key, &e->walker[shape], err) != XN_OK) {
             xn_log(XN_LOG_WARNING, "%s; steps are launched operation by operation", err->message);
+            e->walker[XN_CL_FEW] = e->walker[XN_CL_ONE] = XN_CL_NONE;
             return XN_OK;
         }
-        struct xn_cl_made *made = &e->kernels[index];
-        made->groups = e->device->info.units;
-        if (made->group && made->group <= e->device->info.max_group) e->walk[shape] = index;
+        e->kernels[e->walker[shape]].groups = e->device->info.units;
     }
+    e->walks = e->device->way <= XN_OPENCL_BY_WALK;
     return XN_OK;
 }
 
@@ -260,8 +273,8 @@ int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *pla
     int status = take_cache(e, err);
     if (status == XN_OK) status = xn_cl_lower(plan, limits, e->cache, e->states, &tiles, &e->lowered, err);
     if (status == XN_OK) status = take_buffers(e, err);
+    if (status == XN_OK) status = make_walkers(e, err);
     if (status == XN_OK) status = make_kernels(e, err);
-    if (status == XN_OK) status = make_walks(e, err);
     if (status != XN_OK)
         xn_cl_executor_free(e);
     else
@@ -332,7 +345,7 @@ const struct xn_cl_made *xn_cl_kernel_of(const struct xn_executor *e, size_t i, 
     const struct xn_cl_launch *l = &e->lowered.launches[i];
     enum xn_cl_shape of = l->kind == XN_OP_HEAD ? shape.outputs : shape.rows;
     if (of == XN_CL_SHAPES || !(l->shapes >> of & 1)) return NULL;
-    return &e->kernels[e->kernel_of[of][i]];
+    return &e->kernels[e->walker[of] != XN_CL_NONE ? e->walker[of] : e->kernel_of[of][i]];
 }
 
 static int launch(struct xn_executor *e, size_t i, struct xn_cl_step_shape shape, struct xn_error *err) {
@@ -393,50 +406,54 @@ static int check_walk(struct xn_executor *e, struct xn_error *err) {
                                            4 * (e->lowered.map.barrier + XN_CL_BARRIER_FAILED), sizeof failed, &failed,
                                            0, NULL, NULL);
     if (code == CL_SUCCESS && !failed) return XN_OK;
-    e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = XN_CL_NONE;
+    e->walks = false;
     return xn_fail(err, XN_ERR_DEVICE,
                    "%s: groups of a kernel that need each other did not run at once; other programs may hold the "
                    "device. Further steps are launched operation by operation",
                    d->info.name);
 }
 
-static uint32_t walk_of(const struct xn_executor *e, uint32_t rows) {
-    if (rows > XN_CL_STREAM_TOKENS || (e->apart && !is_of_one_kind(e))) return XN_CL_NONE;
-    return e->walk[rows > 1 ? XN_CL_FEW : XN_CL_ONE];
-}
-
-// The whole step.
-static int launch_walk(struct xn_executor *e, uint32_t index, struct xn_error *err) {
+// Launches [first, end) of the plan as one, where they are for few rows: their descriptors follow each other. Sets *n
+// to how many kernels that were (0: there is nothing to do).
+static int launch_walk(struct xn_executor *e, size_t first, size_t end, uint32_t rows, cl_uint *n,
+                       struct xn_error *err) {
     struct xn_cl_device *d = e->device;
-    const struct xn_cl_made *k = &e->kernels[index];
-    cl_uint n = (cl_uint)e->lowered.n_ops;
+    const struct xn_cl_launch *l = e->lowered.launches;
+    const struct xn_cl_made *k = &e->kernels[e->walker[rows > 1 ? XN_CL_FEW : XN_CL_ONE]];
+    cl_uint from = 0, ops = 0;
+    for (size_t i = first; i < end; i++)
+        if (l[i].shapes >> XN_CL_FEW & 1 && ops++ == 0) from = l[i].op;
+    *n = ops != 0;
+    if (!ops) return XN_OK;
     size_t local = k->group, global = local * k->groups;
-    XN_TRY(xn_cl_set_op(e, k, n, err));
+    XN_TRY(set_walk(e, k, from, ops, err));
     cl_int code = d->cl->EnqueueNDRangeKernel(d->queue, k->kernel, 1, NULL, &global, &local, 0, NULL, &e->together);
     if (code != CL_SUCCESS) {
         e->together = NULL;
         return xn_cl_fail(err, code, "%s: kernel walk, %u groups of %zu", d->info.name, k->groups, local);
     }
-    e->barrier_base += k->groups * (n - 1);
+    e->barrier_base += k->groups * (ops - 1);
     return XN_OK;
+}
+static bool can_walk(const struct xn_executor *e, uint32_t rows) {
+    return rows <= XN_CL_STREAM_TOKENS && e->walks && (!e->apart || is_of_one_kind(e));
 }
 
 // Launches [first, end) of the step that was sent, just now where it is new. All of them in one walk where that is
-// possible: what a walk starts from is sent with the step.
+// possible.
 static int run_kernels(struct xn_executor *e, const struct xn_batch *batch, bool is_new, size_t first, size_t end,
                        struct xn_error *err) {
     struct xn_cl_step_shape shape = {shape_of(e, batch->n_rows), shape_of(e, batch->n_outputs)};
-    bool whole = is_new && first == 0 && end == e->lowered.n;
-    uint32_t walk = whole ? walk_of(e, batch->n_rows) : XN_CL_NONE;
-    uint32_t n = 1;
+    uint32_t n;
     if (is_new) e->launched = 0;
     e->way = XN_OPENCL_BY_WALK;
-    if (walk != XN_CL_NONE) {
-        e->launched = n;
-        if (launch_walk(e, walk, err) == XN_OK) return XN_OK;
-        e->launched = 0;
+    if (can_walk(e, batch->n_rows)) {
+        if (launch_walk(e, first, end, batch->n_rows, &n, err) == XN_OK) {
+            e->launched += n;
+            return XN_OK;
+        }
         xn_log(XN_LOG_WARNING, "%s; steps are launched operation by operation", err->message);
-        e->walk[XN_CL_FEW] = e->walk[XN_CL_ONE] = XN_CL_NONE;
+        e->walks = false;
     }
     e->way = XN_OPENCL_BY_BUFFER;
     if (!e->apart && xn_cl_recorded_run(e, first, end, shape, &e->together, &n)) {

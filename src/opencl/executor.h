@@ -41,9 +41,11 @@ struct xn_executor {
     struct xn_cl_recorded *recorded;   // recorded.h
     size_t n_recorded, recorded_capacity;
     const struct xn_batch *batch; // of the part before
-    // A step of few rows in one launch: its kernel, XN_CL_NONE: there is none; and what the device-wide barrier has
-    // counted.
-    uint32_t walk[XN_CL_SHAPES], barrier_base;
+    // The kernels that run any part of a step of few rows, XN_CL_NONE: there is none; whether in one launch; and what
+    // the device-wide barrier has counted.
+    uint32_t walker[XN_CL_SHAPES];
+    bool walks;
+    cl_uint barrier_base;
     cl_event together; // of launches that are one command
     bool apart;        // kinds of operations are to be told apart: there are none of those
     uint32_t *step;    // the batch as the device gets it

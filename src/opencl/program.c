@@ -48,7 +48,7 @@ static const struct body {
     uint32_t attend_sizes;           // the last of XN_CL_MANY_SIZES that it has
     struct size attend_size;         // of a group for many rows
     struct size shape[XN_CL_SHAPES]; // as in enum xn_cl_shape
-    bool runs[XN_CL_SHAPES];         // products are those of few.cl
+    bool runs[XN_CL_SHAPES];         // products are those of few.cl (of a walk: stream.cl)
     uint32_t walk;      // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
     const char *matrix; // file of the matrix layer, with the sizes of its kernels
     const char *steps;  // file of the steps of its tiles
@@ -96,8 +96,8 @@ static const struct body {
                       "attend_many_nvidia.cl",
                       XN_CL_MANY_SIZES,
                       {256, 32},
-                      {{64, 32}, {512, 32}, {512, 32}},
-                      {false, true, true},
+                      {{64, 32}, {64, 32}, {64, 32}},
+                      {false, false, false},
                       512,
                       "matrix_nvidia.cl",
                       "tile_steps.cl",
@@ -127,7 +127,7 @@ const char *xn_cl_dialect_name(enum xn_cl_dialect dialect) {
 }
 
 bool xn_cl_rounds(enum xn_cl_dialect dialect, uint32_t rows) {
-    return bodies[dialect].runs[XN_CL_FEW] && rows <= XN_CL_STREAM_TOKENS;
+    return (bodies[dialect].runs[XN_CL_FEW] || bodies[dialect].walk) && rows <= XN_CL_STREAM_TOKENS;
 }
 
 bool xn_cl_has_single(enum xn_cl_dialect dialect) {

@@ -55,8 +55,7 @@ int xn_cl_step_fill(struct xn_executor *e, const struct xn_batch *b, struct xn_e
                               .page_size = e->view.limits.page_size,
                               .tokens = HEAD,
                               .frequencies_stride = l->longest_dynamic,
-                              .barrier = (uint32_t)l->map.barrier,
-                              .barrier_base = e->barrier_base};
+                              .barrier = (uint32_t)l->map.barrier};
     head.positions = head.tokens + b->n_rows;
     head.row_span = head.positions + b->n_rows;
     head.outputs = head.row_span + b->n_rows;

@@ -351,8 +351,8 @@ struct xn_cl_step {
     xn_u32 tokens, positions, row_span, outputs; // [n_rows], [n_rows], [n_rows], [n_outputs]
     xn_u32 spans;                                // struct xn_cl_span [n_spans]
     xn_u32 frequencies, frequencies_stride;      // of dynamic ropes: [rope][span][stride] float32
-    xn_u32 barrier, barrier_base;                // place in the counters, and its count when the step begins
-    xn_u32 unused;
+    xn_u32 barrier;                              // place in the counters
+    xn_u32 unused[2];
 };
 struct xn_cl_span {
     xn_u32 first_row, n_rows, past, slot;

@@ -133,7 +133,8 @@ static inline void xn_other(const struct xn_env *e, uint number, local const uin
 }
 
 #define XN_OP_VALUES (XN_CL_OP_BYTES / 16)
-XN_KERNEL void xn_kernel_walk(XN_PARAMETERS) {
+// n operations from `op` on.
+XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     local float scratch[XN_SCRATCH] __attribute__((aligned(16)));
     local uint4 both[2 * XN_OP_VALUES]; // this operation's descriptor, and the next one's
     local ulong heap[XN_CL_HEAPS];
@@ -141,11 +142,11 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS) {
     local uint4 tokens[XN_TOKENS];
     struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens};
     const struct xn_env *e = &env;
-    uint group = get_group_id(0), groups = get_num_groups(0), lid = get_local_id(0), n = op;
+    uint group = get_group_id(0), groups = get_num_groups(0), lid = get_local_id(0);
     global const struct xn_cl_step *head = (global const struct xn_cl_step *)step;
     global uint *barriers = counters + head->barrier;
-    uint target = head->barrier_base;
-    global const uint4 *from = (global const uint4 *)ops;
+    uint target = barrier_base;
+    global const uint4 *from = (global const uint4 *)(ops + (ulong)op * XN_CL_OP_BYTES);
     if (lid < XN_OP_VALUES) both[lid] = from[lid];
     env.page_size = head->page_size;
     if (lid < head->n_rows) {
