@@ -26,7 +26,11 @@ static struct xn_cl_program_key key_of(const struct xn_opencl_program *p) {
 static int add(struct list *l, struct xn_cl_program_key key, uint32_t of_shapes, uint32_t cache_type,
                struct xn_error *err) {
     static const char *const shapes[] = {[XN_CL_MANY] = "many rows", [XN_CL_FEW] = "few rows", [XN_CL_ONE] = "one row"};
-    static const char *const sized[] = {"many rows, heads to 64", "many rows, heads to 128", "many rows, heads to 256"};
+    static const char *const sized[][2] = {
+        [XN_CL_MANY] = {"many rows, heads to 64", "many rows, heads to 128"},
+        [XN_CL_FEW] = {"few rows, heads to 64", "few rows, heads to 128"},
+        [XN_CL_ONE] = {"one row, heads to 64", "one row, heads to 128"},
+    };
     unsigned needs = xn_cl_kernel_needs(key.kernel);
     for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
         if (!(of_shapes >> shape & 1)) continue;
@@ -39,8 +43,7 @@ static int add(struct list *l, struct xn_cl_program_key key, uint32_t of_shapes,
         }
         if (i < l->n) continue;
         const char *name = needs & XN_CL_SHAPED ? shapes[k.shape] : NULL;
-        for (i = 0; i < XN_CL_MANY_SIZES && k.shape == XN_CL_MANY; i++)
-            if (k.few_sizes == 2u << i) name = sized[i];
+        if (k.few_sizes == 2 || k.few_sizes == 4) name = sized[k.shape][k.few_sizes / 4];
         if (XN_GROW(l->items, l->capacity, l->n + 1) != 0)
             return xn_fail(err, XN_ERR_NOMEM, "no memory for a list of programs");
         l->items[l->n++] = (struct xn_opencl_program){.kernel = xn_cl_kernel_name(k.kernel),
@@ -128,7 +131,7 @@ static int add_formats(struct list *l, uint64_t formats, uint64_t cache_types, s
                                                   .formats = formats,
                                                   .cache_type = XN_F16,
                                                   .few_sizes = 1u << size},
-                       1u << XN_CL_MANY, XN_F16, err));
+                       shapes, XN_F16, err));
     }
     return XN_OK;
 }

@@ -56,7 +56,7 @@ static void formats_are_taken_alone_and_together(void **unused) {
         assert_int_equal(count(list, n, "embed", sets[i]), 1);
     }
     assert_int_equal(count(list, n, "add", 0), 1);
-    assert_int_equal(count(list, n, "attend", 0), 2 * XN_CL_SHAPES + 2); // and of two sizes of heads
+    assert_int_equal(count(list, n, "attend", 0), 4 * XN_CL_SHAPES); // and of two sizes of heads
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < i; j++)
             assert_false(list[i].id == list[j].id && list[i].formats == list[j].formats &&

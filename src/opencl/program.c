@@ -76,7 +76,7 @@ static const struct body {
                      "dialect_intel.cl",
                      "XN_INTEL",
                      "dpas_intel.cl",
-                     NULL,
+                     "attend_few_intel.cl",
                      "attend_many_intel.cl",
                      2,
                      {128, 8},
@@ -204,7 +204,7 @@ static void define(struct source *s, const char *format, ...) {
 static bool attends_many(const struct xn_cl_program_key *key, const struct body *body) {
     uint32_t sizes = (2u << body->attend_sizes) - 2; // numbers 1 to that
     return key->kernel == XN_CL_KERNEL_ATTEND && key->shape == XN_CL_MANY && body->attend_many &&
-           (body->attend_few ? key->few_sizes : key->few_sizes & sizes);
+           (key->few_sizes & sizes || (key->few_sizes && body == &bodies[XN_CL_NVIDIA]));
 }
 
 // Alchemist's matrix unit takes 8 lanes, its successors' 16.

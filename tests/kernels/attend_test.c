@@ -2,7 +2,7 @@
 #include "../../src/opencl/kernels/shared.h"
 #include "lanes.h"
 
-enum { TRIALS = 6, GUARD = 64, HEAP = 1 << 24, ACT = 1 << 22, OUT = 1 << 21, MOST_PAGES = 4096 };
+enum { TRIALS = 6, GUARD = 64, HEAP = 1 << 24, ACT = 1 << 22, OUT = 1 << 21, PARTIAL = OUT + (1 << 19) };
 
 // As common.cl has it.
 struct env {
@@ -17,7 +17,9 @@ struct env {
     uint8_t *heap[16];
 };
 void test_attend(const struct env *e, const struct xn_cl_attend *d, uint32_t group, uint32_t groups, float *scratch);
-extern const struct { uint32_t group, lanes, scratch, blocks; } test_sizes;
+extern const struct {
+    uint32_t group, lanes, scratch, blocks, few, block_bytes; // bytes: of a block's codes
+} test_sizes;
 #define AT test_sizes
 
 static struct work {
@@ -47,14 +49,18 @@ static float cached(const struct trial *t, const struct xn_cl_cache *c, const st
         env.heap[2] + places[c->place + page / c->piece].offset + (size_t)(page % c->piece) * c->page_bytes;
     if (!AT.blocks) return test_half_value(((const uint16_t *)at)[((size_t)g * t->page_size + in_page) * c->size + x]);
     uint32_t blocks = c->size / 32;
-    at += (size_t)g * t->page_size * blocks * 34;
-    uint16_t scale = ((const uint16_t *)(at + (size_t)t->page_size * blocks * 32))[in_page * blocks + x / 32];
-    return test_half_value(scale) * ((const int8_t *)at)[in_page * blocks * 32 + x];
+    at += (size_t)g * t->page_size * blocks * (AT.block_bytes + 2);
+    const uint16_t *scales = (const uint16_t *)(at + (size_t)t->page_size * blocks * AT.block_bytes);
+    float scale = test_half_value(scales[in_page * blocks + x / 32]);
+    at += in_page * blocks * AT.block_bytes;
+    if (AT.block_bytes == 32) return scale * ((const int8_t *)at)[x];
+    uint32_t word = ((const uint32_t *)at)[x / 8], code = word >> (x / 2 % 4 * 4 + x % 2 * 16) & 15;
+    return scale * ((float)code - 8);
 }
 
 static struct xn_cl_cache draw_cache(const struct trial *t, uint32_t size, uint32_t place, uint64_t *heap_used) {
     struct xn_cl_cache c = {.place = place, .piece = 30, .size = size};
-    c.page_bytes = t->d.kv_heads * t->page_size * (AT.blocks ? size / 32 * 34 : 2 * size);
+    c.page_bytes = t->d.kv_heads * t->page_size * (AT.blocks ? size / 32 * (AT.block_bytes + 2) : 2 * size);
     for (uint32_t i = 0; i < 2; i++) { // two pieces
         places[place + i] = (struct xn_cl_place){.offset = *heap_used, .heap = 2};
         *heap_used += ((uint64_t)c.piece * c.page_bytes + 63) / 64 * 64;
@@ -63,7 +69,8 @@ static struct xn_cl_cache draw_cache(const struct trial *t, uint32_t size, uint3
     c.first = places[place];
     for (uint32_t i = 0; i < 2; i++)
         for (uint64_t p = 0; p < c.piece * t->d.kv_heads; p++) {
-            uint64_t bytes = c.page_bytes / t->d.kv_heads, codes = AT.blocks ? t->page_size * size : 0;
+            uint64_t bytes = c.page_bytes / t->d.kv_heads,
+                     codes = AT.blocks ? (uint64_t)t->page_size * size / 32 * AT.block_bytes : 0;
             uint8_t *at = env.heap[2] + places[place + i].offset + p * bytes;
             for (uint64_t j = 0; j < codes; j++)
                 at[j] = (uint8_t)below(256);
@@ -77,14 +84,14 @@ static struct xn_cl_cache draw_cache(const struct trial *t, uint32_t size, uint3
 
 static void draw(struct trial *t) {
     static const uint32_t page_sizes[] = {16, 32, 48};
-    uint32_t large = below(2), block = AT.blocks ? 32 : 8;
+    uint32_t number = AT.few ? below(3) : below(2), most_size = 64u << number, block = AT.blocks ? 32 : 8;
     *t = (struct trial){.groups = 1 + below(3), .page_size = page_sizes[below(3)]};
     struct xn_cl_attend *d = &t->d;
-    d->few = 1 + large;
+    d->few = 1 + number;
     d->kv_heads = 1 + below(3);
     d->heads = d->kv_heads * (1 + below(7));
-    d->head_size = below(2) ? (large ? 128 : 64) : block * (1 + below((large ? 128 : 64) / block));
-    d->value_size = below(2) ? d->head_size : block * (1 + below((large ? 128 : 64) / block));
+    d->head_size = below(2) ? most_size : block * (1 + below(most_size / block));
+    d->value_size = below(2) ? d->head_size : block * (1 + below(most_size / block));
     d->output_gate = below(3) == 0 && d->value_size <= d->head_size;
     d->head_stride = d->head_size * (1 + d->output_gate);
     d->in = 64;
@@ -98,8 +105,8 @@ static void draw(struct trial *t) {
     uint32_t queries = d->heads / d->kv_heads;
     d->together = queries;
     d->chunks = 1;
-    d->splits = 1;
-    d->partial = 0;
+    d->splits = AT.few ? 1 + below(4) : 1;
+    d->partial = PARTIAL;
     uint64_t heap_used = 0;
     d->keys = draw_cache(t, d->head_size, 0, &heap_used);
     d->values = draw_cache(t, d->value_size, 2, &heap_used);
@@ -109,6 +116,7 @@ static void draw(struct trial *t) {
     t->spans = 1 + below(3);
     for (uint32_t i = 0; i < t->spans; i++) {
         uint32_t n = i == 0 ? 9 + below(70) : 1 + below(i == 1 ? 2 : 40), past = below(2) ? 0 : below(150);
+        if (AT.few) n = 1 + below(8 / t->spans), past = below(1200);
         uint32_t most = (60 / t->spans) * t->page_size; // positions that there are pages for
         if (past + n > most) past = most - n;
         t->span[i] = (struct xn_cl_span){.first_row = t->rows, .n_rows = n, .past = past};
@@ -145,7 +153,8 @@ static int is_right(const struct trial *t, const struct xn_cl_span *span, uint32
     for (uint32_t p = begin; p < end; p++) {
         double x = 0;
         for (uint32_t i = 0; i < d->head_size; i++)
-            x += (span->n_rows > 2 ? test_half_value(test_half_bits(q[i])) : q[i]) * cached(t, &d->keys, span, g, p, i);
+            x += (!AT.few && span->n_rows > 2 ? test_half_value(test_half_bits(q[i])) : q[i]) *
+                 cached(t, &d->keys, span, g, p, i);
         x *= d->scale;
         if (d->soft_cap != 0) x = d->soft_cap * tanh(x / d->soft_cap);
         weights[p] = x;

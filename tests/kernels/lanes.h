@@ -8,7 +8,7 @@
 #include <string.h>
 #include <ucontext.h>
 
-enum { MOST_GROUP = 256, STACK = 1 << 18 };
+enum { MOST_GROUP = 512, STACK = 1 << 18 };
 
 // --- 16-bit values ---
 
@@ -68,6 +68,7 @@ static struct item {
     const void *a, *b; // what it brings to the matrix unit
     float *c;
     uint32_t bfloat, value;
+    float number;
 } items[MOST_GROUP];
 static ucontext_t scheduler;
 static uint32_t lid;
@@ -107,6 +108,23 @@ uint32_t test_broadcast(uint32_t x) { // what is the same in all lanes
     }
     if (!is_last()) wait_for(AT_SUB_GROUP);
     return x;
+}
+// The sum, or the largest, of all lanes' values.
+static float reduce(float x, int largest) {
+    items[lid].number = x;
+    if (!is_last()) wait_for(AT_SUB_GROUP);
+    const struct item *lane = items + lid / lanes_of.lanes * lanes_of.lanes;
+    float all = lane[0].number;
+    for (uint32_t i = 1; i < lanes_of.lanes; i++)
+        all = largest ? fmaxf(all, lane[i].number) : all + lane[i].number;
+    if (!is_last()) wait_for(AT_SUB_GROUP); // nobody brings the next value before all have this one
+    return all;
+}
+float sub_group_reduce_add(float x) {
+    return reduce(x, 0);
+}
+float sub_group_reduce_max(float x) {
+    return reduce(x, 1);
 }
 int32_t test_any(int32_t x) {
     items[lid].value = x != 0;

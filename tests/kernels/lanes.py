@@ -46,6 +46,7 @@ int test_any(int x);
 OVERLOAD float test_max(float a, float b) { return __builtin_fmaxf(a, b); }
 OVERLOAD float2 test_max(float2 a, float2 b) { return (float2)(test_max(a.x, b.x), test_max(a.y, b.y)); }
 OVERLOAD float4 test_max(float4 a, float4 b) { return (float4)(test_max(a.lo, b.lo), test_max(a.hi, b.hi)); }
+#define convert_float8(x) __builtin_convertvector(x, float8)
 OVERLOAD float test_exp2(float x) { return test_exp2f(x); }
 OVERLOAD float8 test_exp2(float8 x) { for (int i = 0; i < 8; i++) x[i] = test_exp2f(x[i]); return x; }
 #define vstore4(x, i, p) for (int j = 0; j < 4; j++) (p)[j] = (x)[j]
