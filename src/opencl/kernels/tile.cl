@@ -342,6 +342,7 @@ XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M
 // How tiles are shared by groups: `whole` for each, then the steps of the other tiles, cut into `takers` runs.
 struct xn_share {
     uint whole, left, takers, steps; // steps: of a tile
+    uint each, more;                 // of a taker, and of how many takers one more
 };
 static inline struct xn_share xn_share_of(uint tiles, uint steps, uint groups) {
     struct xn_share s;
@@ -360,11 +361,13 @@ static inline struct xn_share xn_share_of(uint tiles, uint steps, uint groups) {
     // Runs that end where tiles do have one part each, so where that leaves few groups idle it costs less.
     uint even = s.left ? s.takers / s.left * s.left : 0;
     if (even * 10 >= s.takers * 9) s.takers = even;
+    s.each = s.left * steps / max(s.takers, 1u);
+    s.more = s.left * steps - s.each * s.takers;
     return s;
 }
 // The first step that taker i takes, of those of all tiles that are left.
 static inline uint xn_share_begin(const struct xn_share *s, uint i) {
-    return (uint)((ulong)i * s->left * s->steps / s->takers);
+    return i * s->each + i * s->more / s->takers; // as i * all / takers, in 32 bits
 }
 
 static inline global float *xn_tile_part(const struct xn_env *e, XN_D const struct xn_cl_tile *d, uint taker,
@@ -397,7 +400,8 @@ XN_INLINE void xn_op_tile(const struct xn_env *e, XN_D const struct xn_cl_tile *
             from = max(begin, base) - base;
             to = min(end - base, n_steps);
             // Who has the first step, and who the last.
-            first = (uint)((ulong)base * share.takers / ((ulong)share.left * n_steps));
+            first = (uint)((float)base / (float)(share.left * n_steps) * (float)share.takers);
+            first -= min(first, 1u); // of what float32 rounds
             while (xn_share_begin(&share, first + 1) <= base)
                 first++;
             uint last = first;

@@ -153,7 +153,7 @@ XN_INLINE void xn_tile_four(const struct xn_env *e, XN_D const struct xn_cl_tile
         if (there[i]) out[l[XN_AT_TO + column[i]] * stride] = x[i];
 }
 
-#define XN_SUMS 16 // on their way at once
+#define XN_SUMS (XN_GROUP == XN_Y_ROWS ? 32 : 16) // on their way at once
 #if XN_GROUP % XN_Y_ROWS
 #error "work-items share the rows of weights evenly"
 #endif
