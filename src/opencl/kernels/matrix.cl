@@ -17,6 +17,11 @@
 #define XN_EXPERTS // a tile has few rows of activations
 #endif
 #define XN_INLINE static inline __attribute__((always_inline))
+#ifdef XN_PLAIN // whose compilers for processors take minutes for what is written out
+#define XN_UNROLL _Pragma("unroll 1")
+#else
+#define XN_UNROLL _Pragma("unroll")
+#endif
 #define XN_DEPTH_K 32
 #define XN_CHUNKS (XN_DEPTH_K / 8)
 

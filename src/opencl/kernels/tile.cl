@@ -317,7 +317,7 @@ XN_INLINE uint xn_first_m(void) {
 #define XN_VALUE(acc, i)                                                                                               \
     XN_C_VALUE((acc)[(i) / (XN_BLOCKS_N * XN_C)][(i) / XN_C % XN_BLOCKS_N], (i) % XN_C)
 #define XN_EACH_VALUE(S)                                                                                               \
-    _Pragma("unroll") for (uint value = 0; value < XN_VALUES; value++) {                                               \
+    XN_UNROLL for (uint value = 0; value < XN_VALUES; value++) {                                               \
         S(value)                                                                                                       \
     }
 

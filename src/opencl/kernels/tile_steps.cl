@@ -9,7 +9,7 @@ XN_INLINE void xn_copy_step(const struct xn_steps *s, uint step, bool wanted, lo
 #ifdef XN_MULTIPLIES
     xn_copy_tile(to, from, s->chunk, wanted);
 #else
-#pragma unroll
+XN_UNROLL
     for (uint i = 0; i < (wanted ? XN_MY_CHUNKS : 0); i++) {
         xn_copy(to, XN_CHUNK_ROW(i), XN_CHUNK_AT(i), from + s->chunk[i]);
     }
@@ -25,14 +25,14 @@ XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
 XN_INLINE void xn_multiply_16(local const xn_element *w, local const xn_element *x, uint m0, uint n0, uint k,
                               uint blocks, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
     struct xn_a a[XN_BLOCKS_M];
-#pragma unroll
+XN_UNROLL
     for (uint m = 0; m < XN_BLOCKS_M; m++)
         a[m] = xn_load_a(w, m0 + 16 * m, k);
-#pragma unroll
+XN_UNROLL
     for (uint n = 0; n < XN_BLOCKS_N; n++) {
         if (n >= blocks) continue;
         struct xn_b b = xn_load_b(x, n0 + n * (16 * XN_WARPS_N), k);
-#pragma unroll
+XN_UNROLL
         for (uint m = 0; m < XN_BLOCKS_M; m++)
             xn_mma(&acc[m][n], a[m], b);
     }
@@ -49,7 +49,7 @@ XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, c
     for (uint i = 0; i < XN_BLOCKS_N; i++)
         blocks += xn_block_n(i) * 16 < t->n;
     xn_tile_clear(acc);
-#pragma unroll
+XN_UNROLL
     for (uint i = 0; i < XN_STAGES - 1; i++) {
         xn_copy_step(s, min(t->begin + i, last), i < n, xs + i * XN_X_TILE);
         xn_copy_done();
@@ -118,14 +118,14 @@ XN_INLINE void xn_tile_four(const struct xn_env *e, XN_D const struct xn_cl_tile
         if (two && d->glu.activation == 0 && d->glu.gate_scale == 0 && d->glu.limit == 0 && d->times == XN_CL_NONE) {
             // What most models have: without the precision of float32, which is not that of the products either.
             float offset = up_bias + d->glu.up_offset;
-#pragma unroll
+XN_UNROLL
             for (uint i = 0; i < 4; i++) {
                 float gate = x[i] + bias;
                 x[i] = native_divide(gate, 1.0f + native_exp(-gate)) * (y[i] + offset);
             }
             break;
         }
-#pragma unroll
+XN_UNROLL
         for (uint i = 0; i < 4; i++) {
             x[i] = two ? xn_glu_gated(&d->glu, x[i] + bias, y[i] + up_bias) : xn_glu_plain(&d->glu, x[i] + bias);
             if (d->times != XN_CL_NONE && there[i])
@@ -133,14 +133,14 @@ XN_INLINE void xn_tile_four(const struct xn_env *e, XN_D const struct xn_cl_tile
         }
         break;
     case XN_CL_TILE_LOGITS:
-#pragma unroll
+XN_UNROLL
         for (uint i = 0; i < 4; i++) {
             x[i] *= scale;
             if (d->soft_cap != 0) x[i] = d->soft_cap * tanh(x[i] / d->soft_cap);
         }
         break;
     default:
-#pragma unroll
+XN_UNROLL
         for (uint i = 0; i < 4; i++) {
             x[i] = (x[i] + bias) * scale;
             if (d->row_scale != XN_CL_NONE && there[i])
@@ -148,7 +148,7 @@ XN_INLINE void xn_tile_four(const struct xn_env *e, XN_D const struct xn_cl_tile
         }
     }
     ulong stride = kind == XN_CL_TILE_LOGITS ? p->weights.rows : 1;
-#pragma unroll
+XN_UNROLL
     for (uint i = 0; i < 4; i++)
         if (there[i]) out[l[XN_AT_TO + column[i]] * stride] = x[i];
 }
@@ -168,12 +168,12 @@ XN_INLINE void xn_tile_sums(const struct xn_env *e, XN_D const struct xn_cl_tile
     bool set = d->sum.set;
     for (uint c = c0; c < XN_Y_COLS && column0 + c < n_rows; c += XN_SUMS * each) {
         float before[XN_SUMS];
-#pragma unroll
+XN_UNROLL
         for (uint i = 0; i < XN_SUMS; i++) {
             uint at = c + i * each;
             before[i] = !set && at < XN_Y_COLS && column0 + at < n_rows ? out[l[XN_AT_TO + column0 + at]] : 0;
         }
-#pragma unroll
+XN_UNROLL
         for (uint i = 0; i < XN_SUMS; i++) {
             uint at = c + i * each, column = column0 + at;
             if (at >= XN_Y_COLS || column >= n_rows) continue;
@@ -203,10 +203,10 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_t
     global float *out = d->kind == XN_CL_TILE_LOGITS ? e->logits
                         : d->kind == XN_CL_TILE_SUM  ? e->act + d->sum.to
                                                      : e->act + p->out;
-#pragma unroll
+XN_UNROLL
     do {
         uint m = pass / XN_BLOCKS_N * XN_Y_BLOCKS, n = pass % XN_BLOCKS_N, r;
-#pragma unroll
+XN_UNROLL
         for (uint i = 0; i < XN_Y_BLOCKS * XN_C; i++)
             to[xn_c_col(lane, i % XN_C) * XN_Y_STRIDE + i / XN_C * 16 + xn_c_row(lane, i % XN_C)] =
                 acc[m + i / XN_C][n].x[i % XN_C];
@@ -225,7 +225,7 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_t
             float x[4], z[4];
             uint column[4];
             bool there[4];
-#pragma unroll
+XN_UNROLL
             for (uint i = 0; i < 4; i++) {
                 uint at = c + i * each;
                 column[i] = n * XN_Y_COLS + at;
