@@ -238,6 +238,11 @@ uint32_t xn_cl_tile_size(enum xn_cl_dialect dialect) {
     return bodies[dialect].tile;
 }
 
+// Work-items of a group as it is launched: a walk for one row has a warp more than others know of (kernels/walk.cl).
+static uint32_t launched(const struct xn_cl_program_key *key, struct size size) {
+    return size.group + (key->kernel == XN_CL_KERNEL_WALK && key->shape == XN_CL_ONE ? size.lanes : 0);
+}
+
 // Without a limit NVIDIA's compiler gives a large kernel so many registers that no group of it fits a compute unit. Of
 // the matrix layer's two are to fit.
 static void options_of(const struct body *body, const struct xn_cl_program_key *key, uint32_t group,
@@ -301,7 +306,7 @@ static void add_walked(const struct xn_cl_program_key *key, struct source *s) {
 static void assemble(const struct xn_cl_program_key *key, const struct body *body, struct size size, struct source *s) {
     const struct kernel *k = &kernels[key->kernel];
     *s = (struct source){0};
-    options_of(body, key, size.group, s->options);
+    options_of(body, key, launched(key, size), s->options);
     define_all(s, key, body, size);
     add_text(s, s->head, s->head_size);
     add_file(s, "shared.h");
@@ -514,7 +519,7 @@ static int make(struct xn_cl_device *d, struct xn_cl_program *p, struct source *
         const struct body *body = &bodies[dialect];
         struct size size = size_of(is_narrow(&d->info), &p->key, body);
         assemble(&p->key, body, size, s);
-        p->group = size.group;
+        p->group = launched(&p->key, size);
         p->plain_matrix = d->programs.plain_matrix;
         status = load_or_build(d, &p->key, s, &p->program, err);
         bool walk = p->key.kernel == XN_CL_KERNEL_WALK; // there is no plain one

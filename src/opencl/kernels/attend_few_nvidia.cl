@@ -342,7 +342,7 @@ xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const str
     local struct xn_row *addresses = (local struct xn_row *)(scratch + XN_AT_FEW_ADDRESS);
     local uint *query = (local uint *)(scratch + XN_AT_FEW_QUERY);
     local float *result = scratch + XN_AT_FEW_QUERY; // when queries are done with
-    uint used = XN_AT_FEW_QUERY + max(256 * key_chunks, 8 * d->value_size), floats = XN_SCRATCH - used;
+    uint used = XN_AT_FEW_QUERY + max(256 * key_chunks, 8 * d->value_size), floats = XN_FREE_SCRATCH - used;
     uint base = u->begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS, warp = xn_warp();
     uint tiles = (u->end - base + XN_FEW_POSITIONS - 1) / XN_FEW_POSITIONS;
     uint key_bytes = xn_few_bytes(d->keys.size), value_bytes = xn_few_bytes(d->values.size); // of a position

@@ -3,6 +3,26 @@
 #define inline inline __attribute__((always_inline))
 #define XN_KERNEL __kernel __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
 #define XN_SCRATCH 11520
+#ifndef XN_WALK
+#define XN_FREE_SCRATCH XN_SCRATCH
+#endif
+
+// In a walk for one token a warp more than XN_GROUP has does other work: barriers are those of XN_GROUP.
+#if defined(XN_WALK) && defined(XN_ONE)
+#define XN_WALK_KERNEL __kernel __attribute__((reqd_work_group_size(XN_GROUP + XN_LANES, 1, 1)))
+#define XN_TEXT_OF(x) #x
+#define XN_TEXT(x) XN_TEXT_OF(x)
+static inline void xn_group_barrier(void) {
+    asm volatile("bar.sync 1, " XN_TEXT(XN_GROUP) ";" : : : "memory");
+}
+static inline void xn_all_barrier(void) {
+    asm volatile("bar.sync 2, " XN_TEXT(XN_GROUP) " + " XN_TEXT(XN_LANES) ";" : : : "memory");
+}
+#define barrier(fences) xn_group_barrier()
+#else
+#define XN_WALK_KERNEL XN_KERNEL
+#define xn_all_barrier() barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE)
+#endif
 
 // The float16 value of these bits.
 static inline float xn_half_bits(uint bits) {
@@ -144,7 +164,7 @@ static inline uint xn_pack_4(const float *x, float inverse, int *sum) {
 // A device-wide barrier in two halves: a group tells that it has come, and waits until all have. False where that was
 // given up. All that groups wrote before it is seen by all after it.
 static inline void xn_all_arrive(volatile global uint *barrier_at) {
-    barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+    xn_all_barrier();
     if (get_local_id(0) == 0) asm volatile("red.release.gpu.global.add.u32 [%0], 1;" ::"l"(barrier_at) : "memory");
 }
 static inline bool xn_all_wait(volatile global uint *barrier_at, uint target, local uint *flag) {

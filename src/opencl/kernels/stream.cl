@@ -12,19 +12,21 @@ struct xn_block {
     uint rows;
     uint segments; // rows of one format each
     uint shares;   // a row is cut into so many, each of which has results of its own
+    uint ahead;    // rows that were asked for, ahead of their use
+    local float *table;
 };
 
 // Writes the table's row r.
 static inline void xn_put_row(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint row, uint part, uint r,
-                              local float *scratch) {
+                              local float *table) {
     struct xn_weights_row at = xn_weights_row(e, w, row);
-    local uint *to = (local uint *)(scratch + XN_AT_TABLE) + 4 * r;
+    local uint *to = (local uint *)(table + XN_AT_TABLE) + 4 * r;
     ulong piece = (ulong)at.piece;
     to[0] = (uint)piece;
     to[1] = (uint)(piece >> 32);
     to[2] = at.units;
     to[3] = at.first;
-    ((local uint *)(scratch + XN_AT_PART))[r] = part;
+    ((local uint *)(table + XN_AT_PART))[r] = part;
 }
 
 // Segments of a block, as they are put into local memory: the format, the row behind the last, bytes of 8 units in the
@@ -33,12 +35,12 @@ struct xn_segments {
     uint n, type, end;
 };
 static inline void xn_put_segment(struct xn_segments *s, XN_D const struct xn_cl_weights *w, uint end,
-                                  local float *scratch) {
+                                  local float *table) {
     if (end == s->end) return; // no rows
     if (!s->n || s->type != w->type) s->n++;
     s->type = w->type;
     s->end = end;
-    ((local uint4 *)(scratch + XN_AT_SEGMENTS))[s->n - 1] = (uint4)(w->type, end, w->unit_bytes[0], w->unit_bytes[1]);
+    ((local uint4 *)(table + XN_AT_SEGMENTS))[s->n - 1] = (uint4)(w->type, end, w->unit_bytes[0], w->unit_bytes[1]);
 }
 
 // Rows are taken by twos. Where there are fewer twos than warps, several warps share each.
@@ -52,14 +54,12 @@ static inline void xn_share(struct xn_block *b) {
                                                           : 2;
 }
 
-// Asks for rows r and r + 1 of the table; by a warp.
-static inline void xn_prefetch_pair(uint4 segment, uint units, uint r, local const float *scratch) {
-    uint lane = xn_lane();
-    if (lane >= 4 || r + lane % 2 >= segment.y) return;
-    uint4 row = ((local const uint4 *)(scratch + XN_AT_TABLE))[r + lane % 2];
+// Asks for a row of the table: its part of plane 0 or 1.
+static inline void xn_prefetch_row(uint4 segment, uint units, uint r, uint plane, local const float *table) {
+    uint4 row = ((local const uint4 *)(table + XN_AT_TABLE))[r];
     ulong piece = (ulong)row.x | (ulong)row.y << 32;
     uint bytes = segment.z;
-    if (lane >= 2) {
+    if (plane) {
         piece += (ulong)row.z * segment.z / 8 + 15 & ~15ul;
         bytes = segment.w;
     }
@@ -67,16 +67,17 @@ static inline void xn_prefetch_pair(uint4 segment, uint units, uint r, local con
     from &= ~15ul;
     if (bytes) xn_prefetch_bulk((global const uchar *)from, (uint)(end - from) + 15 & ~15u);
 }
-// The first rows of each warp, of a table behind a barrier.
-#define XN_PREFETCH_ROWS (4 * XN_WARPS) // how far ahead of a warp's rows
-static inline void xn_prefetch_block(const struct xn_block *b, local const float *scratch) {
-    uint r0 = 0;
+// The first rows of a table, so many in all that those of all groups fit the second cache; by some warps.
+#define XN_PREFETCH_BYTES (128 << 10)
+static inline void xn_prefetch_block(struct xn_block *b, uint worker, uint workers) {
+    uint r0 = 0, row_bytes = max(b->units * ((local const uint4 *)(b->table + XN_AT_SEGMENTS))[0].z / 8, 1u);
+    b->ahead = max(XN_PREFETCH_BYTES / row_bytes & ~1u, 2u * XN_WARPS);
 #pragma unroll 1
     for (uint i = 0; i < b->segments; i++) {
-        uint4 segment = ((local const uint4 *)(scratch + XN_AT_SEGMENTS))[i];
+        uint4 segment = ((local const uint4 *)(b->table + XN_AT_SEGMENTS))[i];
 #pragma unroll 1
-        for (uint r = r0 + 2 * xn_warp(); r < segment.y && r < r0 + XN_PREFETCH_ROWS; r += 2 * XN_WARPS)
-            xn_prefetch_pair(segment, b->units, r, scratch);
+        for (uint r = 2 * r0 + worker; r < 2 * min(segment.y, b->ahead); r += workers)
+            xn_prefetch_row(segment, b->units, r / 2, r % 2, b->table);
         r0 = segment.y;
     }
 }
@@ -161,8 +162,12 @@ static inline float xn_stage_row(const struct xn_env *e, const struct xn_operand
 // is known from the next barrier on.
 static inline void xn_stage(const struct xn_env *e, const struct xn_operand *o, bool codes, uint u0, uint n,
                             local float *scratch) {
+#ifdef XN_ONE
+    uint share = XN_WARPS, t = 0;
+#else
     uint share = o->n > 4 ? XN_WARPS / 8 : o->n > 2 ? XN_WARPS / 4 : o->n > 1 ? XN_WARPS / 2 : XN_WARPS;
     uint t = xn_warp() / share;
+#endif
     local float *squares = scratch + XN_AT_SQUARES, *moments = scratch + XN_AT_MOMENTS;
     bool deferred = xn_is_deferred(o);
     struct xn_moments m = {0, 1};
@@ -181,14 +186,14 @@ static inline void xn_stage(const struct xn_env *e, const struct xn_operand *o, 
         if (xn_lane() == 0) squares[xn_warp()] = sum;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    if (get_local_id(0) < o->n) {
-        local float *to = moments + 2 * get_local_id(0);
-        float sum = u0 ? to[0] : 0;
+    if (xn_warp() == XN_WARPS - 1) { // which often has nothing to multiply
 #pragma unroll 1
-        for (uint i = 0; i < share; i++)
-            sum += squares[get_local_id(0) * share + i];
-        to[0] = sum;
-        to[1] = deferred ? 1.0f / sqrt(sum / o->k + o->norm->epsilon) : 1;
+        for (uint i = 0; i < o->n; i++) {
+            float sum = xn_warp_sum(xn_lane() < share ? squares[i * share + xn_lane()] : 0, 0);
+            if (u0) sum += moments[2 * i];
+            moments[2 * i] = sum;
+            moments[2 * i + 1] = deferred ? rsqrt(sum / o->k + o->norm->epsilon) : 1;
+        }
     }
 }
 
@@ -197,7 +202,7 @@ static inline void xn_stage(const struct xn_env *e, const struct xn_operand *o, 
 // The sums of units [u0, u0 + n) of rows [r0, end) of the table with all tokens.
 struct xn_sums {
     uint u0, n, r0, end, tokens;
-    uint units, rows, shares; // of the block
+    uint units, rows, shares, ahead; // of the block
     bool more;                // units came before
 };
 
@@ -257,7 +262,7 @@ static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 m
             t < s->tokens) sum[i][t] += xn_float_sum(v[i], xs + t * (XN_SIZE_XS / XN_TOKENS), part + at);              \
     }
 #define XN_ROW_SUMS(F, XN_STEP)                                                                                        \
-    static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, uint4 segment,                 \
+    static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, uint4 segment, local float *tables,\
                                        local float *scratch) {                                                         \
         local const float *xs = scratch + XN_AT_XS;                                                                    \
         uint share = 0, each = s->n, pair = xn_warp();                                                                 \
@@ -271,16 +276,16 @@ static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 m
         uint begin = share * each, end = min(begin + each, s->n);                                                      \
         _Pragma("unroll 1") for (uint r = s->r0 + 2 * pair; r < s->end; r += 2 * XN_WARPS)                             \
         {                                                                                                              \
-            local const uint4 *table = (local const uint4 *)(scratch + XN_AT_TABLE);                                   \
+            local const uint4 *table = (local const uint4 *)(tables + XN_AT_TABLE);                                    \
             uint4 row0 = table[r], row1 = table[min(r + 1, s->end - 1)];                                               \
             global const uchar *piece0 = (global const uchar *)((ulong)row0.x | (ulong)row0.y << 32);                  \
             global const uchar *piece1 = (global const uchar *)((ulong)row1.x | (ulong)row1.y << 32);                  \
             uint first0 = row0.w + s->u0, first1 = row1.w + s->u0;                                                     \
-            uint part = ((local const uint *)(scratch + XN_AT_PART))[r] * s->n;                                        \
+            uint part = ((local const uint *)(tables + XN_AT_PART))[r] * s->n;                                         \
             float sum[2][XN_TOKENS];                                                                                   \
             _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) sum[0][t] = sum[1][t] = 0;                          \
-            if (!s->more && r + XN_PREFETCH_ROWS < s->end)                                                             \
-                xn_prefetch_pair(segment, s->units, r + XN_PREFETCH_ROWS, scratch);                                    \
+            if (!s->more && xn_lane() < 4 && r + s->ahead + xn_lane() / 2 < s->end)                                    \
+                xn_prefetch_row(segment, s->units, r + s->ahead + xn_lane() / 2, xn_lane() % 2, tables);               \
             _Pragma("unroll 1") for (uint u = begin; u < end; u += XN_AHEAD * XN_LANES) XN_STEP(F)                     \
             xn_put_sums(s, sum, share, r, scratch + XN_AT_Y);                                                          \
         }                                                                                                              \
@@ -340,13 +345,13 @@ static inline void xn_product(const struct xn_env *e, struct xn_block *b, local 
     uint r0 = 0;
 #pragma unroll 1
     for (uint i = 0; i < b->segments; i++) {
-        uint4 segment = ((local const uint4 *)(scratch + XN_AT_SEGMENTS))[i];
+        uint4 segment = ((local const uint4 *)(b->table + XN_AT_SEGMENTS))[i];
         bool codes = xn_has_codes(segment.x);
         uint room = (codes ? XN_CODE_UNITS : XN_FLOAT_UNITS) & ~7u; // whole blocks of 256 values
         uint n = min(b->units, room);
 #pragma unroll 1
         for (uint u0 = 0; u0 < b->units; u0 += n) {
-            struct xn_sums s = {u0, min(b->units - u0, n), r0, segment.y, o->n, b->units, b->rows, b->shares, u0 != 0};
+            struct xn_sums s = {u0, min(b->units - u0, n), r0, segment.y, o->n, b->units, b->rows, b->shares, b->ahead, u0 != 0};
             // A chunk is never there: another one was.
             if (xn_must_stage(o, n < b->units ? 3 + u0 : codes ? 2 : 1)) {
                 if (busy) barrier(CLK_LOCAL_MEM_FENCE);
@@ -356,7 +361,7 @@ static inline void xn_product(const struct xn_env *e, struct xn_block *b, local 
             switch (segment.x) {
 #define X(F)                                                                                                           \
     case XN_TYPE_##F:                                                                                                  \
-        xn_row_sums_##F(e, &s, segment, scratch);                                                                      \
+        xn_row_sums_##F(e, &s, segment, b->table, scratch);                                                            \
         break;
                 XN_FORMATS(X)
 #undef X

@@ -3,7 +3,8 @@
 // that waits in vain for long gives up, and the host is told (XN_CL_BARRIER_FAILED).
 //
 // What an operation can do before those before it are done (finding its rows of weights, and asking for them) it does
-// between telling that this group is there and waiting for the others.
+// between telling that this group is there and waiting for the others, or, for one token, while the operation before it runs:
+// by a warp that does nothing else (XN_STEWARD).
 
 // An operation that is not in the plan is not in the program. Those with products:
 #ifdef XN_OP_PROJECT
@@ -68,12 +69,22 @@ static inline bool xn_setup(const struct xn_env *e, uint number, local const uin
     }
     return false;
 }
+static inline bool xn_has_product(uint number) {
+    switch (number) {
+#define X(NAME, name) case XN_CL_NUMBER_##NAME:
+        XN_PRODUCT_OPS(X)
+#undef X
+        return true;
+    default:
+        return false;
+    }
+}
 static inline void xn_fill(const struct xn_env *e, uint number, local const uint4 *d, uint u, struct xn_job *j,
-                           local float *scratch) {
+                           local float *table) {
     switch (number) {
 #define X(NAME, name)                                                                                                  \
     case XN_CL_NUMBER_##NAME:                                                                                          \
-        xn_fill_##name(e, (local const struct xn_cl_##name *)d, u, j, scratch);                                        \
+        xn_fill_##name(e, (local const struct xn_cl_##name *)d, u, j, table);                                        \
         break;
         XN_PRODUCT_OPS(X)
 #undef X
@@ -133,70 +144,142 @@ static inline void xn_other(const struct xn_env *e, uint number, local const uin
 }
 
 #define XN_OP_VALUES (XN_CL_OP_BYTES / 16)
-// n operations from `op` on.
-XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
-    local float scratch[XN_SCRATCH] __attribute__((aligned(16)));
-    local uint4 both[2 * XN_OP_VALUES]; // this operation's descriptor, and the next one's
-    local ulong heap[XN_CL_HEAPS];
-    local uint flag;
-    local uint4 tokens[XN_TOKENS];
-    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens};
-    const struct xn_env *e = &env;
-    uint group = get_group_id(0), groups = get_num_groups(0), lid = get_local_id(0);
+
+// What groups share, in local memory.
+struct xn_walk {
+    uint4 op[2 * XN_OP_VALUES]; // this operation's descriptor, and the next one's
+    ulong heap[XN_CL_HEAPS];
+    uint4 tokens[XN_TOKENS];
+    struct xn_job job[XN_TABLES]; // likewise, where a steward prepares them
+    uint flag, failed;
+};
+
+// By all who work in a group.
+static inline void xn_begin(struct xn_env *e, uint lid, local struct xn_walk *w, XN_PARAMETERS) {
     global const struct xn_cl_step *head = (global const struct xn_cl_step *)step;
-    global uint *barriers = counters + head->barrier;
-    uint target = barrier_base;
-    global const uint4 *from = (global const uint4 *)(ops + (ulong)op * XN_CL_OP_BYTES);
-    if (lid < XN_OP_VALUES) both[lid] = from[lid];
-    env.page_size = head->page_size;
+    e->page_size = head->page_size;
     if (lid < head->n_rows) {
         uint position = step[head->positions + lid], span = step[head->row_span + lid];
         uint page = step[xn_span_at(e, span)->pages + position / head->page_size];
-        tokens[lid] = (uint4)(position, span, page, position % head->page_size);
+        w->tokens[lid] = (uint4)(position, span, page, position % head->page_size);
     }
     if (lid == 0) {
         global uchar *all[XN_CL_HEAPS] = {heap0, heap1, heap2,  heap3,  heap4,  heap5,  heap6,  heap7,
                                           heap8, heap9, heap10, heap11, heap12, heap13, heap14, heap15};
 #pragma unroll
         for (uint i = 0; i < XN_CL_HEAPS; i++)
-            heap[i] = (ulong)all[i];
+            w->heap[i] = (ulong)all[i];
+        w->failed = 0;
     }
-    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+// Finds the rows of a unit of the work, and asks for the first of them. A group's work-items do it, or a warp that does
+// nothing else; the barrier is theirs.
+static inline void xn_prepare(const struct xn_env *e, uint number, local const uint4 *d, uint u, struct xn_job *job) {
+    if (u < job->units) xn_fill(e, number, d, u, job, job->b.table);
+#ifdef XN_STEWARD
+    if (job->workers == XN_LANES)
+        xn_warp_together();
+    else
+#endif
+        barrier(CLK_LOCAL_MEM_FENCE);
+    if (u < job->units) xn_prefetch_block(&job->b, job->worker, job->workers);
+}
+
+#ifdef XN_STEWARD
+// The steward: while the others work on an operation it prepares what the next one can have before that.
+static inline void xn_steward(const struct xn_env *e, local struct xn_walk *w, global const uint4 *from, uint n, uint group,
+                              uint groups, local float *scratch) {
 #pragma unroll 1
-    for (uint i = 0; i < n; i++) {
-        local uint4 *d = both + i % 2 * XN_OP_VALUES;
+    for (uint i = 0; i < n; i++, from += XN_OP_VALUES) {
+        local uint4 *d = w->op + i % 2 * XN_OP_VALUES;
+        for (uint v = xn_lane(); v < XN_OP_VALUES; v += XN_LANES)
+            d[v] = from[v];
+        xn_warp_together();
         uint number = ((local const struct xn_cl_op_tail *)(d + XN_CL_OP_TAIL / 16))->number;
         struct xn_job job;
-        bool waits = i > 0, product = xn_setup(e, number, d, groups, &job), early = product && xn_is_early(number);
-        if (!product && waits && !xn_all_wait(barriers, target, &flag)) return;
-        from += XN_OP_VALUES;
-        if (i + 1 < n && lid < XN_OP_VALUES) xn_copy_16(both + (i + 1) % 2 * XN_OP_VALUES + lid, from + lid);
-        if (!product) xn_other(e, number, d, group, groups, scratch);
-        uint u = group;
+        if (xn_setup(e, number, d, groups, &job)) {
+            job.b.table = scratch + XN_AT_TABLES + i % 2 * XN_SIZE_TABLE;
+            job.worker = xn_lane();
+            job.workers = XN_LANES;
+            if (xn_is_early(number)) xn_prepare(e, number, d, group, &job);
+            if (xn_lane() == 0) w->job[i % 2] = job;
+        }
+        xn_all_barrier();
+        if (w->failed) return;
+    }
+}
+#endif
+
+// n operations from `op` on.
+XN_WALK_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
+    local float scratch[XN_SCRATCH] __attribute__((aligned(16)));
+    local struct xn_walk walk __attribute__((aligned(16)));
+    local struct xn_walk *w = &walk;
+    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, w->heap, w->tokens};
+    const struct xn_env *e = &env;
+    uint group = get_group_id(0), groups = get_num_groups(0), lid = get_local_id(0);
+    global uint *barriers = counters + ((global const struct xn_cl_step *)step)->barrier;
+    uint target = barrier_base;
+    global const uint4 *from = (global const uint4 *)(ops + (ulong)op * XN_CL_OP_BYTES);
+    xn_begin(&env, lid, w, ops, step, places, act, vec, grids, logits, counters, heap0, heap1, heap2, heap3, heap4, heap5,
+             heap6, heap7, heap8, heap9, heap10, heap11, heap12, heap13, heap14, heap15, op);
+    xn_all_barrier();
+#ifdef XN_STEWARD
+    if (lid >= XN_GROUP) {
+        xn_steward(e, w, from, n, group, groups, scratch);
+        return;
+    }
+    xn_all_barrier();
+#else
+    if (lid < XN_OP_VALUES) w->op[lid] = from[lid];
+    barrier(CLK_LOCAL_MEM_FENCE);
+#endif
 #pragma unroll 1
-        while (product) {
-            if (waits && !early) {
-                if (!xn_all_wait(barriers, target, &flag)) return;
-                waits = false;
-            }
-            if (u < job.units) xn_fill(e, number, d, u, &job, scratch);
-            barrier(CLK_LOCAL_MEM_FENCE);
-            if (u < job.units) xn_prefetch_block(&job.b, scratch);
-            if (waits) {
-                if (!xn_all_wait(barriers, target, &flag)) return;
-                waits = false;
-            }
-            if (u >= job.units) break;
+    for (uint i = 0; i < n; i++) {
+        local uint4 *d = w->op + i % 2 * XN_OP_VALUES;
+        uint number = ((local const struct xn_cl_op_tail *)(d + XN_CL_OP_TAIL / 16))->number, u = group;
+        struct xn_job job;
+#ifdef XN_STEWARD
+        bool product = xn_has_product(number), ready = product && xn_is_early(number), good = true;
+        if (product) job = w->job[i % 2];
+        job.workers = XN_GROUP;
+        if (i > 0) good = xn_all_wait(barriers, target, &w->flag);
+#else
+        bool product = xn_setup(e, number, d, groups, &job), ready = false, good = true;
+        job.b.table = scratch + XN_AT_TABLES;
+        job.workers = XN_GROUP;
+        job.worker = lid;
+        if (product && xn_is_early(number)) {
+            xn_prepare(e, number, d, u, &job);
+            ready = true;
+        }
+        if (i > 0) good = xn_all_wait(barriers, target, &w->flag);
+        from += XN_OP_VALUES;
+        if (good && i + 1 < n && lid < XN_OP_VALUES) xn_copy_16(w->op + (i + 1) % 2 * XN_OP_VALUES + lid, from + lid);
+#endif
+        job.worker = lid;
+        if (!good) {
+            if (lid == 0) w->failed = 1;
+            if (i + 1 < n) xn_all_barrier(); // the steward comes once more
+            return;
+        }
+        if (!product) xn_other(e, number, d, group, groups, scratch);
+#pragma unroll 1
+        while (product && u < job.units) {
+            if (!ready) xn_prepare(e, number, d, u, &job);
+            ready = false;
             xn_product(e, &job.b, scratch);
             xn_end(e, number, d, &job, scratch);
             if (++job.pass >= job.passes) {
                 job.pass = 0;
                 u += groups;
-                if (u >= job.units) break;
             }
-            barrier(CLK_LOCAL_MEM_FENCE);
+            if (u < job.units) barrier(CLK_LOCAL_MEM_FENCE);
         }
+#ifndef XN_STEWARD
         xn_copied();
+#endif
         if (i + 1 == n) break;
         xn_all_arrive(barriers);
         target += groups;

@@ -11,13 +11,22 @@ struct xn_job {
     struct xn_block b;
     // The unit: rows [v0, v0 + m), of this token or head.
     uint pass, of, block, v0, m;
-    float early; // what this work-item's result will be added to
+    uint worker, workers; // who fills the table
 };
 
-// Rows of a unit, so that all groups have one if possible; even, so that pairs stay together.
+// The token of item i, of so many items a token.
+#ifdef XN_ONE
+#define XN_TOKEN_OF(i, items) 0
+#else
+#define XN_TOKEN_OF(i, items) ((i) / (items))
+#endif
+
+// Rows of a unit, of `most` at the most, so that all groups have one if possible, or several of one size; even, so that
+// pairs stay together.
 static inline uint xn_cut_rows(uint rows, uint groups, uint most) {
-    uint c = (rows + groups - 1) / groups;
-    return min(max(c + c % 2, 2u), most);
+    uint each = (rows + groups - 1) / groups;
+    if (each > most) each = (each + (each + most - 1) / most - 1) / ((each + most - 1) / most);
+    return min(max(each + each % 2, 2u), most);
 }
 static inline void xn_cut(struct xn_job *j, uint rows, uint times, uint groups, uint most) {
     j->c = xn_cut_rows(rows * times, groups, most);
@@ -27,7 +36,7 @@ static inline void xn_cut(struct xn_job *j, uint rows, uint times, uint groups, 
 }
 // Unit u: of `rows` rows for each token or head.
 static inline void xn_take_unit(struct xn_job *j, uint u, uint rows) {
-    j->of = u / j->blocks;
+    j->of = u < j->blocks ? 0 : u / j->blocks;
     j->block = u - j->of * j->blocks;
     j->v0 = j->block * j->c;
     j->m = min(j->c, rows - j->v0);
@@ -35,10 +44,10 @@ static inline void xn_take_unit(struct xn_job *j, uint u, uint rows) {
 
 // The first n rows are of one format, the others of another.
 static inline void xn_put_segments(struct xn_job *j, XN_D const struct xn_cl_weights *w, uint n,
-                                   XN_D const struct xn_cl_weights *other, local float *scratch) {
+                                   XN_D const struct xn_cl_weights *other, local float *table) {
     struct xn_segments segments = {0, 0, 0};
-    xn_put_segment(&segments, w, n, scratch);
-    xn_put_segment(&segments, other, j->b.rows, scratch);
+    xn_put_segment(&segments, w, n, table);
+    xn_put_segment(&segments, other, j->b.rows, table);
     j->b.segments = segments.n;
 }
 
@@ -92,39 +101,39 @@ static inline struct xn_part_row xn_part_row(XN_D const struct xn_cl_project *d,
 }
 
 static inline void xn_fill_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, uint u,
-                                   struct xn_job *j, local float *scratch) {
+                                   struct xn_job *j, local float *table) {
     xn_take_unit(j, u, xn_rows_of_parts(d));
     j->b.units = d->part[0].weights.units;
     j->b.rows = j->m;
 #pragma unroll 1
-    for (uint r = get_local_id(0); r < j->m; r += XN_GROUP) {
+    for (uint r = j->worker; r < j->m; r += j->workers) {
         struct xn_part_row at = xn_part_row(d, j->v0 + r);
-        xn_put_row(e, &at.p->weights, at.row, 0, r, scratch);
+        xn_put_row(e, &at.p->weights, at.row, 0, r, table);
     }
     uint pairs = j->m / 2;
 #pragma unroll 1
-    for (uint i = get_local_id(0); i < j->n * pairs; i += XN_GROUP) {
-        uint t = i / pairs, r = 2 * (i - t * pairs);
+    for (uint i = j->worker; i < j->n * pairs; i += j->workers) {
+        uint t = XN_TOKEN_OF(i, pairs), r = 2 * (i - t * pairs);
         struct xn_part_row at = xn_part_row(d, j->v0 + r);
         if (!at.rotated) continue;
         XN_D const struct xn_cl_rope *rope = &at.p->rope;
         uint pair = rope->kind == 1 ? at.i - at.p->rope_at : (at.i - at.p->rope_at) / 2;
         float angle = (float)e->tokens[t].x * xn_frequency(e, rope, e->tokens[t].y, pair);
-        local float *to = scratch + XN_AT_ROPE + t * XN_ROWS + r;
+        local float *to = table + XN_AT_ROPE + t * XN_ROWS + r;
         to[0] = cos(angle) * rope->magnitude;
         to[1] = sin(angle) * rope->magnitude;
     }
-    for (uint i = get_local_id(0); i < j->n * d->n_parts; i += XN_GROUP) {
-        uint t = i / d->n_parts, part = i - t * d->n_parts;
+    for (uint i = j->worker; i < j->n * d->n_parts; i += j->workers) {
+        uint t = XN_TOKEN_OF(i, d->n_parts), part = i - t * d->n_parts;
         XN_D const struct xn_cl_part *p = &d->part[part];
         if (p->target == XN_CL_TO_CACHE)
-            ((local ulong *)(scratch + XN_AT_CACHED))[XN_CL_MAX_PARTS * t + part] =
+            ((local ulong *)(table + XN_AT_CACHED))[XN_CL_MAX_PARTS * t + part] =
                 (ulong)xn_page(e, &p->cache, e->tokens[t].z) + (ulong)e->tokens[t].w * p->cache.size * XN_CACHE_BYTES;
     }
     struct xn_segments segments = {0, 0, 0};
     for (uint i = 0, end = 0; i < d->n_parts; i++) {
         end += d->part[i].weights.rows;
-        xn_put_segment(&segments, &d->part[i].weights, end > j->v0 ? min(end - j->v0, j->m) : 0, scratch);
+        xn_put_segment(&segments, &d->part[i].weights, end > j->v0 ? min(end - j->v0, j->m) : 0, table);
     }
     j->b.segments = segments.n;
 }
@@ -150,14 +159,14 @@ static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_c
                                   local float *scratch) {
 #pragma unroll 1
     for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
-        uint t = i / j->m, r = i - t * j->m;
+        uint t = XN_TOKEN_OF(i, j->m), r = i - t * j->m;
         struct xn_part_row at = xn_part_row(d, j->v0 + r);
         XN_D const struct xn_cl_part *p = at.p;
         float x = xn_y(&j->b, t, r, scratch);
         if (p->bias != XN_CL_NONE) x += e->vec[p->bias + at.row];
         x *= p->scale;
         if (at.rotated) {
-            local const float *rope = scratch + XN_AT_ROPE + t * XN_ROWS + (r & ~1u);
+            local const float *rope = j->b.table + XN_AT_ROPE + t * XN_ROWS + (r & ~1u);
             float other = xn_y(&j->b, t, r ^ 1, scratch);
             uint apart = p->rope.kind == 1 ? p->rope.dims / 2 : 1;
             if (p->bias != XN_CL_NONE) other += e->vec[p->bias + (r % 2 ? at.row - apart : at.row + apart)];
@@ -167,7 +176,7 @@ static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_c
         if (p->finish == XN_CL_FINISH_PAIRS && at.i < p->head_size && p->rope.query_beta != 0)
             x *= xn_temperature(p, e->tokens[t].x);
         if (p->target == XN_CL_TO_CACHE && p->finish != XN_CL_FINISH_HEADS) {
-            ulong place = ((local const ulong *)(scratch + XN_AT_CACHED))[XN_CL_MAX_PARTS * t + (uint)(p - d->part)];
+            ulong place = ((local const ulong *)(j->b.table + XN_AT_CACHED))[XN_CL_MAX_PARTS * t + (uint)(p - d->part)];
             global uchar *to = (global uchar *)place + (ulong)at.h * e->page_size * p->cache.size * XN_CACHE_BYTES;
             if (at.i < p->head_size) xn_cache_store(x, to, p->cache_at + at.i);
         } else {
@@ -189,13 +198,13 @@ static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_c
 
 // Rows [v0, v0 + m) of one matrix.
 static inline void xn_fill_one(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint first, struct xn_job *j,
-                               local float *scratch) {
+                               local float *table) {
     j->b.units = w->units;
     j->b.rows = j->m;
 #pragma unroll 1
-    for (uint r = get_local_id(0); r < j->m; r += XN_GROUP)
-        xn_put_row(e, w, first + j->v0 + r, 0, r, scratch);
-    xn_put_segments(j, w, 0, w, scratch);
+    for (uint r = j->worker; r < j->m; r += j->workers)
+        xn_put_row(e, w, first + j->v0 + r, 0, r, table);
+    xn_put_segments(j, w, 0, w, table);
 }
 
 #ifdef XN_OP_PROJECT_ADD
@@ -207,16 +216,16 @@ static inline void xn_setup_project_add(const struct xn_env *e, XN_D const struc
     j->b.o.n = j->n;
 }
 static inline void xn_fill_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, uint u,
-                                       struct xn_job *j, local float *scratch) {
+                                       struct xn_job *j, local float *table) {
     xn_take_unit(j, u, d->weights.rows);
-    xn_fill_one(e, &d->weights, 0, j, scratch);
+    xn_fill_one(e, &d->weights, 0, j, table);
 }
 static inline void xn_end_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, struct xn_job *j,
                                       local float *scratch) {
     uint rows = d->weights.rows;
 #pragma unroll 1
     for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
-        uint t = i / j->m, r = i - t * j->m;
+        uint t = XN_TOKEN_OF(i, j->m), r = i - t * j->m;
         float x = xn_y(&j->b, t, r, scratch);
         if (d->bias != XN_CL_NONE) x += e->vec[d->bias + j->v0 + r];
         if (d->row_scale != XN_CL_NONE) x *= e->act[d->row_scale + (ulong)t * d->row_scale_stride];
@@ -239,23 +248,23 @@ static inline void xn_setup_gate(const struct xn_env *e, XN_D const struct xn_cl
     j->b.o.n = j->n;
 }
 static inline void xn_fill_gate(const struct xn_env *e, XN_D const struct xn_cl_gate *d, uint u, struct xn_job *j,
-                                local float *scratch) {
+                                local float *table) {
     uint gates;
     xn_take_unit(j, u, d->up.rows);
     gates = d->gate.rows ? j->m : 0;
     j->b.units = d->up.units;
     j->b.rows = gates + j->m;
 #pragma unroll 1
-    for (uint r = get_local_id(0); r < j->b.rows; r += XN_GROUP)
-        xn_put_row(e, r < gates ? &d->gate : &d->up, j->v0 + (r < gates ? r : r - gates), 0, r, scratch);
-    xn_put_segments(j, &d->gate, gates, &d->up, scratch);
+    for (uint r = j->worker; r < j->b.rows; r += j->workers)
+        xn_put_row(e, r < gates ? &d->gate : &d->up, j->v0 + (r < gates ? r : r - gates), 0, r, table);
+    xn_put_segments(j, &d->gate, gates, &d->up, table);
 }
 static inline void xn_end_gate(const struct xn_env *e, XN_D const struct xn_cl_gate *d, struct xn_job *j,
                                local float *scratch) {
     uint gates = j->b.rows - j->m;
 #pragma unroll 1
     for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
-        uint t = i / j->m, r = i - t * j->m;
+        uint t = XN_TOKEN_OF(i, j->m), r = i - t * j->m;
         float x = xn_glu_of(e, &d->glu, gates ? d->gate_bias : XN_CL_NONE, d->up_bias, j->v0 + r, gates != 0,
                             xn_y(&j->b, t, r, scratch), xn_y(&j->b, t, gates + r, scratch));
         if (d->times != XN_CL_NONE) x *= e->act[d->times + (ulong)t * d->times_stride + j->v0 + r];
@@ -272,15 +281,15 @@ static inline void xn_setup_head(const struct xn_env *e, XN_D const struct xn_cl
     j->b.o.n = j->n;
 }
 static inline void xn_fill_head(const struct xn_env *e, XN_D const struct xn_cl_head *d, uint u, struct xn_job *j,
-                                local float *scratch) {
+                                local float *table) {
     xn_take_unit(j, u, d->weights.rows);
-    xn_fill_one(e, &d->weights, 0, j, scratch);
+    xn_fill_one(e, &d->weights, 0, j, table);
 }
 static inline void xn_end_head(const struct xn_env *e, XN_D const struct xn_cl_head *d, struct xn_job *j,
                                local float *scratch) {
 #pragma unroll 1
     for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
-        uint t = i / j->m, r = i - t * j->m;
+        uint t = XN_TOKEN_OF(i, j->m), r = i - t * j->m;
         float x = xn_y(&j->b, t, r, scratch) * d->scale;
         if (d->soft_cap != 0) x = d->soft_cap * tanh(x / d->soft_cap);
         e->logits[(ulong)t * d->weights.rows + j->v0 + r] = x;
@@ -298,19 +307,19 @@ static inline void xn_setup_heads(const struct xn_env *e, XN_D const struct xn_c
     j->b.o.n = j->n;
 }
 static inline void xn_fill_heads(const struct xn_env *e, XN_D const struct xn_cl_heads *d, uint u, struct xn_job *j,
-                                 local float *scratch) {
+                                 local float *table) {
     uint before = j->of;
     xn_take_unit(j, u, d->weights.rows);
     if (j->of != before) j->b.o.staged = 0;
     j->b.o.at = d->in + j->of * (d->cols + d->tail);
-    xn_fill_one(e, &d->weights, j->of * d->weights.rows, j, scratch);
+    xn_fill_one(e, &d->weights, j->of * d->weights.rows, j, table);
 }
 static inline void xn_end_heads(const struct xn_env *e, XN_D const struct xn_cl_heads *d, struct xn_job *j,
                                 local float *scratch) {
     global float *out = e->act + d->out + j->of * (d->weights.rows + d->tail);
 #pragma unroll 1
     for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
-        uint t = i / j->m, r = i - t * j->m;
+        uint t = XN_TOKEN_OF(i, j->m), r = i - t * j->m;
         out[(ulong)t * d->out_stride + j->v0 + r] = xn_y(&j->b, t, r, scratch);
     }
     for (uint i = get_local_id(0); j->v0 == 0 && i < j->n * d->tail; i += XN_GROUP) {

@@ -9,24 +9,24 @@ static inline void xn_setup_route(const struct xn_env *e, XN_D const struct xn_c
     j->b.o.n = j->n;
 }
 static inline void xn_fill_route(const struct xn_env *e, XN_D const struct xn_cl_route *d, uint u, struct xn_job *j,
-                                 local float *scratch) {
+                                 local float *table) {
     uint routers = d->router.rows;
     xn_take_unit(j, u, routers + d->shared.rows);
     j->b.units = d->router.units;
     j->b.rows = j->m;
 #pragma unroll 1
-    for (uint r = get_local_id(0); r < j->m; r += XN_GROUP) {
+    for (uint r = j->worker; r < j->m; r += j->workers) {
         uint v = j->v0 + r;
-        xn_put_row(e, v < routers ? &d->router : &d->shared, v < routers ? v : v - routers, 0, r, scratch);
+        xn_put_row(e, v < routers ? &d->router : &d->shared, v < routers ? v : v - routers, 0, r, table);
     }
     uint end = routers > j->v0 ? min(routers - j->v0, j->m) : 0;
-    xn_put_segments(j, &d->router, end, &d->shared, scratch);
+    xn_put_segments(j, &d->router, end, &d->shared, table);
 }
 static inline void xn_end_route(const struct xn_env *e, XN_D const struct xn_cl_route *d, struct xn_job *j,
                                 local float *scratch) {
 #pragma unroll 1
     for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
-        uint t = i / j->m, r = i - t * j->m, v = j->v0 + r;
+        uint t = XN_TOKEN_OF(i, j->m), r = i - t * j->m, v = j->v0 + r;
         float x = xn_y(&j->b, t, r, scratch);
         if (v >= d->router.rows)
             e->act[d->gate + (ulong)t * d->gate_stride] = xn_sigmoid(x);
@@ -56,7 +56,7 @@ static inline void xn_setup_expert_gate(const struct xn_env *e, XN_D const struc
     j->b.o.n = 1;
 }
 static inline void xn_fill_expert_gate(const struct xn_env *e, XN_D const struct xn_cl_expert_gate *d, uint u,
-                                       struct xn_job *j, local float *scratch) {
+                                       struct xn_job *j, local float *table) {
     uint before = j->of, gates;
     xn_take_unit(j, u, d->used * d->size);
     if (j->of != before) j->b.o.staged = 0;
@@ -66,11 +66,11 @@ static inline void xn_fill_expert_gate(const struct xn_env *e, XN_D const struct
     j->b.rows = gates + j->m;
     global const uint *ids = xn_ids(e, d->ids, d->width, j->of);
 #pragma unroll 1
-    for (uint r = get_local_id(0); r < j->b.rows; r += XN_GROUP) {
+    for (uint r = j->worker; r < j->b.rows; r += j->workers) {
         uint v = j->v0 + (r < gates ? r : r - gates), choice = v / d->size;
-        xn_put_row(e, r < gates ? &d->gate : &d->up, ids[choice] * d->size + v - choice * d->size, 0, r, scratch);
+        xn_put_row(e, r < gates ? &d->gate : &d->up, ids[choice] * d->size + v - choice * d->size, 0, r, table);
     }
-    xn_put_segments(j, &d->gate, gates, &d->up, scratch);
+    xn_put_segments(j, &d->gate, gates, &d->up, table);
 }
 static inline void xn_end_expert_gate(const struct xn_env *e, XN_D const struct xn_cl_expert_gate *d, struct xn_job *j,
                                       local float *scratch) {
@@ -103,7 +103,7 @@ static inline void xn_setup_expert_add(const struct xn_env *e, XN_D const struct
     j->b.o.n = 1;
 }
 static inline void xn_fill_expert_add(const struct xn_env *e, XN_D const struct xn_cl_expert_add *d, uint u,
-                                      struct xn_job *j, local float *scratch) {
+                                      struct xn_job *j, local float *table) {
     uint most = xn_experts_of_pass(d, j->c), j0 = j->pass * most, parts = min(most, d->used - j0);
     xn_take_unit(j, u, d->down.rows);
     j->b.o.at = d->in + j0 * d->size;
@@ -115,11 +115,11 @@ static inline void xn_fill_expert_add(const struct xn_env *e, XN_D const struct 
     j->b.rows = parts * each;
     global const uint *ids = xn_ids(e, d->ids, d->width, j->of) + j0;
 #pragma unroll 1
-    for (uint r = get_local_id(0); r < j->b.rows; r += XN_GROUP) {
+    for (uint r = j->worker; r < j->b.rows; r += j->workers) {
         uint part = r / each;
-        xn_put_row(e, &d->down, ids[part] * d->down.rows + j->v0 + min(r - part * each, j->m - 1), part, r, scratch);
+        xn_put_row(e, &d->down, ids[part] * d->down.rows + j->v0 + min(r - part * each, j->m - 1), part, r, table);
     }
-    xn_put_segments(j, &d->down, 0, &d->down, scratch);
+    xn_put_segments(j, &d->down, 0, &d->down, table);
 }
 static inline void xn_end_expert_add(const struct xn_env *e, XN_D const struct xn_cl_expert_add *d, struct xn_job *j,
                                      local float *scratch) {
