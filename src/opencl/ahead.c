@@ -2,6 +2,7 @@
 #include "opencl/ahead.h"
 
 #include "base/memory.h"
+#include "device/cache.h"
 #include "opencl/layout.h"
 #include "opencl/lower.h"
 #include "quant/format.h"
@@ -118,7 +119,8 @@ static int add_formats(struct list *l, uint64_t formats, uint64_t cache_types, s
         bool of_few = xn_cl_kernel_needs((enum xn_cl_kernel)kernel) & XN_CL_PRODUCTS;
         uint32_t shapes = of_few ? 1u << XN_CL_FEW | 1u << XN_CL_ONE : ~0u;
         for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
-            if (kernel != XN_CL_KERNEL_WALK && cache_types >> type & 1)
+            if (kernel != XN_CL_KERNEL_WALK && cache_types >> type & 1 &&
+                (kernel != XN_CL_KERNEL_STORE || xn_cache_type_blocks(type))) // which is of caches in blocks
                 XN_TRY(add(l,
                            (struct xn_cl_program_key){
                                .kernel = (enum xn_cl_kernel)kernel, .formats = formats, .cache_type = type},

@@ -2,12 +2,15 @@
 //
 //   XN_TILE_M, XN_TILE_N     rows of weights and of activations of a tile; XN_WARPS_M * XN_WARPS_N warps share it
 //   xn_element               what a staged value is; XN_HALVES where those are 16 bits wide
-//   struct xn_a, xn_b        what a lane holds of 16 rows of weights (a) or activations (b) by 16 values of k
+//   XN_STAGES                tiles of activations that are in local memory or on their way there
 //   struct xn_c              XN_C values, XN_C_VALUE(c, i): of 16 rows of weights by 16 of activations; lane l's value i belongs to row
 //                            xn_c_row(l, i) of the weights and to row xn_c_col(l, i) of the activations
+//
+// and for the steps of tile_steps.cl (Intel's has its own, tile_intel.cl, and lays tiles out as its matrix unit takes them)
+//
+//   struct xn_a, xn_b        what a lane holds of 16 rows of weights (a) or activations (b) by 16 values of k
 //   xn_load_a, xn_load_b     from a tile in local memory
 //   xn_mma                   c += a b^T
-//   XN_STAGES                tiles of activations that are in local memory or on their way there
 //   xn_copy, xn_copy_done, xn_copy_wait   copies a chunk of global memory; ends a set of copies, of which each step has
 //                            one; waits until at most XN_STAGES - 2 sets are under way (a barrier makes them seen)
 //
