@@ -140,8 +140,10 @@ XN_INLINE void xn_copy_tile(local xn_element *tile, global const xn_element *fro
     XN_COPY_CHUNK("2048", 1);
     XN_COPY_CHUNK("4096", 2);
     XN_COPY_CHUNK("6144", 3);
+#elif XN_TILE_N * XN_CHUNKS == 2 * XN_GROUP
+    XN_COPY_CHUNK("4096", 1);
 #elif XN_TILE_N * XN_CHUNKS != XN_GROUP
-#error "a group copies a tile by four chunks a work-item, or one"
+#error "a work-item copies one, two or four chunks of a tile"
 #endif
 }
 #else
