@@ -13,6 +13,8 @@
 //   xn_mma                   c += a b^T
 //   xn_copy, xn_copy_done, xn_copy_wait   copies a chunk of global memory; ends a set of copies, of which each step has
 //                            one; waits until at most XN_STAGES - 2 sets are under way (a barrier makes them seen)
+//   XN_MULTIPLIES            instead of all these but the last two there are xn_multiply_16 and xn_copy_tile, for whole tiles
+//   XN_Y_BLOCKS              of its blocks of rows of weights those whose results a warp writes together
 //
 // A tile in local memory holds XN_DEPTH_K values of each row, in chunks of 8: chunk c of row r is at
 // xn_chunk(r, c), so that neither whole rows nor the same chunk of 8 rows meet in a bank.
