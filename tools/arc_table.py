@@ -29,16 +29,18 @@ BEGIN, END = "<!-- made by tools/arc_table.py -->\n", "<!-- end -->\n"
 MOST_INSTRUCTIONS = 2.0
 # Of the instructions in the inner loop of a kernel of many rows: those that are dpas.
 LEAST_DPAS = 0.4
+# How often that loop goes round in a step of a tile (tile_intel.cl), which also copies and decodes what the next one takes.
+ROUNDS = 2
 
 # What is compiled: kernels, formats, shapes. The inner loop of a product is the same in all kernels with products, so that
 # each format is shown in one of them, and the others in the format that most models have.
 FORMATS = ["Q4_K", "Q5_K", "Q6_K", "Q8_0", "Q4_0", "IQ4_XS", "MXFP4", "F16", "BF16"]
 PRODUCTS = ["project", "project_add", "gate", "head", "expert_gate", "expert_add"]
-CHECKED = [(",".join(PRODUCTS) + ",attend", ["Q4_K"])]  # in make test: what there are bounds for
-JOBS = [("project_add", FORMATS[1:]), ("tile", ["Q4_K", "Q6_K", "Q8_0", "F16", "BF16"])] + CHECKED
+CHECKED = [(",".join(PRODUCTS) + ",attend,tile", ["Q4_K"])]  # in make test: what there are bounds for
+JOBS = [("project_add", FORMATS[1:]), ("tile", ["Q6_K", "Q8_0", "F16", "BF16"]), ("tile_experts", ["Q4_K"])] + CHECKED
 
 Program = collections.namedtuple("Program", "kernel format shape lanes registers spills private loop")
-Loop = collections.namedtuple("Loop", "instructions counts text")
+Loop = collections.namedtuple("Loop", "instructions counts text around")  # around: counts of the loop that it stands in
 
 
 # --- binaries ---
@@ -80,11 +82,11 @@ def number(info, key, default=None):
 
 
 def memory_bytes(info, usage):
-    """Of a kernel's part of .ze_info: bytes of memory of a thread for spilled registers (spill_fill_space), or for variables
-    that are in no register (private_space)."""
+    """Of a kernel's part of .ze_info: bytes of memory of a thread for spilled registers (spill_fill_space, or single_space where that
+    is all), or for variables that are in no register (private_space)."""
     found = re.search(r"^    per_thread_memory_buffers:\n((?:      .*\n)*)", info, re.M)
     buffers = found.group(1).split("      - ") if found else []
-    return sum(number("      " + b, "size", 0) for b in buffers if re.search(rf"usage: +{usage}$", b, re.M))
+    return sum(number("      " + b, "size", 0) for b in buffers if re.search(rf"usage: +(?:{usage})$", b, re.M))
 
 
 # --- loops ---
@@ -102,17 +104,24 @@ def parse(listing):
     return out
 
 
-def loops(instructions):
-    """Bodies of the innermost loops: from the target of a branch backwards to the branch, with no such branch between."""
-    spans = []
+def spans_of(instructions):
+    """Loops as (first, last) address: from the target of a branch backwards to the branch."""
+    spans = set()
     for address, name, line in instructions:
         if not re.match(r"goto|jmpi|while|brc|brd", name):
             continue
         back = [int(t) for t in re.findall(r"\bL(\d+)\b", line) if int(t) <= address]
         if back:
-            spans.append((min(back), address))
-    inner = [s for s in spans if not any(o != s and s[0] <= o[0] and o[1] <= s[1] for o in spans)]
-    return [[i for i in instructions if begin <= i[0] <= end] for begin, end in sorted(set(inner))]
+            spans.add((min(back), address))
+    return spans
+
+
+def inside(span, other):
+    return span != other and other[0] <= span[0] and span[1] <= other[1]
+
+
+def body_of(instructions, span):
+    return [i for i in instructions if span[0] <= i[0] <= span[1]]
 
 
 def count(body):
@@ -132,6 +141,8 @@ def count(body):
             counts["mad"] += 1
         elif base in ("send", "sends", "sendc"):
             counts["send"] += 1
+            if "scratch" in line:
+                counts["scratch"] += 1
     return counts
 
 
@@ -141,11 +152,19 @@ def work(counts):
 
 def inner_loop(listing):
     """The innermost loop that multiplies most."""
-    best = max(loops(parse(listing)), key=lambda body: work(count(body)), default=None)
-    if best is None or not work(count(best)):
+    instructions = parse(listing)
+    spans = spans_of(instructions)
+    inner = sorted(s for s in spans if not any(inside(o, s) for o in spans))
+    best = max(inner, key=lambda span: work(count(body_of(instructions, span))), default=None)
+    if best is None:
         return None
-    counts = count(best)
-    return Loop(counts["all"], counts, "\n".join(line for _, _, line in best))
+    body = body_of(instructions, best)
+    counts = count(body)
+    if not work(counts):
+        return None
+    around = min((s for s in spans if inside(best, s)), key=lambda s: s[1] - s[0], default=None)
+    return Loop(counts["all"], counts, "\n".join(line for _, _, line in body),
+                count(body_of(instructions, around)) if around else collections.Counter())
 
 
 # --- a program ---
@@ -165,7 +184,7 @@ def examine(row, folder):
         raise SystemExit(f"iga64 fails on {name}")
     listing = stem.with_suffix(".asm").read_text(errors="replace")
     return Program(row["kernel"], "+".join(row["formats"]), row.get("shape"), number(info, "simd_size"),
-                   number(info, "grf_count", 128), memory_bytes(info, "spill_fill_space"),
+                   number(info, "grf_count", 128), memory_bytes(info, "spill_fill_space|single_space"),
                    memory_bytes(info, "private_space"), inner_loop(listing))
 
 
@@ -189,6 +208,17 @@ def compile_jobs(xenon, folder, jobs):
 PAIR, UNIT = 64, 32
 
 
+def of_tiles(program):
+    return program.kernel.startswith("tile")
+
+
+def step_share(program):
+    """Of the instructions of a whole step of a tile those that are dpas."""
+    inner, around = program.loop.counts, program.loop.around
+    more = ROUNDS - 1
+    return (around["dpas"] + more * inner["dpas"]) / (around["all"] + more * inner["all"])
+
+
 def few(program):
     return program.shape in ("one row", "few rows")
 
@@ -208,20 +238,20 @@ def broken(programs):
     out = []
     for p in programs:
         name = f"{p.kernel} {p.format} {p.shape or ''}".rstrip()
-        if few(p) and p.spills:
+        if of_tiles(p) and p.spills:
             out.append(f"{name}: {p.spills} bytes of registers are spilled, none expected")
+        if p.kernel != "attend" and p.loop and p.loop.counts["scratch"] + p.loop.around["scratch"]:
+            out.append(f"{name}: spilled registers are read or written in the loop or the one around it")
+        if of_tiles(p) and p.private:
+            out.append(f"{name}: variables of {p.private} bytes are in no register, none expected")
         if p.kernel == "attend" or p.loop is None:
             continue
         if p.shape == "one row" and p.format == "Q4_K" and per_weight(p) > MOST_INSTRUCTIONS:
             out.append(f"{name}: {per_weight(p):.2f} instructions a weight, at most {MOST_INSTRUCTIONS} expected")
         share = p.loop.counts["dpas"] / p.loop.instructions
-        if p.kernel == "tile" and TILES and share < LEAST_DPAS:
+        if p.kernel == "tile" and share < LEAST_DPAS:
             out.append(f"{name}: {100 * share:.0f} % of the loop are dpas, at least {100 * LEAST_DPAS:.0f} expected")
     return out
-
-
-# Whether the tiles of many rows are held to that: addresses of their fragments are half of the loop so far.
-TILES = False
 
 
 # --- the page ---
@@ -231,16 +261,18 @@ def table(programs, version):
              "(variables in no register): bytes of a thread. "
              "Loop: instructions of the innermost loop that multiplies, and of them dp4a, dpas and multiply-adds, and sends (loads and "
              "stores of any memory). A weight: instructions of a lane for each weight, those for fewer than 8 lanes counted as 8 (an engine issues "
-             "no less); of few rows, for all that stand in the loop (8, of experts 1).", "",
-             "| kernel | format | shape | sub-group | registers | spilled | private | loop | dp4a | dpas | mad | send | a weight | dpas share |",
-             "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
+             "no less); of few rows, for all that stand in the loop (8, of experts 1). Of a step: the share of dpas in all that a step of a tile takes, "
+             "decoding and copying included, as it runs.", "",
+             "| kernel | format | shape | sub-group | registers | spilled | private | loop | dp4a | dpas | mad | send | a weight | dpas share | of a step |",
+             "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"]
     for p in sorted(programs, key=lambda p: (p.shape or "", p.kernel != "project_add", p.kernel,
                                              FORMATS.index(p.format) if p.format in FORMATS else 99)):
         c = p.loop.counts if p.loop else collections.Counter()
         cells = [p.kernel, p.format, p.shape or "", p.lanes, p.registers, p.spills, p.private, p.loop.instructions if p.loop else "",
                  c["dp4a"] or "", c["dpas"] or "", c["mad"] or "", c["send"] or "",
                  f"{per_weight(p):.2f}" if p.loop and few(p) and p.kernel != "attend" else "",
-                 f"{100 * c['dpas'] / p.loop.instructions:.0f} %" if p.loop and c["dpas"] else ""]
+                 f"{100 * c['dpas'] / p.loop.instructions:.0f} %" if p.loop and c["dpas"] else "",
+                 f"{100 * step_share(p):.0f} %" if p.loop and of_tiles(p) else ""]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines) + "\n"
 
@@ -281,7 +313,7 @@ L128:
 """
     loop = inner_loop(listing)
     assert loop and loop.instructions == 5 and loop.counts["dp4a"] == 2 and loop.counts["mad"] == 1, loop
-    assert len(loops(parse(listing))) == 2
+    assert len(spans_of(parse(listing))) == 3 and loop.around["all"] == 7
     program = Program("gate", "Q4_K", "few rows", 16, 128, 0, 0, loop)
     assert loop.counts["lanes"] == 5 * 16
     program = program._replace(loop=loop._replace(counts=loop.counts + collections.Counter(dp4a=14)))
@@ -309,8 +341,14 @@ kernels_misc_info:
     assert memory_bytes(gate, "spill_fill_space") == 256 and memory_bytes(gate, "private_space") == 80
     assert memory_bytes(of_kernel(info, "Intel_Symbol_Table_Void_Program"), "spill_fill_space") == 0
     assert not broken([program._replace(shape="one row")])
-    assert len(broken([program._replace(shape="one row", spills=4)])) == 1
+    spilling = loop._replace(counts=loop.counts + collections.Counter(dp4a=14, scratch=1))
+    assert len(broken([program._replace(shape="one row", loop=spilling)])) == 1
     assert len(broken([program._replace(shape="one row", lanes=0.5)])) == 1  # so few lanes for as many instructions
+    tile = program._replace(kernel="tile", shape=None, loop=loop._replace(counts=collections.Counter(all=5, dpas=2), around=loop.around))
+    assert not broken([tile])
+    assert len(broken([tile._replace(private=4)])) == 1 and len(broken([tile._replace(spills=4)])) == 1
+    assert len(broken([tile._replace(loop=tile.loop._replace(counts=collections.Counter(all=5, dpas=1)))])) == 1
+    assert step_share(tile._replace(loop=tile.loop._replace(around=collections.Counter(all=9, dpas=2)))) == 4 / 14
     assert inner_loop(listing.split("L16:")[0]) is None
 
 

@@ -7,8 +7,8 @@
 #include <string.h>
 
 // Where few rows meet weights of few bits, activations become 8-bit integers in blocks; else decoded weights meet
-// float32. On a matrix unit, of many rows, both are half floats, or bfloat16 where weights are, but where nothing may
-// be rounded: then they are sums of two. Attention there rounds queries and the softmax to halves, and blocks as well.
+// float32. On a matrix unit, of many rows, both are half floats, but where nothing may be rounded: then they are sums
+// of two. Attention there rounds queries and the softmax to halves, and blocks as well.
 static double opencl_rounding(const struct xn_check_device *device, const struct xn_check_case *c) {
     static const double integers = 0.02, halves = 0.002, split = 5e-5;
     static const double attention = 0x1p-11, blocks = 0x1p-10;

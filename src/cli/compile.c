@@ -168,7 +168,7 @@ static void show(struct compile *c, const struct xn_opencl_program *p, const str
     }
     put_formats(formats, sizeof formats, p->formats);
     xn_progress_clear();
-    printf("%-8s %-17s %-10s %-4s %8.1f KB %6.1f s  %s\n", t->name, p->kernel, p->shape ? p->shape : "",
+    printf("%-8s %-17s %-23s %-4s %8.1f KB %6.1f s  %s\n", t->name, p->kernel, p->shape ? p->shape : "",
            cache ? cache : "", (double)size / 1e3, seconds, formats);
 }
 

@@ -2,6 +2,7 @@
 #include "opencl/ahead.h"
 
 #include "base/memory.h"
+#include "device/cache.h"
 #include "opencl/layout.h"
 #include "opencl/lower.h"
 #include "quant/format.h"
@@ -26,6 +27,11 @@ static struct xn_cl_program_key key_of(const struct xn_opencl_program *p) {
 static int add(struct list *l, struct xn_cl_program_key key, uint32_t of_shapes, uint32_t cache_type,
                struct xn_error *err) {
     static const char *const shapes[] = {[XN_CL_MANY] = "many rows", [XN_CL_FEW] = "few rows", [XN_CL_ONE] = "one row"};
+    static const char *const sized[][2] = {
+        [XN_CL_MANY] = {"many rows, heads to 64", "many rows, heads to 128"},
+        [XN_CL_FEW] = {"few rows, heads to 64", "few rows, heads to 128"},
+        [XN_CL_ONE] = {"one row, heads to 64", "one row, heads to 128"},
+    };
     unsigned needs = xn_cl_kernel_needs(key.kernel);
     for (int shape = 0; shape < XN_CL_SHAPES; shape++) {
         if (!(of_shapes >> shape & 1)) continue;
@@ -37,10 +43,12 @@ static int add(struct list *l, struct xn_cl_program_key key, uint32_t of_shapes,
             if (xn_cl_program_key_same(&other, &k)) break;
         }
         if (i < l->n) continue;
+        const char *name = needs & XN_CL_SHAPED ? shapes[k.shape] : NULL;
+        if (k.few_sizes == 2 || k.few_sizes == 4) name = sized[k.shape][k.few_sizes / 4];
         if (XN_GROW(l->items, l->capacity, l->n + 1) != 0)
             return xn_fail(err, XN_ERR_NOMEM, "no memory for a list of programs");
         l->items[l->n++] = (struct xn_opencl_program){.kernel = xn_cl_kernel_name(k.kernel),
-                                                      .shape = needs & XN_CL_SHAPED ? shapes[k.shape] : NULL,
+                                                      .shape = name,
                                                       .formats = k.formats,
                                                       .cache_type = needs & XN_CL_CACHE ? cache_type : XN_TYPE_COUNT,
                                                       .id = k.kernel,
@@ -111,11 +119,21 @@ static int add_formats(struct list *l, uint64_t formats, uint64_t cache_types, s
         bool of_few = xn_cl_kernel_needs((enum xn_cl_kernel)kernel) & XN_CL_PRODUCTS;
         uint32_t shapes = of_few ? 1u << XN_CL_FEW | 1u << XN_CL_ONE : ~0u;
         for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
-            if (kernel != XN_CL_KERNEL_WALK && cache_types >> type & 1)
+            if (kernel != XN_CL_KERNEL_WALK && cache_types >> type & 1 &&
+                (kernel != XN_CL_KERNEL_STORE || xn_cache_type_blocks(type))) // which is of caches in blocks
                 XN_TRY(add(l,
                            (struct xn_cl_program_key){
                                .kernel = (enum xn_cl_kernel)kernel, .formats = formats, .cache_type = type},
                            shapes, type, err));
+        // Attention on matrix units, for the sizes of heads that all have.
+        bool sized = kernel == XN_CL_KERNEL_ATTEND && cache_types >> XN_F16 & 1;
+        for (uint32_t size = 1; size <= 2 && sized; size++)
+            XN_TRY(add(l,
+                       (struct xn_cl_program_key){.kernel = (enum xn_cl_kernel)kernel,
+                                                  .formats = formats,
+                                                  .cache_type = XN_F16,
+                                                  .few_sizes = 1u << size},
+                       shapes, XN_F16, err));
     }
     return XN_OK;
 }

@@ -45,9 +45,23 @@ static uint32_t groups_of(const struct xn_cl_device *d, uint32_t group, uint32_t
     return d->info.units * (group < items ? items / group : 1);
 }
 
+// Groups that are resident at once where a compute unit is an engine of so many threads, each as wide as the smallest
+// sub-group; 0: unknown.
+static uint32_t resident_groups(const struct xn_cl_device *d, uint32_t group, uint32_t threads) {
+    uint32_t width = UINT32_MAX, all;
+    for (uint32_t i = 0; i < d->info.n_sub_groups; i++)
+        if (d->info.sub_group[i] < width) width = d->info.sub_group[i];
+    if (!threads || width > ITEMS_A_UNIT / threads) return 0;
+    all = d->info.units * width * threads / group;
+    return all ? all : 1;
+}
+
+// Tiles that more groups than are resident would share are cut into more parts than needed. With the most registers for
+// each there are half as many threads of an engine.
 static uint32_t groups_of_tiles(const struct xn_cl_device *d, enum xn_cl_dialect dialect, uint32_t group) {
-    uint32_t of_unit = xn_cl_matrix_groups(dialect);
-    return of_unit ? d->info.units * of_unit : groups_of(d, group, ITEMS_A_UNIT);
+    uint32_t of_unit = xn_cl_matrix_groups(dialect), all = resident_groups(d, group, xn_cl_unit_threads(dialect) / 2);
+    if (of_unit) return d->info.units * of_unit;
+    return all ? all : groups_of(d, group, ITEMS_A_UNIT);
 }
 
 struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
@@ -65,17 +79,12 @@ struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
 // Groups of a launch. Each group of a product of few rows stages all activations, so there are no more than are
 // resident, where that is known.
 static uint32_t groups_for(const struct xn_executor *e, const struct xn_cl_program_key *key, uint32_t group) {
-    const struct xn_opencl_info *info = &e->device->info;
-    uint32_t width = UINT32_MAX, threads = xn_cl_unit_threads(e->device->dialect);
+    const struct xn_cl_device *d = e->device;
     unsigned needs = xn_cl_kernel_needs(key->kernel);
-    if (needs & XN_CL_LIGHT) return groups_of(e->device, group, LIGHT_ITEMS_A_UNIT);
-    if (needs & XN_CL_MATRIX) return groups_of_tiles(e->device, e->device->dialect, group);
-    for (uint32_t i = 0; i < info->n_sub_groups; i++)
-        if (info->sub_group[i] < width) width = info->sub_group[i];
-    if (!threads || key->shape == XN_CL_MANY || width > ITEMS_A_UNIT / threads)
-        return groups_of(e->device, group, ITEMS_A_UNIT);
-    uint32_t all = info->units * width * threads / group;
-    return all ? all : 1;
+    uint32_t all = key->shape == XN_CL_MANY ? 0 : resident_groups(d, group, xn_cl_unit_threads(d->dialect));
+    if (needs & XN_CL_LIGHT) return groups_of(d, group, LIGHT_ITEMS_A_UNIT);
+    if (needs & XN_CL_MATRIX) return groups_of_tiles(d, d->dialect, group);
+    return all ? all : groups_of(d, group, ITEMS_A_UNIT);
 }
 
 // The index of a kernel that is made at most once.

@@ -134,13 +134,10 @@ void xn_cl_many_project_add(struct xn_cl_lowering *l, const struct xn_op *op, co
     xn_cl_add_op(l, op->kind, XN_CL_KERNEL_ADD, 1u << XN_CL_MANY, &a, sizeof a);
 }
 
-// Gate and up, or up alone, of which both shrink alike.
+// Gate and up, or up alone.
 static void set_glu(struct xn_cl_tile *t, struct xn_cl_tile_part gate, struct xn_cl_tile_part up,
                     const struct xn_cl_glu *glu) {
-    if (gate.weights.rows) {
-        gate.shrink = up.shrink = gate.shrink < up.shrink ? gate.shrink : up.shrink;
-        t->part[t->n_parts++] = gate;
-    }
+    if (gate.weights.rows) t->part[t->n_parts++] = gate;
     t->part[t->n_parts++] = up;
     t->glu = *glu;
 }

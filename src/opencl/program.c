@@ -42,7 +42,11 @@ struct size {
 };
 static const struct body {
     const char *name, *file, *define;
-    const char *attend[3];           // files of attention on its matrix units
+    const char *unit;       // file of what its matrix unit does
+    const char *attend_few; // files of attention on it, for few rows and for many; NULL: there is none
+    const char *attend_many;
+    uint32_t attend_sizes;           // the last of XN_CL_MANY_SIZES that it has
+    struct size attend_size;         // of a group for many rows
     struct size shape[XN_CL_SHAPES]; // as in enum xn_cl_shape
     bool runs[XN_CL_SHAPES];         // products are those of few.cl (of a walk: stream.cl)
     uint32_t walk;      // work-items of a group that has a compute unit for itself; 0: there is no device-wide barrier
@@ -56,6 +60,10 @@ static const struct body {
     [XN_CL_PLAIN] = {"plain",
                      "dialect_plain.cl",
                      "XN_PLAIN",
+                     NULL,
+                     NULL,
+                     NULL,
+                     0,
                      {0},
                      {{64, 16}, {64, 16}, {64, 16}},
                      {false, false, false},
@@ -69,7 +77,11 @@ static const struct body {
     [XN_CL_INTEL] = {"intel",
                      "dialect_intel.cl",
                      "XN_INTEL",
-                     {0},
+                     "dpas_intel.cl",
+                     "attend_few_intel.cl",
+                     "attend_many_intel.cl",
+                     2,
+                     {128, 8},
                      {{64, 16}, {512, 16}, {512, 16}},
                      {false, true, true},
                      0,
@@ -82,7 +94,11 @@ static const struct body {
     [XN_CL_NVIDIA] = {"nvidia",
                       "dialect_nvidia.cl",
                       "XN_NVIDIA",
-                      {"mma_nvidia.cl", "attend_few_nvidia.cl", "attend_many_nvidia.cl"},
+                      "mma_nvidia.cl",
+                      "attend_few_nvidia.cl",
+                      "attend_many_nvidia.cl",
+                      XN_CL_MANY_SIZES,
+                      {256, 32},
                       {{64, 32}, {64, 32}, {64, 32}},
                       {false, false, false},
                       512,
@@ -95,6 +111,10 @@ static const struct body {
     [XN_CL_EMULATED] = {"emulated",
                         "dialect_plain.cl",
                         "XN_PLAIN",
+                        NULL,
+                        NULL,
+                        NULL,
+                        0,
                         {0},
                         {{64, 16}, {64, 16}, {64, 16}},
                         {false, false, false},
@@ -120,7 +140,7 @@ bool xn_cl_has_single(enum xn_cl_dialect dialect) {
 }
 
 bool xn_cl_rounds_attention(enum xn_cl_dialect dialect, uint32_t rows) {
-    return bodies[dialect].attend[0] && rows > XN_CL_SPLIT_ROWS;
+    return bodies[dialect].attend_many && rows > XN_CL_SPLIT_ROWS;
 }
 
 uint32_t xn_cl_unit_threads(enum xn_cl_dialect dialect) {
@@ -188,17 +208,23 @@ static void define(struct source *s, const char *format, ...) {
     if (n > 0 && (size_t)n < sizeof s->head - s->head_size) s->head_size += (size_t)n;
 }
 
+// Whether a program is attention of many rows on a matrix unit, the warps of whose groups read the same keys and
+// values.
+static bool attends_many(const struct xn_cl_program_key *key, const struct body *body) {
+    uint32_t sizes = (2u << body->attend_sizes) - 2; // numbers 1 to that
+    return key->kernel == XN_CL_KERNEL_ATTEND && key->shape == XN_CL_MANY && body->attend_many &&
+           (key->few_sizes & sizes || (key->few_sizes && body == &bodies[XN_CL_NVIDIA]));
+}
+
 // Alchemist's matrix unit takes 8 lanes, its successors' 16.
 static struct size size_of(bool narrow, const struct xn_cl_program_key *key, const struct body *body) {
     if (key->kernel == XN_CL_KERNEL_WALK) return (struct size){body->walk, body->shape[key->shape].lanes};
-    // Warps of a group read the same keys and values, and one group fills the registers.
-    enum { MANY_ATTEND = 256, MORE_WARPS = 256 };
-    if (key->kernel == XN_CL_KERNEL_ATTEND && key->shape == XN_CL_MANY && key->few_sizes && body->attend[0])
-        return (struct size){MANY_ATTEND, body->shape[key->shape].lanes};
-    if (!(kernels[key->kernel].needs & XN_CL_MATRIX)) return body->shape[key->shape];
-    struct size s = body->matrix_size;
+    enum { MORE_WARPS = 256 };
+    bool attends = attends_many(key, body);
+    if (!attends && !(kernels[key->kernel].needs & XN_CL_MATRIX)) return body->shape[key->shape];
+    struct size s = attends ? body->attend_size : body->matrix_size;
     bool small = kernels[key->kernel].needs & XN_CL_LIGHT || key->kernel == XN_CL_KERNEL_TILE_EXPERTS; // sums
-    if (s.lanes == 32 && small) s.group = MORE_WARPS;
+    if (!attends && s.lanes == 32 && small) s.group = MORE_WARPS;
     return body != &bodies[XN_CL_INTEL] || narrow ? s : (struct size){2 * s.group, 2 * s.lanes};
 }
 
@@ -230,7 +256,8 @@ static void options_of(const struct body *body, const struct xn_cl_program_key *
     uint32_t most = REGISTERS / group / 8 * 8;
     if (body == &bodies[XN_CL_NVIDIA] && most < MOST)
         snprintf(options, XN_CL_OPTIONS, "%s -cl-nv-maxrregcount=%u", build_options, most);
-    else if (body == &bodies[XN_CL_INTEL] && kernels[key->kernel].needs & XN_CL_MATRIX) // or sums do not fit
+    else if (body == &bodies[XN_CL_INTEL] &&
+             (kernels[key->kernel].needs & XN_CL_MATRIX || attends_many(key, body))) // or sums do not fit
         snprintf(options, XN_CL_OPTIONS, "%s -cl-intel-256-GRF-per-thread", build_options);
     else
         snprintf(options, XN_CL_OPTIONS, "%s", build_options);
@@ -256,14 +283,15 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
         if (key->formats >> type & 1) define(s, " X(%s)", xn_format_of(type)->name);
     define(s, "\n#define XN_FEW_SIZES(X)");
 #define X(number, keys, values)                                                                                        \
-    if (body->attend[0] && key->few_sizes >> (number)&1) define(s, " X(%d, %d, %d)", number, keys, values);
+    if (body->attend_few && key->few_sizes >> (number)&1) define(s, " X(%d, %d, %d)", number, keys, values);
     XN_CL_FEW_SIZES(X)
 #undef X
     define(s, "\n");
-    if (!body->attend[0] || key->shape != XN_CL_MANY) return;
-    define(s, "#define XN_MANY_SIZES(X)");
+    if (!attends_many(key, body)) return;
+    define(s, "#define XN_MANY_MOST %u\n#define XN_MANY_SIZES(X)", body->attend_sizes);
 #define X(number, keys, values)                                                                                        \
-    if ((number) <= XN_CL_MANY_SIZES && key->few_sizes >> (number)&1) define(s, " X(%d, %d, %d)", number, keys, values);
+    if ((number) <= body->attend_sizes && key->few_sizes >> (number)&1)                                                \
+        define(s, " X(%d, %d, %d)", number, keys, values);
     XN_CL_FEW_SIZES(X)
 #undef X
     define(s, "\n");
@@ -314,13 +342,15 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
     if (k->needs & XN_CL_ATTENTION) {
         add_file(s, "attend_unit.cl");
         add_file(s, "attend_plain.cl");
-        for (int i = 0; i < 3 && body->attend[i]; i++)
-            add_file(s, body->attend[i]);
+        if (body->attend_few || attends_many(key, body)) add_file(s, body->unit);
+        if (body->attend_few) add_file(s, body->attend_few);
+        if (attends_many(key, body)) add_file(s, body->attend_many);
     }
     if (k->needs & XN_CL_MATRIX) {
         bool halves = body != &bodies[XN_CL_PLAIN];
         add_file(s, "matrix.cl");
         if (halves) add_file(s, "matrix_half.cl");
+        if (body == &bodies[XN_CL_INTEL]) add_file(s, body->unit);
         add_file(s, body->matrix);
         if (halves && k->needs & XN_CL_DECODERS) add_file(s, "decode_half.cl");
     }

@@ -4,13 +4,9 @@
 #include "../../src/opencl/kernels/shared.h"
 #include "../../src/quant/format.h"
 
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <ucontext.h>
+#include "lanes.h"
 
-enum { TRIALS = 6, MOST_GROUP = 256, STACK = 1 << 18, UNIT = 32, GUARD = 64 };
+enum { TRIALS = 6, UNIT = 32, GUARD = 64 };
 
 // As common.cl has it.
 struct env {
@@ -30,64 +26,6 @@ void test_decode(uint32_t type, const uint8_t *row, uint32_t units, uint32_t u, 
 extern const struct { uint32_t group, lanes, elements, beside, tile_m, tile_n, experts, exact, formats; } test_sizes;
 #define AT test_sizes
 
-// --- 16-bit values ---
-
-static float half_values[65536];
-static void fill_half_values(void) {
-    for (uint32_t h = 0; h < 65536; h++) {
-        int exponent = h >> 10 & 31, mantissa = h & 1023;
-        float x = exponent == 31  ? mantissa ? NAN : INFINITY
-                  : exponent == 0 ? ldexpf((float)mantissa, -24)
-                                  : ldexpf((float)(1024 + mantissa), exponent - 25);
-        half_values[h] = h >> 15 ? -x : x;
-    }
-}
-float test_half_value(uint16_t bits) {
-    return half_values[bits];
-}
-uint16_t test_half_bits(float x) { // to the nearest, of ties the even one
-    uint16_t sign = signbit(x) ? 0x8000 : 0;
-    x = fabsf(x);
-    if (x == 0) return sign;
-    if (isnan(x)) return 0x7e00;
-    if (x >= 65520) return sign | 0x7c00;
-    int exponent;
-    frexpf(x, &exponent);
-    int unit = exponent - 11 < -24 ? -24 : exponent - 11;
-    float steps = rintf(ldexpf(x, -unit)); // of the last place
-    if (unit == -24) return (uint16_t)(sign | (uint32_t)steps);
-    return (uint16_t)(sign + ((uint32_t)(unit + 25) << 10) + (uint32_t)steps - 1024);
-}
-static float bfloat_value(uint16_t bits) {
-    uint32_t u = (uint32_t)bits << 16;
-    float x;
-    memcpy(&x, &u, 4);
-    return x;
-}
-static uint16_t bfloat_bits(float x) {
-    uint32_t u;
-    memcpy(&u, &x, 4);
-    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
-}
-float test_expf(float x) {
-    return expf(x);
-}
-float test_tanhf(float x) {
-    return tanhf(x);
-}
-
-// --- a group ---
-
-enum wait { RUNS, AT_GROUP, AT_SUB_GROUP, DONE };
-static struct item {
-    ucontext_t context;
-    enum wait wait;
-    const void *a, *b; // what it brings to the matrix unit
-    float *c;
-    uint32_t bfloat, value;
-} items[MOST_GROUP];
-static ucontext_t scheduler;
-static uint32_t lid;
 static struct work {
     const struct env *env;
     const struct xn_cl_tile *tile;
@@ -95,118 +33,11 @@ static struct work {
     uint16_t *ws;
     uint32_t *l;
 } work;
-
-uint32_t test_lid(void) {
-    return lid;
-}
-static void wait_for(enum wait what) {
-    uint32_t mine = lid;
-    items[mine].wait = what;
-    swapcontext(&items[mine].context, &scheduler);
-}
-void test_barrier(void) {
-    wait_for(AT_GROUP);
-}
-// The last lane of a sub-group lets the others go on.
-static int is_last(void) {
-    uint32_t first = lid / AT.lanes * AT.lanes, waiting = 0;
-    for (uint32_t i = 0; i < AT.lanes; i++)
-        waiting += items[first + i].wait == AT_SUB_GROUP;
-    if (waiting + 1 < AT.lanes) return 0;
-    for (uint32_t i = 0; i < AT.lanes; i++)
-        items[first + i].wait = RUNS;
-    return 1;
-}
-uint32_t test_broadcast(uint32_t x) { // what is the same in all lanes
-    items[lid].value = x;
-    if (!is_last()) wait_for(AT_SUB_GROUP);
-    uint32_t first = lid / AT.lanes * AT.lanes;
-    if (items[first].value != x) {
-        printf("lane %u has %u, lane %u %u\n", lid, x, first, items[first].value);
-        exit(1);
-    }
-    return x;
-}
-static float element(const uint16_t *p, uint32_t bfloat) {
-    return bfloat ? bfloat_value(*p) : half_values[*p];
-}
-// c += a b, of 8 x 16 and 16 x lanes values. Value k of row i of a: of 8 lanes each has a pair of k of each row, of 16
-// one; lane l has column l of b and of c.
-void test_dpas(const void *a, const void *b, void *c, uint32_t bfloat) {
-    struct item *mine = &items[lid];
-    mine->a = a;
-    mine->b = b;
-    mine->c = c;
-    mine->bfloat = bfloat;
-    if (!is_last()) {
-        wait_for(AT_SUB_GROUP);
-        return;
-    }
-    const struct item *lane = items + lid / AT.lanes * AT.lanes;
-    float rows[8][16];
-    uint32_t each = 16 / AT.lanes;
-    for (uint32_t i = 0; i < 8; i++)
-        for (uint32_t k = 0; k < 16; k++)
-            rows[i][k] = element((const uint16_t *)lane[k / each].a + each * i + k % each, bfloat);
-    for (uint32_t l = 0; l < AT.lanes; l++) {
-        float column[16];
-        if (lane[l].bfloat != bfloat) {
-            printf("lanes multiply values of different types\n");
-            exit(1);
-        }
-        for (uint32_t k = 0; k < 16; k++)
-            column[k] = element((const uint16_t *)lane[l].b + k, bfloat);
-        for (uint32_t i = 0; i < 8; i++)
-            for (uint32_t k = 0; k < 16; k++)
-                lane[l].c[i] += rows[i][k] * column[k];
-    }
-}
-
-static void start(void) {
+static void run_tile(void) {
     test_tile(work.env, work.tile, work.group, work.groups, work.ws, work.l);
-    items[lid].wait = DONE;
-    swapcontext(&items[lid].context, &scheduler);
-}
-// 0: some wait for what others never come to.
-static int run_group(void) {
-    static uint8_t *stacks;
-    if (!stacks) stacks = malloc((size_t)MOST_GROUP * STACK);
-    for (uint32_t i = 0; i < AT.group; i++) {
-        getcontext(&items[i].context);
-        items[i].context.uc_stack.ss_sp = stacks + (size_t)i * STACK;
-        items[i].context.uc_stack.ss_size = STACK;
-        items[i].wait = RUNS;
-        makecontext(&items[i].context, start, 0);
-    }
-    for (;;) {
-        uint32_t ran = 0, waiting = 0;
-        for (uint32_t i = 0; i < AT.group; i++)
-            while (items[i].wait == RUNS) {
-                lid = i;
-                ran++;
-                swapcontext(&scheduler, &items[i].context);
-            }
-        for (uint32_t i = 0; i < AT.group; i++)
-            waiting += items[i].wait == AT_GROUP;
-        if (waiting == AT.group) {
-            for (uint32_t i = 0; i < AT.group; i++)
-                items[i].wait = RUNS;
-        } else if (!ran) {
-            for (uint32_t i = 0; i < AT.group; i++)
-                if (items[i].wait != DONE) return 0;
-            return 1;
-        }
-    }
 }
 
 // --- a trial ---
-
-static uint32_t below(uint32_t n) {
-    return (uint32_t)rand() % n;
-}
-static float any(void) {
-    return (float)below(2001) / 1000 - 1;
-}
 
 struct matrix {
     uint32_t type, rows, units, all_rows, piece, place;
@@ -215,7 +46,7 @@ struct matrix {
 struct trial {
     struct xn_cl_tile d;
     struct matrix matrix[2];
-    uint32_t rows, k, groups, bfloat;
+    uint32_t rows, k, groups;
     struct xn_cl_step step;
 };
 static struct env env;
@@ -283,12 +114,11 @@ enum {
 };
 enum { PARTIAL = OUT + (1 << 20) };
 
-// Random activations, in planes; x: what they stand for, as half floats and as bfloat16.
-static void stage(struct trial *t, uint32_t rows, uint32_t width, float *x[2]) {
+// Random activations, in planes; x: what they stand for.
+static void stage(struct trial *t, uint32_t rows, uint32_t width, float *x) {
     uint16_t *plane = (uint16_t *)(env.act + STAGED);
-    uint32_t all = rows * width, size = (all + 1) / 2 * 2, exact = AT.exact;
-    t->d.planes = XN_CL_PLANE_HALF | XN_CL_PLANE_BFLOAT;
-    if (exact) t->d.planes |= XN_CL_PLANE_HALF_REST | XN_CL_PLANE_BFLOAT_REST;
+    uint32_t all = rows * width, size = (all + 1) / 2 * 2;
+    t->d.planes = XN_CL_PLANE_HALF | (AT.exact ? XN_CL_PLANE_HALF_REST : 0);
     t->d.plane_size = size / 2;
     t->d.staged = STAGED;
     t->d.scales = SCALES;
@@ -297,20 +127,12 @@ static void stage(struct trial *t, uint32_t rows, uint32_t width, float *x[2]) {
         if (AT.experts || r % t->d.matrices == 0) env.act[SCALES + row] = ldexpf(1, -(int)below(8));
         float scale = 1 / env.act[SCALES + row];
         for (uint32_t i = 0; i < width; i++) {
-            float v = any();
             uint32_t at = r * width + i;
-            uint16_t half = test_half_bits(v * scale), bf = bfloat_bits(v);
-            uint16_t half_rest = test_half_bits(v * scale - half_values[half]);
-            uint16_t bf_rest = bfloat_bits(v - bfloat_value(bf));
+            float v = any() * scale;
+            uint16_t half = test_half_bits(v), rest = test_half_bits(v - half_values[half]);
             plane[at] = half;
-            plane[(exact ? 2 : 1) * size + at] = bf;
-            x[0][at] = half_values[half] / scale;
-            x[1][at] = bfloat_value(bf);
-            if (!exact) continue;
-            plane[size + at] = half_rest;
-            plane[3 * size + at] = bf_rest;
-            x[0][at] += half_values[half_rest] / scale;
-            x[1][at] += bfloat_value(bf_rest);
+            if (AT.exact) plane[size + at] = rest;
+            x[at] = (half_values[half] + (AT.exact ? half_values[rest] : 0)) / scale;
         }
     }
 }
@@ -369,15 +191,15 @@ static void draw(struct trial *t, const uint32_t *types) {
             (struct xn_cl_tile_part){.weights = weights_of(m),
                                      .bias = below(2) ? 16 + 4096 * i + below(8) : XN_CL_NONE,
                                      .scale = 0.5f + (float)below(3),
-                                     .bfloat = type == XN_BF16 && (AT.formats == 1 || below(2)),
+                                     .shrink = 1,
                                      .out = OUT + out,
                                      .out_stride = m->rows * (matrices > d->used ? matrices : d->used) + below(9)};
         out += 400 * d->part[i].out_stride;
-        if (i) d->part[i].bfloat = type == XN_BF16 && (d->part[0].bfloat || AT.formats == 1);
-        if (d->kind == XN_CL_TILE_GLU && i && d->part[1].bfloat != d->part[0].bfloat)
-            d->part[0].bfloat = d->part[1].bfloat = 0;
     }
-    if (AT.formats == 1 && types[0] == XN_BF16) d->part[0].bfloat = d->part[1].bfloat = 1;
+    // Only of bfloat16, and the same of both parts.
+    float shrink = ldexpf(1, -(int)below(4));
+    for (uint32_t i = 0; i < d->n_parts; i++)
+        if (types[0] == XN_BF16 && AT.formats == 1) d->part[i].shrink = shrink;
     t->rows = 1 + below(AT.experts ? 150 : 300);
     d->passes = AT.exact ? 3 : 1;
     d->matrices = AT.experts ? 1 : matrices;
@@ -422,12 +244,12 @@ static int is_near(const struct trial *t, float got, double wanted, double size)
 }
 
 // Result of row `row` of activations (of experts: a pair) with row r of matrix `index` of part `part`.
-static int is_right(const struct trial *t, uint32_t part, uint32_t index, uint32_t row, uint32_t r, float *const x[2]) {
+static int is_right(const struct trial *t, uint32_t part, uint32_t index, uint32_t row, uint32_t r, const float *x) {
     const struct xn_cl_tile *d = &t->d;
     const struct xn_cl_tile_part *p = &d->part[part];
     uint32_t of = AT.experts ? row / d->used : row * d->matrices + index, rows = t->matrix[part].rows,
              at = index * rows + r;
-    struct product a = multiply(&t->matrix[part], at, x[p->bfloat] + (size_t)of * d->width), b;
+    struct product a = multiply(&t->matrix[part], at, x + (size_t)of * d->width), b;
     double bias = p->bias != XN_CL_NONE ? env.vec[p->bias + at] : 0;
     size_t out = p->out + (size_t)row * p->out_stride + index * d->out_step + r;
     if (AT.experts && d->kind == XN_CL_TILE_GLU)
@@ -435,7 +257,7 @@ static int is_right(const struct trial *t, uint32_t part, uint32_t index, uint32
     switch (d->kind) {
     case XN_CL_TILE_GLU: {
         const struct xn_cl_tile_part *q = p + 1;
-        b = multiply(&t->matrix[1], at, x[q->bfloat] + (size_t)of * d->width);
+        b = multiply(&t->matrix[1], at, x + (size_t)of * d->width);
         double gate = a.sum + bias, up = b.sum + (q->bias != XN_CL_NONE ? env.vec[q->bias + at] : 0);
         double times = d->times != XN_CL_NONE ? env.act[d->times + row * d->times_stride + r] : 1;
         if (d->glu.limit != 0) {
@@ -465,7 +287,7 @@ static int is_right(const struct trial *t, uint32_t part, uint32_t index, uint32
     }
 }
 
-static int check(const struct trial *t, float *const x[2]) {
+static int check(const struct trial *t, const float *x) {
     const struct xn_cl_tile *d = &t->d;
     const uint32_t *pairs = (const uint32_t *)env.act + PAIRS, *offsets = (const uint32_t *)env.act + OFFSETS;
     uint32_t parts = d->kind == XN_CL_TILE_GLU ? 1 : d->n_parts,
@@ -486,7 +308,7 @@ static int check(const struct trial *t, float *const x[2]) {
 static int run(struct trial *t, const uint32_t *types) {
     draw(t, types);
     uint32_t staged = t->rows * (AT.experts ? 1 : t->d.matrices);
-    float *x[2] = {malloc((size_t)staged * t->d.width * 4), malloc((size_t)staged * t->d.width * 4)};
+    float *x = malloc((size_t)staged * t->d.width * 4);
     stage(t, staged, t->d.width, x);
     for (uint32_t i = 0; i < 1 << 19; i++)
         results[i] = env.act[OUT + i] = any();
@@ -512,8 +334,7 @@ static int run(struct trial *t, const uint32_t *types) {
     right = right && check(t, x);
     free(ws);
     free(l);
-    free(x[0]);
-    free(x[1]);
+    free(x);
     return right;
 }
 
@@ -524,6 +345,9 @@ int main(int argc, char **argv) {
         types[i - 3] = (uint32_t)strtoul(argv[i], NULL, 10);
     srand((unsigned)strtoul(argv[2], NULL, 10));
     fill_half_values();
+    lanes_of.group = AT.group;
+    lanes_of.lanes = AT.lanes;
+    lanes_of.run = run_tile;
     for (int i = 0; i < XN_CL_GRID_VALUES; i++)
         grids[i] = 0x01010101u + (below(40) | below(40) << 8 | below(40) << 16 | below(40) << 24);
     float *vec = malloc(VEC * 4);

@@ -174,7 +174,7 @@ static inline void xn_op_attend(const struct xn_env *e, XN_D const struct xn_cl_
                                 local float *scratch) {
     uint n = xn_rows(e), a_row = d->kv_heads * d->chunks, units = n * a_row;
 #ifdef XN_MANY_SIZES
-    if (n > XN_CL_SPLIT_ROWS && d->few && d->few <= XN_CL_MANY_SIZES) {
+    if (n > XN_CL_SPLIT_ROWS && d->few && d->few <= XN_MANY_MOST) {
         xn_attend_many(e, d, group, groups, scratch);
         return;
     }

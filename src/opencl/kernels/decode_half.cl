@@ -212,12 +212,9 @@ XN_PUT(F16) {
 #define xn_fetch_BF16 xn_fetch_values
 XN_PUT(BF16) {
     float shrink = as_float(r->d);
-    uint v[8];
-#pragma unroll
-    for (uint i = 0; i < 8; i++)
-        v[i] = xn_pack_half(as_float(r->w[i] << 16) * shrink, as_float(r->w[i] & 0xffff0000u) * shrink);
-    xn_put_chunk(tile, row, 2 * h, (uint4)(v[0], v[1], v[2], v[3]));
-    xn_put_chunk(tile, row, 2 * h + 1, (uint4)(v[4], v[5], v[6], v[7]));
+#define XN_OF_BFLOATS(i) xn_pack_half(as_float(r->w[i] << 16) * shrink, as_float(r->w[i] & 0xffff0000u) * shrink)
+    xn_put_chunk(tile, row, 2 * h, (uint4)(XN_OF_BFLOATS(0), XN_OF_BFLOATS(1), XN_OF_BFLOATS(2), XN_OF_BFLOATS(3)));
+    xn_put_chunk(tile, row, 2 * h + 1, (uint4)(XN_OF_BFLOATS(4), XN_OF_BFLOATS(5), XN_OF_BFLOATS(6), XN_OF_BFLOATS(7)));
 }
 #endif
 

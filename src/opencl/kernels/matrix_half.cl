@@ -3,7 +3,7 @@
 #define XN_HALVES
 typedef ushort xn_element;
 
-#if defined(XN_NVIDIA)
+#if defined(XN_NVIDIA) && !defined(XN_NO_PTX)
 XN_INLINE uint xn_half2_fma(uint a, uint b, uint c) {
     uint r;
     asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(r) : "r"(a), "r"(b), "r"(c));
@@ -141,7 +141,7 @@ XN_INLINE uint xn_twice_high(uint a) {
 #endif
 
 XN_INLINE float xn_half_value(uint bits) {
-#if defined(XN_NVIDIA)
+#if defined(XN_NVIDIA) && !defined(XN_NO_PTX)
     float x;
     asm("{ .reg .b16 h; cvt.u16.u32 h, %1; cvt.f32.f16 %0, h; }" : "=f"(x) : "r"(bits));
     return x;

@@ -53,9 +53,9 @@ struct xn_a {
 };
 #define xn_b xn_a
 
-XN_INLINE uint xn_shared(local const void *p) { // where it is in local memory's own addresses
-    return (uint)(size_t)p;
-}
+#ifndef XN_NO_PTX // a test has its own
+typedef uint xn_address; // in local memory's own numbers
+#define XN_LOCAL_ADDRESS(p) ((uint)(size_t)(p))
 // `at`: a literal number of bytes, so that all blocks of a warp share one address.
 #define XN_LOAD_MATRICES(to, address, at)                                                                              \
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4+" at "];"                             \
@@ -68,79 +68,83 @@ XN_INLINE uint xn_shared(local const void *p) { // where it is in local memory's
         "{%0, %1, %2, %3};"                                                                                            \
         : "+f"((c)[0]), "+f"((c)[1]), "+f"((c)[2]), "+f"((c)[3])                                                       \
         : "r"((a).x), "r"((a).y), "r"((a).z), "r"((a).w), "r"(b0), "r"(b1))
-XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b) {
-    XN_MMA(c->x, a, b.x, b.y);
-    XN_MMA(c->x + 4, a, b.z, b.w);
-}
 
-// The products of a step's tiles: warps' rows of weights are in blocks of 16, their rows of activations XN_WARPS_N
-// blocks apart.
-#define XN_MULTIPLIES
-#define XN_MY_M (XN_TILE_M / XN_WARPS_M / 16)
-#define XN_MY_N (XN_TILE_N / XN_WARPS_N / 16)
-XN_INLINE void xn_multiply_tiles(local const xn_element *w, local const xn_element *x, uint m0, uint n0, uint blocks,
-                                 struct xn_c acc[XN_MY_M][XN_MY_N]) {
-    uint a_at = xn_shared(w) + 2 * (m0 * XN_DEPTH_K + xn_a_lane()), b_at = xn_shared(x) + 2 * (n0 * XN_DEPTH_K + xn_b_lane());
-    if (blocks == 0) return;
-#pragma unroll
-    for (uint k = 0; k < XN_DEPTH_K; k += 16) {
-        struct xn_a a[XN_MY_M];
-        struct xn_b b[XN_MY_N];
-        uint a_k = a_at ^ (2 * k), b_k = b_at ^ (2 * k);
-        XN_LOAD_MATRICES(b[0], b_k, "0");
-        XN_LOAD_MATRICES(a[0], a_k, "0");
-        XN_LOAD_MATRICES(a[1], a_k, "1024");
-#if XN_MY_M == 4
-        XN_LOAD_MATRICES(a[2], a_k, "2048");
-        XN_LOAD_MATRICES(a[3], a_k, "3072");
-#endif
-#ifdef XN_EXPERTS
-#pragma unroll
-        for (uint m = 0; m < XN_MY_M; m++)
-            xn_mma(&acc[m][0], a[m], b[0]);
-        if (blocks == 1) continue;
-        XN_LOAD_MATRICES(b[1], b_k, "2048");
-#pragma unroll
-        for (uint m = 0; m < XN_MY_M; m++)
-            xn_mma(&acc[m][1], a[m], b[1]);
-#else
-#if XN_MY_N == 4
-        XN_LOAD_MATRICES(b[1], b_k, "2048");
-        XN_LOAD_MATRICES(b[2], b_k, "4096");
-        XN_LOAD_MATRICES(b[3], b_k, "6144");
-#else
-        XN_LOAD_MATRICES(b[1], b_k, "4096");
-#endif
-#pragma unroll
-        for (uint m = 0; m < XN_MY_M; m++) {
-#pragma unroll
-            for (uint n = 0; n < XN_MY_N; n++)
-                xn_mma(&acc[m][n], a[m], b[n]);
-        }
-#endif
-    }
-}
-
-// Chunk `lid` of a step's activations and those XN_GROUP chunks further on, from so many values each.
-XN_INLINE void xn_copy_tile(local xn_element *tile, global const xn_element *from, const uint *chunk) {
-    uint to = xn_shared(tile) + 2 * xn_chunk(get_local_id(0) / XN_CHUNKS, get_local_id(0) % XN_CHUNKS);
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" : : "r"(to), "l"(from + chunk[0]) : "memory");
-#if defined(XN_EXPERTS) && XN_GROUP == 128
-    asm volatile("cp.async.cg.shared.global [%0+2048], [%1], 16;" : : "r"(to), "l"(from + chunk[1]) : "memory");
-#elif defined(XN_EXPERTS)
-#elif XN_GROUP == 128
-    asm volatile("cp.async.cg.shared.global [%0+2048], [%1], 16;" : : "r"(to), "l"(from + chunk[1]) : "memory");
-    asm volatile("cp.async.cg.shared.global [%0+4096], [%1], 16;" : : "r"(to), "l"(from + chunk[2]) : "memory");
-    asm volatile("cp.async.cg.shared.global [%0+6144], [%1], 16;" : : "r"(to), "l"(from + chunk[3]) : "memory");
-#else
-    asm volatile("cp.async.cg.shared.global [%0+4096], [%1], 16;" : : "r"(to), "l"(from + chunk[1]) : "memory");
-#endif
-}
+#define XN_COPY_CHUNK(at, i)                                                                                           \
+    asm volatile("{ .reg .pred p; setp.ne.u32 p, %2, 0; @p cp.async.cg.shared.global [%0+" at "], [%1], 16; }"         \
+                 :                                                                                                     \
+                 : "r"(to), "l"(from + chunk[i]), "r"(wanted)                                                          \
+                 : "memory")
 XN_INLINE void xn_copy_done(void) {
     asm volatile("cp.async.commit_group;" : : : "memory");
 }
 XN_INLINE void xn_copy_wait(void) { // all but the sets of the next XN_STAGES - 2 steps
     asm volatile("cp.async.wait_group 1;" : : : "memory");
+}
+#endif
+
+XN_INLINE void xn_mma(struct xn_c *c, struct xn_a a, struct xn_b b) {
+    XN_MMA(c->x, a, b.x, b.y);
+    XN_MMA(c->x + 4, a, b.z, b.w);
+}
+
+// Of a step's tiles the products of 16 values from k on: warps' rows of weights are in blocks of 16, their rows of
+// activations XN_WARPS_N blocks apart.
+#define XN_MULTIPLIES
+#define XN_MY_M (XN_TILE_M / XN_WARPS_M / 16)
+#define XN_MY_N (XN_TILE_N / XN_WARPS_N / 16)
+XN_INLINE void xn_multiply_16(local const xn_element *w, local const xn_element *x, uint m0, uint n0, const uint k,
+                              uint blocks, struct xn_c acc[XN_MY_M][XN_MY_N]) {
+    xn_address a_k = XN_LOCAL_ADDRESS(w) + 2 * xn_block_address(xn_a_lane(), m0, k);
+    xn_address b_k = XN_LOCAL_ADDRESS(x) + 2 * xn_block_address(xn_b_lane(), n0, k);
+    struct xn_a a[XN_MY_M];
+    struct xn_b b[XN_MY_N];
+    XN_LOAD_MATRICES(b[0], b_k, "0");
+    XN_LOAD_MATRICES(a[0], a_k, "0");
+    XN_LOAD_MATRICES(a[1], a_k, "1024");
+#if XN_MY_M == 4
+    XN_LOAD_MATRICES(a[2], a_k, "2048");
+    XN_LOAD_MATRICES(a[3], a_k, "3072");
+#endif
+#ifdef XN_EXPERTS // of which most have few rows
+#pragma unroll
+    for (uint m = 0; m < XN_MY_M; m++)
+        xn_mma(&acc[m][0], a[m], b[0]);
+    if (blocks < 2) return;
+    XN_LOAD_MATRICES(b[1], b_k, "2048");
+#pragma unroll
+    for (uint m = 0; m < XN_MY_M; m++)
+        xn_mma(&acc[m][1], a[m], b[1]);
+#else
+#if XN_MY_N == 4
+    XN_LOAD_MATRICES(b[1], b_k, "2048");
+    XN_LOAD_MATRICES(b[2], b_k, "4096");
+    XN_LOAD_MATRICES(b[3], b_k, "6144");
+#else
+    XN_LOAD_MATRICES(b[1], b_k, "4096");
+#endif
+#pragma unroll
+    for (uint m = 0; m < XN_MY_M; m++) {
+#pragma unroll
+        for (uint n = 0; n < XN_MY_N; n++)
+            xn_mma(&acc[m][n], a[m], b[n]);
+    }
+#endif
+}
+
+// Chunk `lid` of a step's activations and those XN_GROUP chunks further on, from so many values each; or none of them,
+// without a branch.
+XN_INLINE void xn_copy_tile(local xn_element *tile, global const xn_element *from, const uint *chunk, uint wanted) {
+    xn_address to = XN_LOCAL_ADDRESS(tile) + 2 * xn_chunk(get_local_id(0) / XN_CHUNKS, get_local_id(0) % XN_CHUNKS);
+    XN_COPY_CHUNK("0", 0);
+#if XN_TILE_N * XN_CHUNKS == 4 * XN_GROUP
+    XN_COPY_CHUNK("2048", 1);
+    XN_COPY_CHUNK("4096", 2);
+    XN_COPY_CHUNK("6144", 3);
+#elif XN_TILE_N * XN_CHUNKS == 2 * XN_GROUP
+    XN_COPY_CHUNK("4096", 1);
+#elif XN_TILE_N * XN_CHUNKS != XN_GROUP
+#error "a work-item copies one, two or four chunks of a tile"
+#endif
 }
 #else
 struct xn_a {

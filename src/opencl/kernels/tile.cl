@@ -27,11 +27,11 @@
 #if XN_MY_HALVES == 1
 #define XN_MY_ROW ((get_local_id(0) & 7) | get_local_id(0) >> 4 << 3)
 #define XN_MY_HALF (get_local_id(0) >> 3 & 1)
-#elif XN_MY_HALVES == 2
-#define XN_MY_ROW get_local_id(0)
+#elif XN_MY_HALVES == 2 || XN_MY_HALVES == 4
+#define XN_MY_ROW get_local_id(0) // and, of four halves, the row XN_GROUP further on
 #define XN_MY_HALF 0
 #else
-#error "a work-item decodes half a row of a tile's weights, or a row"
+#error "a work-item decodes half a row of a tile's weights, or a row or two"
 #endif
 // Chunks of its activations that one copies.
 #define XN_MY_CHUNKS (XN_TILE_N * XN_CHUNKS / XN_GROUP)
@@ -157,10 +157,15 @@ static inline float xn_tile_factor(const struct xn_env *e, XN_D const struct xn_
 #ifdef XN_EXPERTS
     row /= d->used;
 #endif
-    return e->act[d->scales + row] / d->part[t->part].shrink; // of two parts the same
+    return e->act[d->scales + row] / d->part[t->part].shrink;
 #else
     return 1;
 #endif
+}
+
+// By how much more those of the second of two matrices are.
+static inline float xn_tile_ratio(XN_D const struct xn_cl_tile *d) {
+    return d->kind == XN_CL_TILE_GLU && d->n_parts > 1 ? d->part[0].shrink / d->part[1].shrink : 1;
 }
 
 // The matrix that row r of a tile is of, and its row there: with two, blocks of 16 rows take turns, so that a lane has
@@ -175,6 +180,9 @@ XN_INLINE uint xn_tile_weights(XN_D const struct xn_cl_tile *d, const struct xn_
 
 struct xn_steps {
     struct xn_weights_row row; // the work-item's
+#if XN_MY_HALVES == 4
+    struct xn_weights_row next; // and its second one, of the same matrix
+#endif
     uint type, units, passes;  // units: of a row
     float shrink;
     global const xn_element *x;
@@ -188,6 +196,10 @@ XN_INLINE struct xn_steps xn_steps_of(const struct xn_env *e, XN_D const struct 
     uint row, part = xn_tile_weights(d, t, XN_MY_ROW, &row);
     XN_D const struct xn_cl_weights *w = &d->part[part].weights;
     s.row = xn_weights_row(e, w, t->index * w->rows + min(row, w->rows - 1));
+#if XN_MY_HALVES == 4
+    xn_tile_weights(d, t, XN_MY_ROW + XN_GROUP, &row);
+    s.next = xn_weights_row(e, w, t->index * w->rows + min(row, w->rows - 1));
+#endif
     s.type = w->type;
     s.units = w->units;
     s.passes = XN_PASSES(d);
@@ -223,7 +235,7 @@ XN_INLINE uint xn_pass_of(const struct xn_steps *s, uint step, uint *u) {
 }
 
 // Any format: unit u through float32; `rest`: what 16 bits leave of it.
-static inline void xn_decode_step(global const uint *grids, struct xn_weights_row row, uint type, uint u,
+static inline void xn_decode_step(global const uint *grids, struct xn_weights_row row, uint at, uint type, uint u,
                                   float shrink, bool rest, local xn_element *to) {
     float v[XN_CL_UNIT];
     if (XN_MY_HALF) return;
@@ -235,13 +247,13 @@ static inline void xn_decode_step(global const uint *grids, struct xn_weights_ro
     }
 #pragma unroll
     for (uint c = 0; c < XN_CHUNKS; c++)
-        xn_put_chunk(to, XN_MY_ROW, c,
+        xn_put_chunk(to, at, c,
                      (uint4)(xn_pack_half(v[8 * c], v[8 * c + 1]), xn_pack_half(v[8 * c + 2], v[8 * c + 3]),
                              xn_pack_half(v[8 * c + 4], v[8 * c + 5]), xn_pack_half(v[8 * c + 6], v[8 * c + 7])));
 #else
 #pragma unroll
     for (uint i = 0; i < XN_CL_UNIT; i++)
-        to[xn_chunk(XN_MY_ROW, i / 8) + i % 8] = v[i];
+        to[xn_chunk(at, i / 8) + i % 8] = v[i];
 #endif
 }
 
@@ -252,6 +264,12 @@ static inline void xn_decode_step(global const uint *grids, struct xn_weights_ro
 #else
 #define XN_ALL_DIRECT 0
 #endif
+#if (0 XN_FORMATS(XN_COUNT)) == 1 // the only type that there is
+#define XN_PLUS_TYPE(F) +XN_TYPE_##F
+#define XN_TYPE_OF(s) (0 XN_FORMATS(XN_PLUS_TYPE))
+#else
+#define XN_TYPE_OF(s) (s)->type
+#endif
 XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw *raw) {
     if (XN_PASSES(s) > 2) return false;
     uint u;
@@ -259,7 +277,7 @@ XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw 
     xn_pass_of(s, step, &u);
 #pragma unroll
     for (uint i = 0; i < XN_MY_HALVES; i++)
-        direct = xn_fetch(s->type, s->shrink, s->row.piece, s->row.units, s->row.first + u, XN_MY_HALF + i, &raw[i]);
+        direct = xn_fetch(XN_TYPE_OF(s), s->shrink, s->row.piece, s->row.units, s->row.first + u, XN_MY_HALF + i, &raw[i]);
     return direct;
 }
 XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
@@ -267,10 +285,10 @@ XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uin
     if (XN_ALL_DIRECT || direct) {
 #pragma unroll
         for (uint i = 0; i < XN_MY_HALVES; i++)
-            xn_put(s->type, &raw[i], to, XN_MY_ROW, XN_MY_HALF + i);
+            xn_put(XN_TYPE_OF(s), &raw[i], to, XN_MY_ROW, XN_MY_HALF + i);
     } else {
         uint u, pass = xn_pass_of(s, step, &u);
-        xn_decode_step(e->grids, s->row, s->type, u, s->shrink, pass == 2, to);
+        xn_decode_step(e->grids, s->row, XN_MY_ROW, s->type, u, s->shrink, pass == 2, to);
     }
 }
 #else
@@ -282,7 +300,7 @@ XN_INLINE bool xn_fetch_step(const struct xn_steps *s, uint step, struct xn_raw 
 }
 XN_INLINE void xn_put_step(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
                            const struct xn_raw *raw, local xn_element *to) {
-    xn_decode_step(e->grids, s->row, s->type, step, 1, false, to);
+    xn_decode_step(e->grids, s->row, XN_MY_ROW, s->type, step, 1, false, to);
 }
 #endif
 
@@ -299,7 +317,7 @@ XN_INLINE uint xn_first_m(void) {
 #define XN_VALUE(acc, i)                                                                                               \
     XN_C_VALUE((acc)[(i) / (XN_BLOCKS_N * XN_C)][(i) / XN_C % XN_BLOCKS_N], (i) % XN_C)
 #define XN_EACH_VALUE(S)                                                                                               \
-    _Pragma("unroll") for (uint value = 0; value < XN_VALUES; value++) {                                               \
+    XN_UNROLL for (uint value = 0; value < XN_VALUES; value++) {                                               \
         S(value)                                                                                                       \
     }
 
@@ -324,6 +342,7 @@ XN_INLINE void xn_tile_add(global const float *from, struct xn_c acc[XN_BLOCKS_M
 // How tiles are shared by groups: `whole` for each, then the steps of the other tiles, cut into `takers` runs.
 struct xn_share {
     uint whole, left, takers, steps; // steps: of a tile
+    uint each, more;                 // of a taker, and of how many takers one more
 };
 static inline struct xn_share xn_share_of(uint tiles, uint steps, uint groups) {
     struct xn_share s;
@@ -342,11 +361,13 @@ static inline struct xn_share xn_share_of(uint tiles, uint steps, uint groups) {
     // Runs that end where tiles do have one part each, so where that leaves few groups idle it costs less.
     uint even = s.left ? s.takers / s.left * s.left : 0;
     if (even * 10 >= s.takers * 9) s.takers = even;
+    s.each = s.left * steps / max(s.takers, 1u);
+    s.more = s.left * steps - s.each * s.takers;
     return s;
 }
 // The first step that taker i takes, of those of all tiles that are left.
 static inline uint xn_share_begin(const struct xn_share *s, uint i) {
-    return (uint)((ulong)i * s->left * s->steps / s->takers);
+    return i * s->each + i * s->more / s->takers; // as i * all / takers, in 32 bits
 }
 
 static inline global float *xn_tile_part(const struct xn_env *e, XN_D const struct xn_cl_tile *d, uint taker,
@@ -379,7 +400,8 @@ XN_INLINE void xn_op_tile(const struct xn_env *e, XN_D const struct xn_cl_tile *
             from = max(begin, base) - base;
             to = min(end - base, n_steps);
             // Who has the first step, and who the last.
-            first = (uint)((ulong)base * share.takers / ((ulong)share.left * n_steps));
+            first = (uint)((float)base / (float)(share.left * n_steps) * (float)share.takers);
+            first -= min(first, 1u); // of what float32 rounds
             while (xn_share_begin(&share, first + 1) <= base)
                 first++;
             uint last = first;

@@ -1,5 +1,4 @@
-// The steps of a tile on Intel's matrix unit. A sub-group multiplies 32 rows of weights by 32 of activations (of experts
-// 16): of each 16 values of k it loads 4 fragments of weights and 4 of activations for 16 DPAS. What the next step takes
+// The steps of a tile on Intel's matrix unit. A sub-group multiplies 32 rows of weights by 32 of activations: of each 16 values of k it loads 4 fragments of weights and 4 of activations for 16 DPAS. What the next step takes
 // from memory is on its way into registers meanwhile, and comes into the other half of local memory then.
 #if XN_BLOCKS_M != 2 || XN_BLOCKS_N > 2 || XN_DEPTH_K != 32
 #error "sub-groups multiply 32 rows of weights by 16 or 32 of activations"
@@ -30,7 +29,7 @@ XN_INLINE void xn_drop(const struct xn_held *held, local xn_element *to) {
     XN_EACH_CHUNK(XN_DROP)
 }
 
-// Weights of a step, likewise: half a row of a work-item, or both halves. All lanes of a sub-group have rows of one
+// Weights of a step, likewise: of a work-item half a row, a row, or two. All lanes of a sub-group have rows of one
 // matrix. True: the type has a decoder straight to half floats.
 #if (0 XN_FORMATS(XN_COUNT)) == 1 // the only type that there is
 #define XN_NUMBER(F) +XN_TYPE_##F
@@ -38,33 +37,67 @@ XN_INLINE void xn_drop(const struct xn_held *held, local xn_element *to) {
 #else
 #define XN_STEP_TYPE(s) xn_uniform((s)->type)
 #endif
+// Where the planes of all formats begin is computed in each step: kept from one to the next it takes registers that are
+// not there. So the compiler does not get to know that x stays what it is.
+#ifdef XN_NO_VISA
+#define XN_OPAQUE(x)
+#else
+#define XN_OPAQUE(x) __asm__ volatile("" : "+rw"(x))
+#endif
+#define XN_MY_ROWS ((XN_MY_HALVES + 1) / 2)
 struct xn_row_halves {
     struct xn_raw first;
-#if XN_MY_HALVES == 2
+#if XN_MY_HALVES > 1
     struct xn_raw second;
 #endif
 };
-XN_INLINE bool xn_fetch_row(const struct xn_steps *s, uint step, struct xn_row_halves *raw) {
-    if (XN_PASSES(s) > 2) return false;
-    uint u;
-    xn_pass_of(s, step, &u);
-    u += s->row.first;
-    bool direct = xn_fetch(XN_STEP_TYPE(s), s->shrink, s->row.piece, s->row.units, u, XN_MY_HALF, &raw->first);
-#if XN_MY_HALVES == 2
-    xn_fetch(XN_STEP_TYPE(s), s->shrink, s->row.piece, s->row.units, u, 1, &raw->second);
+struct xn_rows {
+    struct xn_row_halves row;
+#if XN_MY_ROWS == 2
+    struct xn_row_halves next;
+#endif
+};
+XN_INLINE bool xn_fetch_row(uint type, float shrink, const struct xn_weights_row *row, uint u,
+                            struct xn_row_halves *raw) {
+    uint units = row->units;
+    XN_OPAQUE(units);
+    u += row->first;
+    bool direct = xn_fetch(type, shrink, row->piece, units, u, XN_MY_HALF, &raw->first);
+#if XN_MY_HALVES > 1
+    xn_fetch(type, shrink, row->piece, units, u, 1, &raw->second);
 #endif
     return direct;
 }
-XN_INLINE void xn_put_row(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
-                          const struct xn_row_halves *raw, local xn_element *to) {
+XN_INLINE void xn_put_row(uint type, const struct xn_row_halves *raw, local xn_element *to, uint at) {
+    xn_put(type, &raw->first, to, at, XN_MY_HALF);
+#if XN_MY_HALVES > 1
+    xn_put(type, &raw->second, to, at, 1);
+#endif
+}
+XN_INLINE bool xn_fetch_rows(const struct xn_steps *s, uint step, struct xn_rows *raw) {
+    if (XN_PASSES(s) > 2) return false;
+    uint u, type = XN_STEP_TYPE(s);
+    xn_pass_of(s, step, &u);
+    bool direct = xn_fetch_row(type, s->shrink, &s->row, u, &raw->row);
+#if XN_MY_ROWS == 2
+    xn_fetch_row(type, s->shrink, &s->next, u, &raw->next);
+#endif
+    return direct;
+}
+XN_INLINE void xn_put_rows(const struct xn_env *e, const struct xn_steps *s, uint step, bool direct,
+                           const struct xn_rows *raw, local xn_element *to) {
+    uint u, type = XN_STEP_TYPE(s);
     if (XN_ALL_DIRECT || direct) {
-        xn_put(XN_STEP_TYPE(s), &raw->first, to, XN_MY_ROW, XN_MY_HALF);
-#if XN_MY_HALVES == 2
-        xn_put(XN_STEP_TYPE(s), &raw->second, to, XN_MY_ROW, 1);
+        xn_put_row(type, &raw->row, to, XN_MY_ROW);
+#if XN_MY_ROWS == 2
+        xn_put_row(type, &raw->next, to, XN_MY_ROW + XN_GROUP);
 #endif
     } else {
-        uint u, pass = xn_pass_of(s, step, &u);
-        xn_decode_step(e->grids, s->row, s->type, u, s->shrink, pass == 2, to);
+        bool rest = xn_pass_of(s, step, &u) == 2;
+        xn_decode_step(e->grids, s->row, XN_MY_ROW, type, u, s->shrink, rest, to);
+#if XN_MY_ROWS == 2
+        xn_decode_step(e->grids, s->next, XN_MY_ROW + XN_GROUP, type, u, s->shrink, rest, to);
+#endif
     }
 }
 
@@ -119,15 +152,15 @@ XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_elemen
 #if XN_SIDES == 2
         XN_LOAD_WORDS(b1, b, XN_SIDE);
 #endif
+        XN_FOUR(0, 0, b0)
 #if XN_BLOCKS_N == 2
         XN_LOAD_WORDS(b2, b, XN_WARPS_N * XN_SIDES * XN_SIDE);
-#if XN_SIDES == 2
-        XN_LOAD_WORDS(b3, b, XN_WARPS_N * XN_SIDES * XN_SIDE + XN_SIDE);
 #endif
-#endif
-        XN_FOUR(0, 0, b0)
 #if XN_SIDES == 2
         XN_FOUR(0, 1, b1)
+#if XN_BLOCKS_N == 2
+        XN_LOAD_WORDS(b3, b, XN_WARPS_N * XN_SIDES * XN_SIDE + XN_SIDE);
+#endif
 #endif
 #if XN_BLOCKS_N == 2
         XN_FOUR(1, 0, b2)
@@ -145,23 +178,23 @@ XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_elemen
 XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, const struct xn_tile *t,
                              local xn_element *ws, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
     local xn_element *xs = ws + 2 * XN_W_TILE;
-    struct xn_row_halves raw;
+    struct xn_rows raw;
     struct xn_held held;
     xn_tile_clear(acc);
     xn_hold(s, t->begin, &held);
-    bool direct = xn_fetch_row(s, t->begin, &raw);
+    bool direct = xn_fetch_rows(s, t->begin, &raw);
     xn_drop(&held, xs);
-    xn_put_row(e, s, t->begin, direct, &raw, ws);
+    xn_put_rows(e, s, t->begin, direct, &raw, ws);
     uint last = t->end - 1, at = 0;
     XN_EACH(i, t->begin, t->end) {
         barrier(CLK_LOCAL_MEM_FENCE);
         uint next = min(i + 1, last);
         xn_hold(s, next, &held);
-        direct = xn_fetch_row(s, next, &raw);
+        direct = xn_fetch_rows(s, next, &raw);
         xn_multiply_step(ws + at * XN_W_TILE, xs + at * XN_X_TILE, acc);
         at ^= 1;
         xn_drop(&held, xs + at * XN_X_TILE);
-        xn_put_row(e, s, next, direct, &raw, ws + at * XN_W_TILE);
+        xn_put_rows(e, s, next, direct, &raw, ws + at * XN_W_TILE);
     }
     XN_NEXT(i, t->end, 1);
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -208,8 +241,7 @@ XN_INLINE void xn_tile_eight(const struct xn_env *e, XN_D const struct xn_cl_til
         bool two = d->n_parts > 1;
         vstore8(x + xn_bias_eight(e, p, bias, n, place), 0, gate);
         if (two) vstore8(y + xn_bias_eight(e, p + 1, bias, n, place), 0, up);
-#pragma unroll 1
-        for (uint i = 0; i < 8; i++)
+        for (uint i = 0; i < n; i++) // so often that nobody knows: each time is long
             gate[i] = two ? xn_glu_gated(&d->glu, gate[i], up[i]) : xn_glu_plain(&d->glu, gate[i]);
         x = vload8(0, gate);
         if (d->times != XN_CL_NONE)
@@ -223,8 +255,7 @@ XN_INLINE void xn_tile_eight(const struct xn_env *e, XN_D const struct xn_cl_til
         x *= p->scale;
         if (d->soft_cap != 0) {
             vstore8(x, 0, gate);
-#pragma unroll 1
-            for (uint i = 0; i < 8; i++)
+            for (uint i = 0; i < n; i++)
                 gate[i] = d->soft_cap * tanh(gate[i] / d->soft_cap);
             x = vload8(0, gate);
         }
@@ -245,6 +276,7 @@ XN_INLINE void xn_tile_eight(const struct xn_env *e, XN_D const struct xn_cl_til
     xn_store_eight(x, out, n, place);
 }
 
+// A lane knows its row of activations.
 XN_INLINE void xn_tile_prepare(const struct xn_env *e, XN_D const struct xn_cl_tile *d, const struct xn_tile *t,
                                volatile local uint *l) {
 }
@@ -275,7 +307,7 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_t
         if (col >= n_rows) continue;
         uint row = xn_tile_row(e, d, t, col);
         float factor = xn_tile_factor(e, d, t, row);
-        float8 other = vload8(0, XN_PLACE(y, 1)) * factor;
+        float8 other = vload8(0, XN_PLACE(y, 1)) * (factor * xn_tile_ratio(d));
 #pragma unroll 1
         for (uint m = 0; m < vectors; m++) {
             uint r;

@@ -2,14 +2,15 @@
 
 // --- steps ---
 
-XN_INLINE void xn_copy_step(const struct xn_steps *s, uint step, local xn_element *to) {
+// Activations of a step, unless they are not `wanted`.
+XN_INLINE void xn_copy_step(const struct xn_steps *s, uint step, bool wanted, local xn_element *to) {
     uint u, pass = xn_pass_of(s, step, &u);
     global const xn_element *from = s->x + (ulong)(pass == 1 ? s->rest : 0) + u * XN_DEPTH_K;
 #ifdef XN_MULTIPLIES
-    xn_copy_tile(to, from, s->chunk);
+    xn_copy_tile(to, from, s->chunk, wanted);
 #else
-#pragma unroll
-    for (uint i = 0; i < XN_MY_CHUNKS; i++) {
+XN_UNROLL
+    for (uint i = 0; i < (wanted ? XN_MY_CHUNKS : 0); i++) {
         xn_copy(to, XN_CHUNK_ROW(i), XN_CHUNK_AT(i), from + s->chunk[i]);
     }
 #endif
@@ -20,55 +21,63 @@ XN_INLINE void xn_tile_clear(struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
     XN_EACH_VALUE(XN_CLEAR)
 }
 
-XN_INLINE void xn_multiply_step(local const xn_element *w, local const xn_element *x, uint blocks,
-                                struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
-#ifdef XN_MULTIPLIES
-    xn_multiply_tiles(w, x, xn_first_m(), xn_block_n(0) * 16, blocks, acc);
-#else
-    if (blocks == 0) return;
-#pragma unroll
-    for (uint k = 0; k < XN_DEPTH_K; k += 16) {
-        struct xn_a a[XN_BLOCKS_M];
-#pragma unroll
+#ifndef XN_MULTIPLIES
+XN_INLINE void xn_multiply_16(local const xn_element *w, local const xn_element *x, uint m0, uint n0, uint k,
+                              uint blocks, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+    struct xn_a a[XN_BLOCKS_M];
+XN_UNROLL
+    for (uint m = 0; m < XN_BLOCKS_M; m++)
+        a[m] = xn_load_a(w, m0 + 16 * m, k);
+XN_UNROLL
+    for (uint n = 0; n < XN_BLOCKS_N; n++) {
+        if (n >= blocks) continue;
+        struct xn_b b = xn_load_b(x, n0 + n * (16 * XN_WARPS_N), k);
+XN_UNROLL
         for (uint m = 0; m < XN_BLOCKS_M; m++)
-            a[m] = xn_load_a(w, xn_first_m() + 16 * m, k);
-#pragma unroll
-        for (uint n = 0; n < XN_BLOCKS_N; n++) {
-            if (n >= blocks) continue;
-            struct xn_b b = xn_load_b(x, xn_block_n(n) * 16, k);
-#pragma unroll
-            for (uint m = 0; m < XN_BLOCKS_M; m++)
-                xn_mma(&acc[m][n], a[m], b);
-        }
+            xn_mma(&acc[m][n], a[m], b);
     }
-#endif
 }
+#endif
 
-// Products of steps [t->begin, t->end), of which there is at least one.
+// Weights are decoded between products, and read one step before. What lies behind the last step is read and decoded
+// again instead of being left out: without branches, all of a step can be on its way at once.
 XN_INLINE void xn_tile_steps(const struct xn_env *e, const struct xn_steps *s, const struct xn_tile *t,
-                                 local xn_element *ws, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
+                             local xn_element *ws, struct xn_c acc[XN_BLOCKS_M][XN_BLOCKS_N]) {
     local xn_element *xs = ws + 2 * XN_W_TILE;
-    uint blocks = 0, n = t->end - t->begin;
+    uint blocks = 0, n = t->end - t->begin, last = t->end - 1, m0 = xn_first_m(), n0 = xn_block_n(0) * 16;
     struct xn_raw raw[XN_MY_HALVES];
     for (uint i = 0; i < XN_BLOCKS_N; i++)
         blocks += xn_block_n(i) * 16 < t->n;
     xn_tile_clear(acc);
-#pragma unroll
+XN_UNROLL
     for (uint i = 0; i < XN_STAGES - 1; i++) {
-        if (i < n) xn_copy_step(s, t->begin + i, xs + i * XN_X_TILE);
+        xn_copy_step(s, min(t->begin + i, last), i < n, xs + i * XN_X_TILE);
         xn_copy_done();
     }
     xn_put_step(e, s, t->begin, xn_fetch_step(s, t->begin, raw), raw, ws);
-    bool direct = n > 1 && xn_fetch_step(s, t->begin + 1, raw);
+    bool direct = xn_fetch_step(s, min(t->begin + 1, last), raw);
+    uint now = 0, ahead = XN_STAGES - 1; // stages: of this step, and of one that comes
     XN_EACH(i, 0, n) {
+        uint one = min(t->begin + i + 1, last), two = min(t->begin + i + 2, last);
+        uint to = min(t->begin + i + XN_STAGES - 1, last);
+        local const xn_element *w = ws + i % 2 * XN_W_TILE, *x = xs + now * XN_X_TILE;
         xn_copy_wait();
         barrier(CLK_LOCAL_MEM_FENCE);
-        if (i + XN_STAGES - 1 < n)
-            xn_copy_step(s, t->begin + i + XN_STAGES - 1, xs + (i + XN_STAGES - 1) % XN_STAGES * XN_X_TILE);
+        xn_copy_step(s, to, i + XN_STAGES - 1 < n, xs + ahead * XN_X_TILE);
         xn_copy_done();
-        if (i + 1 < n) xn_put_step(e, s, t->begin + i + 1, direct, raw, ws + (i + 1) % 2 * XN_W_TILE);
-        if (i + 2 < n) direct = xn_fetch_step(s, t->begin + i + 2, raw);
-        xn_multiply_step(ws + i % 2 * XN_W_TILE, xs + i % XN_STAGES * XN_X_TILE, blocks, acc);
+#ifdef XN_MULTIPLIES
+        xn_multiply_16(w, x, m0, n0, 0, blocks, acc);
+        xn_put_step(e, s, one, direct, raw, ws + (i + 1) % 2 * XN_W_TILE);
+        direct = xn_fetch_step(s, two, raw);
+        xn_multiply_16(w, x, m0, n0, 16, blocks, acc);
+#else
+        if (i + 1 < n) xn_put_step(e, s, one, direct, raw, ws + (i + 1) % 2 * XN_W_TILE);
+        direct = xn_fetch_step(s, two, raw);
+        for (uint k = 0; k < XN_DEPTH_K; k += 16)
+            xn_multiply_16(w, x, m0, n0, k, blocks, acc);
+#endif
+        ahead = now;
+        now = now + 1 == XN_STAGES ? 0 : now + 1;
     }
     XN_NEXT(i, n, 1);
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -109,14 +118,14 @@ XN_INLINE void xn_tile_four(const struct xn_env *e, XN_D const struct xn_cl_tile
         if (two && d->glu.activation == 0 && d->glu.gate_scale == 0 && d->glu.limit == 0 && d->times == XN_CL_NONE) {
             // What most models have: without the precision of float32, which is not that of the products either.
             float offset = up_bias + d->glu.up_offset;
-#pragma unroll
+XN_UNROLL
             for (uint i = 0; i < 4; i++) {
                 float gate = x[i] + bias;
                 x[i] = native_divide(gate, 1.0f + native_exp(-gate)) * (y[i] + offset);
             }
             break;
         }
-#pragma unroll
+XN_UNROLL
         for (uint i = 0; i < 4; i++) {
             x[i] = two ? xn_glu_gated(&d->glu, x[i] + bias, y[i] + up_bias) : xn_glu_plain(&d->glu, x[i] + bias);
             if (d->times != XN_CL_NONE && there[i])
@@ -124,14 +133,14 @@ XN_INLINE void xn_tile_four(const struct xn_env *e, XN_D const struct xn_cl_tile
         }
         break;
     case XN_CL_TILE_LOGITS:
-#pragma unroll
+XN_UNROLL
         for (uint i = 0; i < 4; i++) {
             x[i] *= scale;
             if (d->soft_cap != 0) x[i] = d->soft_cap * tanh(x[i] / d->soft_cap);
         }
         break;
     default:
-#pragma unroll
+XN_UNROLL
         for (uint i = 0; i < 4; i++) {
             x[i] = (x[i] + bias) * scale;
             if (d->row_scale != XN_CL_NONE && there[i])
@@ -139,12 +148,12 @@ XN_INLINE void xn_tile_four(const struct xn_env *e, XN_D const struct xn_cl_tile
         }
     }
     ulong stride = kind == XN_CL_TILE_LOGITS ? p->weights.rows : 1;
-#pragma unroll
+XN_UNROLL
     for (uint i = 0; i < 4; i++)
         if (there[i]) out[l[XN_AT_TO + column[i]] * stride] = x[i];
 }
 
-#define XN_SUMS 16 // on their way at once
+#define XN_SUMS (XN_GROUP == XN_Y_ROWS ? 32 : 16) // on their way at once
 #if XN_GROUP % XN_Y_ROWS
 #error "work-items share the rows of weights evenly"
 #endif
@@ -159,12 +168,12 @@ XN_INLINE void xn_tile_sums(const struct xn_env *e, XN_D const struct xn_cl_tile
     bool set = d->sum.set;
     for (uint c = c0; c < XN_Y_COLS && column0 + c < n_rows; c += XN_SUMS * each) {
         float before[XN_SUMS];
-#pragma unroll
+XN_UNROLL
         for (uint i = 0; i < XN_SUMS; i++) {
             uint at = c + i * each;
             before[i] = !set && at < XN_Y_COLS && column0 + at < n_rows ? out[l[XN_AT_TO + column0 + at]] : 0;
         }
-#pragma unroll
+XN_UNROLL
         for (uint i = 0; i < XN_SUMS; i++) {
             uint at = c + i * each, column = column0 + at;
             if (at >= XN_Y_COLS || column >= n_rows) continue;
@@ -190,13 +199,14 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_t
     if (two) in_warp = in_warp / 16 * 32 + in_warp % 16;
     local float *to = y + xn_warp() % XN_WARPS_N * 16 * XN_Y_STRIDE + xn_warp() / XN_WARPS_N * (16 * XN_Y_BLOCKS);
     local const float *from = y + of_warp * (16 * XN_Y_BLOCKS) + in_warp;
+    float ratio = xn_tile_ratio(d);
     global float *out = d->kind == XN_CL_TILE_LOGITS ? e->logits
                         : d->kind == XN_CL_TILE_SUM  ? e->act + d->sum.to
                                                      : e->act + p->out;
-#pragma unroll
+XN_UNROLL
     do {
         uint m = pass / XN_BLOCKS_N * XN_Y_BLOCKS, n = pass % XN_BLOCKS_N, r;
-#pragma unroll
+XN_UNROLL
         for (uint i = 0; i < XN_Y_BLOCKS * XN_C; i++)
             to[xn_c_col(lane, i % XN_C) * XN_Y_STRIDE + i / XN_C * 16 + xn_c_row(lane, i % XN_C)] =
                 acc[m + i / XN_C][n].x[i % XN_C];
@@ -215,7 +225,7 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_t
             float x[4], z[4];
             uint column[4];
             bool there[4];
-#pragma unroll
+XN_UNROLL
             for (uint i = 0; i < 4; i++) {
                 uint at = c + i * each;
                 column[i] = n * XN_Y_COLS + at;
@@ -223,7 +233,7 @@ XN_INLINE void xn_tile_results(const struct xn_env *e, XN_D const struct xn_cl_t
                 if (!there[i]) at = column[i] = 0;
                 float factor = as_float(l[XN_AT_FACTOR + column[i]]);
                 x[i] = from[at * XN_Y_STRIDE] * factor;
-                z[i] = from[at * XN_Y_STRIDE + (two ? 16 : 0)] * factor;
+                z[i] = from[at * XN_Y_STRIDE + (two ? 16 : 0)] * (factor * ratio);
             }
             if (there[0]) xn_tile_four(e, d, t, column, there, r, bias0, bias1, x, z, out + r, l);
         }

@@ -1,0 +1,255 @@
+// Groups of work-items on the processor: fibers that take turns, of which one goes on until its sub-group's or its
+// group's others must come to the same place. What functions of a sub-group (a warp) do is what Intel's and NVIDIA's
+// documentations say.
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+enum { MOST_GROUP = 512, STACK = 1 << 18 };
+
+// --- 16-bit values ---
+
+static float half_values[65536];
+static void fill_half_values(void) {
+    for (uint32_t h = 0; h < 65536; h++) {
+        int exponent = h >> 10 & 31, mantissa = h & 1023;
+        float x = exponent == 31  ? mantissa ? NAN : INFINITY
+                  : exponent == 0 ? ldexpf((float)mantissa, -24)
+                                  : ldexpf((float)(1024 + mantissa), exponent - 25);
+        half_values[h] = h >> 15 ? -x : x;
+    }
+}
+float test_half_value(uint16_t bits) {
+    return half_values[bits];
+}
+uint16_t test_half_bits(float x) { // to the nearest, of ties the even one
+    uint16_t sign = signbit(x) ? 0x8000 : 0;
+    x = fabsf(x);
+    if (x == 0) return sign;
+    if (isnan(x)) return 0x7e00;
+    if (x >= 65520) return sign | 0x7c00;
+    int exponent;
+    frexpf(x, &exponent);
+    int unit = exponent - 11 < -24 ? -24 : exponent - 11;
+    float steps = rintf(ldexpf(x, -unit)); // of the last place
+    if (unit == -24) return (uint16_t)(sign | (uint32_t)steps);
+    return (uint16_t)(sign + ((uint32_t)(unit + 25) << 10) + (uint32_t)steps - 1024);
+}
+static float bfloat_value(uint16_t bits) {
+    uint32_t u = (uint32_t)bits << 16;
+    float x;
+    memcpy(&x, &u, 4);
+    return x;
+}
+static inline uint16_t bfloat_bits(float x) {
+    uint32_t u;
+    memcpy(&u, &x, 4);
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+float test_expf(float x) {
+    return expf(x);
+}
+float test_tanhf(float x) {
+    return tanhf(x);
+}
+float test_exp2f(float x) {
+    return exp2f(x);
+}
+
+// --- a group ---
+
+enum wait { RUNS, AT_GROUP, AT_SUB_GROUP, DONE };
+static struct item {
+    ucontext_t context;
+    enum wait wait;
+    const void *a, *b; // what it brings to the matrix unit
+    float *c;
+    uint32_t bfloat, value;
+    float number;
+} items[MOST_GROUP];
+static ucontext_t scheduler;
+static uint32_t lid;
+static struct {
+    uint32_t group, lanes;
+    void (*run)(void); // what each work-item does
+} lanes_of;
+
+uint32_t test_lid(void) {
+    return lid;
+}
+static void wait_for(enum wait what) {
+    uint32_t mine = lid;
+    items[mine].wait = what;
+    swapcontext(&items[mine].context, &scheduler);
+}
+void test_barrier(void) {
+    wait_for(AT_GROUP);
+}
+// The last lane of a sub-group lets the others go on.
+static int is_last(void) {
+    uint32_t first = lid / lanes_of.lanes * lanes_of.lanes, waiting = 0;
+    for (uint32_t i = 0; i < lanes_of.lanes; i++)
+        waiting += items[first + i].wait == AT_SUB_GROUP;
+    if (waiting + 1 < lanes_of.lanes) return 0;
+    for (uint32_t i = 0; i < lanes_of.lanes; i++)
+        items[first + i].wait = RUNS;
+    return 1;
+}
+uint32_t test_broadcast(uint32_t x) { // what is the same in all lanes
+    items[lid].value = x;
+    if (!is_last()) wait_for(AT_SUB_GROUP);
+    uint32_t first = lid / lanes_of.lanes * lanes_of.lanes;
+    if (items[first].value != x) {
+        printf("lane %u has %u, lane %u %u\n", lid, x, first, items[first].value);
+        exit(1);
+    }
+    if (!is_last()) wait_for(AT_SUB_GROUP);
+    return x;
+}
+// The sum, or the largest, of all lanes' values.
+static float reduce(float x, int largest) {
+    items[lid].number = x;
+    if (!is_last()) wait_for(AT_SUB_GROUP);
+    const struct item *lane = items + lid / lanes_of.lanes * lanes_of.lanes;
+    float all = lane[0].number;
+    for (uint32_t i = 1; i < lanes_of.lanes; i++)
+        all = largest ? fmaxf(all, lane[i].number) : all + lane[i].number;
+    if (!is_last()) wait_for(AT_SUB_GROUP); // nobody brings the next value before all have this one
+    return all;
+}
+float sub_group_reduce_add(float x) {
+    return reduce(x, 0);
+}
+float sub_group_reduce_max(float x) {
+    return reduce(x, 1);
+}
+int32_t test_any(int32_t x) {
+    items[lid].value = x != 0;
+    if (!is_last()) wait_for(AT_SUB_GROUP);
+    uint32_t first = lid / lanes_of.lanes * lanes_of.lanes, any = 0;
+    for (uint32_t i = 0; i < lanes_of.lanes; i++)
+        any |= items[first + i].value;
+    // Nobody brings the next value before all have this one.
+    if (!is_last()) wait_for(AT_SUB_GROUP);
+    return (int32_t)any;
+}
+static float element(const uint16_t *p, uint32_t bfloat) {
+    return bfloat ? bfloat_value(*p) : half_values[*p];
+}
+// c += a b, of 8 x 16 and 16 x lanes values. Value k of row i of a: of 8 lanes each has a pair of k of each row, of 16
+// one; lane l has column l of b and of c.
+void test_dpas(const void *a, const void *b, void *c, uint32_t bfloat) {
+    struct item *mine = &items[lid];
+    mine->a = a;
+    mine->b = b;
+    mine->c = c;
+    mine->bfloat = bfloat;
+    if (!is_last()) {
+        wait_for(AT_SUB_GROUP);
+        return;
+    }
+    const struct item *lane = items + lid / lanes_of.lanes * lanes_of.lanes;
+    float rows[8][16];
+    uint32_t each = 16 / lanes_of.lanes;
+    for (uint32_t i = 0; i < 8; i++)
+        for (uint32_t k = 0; k < 16; k++)
+            rows[i][k] = element((const uint16_t *)lane[k / each].a + each * i + k % each, bfloat);
+    for (uint32_t l = 0; l < lanes_of.lanes; l++) {
+        float column[16];
+        if (lane[l].bfloat != bfloat) {
+            printf("lanes multiply values of different types\n");
+            exit(1);
+        }
+        for (uint32_t k = 0; k < 16; k++)
+            column[k] = element((const uint16_t *)lane[l].b + k, bfloat);
+        for (uint32_t i = 0; i < 8; i++)
+            for (uint32_t k = 0; k < 16; k++)
+                lane[l].c[i] += rows[i][k] * column[k];
+    }
+}
+
+// As PTX has ldmatrix (x4): row j of matrix i, 16 bytes, is where lane 8 i + j says; lane l gets the pair l % 4 of row l / 4 of
+// each.
+void test_matrices(uint64_t address, void *to) {
+    struct item *mine = &items[lid];
+    mine->a = (const void *)(uintptr_t)address;
+    mine->c = to;
+    if (!is_last()) {
+        wait_for(AT_SUB_GROUP);
+        return;
+    }
+    const struct item *lane = items + lid / lanes_of.lanes * lanes_of.lanes;
+    for (uint32_t l = 0; l < 32; l++)
+        for (uint32_t i = 0; i < 4; i++)
+            memcpy((uint8_t *)lane[l].c + 4 * i, (const uint8_t *)lane[8 * i + l / 4].a + 4 * (l % 4), 4);
+}
+// And mma.m16n8k16. With g = l / 4 and t = l % 4 lane l has of a, in pairs, (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8); of b
+// rows 2t and 2t + 8 of column g; of c (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+void test_mma(void *c, const void *a, uint32_t b0, uint32_t b1) {
+    struct item *mine = &items[lid];
+    uint32_t b[2] = {b0, b1};
+    mine->a = a;
+    mine->b = b;
+    mine->c = c;
+    if (!is_last()) {
+        wait_for(AT_SUB_GROUP);
+        return;
+    }
+    const struct item *lane = items + lid / lanes_of.lanes * lanes_of.lanes;
+    for (uint32_t row = 0; row < 16; row++)
+        for (uint32_t column = 0; column < 8; column++)
+            for (uint32_t k = 0; k < 16; k++) {
+                const uint16_t *x = lane[row % 8 * 4 + k % 8 / 2].a, *y = lane[column * 4 + k % 8 / 2].b;
+                lane[row % 8 * 4 + column / 2].c[row / 8 * 2 + column % 2] +=
+                    half_values[x[2 * (row / 8 + k / 8 * 2) + k % 2]] * half_values[y[k / 8 * 2 + k % 2]];
+            }
+}
+
+static void start(void) {
+    lanes_of.run();
+    items[lid].wait = DONE;
+    swapcontext(&items[lid].context, &scheduler);
+}
+// 0: some wait for what others never come to.
+static int run_group(void) {
+    static uint8_t *stacks;
+    if (!stacks) stacks = malloc((size_t)MOST_GROUP * STACK);
+    for (uint32_t i = 0; i < lanes_of.group; i++) {
+        getcontext(&items[i].context);
+        items[i].context.uc_stack.ss_sp = stacks + (size_t)i * STACK;
+        items[i].context.uc_stack.ss_size = STACK;
+        items[i].wait = RUNS;
+        makecontext(&items[i].context, start, 0);
+    }
+    for (;;) {
+        uint32_t ran = 0, waiting = 0;
+        for (uint32_t i = 0; i < lanes_of.group; i++)
+            while (items[i].wait == RUNS) {
+                lid = i;
+                ran++;
+                swapcontext(&scheduler, &items[i].context);
+            }
+        for (uint32_t i = 0; i < lanes_of.group; i++)
+            waiting += items[i].wait == AT_GROUP;
+        if (waiting == lanes_of.group) {
+            for (uint32_t i = 0; i < lanes_of.group; i++)
+                items[i].wait = RUNS;
+        } else if (!ran) {
+            for (uint32_t i = 0; i < lanes_of.group; i++)
+                if (items[i].wait != DONE) return 0;
+            return 1;
+        }
+    }
+}
+
+// --- random numbers ---
+
+static uint32_t below(uint32_t n) {
+    return (uint32_t)rand() % n;
+}
+static float any(void) {
+    return (float)below(2001) / 1000 - 1;
+}
