@@ -158,7 +158,7 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     uint target = barrier_base;
     global const uint4 *from = (global const uint4 *)(ops + (ulong)op * XN_CL_OP_BYTES);
     env.page_size = head->page_size;
-    if (lid < head->n_rows) {
+    if (lid < min(head->n_rows, (uint)XN_TOKENS)) { // of a prompt, whose head alone comes here, these are some
         uint position = step[head->positions + lid], span = step[head->row_span + lid];
         uint page = step[xn_span_at(e, span)->pages + position / head->page_size];
         tokens[lid] = (uint4)(position, span, page, position % head->page_size);
