@@ -36,11 +36,7 @@
 #define XN_CODE_UNITS (XN_SIZE_XS / XN_TOKENS / 11)
 #define XN_FLOAT_UNITS (XN_SIZE_XS / XN_TOKENS / 32)
 // Where the sum of half a unit's activations stands among a token's.
-#ifdef XN_BY_WARPS
 #define XN_AT_HALF_SUM(unit, half) (9 * XN_CODE_UNITS + 2 * (unit) + (half))
-#else
-#define XN_AT_HALF_SUM(unit, half) ((9 + (half)) * XN_CODE_UNITS + (unit))
-#endif
 
 // A part of the sum of row r with token t; the last one brings the norm's scale.
 static inline void xn_put_sum(uint t, uint r, float sum, bool first, bool last, local const float *scratch,
