@@ -11,7 +11,8 @@ import lanes
 
 # Instructions that stand together, by a name; {} are register declarations.
 TOGETHER = {"{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, l; }": "low_half",
-            "{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, h; }": "high_half"}
+            "{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, h; }": "high_half",
+            "{ .reg .b16 h; cvt.u16.u32 h, %1; cvt.f32.f16 %0, h; }": "low_half"}
 
 BEFORE = """
 uint test_group(void);
@@ -116,6 +117,8 @@ def call_of(asm):
             operands.append(re.sub(r"^\(uint\)\(size_t\)", "", re.fullmatch(r'\s*"[^"]*"\((.*)\)\s*', operand, re.S).group(1)))
     if template in TOGETHER:
         return f"PTX_{TOGETHER[template]}({', '.join(operands)})"
+    if "{ .reg" in template or not template:
+        return None
     name, _, rest = template.rstrip(";").partition(" ")
     given = [g.strip() for g in re.sub(r"[{}\[\]]", "", rest).split(",") if g.strip()]
     given = [operands[int(g[1:])] if g[0] == "%" else g for g in given]
