@@ -189,8 +189,8 @@ static inline void xn_stage(const struct xn_env *e, const struct xn_operand *o, 
     if (xn_warp() == XN_WARPS - 1) { // which often has nothing to multiply
 #pragma unroll 1
         for (uint i = 0; i < o->n; i++) {
-            float sum = xn_warp_sum(xn_lane() < share ? squares[i * share + xn_lane()] : 0, 0);
-            if (u0) sum += moments[2 * i];
+            float before = u0 ? moments[2 * i] : 0; // all lanes have it before one writes
+            float sum = xn_warp_sum(xn_lane() < share ? squares[i * share + xn_lane()] : 0, 0) + before;
             moments[2 * i] = sum;
             moments[2 * i + 1] = deferred ? rsqrt(sum / o->k + o->norm->epsilon) : 1;
         }
