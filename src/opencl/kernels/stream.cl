@@ -341,7 +341,7 @@ XN_FORMATS(X)
 // y[token][row] of a block, but for the scale of a norm (XN_AT_MOMENTS). The table is behind a barrier; ends with one.
 static inline void xn_product(const struct xn_env *e, struct xn_block *b, local float *scratch) {
     struct xn_operand *o = &b->o;
-    bool busy = false;
+    bool busy = false; // some may still multiply what stands there, whoever put it there
     uint r0 = 0;
 #pragma unroll 1
     for (uint i = 0; i < b->segments; i++) {
@@ -356,8 +356,8 @@ static inline void xn_product(const struct xn_env *e, struct xn_block *b, local 
             if (xn_must_stage(o, n < b->units ? 3 + u0 : codes ? 2 : 1)) {
                 if (busy) barrier(CLK_LOCAL_MEM_FENCE);
                 xn_stage(e, o, codes, u0, s.n, scratch);
-                busy = true;
             }
+            busy = true;
             switch (segment.x) {
 #define X(F)                                                                                                           \
     case XN_TYPE_##F:                                                                                                  \
