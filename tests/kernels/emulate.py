@@ -151,7 +151,7 @@ def main():
     c = source.with_suffix(".c.cl")
     c.write_text(translate(source.read_text()))
     build = subprocess.run([lanes.find_clang(), "-x", "cl", "-cl-std=CL1.2", "-Xclang", "-finclude-default-header", "-target",
-                            "x86_64-linux-gnu", "-O1", "-w", "-fPIC", "-c", c, "-o", f"{c}.o"], capture_output=True, text=True)
+                            "x86_64-linux-gnu", "-O0", "-w", "-fPIC", "-c", c, "-o", f"{c}.o"], capture_output=True, text=True)
     if build.returncode == 0:
         build = subprocess.run([lanes.find_clang(), "-shared", "-Wl,-z,defs", f"{c}.o", driver, "-lm", "-lc", "-o", library],
                                capture_output=True, text=True)

@@ -124,7 +124,7 @@ int main(int argc, char **argv) {
     int failed = 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (xn_check_blocks_make(seed, &blocks, &err) != XN_OK ||
-        xn_opencl_device_open(&(struct xn_opencl_options){.timeout = -1}, &opened, &err) != XN_OK ||
+        xn_opencl_device_open(&(struct xn_opencl_options){.timeout = -1, .heap_bytes = 4 << 20}, &opened, &err) != XN_OK ||
         xn_check_device_of(opened, &device, &err) != XN_OK) {
         printf("%s\n", err.message);
         return 1;
