@@ -1,5 +1,5 @@
-// A driver of OpenCL (as much of one as the engine calls) with one device: a GPU of NVIDIA's, whose groups are fibers of
-// one thread (lanes.h), all of a launch at once as far as there is room. Local memory and every buffer end where no
+// A driver of OpenCL (as much of one as the engine calls) with one device: a GPU of NVIDIA's, whose groups are fibers
+// of one thread (lanes.h), all of a launch at once as far as there is room. Local memory and every buffer end where no
 // memory is, so that who reads or writes past their end is caught there and then; what nobody has written are NaNs.
 // Programs are compiled when they are first launched, by emulate.py, in the folder XENON_EMULATOR.
 #define CL_TARGET_OPENCL_VERSION 120
@@ -121,9 +121,9 @@ float test_function(uint32_t which, float x) {
 static void run_item(void) {
     const uint64_t *a = launch.argument;
     n_copies[lid] = 0;
-    launch.function(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14], a[15],
-                    a[16], a[17], a[18], a[19], a[20], a[21], a[22], a[23], a[24], a[25], a[26], a[27], a[28], a[29],
-                    a[30], a[31]);
+    launch.function(a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7], a[8], a[9], a[10], a[11], a[12], a[13], a[14],
+                    a[15], a[16], a[17], a[18], a[19], a[20], a[21], a[22], a[23], a[24], a[25], a[26], a[27], a[28],
+                    a[29], a[30], a[31]);
     if (n_copies[lid]) stop("a work-item ends with copies on their way");
 }
 
@@ -147,7 +147,8 @@ static void fault(int signal, siginfo_t *info, void *context) {
         fprintf(stderr, "emulator: kernel %s, group %u of %u, work-item %u: byte %zd of %s of %zu\n", launch.name,
                 test_group(), launch.groups, test_lid(), p - of->at, kind, of->bytes);
     else
-        fprintf(stderr, "emulator: signal %d in kernel %s, at %p\n", signal, launch.name ? launch.name : "?", (void *)p);
+        fprintf(stderr, "emulator: signal %d in kernel %s, at %p\n", signal, launch.name ? launch.name : "?",
+                (void *)p);
     _exit(1);
 }
 
@@ -185,8 +186,8 @@ static void *library_of(const char *text) {
     snprintf(source, sizeof source, "%s/program%u.cl", folder, n);
     FILE *f = fopen(source, "w");
     if (!f || fputs(text, f) < 0 || fclose(f) != 0) stop("a program is not written");
-    snprintf(command, sizeof command, "python3 %s %s %s/program%u.so %s/libOpenCL.so.1", getenv("XENON_EMULATE"), source,
-             folder, n, folder);
+    snprintf(command, sizeof command, "python3 %s %s %s/program%u.so %s/libOpenCL.so.1", getenv("XENON_EMULATE"),
+             source, folder, n, folder);
     FILE *pipe = popen(command, "r");
     size_t got = pipe ? fread(log, 1, sizeof log - 1, pipe) : 0;
     if (!pipe || pclose(pipe) != 0) stop(got ? log : "emulate.py fails");
@@ -418,8 +419,8 @@ cl_int clEnqueueNDRangeKernel(cl_command_queue q, cl_kernel k, cl_uint n, const 
     (*event)->end = now() + 1;
     return CL_SUCCESS;
 }
-cl_int clEnqueueWriteBuffer(cl_command_queue q, cl_mem m, cl_bool b, size_t at, size_t bytes, const void *from, cl_uint n,
-                            const cl_event *wait, cl_event *event) {
+cl_int clEnqueueWriteBuffer(cl_command_queue q, cl_mem m, cl_bool b, size_t at, size_t bytes, const void *from,
+                            cl_uint n, const cl_event *wait, cl_event *event) {
     (void)q, (void)b, (void)n, (void)wait, (void)event;
     if (!is_inside(m, at, bytes)) return CL_INVALID_VALUE;
     memcpy(memory_of(m)->at + at, from, bytes);
@@ -453,7 +454,8 @@ void *clEnqueueMapBuffer(cl_command_queue q, cl_mem m, cl_bool b, cl_map_flags f
     SET(code);
     return memory_of(m)->at + at;
 }
-cl_int clEnqueueUnmapMemObject(cl_command_queue q, cl_mem m, void *p, cl_uint n, const cl_event *wait, cl_event *event) {
+cl_int clEnqueueUnmapMemObject(cl_command_queue q, cl_mem m, void *p, cl_uint n, const cl_event *wait,
+                               cl_event *event) {
     (void)q, (void)m, (void)p, (void)n, (void)wait, (void)event;
     return CL_SUCCESS;
 }

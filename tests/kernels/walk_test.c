@@ -1,6 +1,6 @@
-// NVIDIA's walk (src/opencl/kernels/walk.cl and what belongs to it) on the emulated GPU that walk_test.py has put in the
-// place of OpenCL: whole operations of the engine's own host code against the plain-C ones, of as many rows as a walk
-// takes, and the head of a longer batch. Argument: a part of the names of cases, which alone are run.
+// NVIDIA's walk (src/opencl/kernels/walk.cl and what belongs to it) on the emulated GPU that walk_test.py has put in
+// the place of OpenCL: whole operations of the engine's own host code against the plain-C ones, of as many rows as a
+// walk takes, and the head of a longer batch. Argument: a part of the names of cases, which alone are run.
 #include "check/device.h"
 #include "opencl/opencl.h"
 #include "quant/format.h"
@@ -46,8 +46,8 @@ static int say(const char *name, uint64_t seed, const char *what, const char *pr
     return 1;
 }
 
-// Whether queries and keys are rotated in pairs of neighbours or of halves, without a norm before, as whoever has two rows
-// of weights of a pair does at once (XN_CL_FINISH_PAIRS).
+// Whether queries and keys are rotated in pairs of neighbours or of halves, without a norm before, as whoever has two
+// rows of weights of a pair does at once (XN_CL_FINISH_PAIRS).
 static bool rotates_pairs(const struct xn_op_project *p, enum xn_rope_kind kind) {
     bool all = true;
     for (int i = 0; i < 2; i++) {
@@ -124,7 +124,8 @@ int main(int argc, char **argv) {
     int failed = 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (xn_check_blocks_make(seed, &blocks, &err) != XN_OK ||
-        xn_opencl_device_open(&(struct xn_opencl_options){.timeout = -1, .heap_bytes = 4 << 20}, &opened, &err) != XN_OK ||
+        xn_opencl_device_open(&(struct xn_opencl_options){.timeout = -1, .heap_bytes = 4 << 20}, &opened, &err) !=
+            XN_OK ||
         xn_check_device_of(opened, &device, &err) != XN_OK) {
         printf("%s\n", err.message);
         return 1;
