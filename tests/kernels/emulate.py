@@ -21,7 +21,8 @@ local void *test_local(uint which, uint bytes);
 uint test_shuffle(uint x, uint lane);
 void test_warp(void);
 void test_poll(void);
-void test_copy(local void *to, global const void *from);
+void test_copy(ulong to, global const void *from, uint bytes);
+void test_turned_matrices(ulong address, void *to);
 void test_copied(void);
 global const void *test_aligned(global const void *p, uint bytes);
 float test_function(uint which, float x);
@@ -73,7 +74,16 @@ static inline uint test_permute(uint a, uint b, uint selector) {
 #define PTX_prefetch_global_L2(p)
 #define PTX_red_release_gpu_global_add_u32(p, x) *(p) += x
 #define PTX_ld_acquire_gpu_global_u32(x, p) { test_poll(); x = *(p); }
-#define PTX_cp_async_cg_shared_global(to, from, bytes) test_copy(to, test_aligned(from, bytes))
+// Of 16 bytes so many are read, and the others 0; places in local memory are numbers of 32 bits or pointers.
+#define PTX_cp_async_cg_shared_global(...) TEST_COPY(__VA_ARGS__, 16)
+#define TEST_COPY(to, from, all, bytes, ...) test_copy((ulong)(to), test_aligned(from, 16), bytes)
+#define PTX_cp_async_commit_group()
+#define PTX_cp_async_wait_group(most) test_copied()
+#define PTX_st_shared_v4_b32(to, a, b, c, d) *(local uint4 *)(ulong)(to) = (uint4)(a, b, c, d)
+#define TEST_MATRICES(function, a, b, c, d, p) { uint4 test_v; function(p, &test_v); a = test_v.x; b = test_v.y; c = test_v.z; d = test_v.w; }
+#define PTX_ldmatrix_sync_aligned_m8n8_x4_shared_b16(a, b, c, d, p) TEST_MATRICES(test_matrices, a, b, c, d, p)
+#define PTX_ldmatrix_sync_aligned_m8n8_x4_trans_shared_b16(a, b, c, d, p) TEST_MATRICES(test_turned_matrices, a, b, c, d, p)
+#define PTX_ex2_approx_ftz_f32(y, x) y = test_exp2f(x)
 #define PTX_cp_async_wait_all() test_copied()
 #define PTX_mma_sync_aligned_m16n8k16_row_col_f32_f16_f16_f32(c0, c1, c2, c3, a0, a1, a2, a3, b0, b1, d0, d1, d2, d3) \\
     { float test_c[4] = {d0, d1, d2, d3}; uint4 test_a = (uint4)(a0, a1, a2, a3); test_mma(test_c, &test_a, b0, b1); c0 = test_c[0]; c1 = test_c[1]; c2 = test_c[2]; c3 = test_c[3]; }
@@ -117,7 +127,9 @@ def call_of(asm):
             operands.append(re.sub(r"^\(uint\)\(size_t\)", "", re.fullmatch(r'\s*"[^"]*"\((.*)\)\s*', operand, re.S).group(1)))
     if template in TOGETHER:
         return f"PTX_{TOGETHER[template]}({', '.join(operands)})"
-    if "{ .reg" in template or not template:
+    if not template:
+        return "(void)0"
+    if "{ .reg" in template:
         return None
     name, _, rest = template.rstrip(";").partition(" ")
     given = [g.strip() for g in re.sub(r"[{}\[\]]", "", rest).split(",") if g.strip()]
@@ -141,7 +153,7 @@ def translate(text):
     text = re.sub(r"#define XN_KERNEL .*", "#define XN_KERNEL", text)
     # Local memory. A variable alone is an array of one.
     text = re.sub(r"\blocal uint flag;", "local uint flag_at[1];", text).replace("&flag", "flag_at")
-    text = re.sub(r"\blocal (\w+) (\w+)\[([^\]]*)\]( __attribute__\(\(aligned\(16\)\)\))?;",
+    text = re.sub(r"\blocal (\w+) (\w+)\[([^\]]*)\]( __attribute__\(\(aligned\(\d+\)\)\))?;",
                   r"local \1 *\2 = (local \1 *)test_local(__COUNTER__, sizeof(\1) * (\3));", text)
     return head + lanes.BEFORE + BEFORE + text
 

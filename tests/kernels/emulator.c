@@ -14,7 +14,7 @@
 
 #include "lanes.h"
 
-enum { UNITS = 3, MOST_LOCAL = 8, MOST_GROUPS = 64, MOST_ARGUMENTS = 32, PAGE = 4096, ALIGN = 16 };
+enum { UNITS = 3, MOST_LOCAL = 8, MOST_GROUPS = 64, MOST_ARGUMENTS = 32, MOST_COPIES = 256, PAGE = 4096, ALIGN = 16 };
 
 static void stop(const char *what) {
     fprintf(stderr, "emulator: %s\n", what);
@@ -30,11 +30,11 @@ struct memory {
 };
 static struct memory *buffers;
 
-static void map(struct memory *m, size_t bytes) {
+static void map(struct memory *m, size_t bytes, int where) {
     size_t pages = (bytes + PAGE - 1) / PAGE * PAGE;
     m->bytes = bytes;
     m->mapped = pages + PAGE;
-    m->map = mmap(NULL, m->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    m->map = mmap(NULL, m->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | where, -1, 0);
     if (m->map == MAP_FAILED || mprotect(m->map + pages, PAGE, PROT_NONE) != 0) stop("no memory");
     m->at = m->map + pages - (bytes % 4 == 0 && bytes < ALIGN ? bytes : (bytes + ALIGN - 1) / ALIGN * ALIGN);
     memset(m->map, 0xff, pages);
@@ -65,7 +65,8 @@ static struct {
 static struct {
     uint8_t *to;
     const void *from;
-} copies[MOST_ITEMS][4];
+    uint32_t bytes;
+} copies[MOST_ITEMS][MOST_COPIES];
 static uint32_t n_copies[MOST_ITEMS];
 
 uint32_t test_group(void) {
@@ -83,7 +84,7 @@ void *test_local(uint32_t which, uint32_t bytes) {
         m->map = NULL;
     }
     if (!m->map)
-        map(m, bytes);
+        map(m, bytes, MAP_32BIT); // PTX has its addresses in 32 bits
     else if (locals[group][which].launch != number)
         memset(m->at, 0xff, bytes);
     locals[group][which].launch = number;
@@ -98,17 +99,28 @@ void test_warp(void) {
 void test_poll(void) {
     wait_for(LOOKS_AGAIN);
 }
-void test_copy(void *to, const void *from) {
+void test_copy(uint64_t to, const void *from, uint32_t bytes) {
     uint32_t n = n_copies[lid]++;
-    if (n == 4) stop("too many copies on their way");
-    memset(to, 0xff, 16);
-    copies[lid][n].to = to;
+    if (n == MOST_COPIES || to % 16 || bytes > 16) stop("too many copies on their way, or a wrong one");
+    copies[lid][n].to = (uint8_t *)(uintptr_t)to;
     copies[lid][n].from = from;
+    copies[lid][n].bytes = bytes;
+    memset(copies[lid][n].to, 0xff, 16);
 }
 void test_copied(void) {
     for (uint32_t i = 0; i < n_copies[lid]; i++)
-        memcpy(copies[lid][i].to, copies[lid][i].from, 16);
+        memset(copies[lid][i].to, 0, 16), memcpy(copies[lid][i].to, copies[lid][i].from, copies[lid][i].bytes);
     n_copies[lid] = 0;
+}
+// As ldmatrix with .trans: of each matrix lane l gets column l / 4's values of rows 2 (l % 4) and that plus 1.
+void test_turned_matrices(uint64_t address, void *to) {
+    uint32_t l = lid % 32;
+    for (uint32_t i = 0; i < 4; i++)
+        for (uint32_t j = 0; j < 2; j++) {
+            uint32_t lane = 8 * i + 2 * (l % 4) + j;
+            uint64_t row = value_of_lane((uint32_t)address, lane); // local memory is in the first 4 GiB
+            memcpy((uint8_t *)to + 4 * i + 2 * j, (const uint8_t *)(uintptr_t)row + 2 * (l / 4), 2);
+        }
 }
 const void *test_aligned(const void *p, uint32_t bytes) {
     if ((uintptr_t)p % bytes) stop("a read of memory that is not aligned");
@@ -305,7 +317,7 @@ cl_mem clCreateBuffer(cl_context c, cl_mem_flags f, size_t size, void *host, cl_
     (void)c, (void)f, (void)host;
     struct memory *m = calloc(1, sizeof *m);
     if (!m) stop("no memory");
-    map(m, size);
+    map(m, size, 0);
     m->next = buffers;
     buffers = m;
     SET(code);
