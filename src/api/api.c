@@ -437,13 +437,14 @@ int xenon_sampler_create(const xenon_model *model, const xenon_sampling *samplin
     xenon_sampling_defaults(&s);
     if (sampling) s = *sampling;
     *out = NULL;
-    struct xn_sampling inner = {.temperature = s.temperature,
-                                .top_k = s.top_k,
-                                .top_p = s.top_p,
-                                .min_p = s.min_p,
-                                .repeat_penalty = s.repeat_penalty,
-                                .repeat_last = s.repeat_last,
-                                .seed = s.seed};
+    struct xn_sampling inner = xn_sampling_default();
+    inner.temperature = s.temperature;
+    inner.top_k = s.top_k;
+    inner.top_p = s.top_p;
+    inner.min_p = s.min_p;
+    inner.repeat_penalty = s.repeat_penalty;
+    inner.repeat_last = s.repeat_last;
+    inner.seed = s.seed;
     xenon_sampler *sampler = xn_alloc_zero(1, sizeof *sampler);
     if (!sampler) return refuse(error, XN_ERR_NOMEM, "out of memory for a sampler");
     int status = xn_sampler_new(&inner, (int32_t)model->model->recipe.vocab, &sampler->sampler, &err);
