@@ -172,7 +172,7 @@ static bool is_empty(const struct xn_candidates *c) {
 // One candidate and no more.
 static int32_t settle(struct xn_sampler *s, int32_t id) {
     struct xn_candidates *c = &s->candidates;
-    c->list[0] = (struct xn_candidate){.id = id, .weight = 1};
+    c->list[0] = (struct xn_candidate){.id = id};
     c->n = c->size = 1;
     c->dense = false;
     s->total = 1;
@@ -180,20 +180,27 @@ static int32_t settle(struct xn_sampler *s, int32_t id) {
     return id;
 }
 
-// Draws from the list by its weights.
-static int32_t draw(struct xn_sampler *s) {
+// Draws by the weights. Returns the token; *weight is its own.
+static int32_t draw(struct xn_sampler *s, double *weight) {
     struct xn_candidates *c = &s->candidates;
-    xn_candidates_list(c);
+    double at = xn_random(s->sampling.seed, s->position++, XN_RANDOM_TOKEN);
+    if (c->dense) {
+        float max = xn_candidates_max(c);
+        s->total = xn_sum_exp(c->logits, c->vocab, max);
+        int32_t id = xn_find_exp(c->logits, c->vocab, max, at, s->total);
+        *weight = exp((double)(c->logits[id] - max));
+        return id;
+    }
     s->total = xn_candidates_weigh(c);
-    double at = xn_random(s->sampling.seed, s->position, XN_RANDOM_TOKEN) * s->total;
+    at *= s->total;
     int32_t chosen = 0;
     for (int32_t i = 0; i < c->n; i++) {
         if (c->list[i].weight > 0) chosen = i; // where rounding leaves `at` beyond the sum: the last possible one
         at -= (double)c->list[i].weight;
         if (at < 0) break;
     }
-    s->position++;
-    return chosen;
+    *weight = (double)c->list[chosen].weight;
+    return c->list[chosen].id;
 }
 
 int32_t xn_sampler_choose(struct xn_sampler *s, const float *logits) {
@@ -213,19 +220,21 @@ int32_t xn_sampler_choose(struct xn_sampler *s, const float *logits) {
         xn_sample_temperature(c, o->temperature);
         xn_sample_mirostat(c, o->mirostat, s->mu);
     }
-    int32_t chosen = draw(s);
-    if (o->mirostat) s->mu = xn_mirostat_learn(o, s->mu, (double)c->list[chosen].weight / s->total);
-    return c->list[chosen].id;
+    double weight;
+    int32_t id = draw(s, &weight);
+    if (o->mirostat) s->mu = xn_mirostat_learn(o, s->mu, weight / s->total);
+    return id;
 }
 
 int32_t xn_sampler_top(struct xn_sampler *s, struct xn_token_logprob *out, int32_t n) {
     struct xn_candidates *c = &s->candidates;
     if (s->position == 0 || n <= 0) return 0;
-    for (int32_t i = 0; i < c->n; i++)
-        c->list[i].key = -c->list[i].weight;
+    float max = xn_candidates_max(c);
+    if (c->dense) xn_candidates_best(c, n < c->vocab ? n : c->vocab);
+    xn_candidates_rank(c);
     if (n > c->n) n = c->n;
     xn_candidates_sort(c->list, c->n, n);
     for (int32_t i = 0; i < n; i++)
-        out[i] = (struct xn_token_logprob){c->list[i].id, (float)log((double)c->list[i].weight / s->total)};
+        out[i] = (struct xn_token_logprob){c->list[i].id, (float)((double)(c->list[i].logit - max) - log(s->total))};
     return n;
 }

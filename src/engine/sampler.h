@@ -21,7 +21,8 @@ struct xn_token_logprob {
     float logprob; // natural logarithm; -INFINITY: impossible
 };
 // The n most likely tokens that the last choice was drawn from, after all samplers (post_sampling_probs of llama.cpp's
-// server), best first. Returns how many there are, at most n; 0 before the first choice.
+// server), best first. Returns how many there are, at most n; 0 before the first choice. The logits of that choice must
+// still be there; one call a choice may ask for them.
 int32_t xn_sampler_top(struct xn_sampler *sampler, struct xn_token_logprob *out, int32_t n);
 
 // logprobs and top_logprobs: of the model's own distribution, the softmax of the logits before any sampler, bias or

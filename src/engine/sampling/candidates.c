@@ -240,19 +240,48 @@ static inline float exp_below(float x) {
     return x > -87.0f ? e * power.value : 0;
 }
 
-double xn_sum_exp(const float *x, int32_t n, float max) {
-    enum { CHUNK = 4096 }; // summed in single precision, the sums of chunks in double
+enum { CHUNK = 4096 }; // summed in single precision, the sums of chunks in double
+
+static double sum_chunk(const float *x, int32_t n, float max) {
+    float sums[LANES] = {0};
     double sum = 0;
-    for (int32_t begin = 0; begin < n; begin += CHUNK) {
-        int32_t end = begin + CHUNK < n ? begin + CHUNK : n, at = begin;
-        float sums[LANES] = {0};
-        for (; at + LANES <= end; at += LANES)
-            for (int i = 0; i < LANES; i++)
-                sums[i] += exp_below(x[at + i] - max);
-        for (; at < end; at++)
-            sums[0] += exp_below(x[at] - max);
+    int32_t at = 0;
+    for (; at + LANES <= n; at += LANES)
         for (int i = 0; i < LANES; i++)
-            sum += (double)sums[i];
-    }
+            sums[i] += exp_below(x[at + i] - max);
+    for (; at < n; at++)
+        sums[0] += exp_below(x[at] - max);
+    for (int i = 0; i < LANES; i++)
+        sum += (double)sums[i];
     return sum;
+}
+
+double xn_sum_exp(const float *x, int32_t n, float max) {
+    double sum = 0;
+    for (int32_t at = 0; at < n; at += CHUNK)
+        sum += sum_chunk(x + at, n - at < CHUNK ? n - at : CHUNK, max);
+    return sum;
+}
+
+int32_t xn_find_exp(const float *x, int32_t n, float max, double share, double total) {
+    double rest = share * total;
+    int32_t last = 0;
+    for (int32_t at = 0; at < n; at += CHUNK) {
+        int32_t size = n - at < CHUNK ? n - at : CHUNK;
+        double sum = sum_chunk(x + at, size, max);
+        if (rest >= sum && at + size < n) {
+            if (sum > 0) last = at;
+            rest -= sum;
+            continue;
+        }
+        for (int32_t i = at; i < at + size; i++) {
+            double term = (double)exp_below(x[i] - max);
+            if (term > 0) last = i;
+            rest -= term;
+            if (rest < 0) return i;
+        }
+    }
+    while (!(exp_below(x[last] - max) > 0) && last + 1 < n)
+        last++;
+    return last;
 }

@@ -54,3 +54,6 @@ void xn_candidates_cut(struct xn_candidates *c, int32_t k);
 
 // The sum of e^(x - max) over x[n], which is at most max; NaN counts as nothing.
 double xn_sum_exp(const float *x, int32_t n, float max);
+// The first index at which the sum of these terms from the beginning exceeds share * total; total: what xn_sum_exp
+// gives; 0 <= share < 1. Where rounding leaves none, the last one that is possible.
+int32_t xn_find_exp(const float *x, int32_t n, float max, double share, double total);

@@ -14,32 +14,42 @@ static int32_t zipf_k(const struct xn_candidates *c, double mu) {
         products += t * b;
         squares += t * t;
     }
+    if (c->n < 2) return 1;
     double s = products / squares, epsilon = s - 1;
     double inner = epsilon == 0 ? exp2(mu) / log(c->vocab) : epsilon * exp2(mu) / (1 - pow(c->vocab, -epsilon));
     double k = pow(inner, 1 / s);
-    return k >= c->n ? c->n : k >= 1 ? (int32_t)k : 1; // NaN gives 1
+    return k >= c->vocab ? c->vocab : k >= 1 ? (int32_t)k : 1; // NaN gives 1
+}
+
+static void mirostat_1(struct xn_candidates *c, double mu) {
+    struct xn_candidates before = *c;
+    xn_candidates_best(c, ESTIMATED);
+    xn_candidates_sort(c->list, c->n, c->n);
+    int32_t k = zipf_k(c, mu);
+    if (k > c->n) { // of all again
+        *c = before;
+        xn_candidates_best(c, k);
+    } else {
+        xn_candidates_cut(c, k);
+    }
+}
+
+// Version 2: what is more surprising than mu bits is dropped (algorithm 2).
+static void mirostat_2(struct xn_candidates *c, double mu) {
+    float max = xn_candidates_max(c);
+    double sum = c->dense ? xn_sum_exp(c->logits, c->vocab, max) : xn_candidates_weigh(c);
+    double least = (double)max + log(sum) - mu * log(2);
+    xn_candidates_above(c, least < (double)max ? (float)least : max);
+    if (least > (double)max) xn_candidates_best(c, 1);
+    c->size = c->n;
 }
 
 void xn_sample_mirostat(struct xn_candidates *c, int version, double mu) {
-    xn_candidates_list(c);
-    if (c->n < 2) return;
-    double sum = xn_candidates_weigh(c);
-    xn_candidates_rank(c);
-    if (version == 1) {
-        xn_candidates_sort(c->list, c->n, ESTIMATED);
-        int32_t k = zipf_k(c, mu);
-        xn_candidates_select(c->list, c->n, k);
-        xn_candidates_cut(c, k);
-        return;
-    }
-    // Version 2: what is more surprising than mu bits is dropped (algorithm 2).
-    double least = exp2(-mu) * sum;
-    int32_t k = 0;
-    for (int32_t i = 0; i < c->n; i++)
-        k += (double)c->list[i].weight >= least;
-    if (k < 1) k = 1;
-    xn_candidates_select(c->list, c->n, k);
-    xn_candidates_cut(c, k);
+    if (!c->dense && c->n < 2) return;
+    if (version == 1)
+        mirostat_1(c, mu);
+    else
+        mirostat_2(c, mu);
 }
 
 double xn_mirostat_learn(const struct xn_sampling *o, double mu, double probability) {

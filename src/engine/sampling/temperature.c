@@ -12,9 +12,14 @@ void xn_sample_temperature(struct xn_candidates *c, float temperature) {
         return;
     }
     if (temperature == 1) return;
-    xn_candidates_list(c);
     // Relative to the best, so that no temperature makes a logit leave single precision upwards.
     float max = xn_candidates_max(c);
+    if (c->dense) {
+        float *logits = xn_candidates_own(c);
+        for (int32_t i = 0; i < c->vocab; i++)
+            logits[i] = (logits[i] - max) / temperature;
+        return;
+    }
     for (int32_t i = 0; i < c->n; i++)
         c->list[i].logit = (c->list[i].logit - max) / temperature;
     xn_candidates_above(c, -FLT_MAX);

@@ -8,12 +8,28 @@ void xn_sample_top_k(struct xn_candidates *c, int32_t k) {
     if (k > 0 && k < c->size) xn_candidates_best(c, k);
 }
 
+// Of a vocabulary: the sum of the weights of all, and as a list those most likely, at least min_keep, that weigh p
+// times that sum and more. False where that takes too many to be worth the search: the candidates are as before.
+static bool list_top(struct xn_candidates *c, float p, int32_t min_keep, double *sum) {
+    *sum = xn_sum_exp(c->logits, c->vocab, xn_candidates_max(c));
+    for (int32_t k = 256; k < c->vocab / 8; k *= 4) {
+        struct xn_candidates before = *c;
+        xn_candidates_best(c, k);
+        if (k >= min_keep && xn_candidates_weigh(c) >= (double)p * *sum) return true;
+        *c = before;
+    }
+    return false;
+}
+
 // The fewest of the most likely whose probabilities reach p (Holtzman and others, The Curious Case of Neural Text
 // Degeneration, arXiv 1904.09751, 3.1).
 void xn_sample_top_p(struct xn_candidates *c, float p, int32_t min_keep) {
+    double sum;
     if (p >= 1) return;
-    xn_candidates_list(c);
-    double sum = xn_candidates_weigh(c);
+    if (!c->dense || !list_top(c, p, min_keep, &sum)) {
+        xn_candidates_list(c);
+        sum = xn_candidates_weigh(c);
+    }
     xn_candidates_rank(c);
     int32_t k = xn_candidates_mass(c->list, c->n, (double)p * sum, false);
     if (k < min_keep) k = min_keep;
@@ -62,29 +78,36 @@ void xn_sample_typ_p(struct xn_candidates *c, float p, int32_t min_keep) {
     xn_candidates_cut(c, k);
 }
 
-// Sum of the logits (power 1) or of the squares of their distances from `mean` (power 2), over the possible ones.
-static double moment(const struct xn_candidates *c, int power, double mean, int32_t *count) {
-    double sum[4] = {0};
-    int32_t n = c->dense ? c->vocab : c->n, counted[4] = {0};
-    for (int32_t i = 0; i < n; i++) {
-        float x = c->dense ? c->logits[i] : c->list[i].logit;
-        bool possible = x > -INFINITY;
-        double d = possible ? (double)x - mean : 0;
-        sum[i & 3] += power == 1 ? d : d * d;
-        counted[i & 3] += possible;
+// Adds to the sums of the possible logits' distances from `from` and of their squares, in lanes that become vectors.
+static void moments(const float *x, int32_t n, double from, double *sum, double *squares, double *count) {
+    enum { LANES = 8 };
+    double sums[LANES] = {0}, square_sums[LANES] = {0}, counts[LANES] = {0};
+    for (int32_t at = 0; at < n; at += LANES)
+        for (int32_t i = 0; i < LANES; i++) {
+            float value = at + i < n ? x[at + i] : -INFINITY;
+            double d = value > -INFINITY ? (double)value - from : 0;
+            sums[i] += d;
+            square_sums[i] += d * d;
+            counts[i] += value > -INFINITY ? 1 : 0;
+        }
+    for (int i = 0; i < LANES; i++) {
+        *sum += sums[i];
+        *squares += square_sums[i];
+        *count += counts[i];
     }
-    *count = counted[0] + counted[1] + counted[2] + counted[3];
-    return sum[0] + sum[1] + (sum[2] + sum[3]);
 }
 
 // Those within n standard deviations of the highest logit (Tang and others, Top-n-sigma: Not All Logits Are You Need,
 // arXiv 2411.07641, 3).
 void xn_sample_top_n_sigma(struct xn_candidates *c, float n) {
-    int32_t count;
     if (n <= 0 || c->size <= 1) return;
-    double mean = moment(c, 1, 0, &count) / count;
-    double sigma = sqrt(moment(c, 2, mean, &count) / count);
+    // From the best logit, so that the squares do not cancel where all logits are far from 0.
     float max = xn_candidates_max(c);
+    double sum = 0, squares = 0, count = 0;
+    if (c->dense) moments(c->logits, c->vocab, (double)max, &sum, &squares, &count);
+    for (int32_t i = 0; i < c->n && !c->dense; i++)
+        moments(&c->list[i].logit, 1, (double)max, &sum, &squares, &count);
+    double mean = sum / count, variance = squares / count - mean * mean, sigma = sqrt(variance > 0 ? variance : 0);
     xn_candidates_above(c, (float)((double)max - (double)n * sigma)); // the others stay in `size`, as in llama.cpp
 }
 
