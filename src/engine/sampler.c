@@ -169,9 +169,11 @@ static bool is_empty(const struct xn_candidates *c) {
     return c->dense ? xn_candidates_max(c) == -INFINITY : c->n == 0;
 }
 
-// One candidate and no more.
-static int32_t settle(struct xn_sampler *s, int32_t id) {
+// Takes the model's most likely token where nothing can be drawn: the only candidate then. 0 where none is possible.
+static int32_t settle(struct xn_sampler *s, const float *logits) {
     struct xn_candidates *c = &s->candidates;
+    int32_t id = xn_best_id(logits, c->vocab);
+    if (id < 0) id = 0;
     c->list[0] = (struct xn_candidate){.id = id};
     c->n = c->size = 1;
     c->dense = false;
@@ -208,13 +210,13 @@ int32_t xn_sampler_choose(struct xn_sampler *s, const float *logits) {
     struct xn_candidates *c = &s->candidates;
     xn_candidates_begin(c, logits);
     float max = xn_candidates_max(c);
-    if (!isfinite(max)) return settle(s, max > 0 ? xn_best_id(logits, c->vocab) : 0);
+    if (!isfinite(max)) return settle(s, logits);
     xn_sample_logit_bias(c, o->logit_bias, o->n_logit_bias);
-    if (o->n_logit_bias && is_empty(c)) return settle(s, 0);
+    if (o->n_logit_bias && is_empty(c)) return settle(s, logits);
     for (int i = 0; i < s->n_steps; i++) {
         run(s, s->steps[i]);
         bool changed = s->steps[i] == XN_SAMPLER_PENALTIES || s->steps[i] == XN_SAMPLER_DRY;
-        if (changed && is_empty(c)) return settle(s, 0);
+        if (changed && is_empty(c)) return settle(s, logits);
     }
     if (o->mirostat) {
         xn_sample_temperature(c, o->temperature);

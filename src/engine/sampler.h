@@ -10,7 +10,8 @@ void xn_sampler_free(struct xn_sampler *sampler);
 
 // Chooses a token of logits[vocab], which are not changed. The random numbers of the n-th choice depend on the seed and
 // n alone: the same seed and logits give the same choices whatever else runs. NaN and -inf are never chosen; of +inf
-// the lowest id is; where no token is possible, it is 0.
+// the lowest id is; where biases and penalties leave nothing, the model's most likely token is, and where all logits
+// are NaN or -inf, token 0.
 int32_t xn_sampler_choose(struct xn_sampler *sampler, const float *logits);
 // Tells the sampler of a token that now stands in the text (prompt or chosen), for the penalties and DRY. Ids outside
 // the vocabulary are ignored.
