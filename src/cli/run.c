@@ -225,7 +225,7 @@ static void close_run(struct xn_run *run) {
     xn_context_free(run->context);
     xn_loaded_close(&run->loaded);
     json_decref(run->arguments);
-    xn_sampling_chosen_free(&run->sampling);
+    xn_sampling_held_free(&run->sampling);
     free(run->answer.data);
 }
 
@@ -258,7 +258,7 @@ static int run(struct xn_run_options *o) {
     }
     if (xn_sampling_options_read(&o->sampling, &r.sampling, &err) != XN_OK) {
         xn_cli_error("run: %s (see xenon run --help)", err.message);
-        xn_sampling_chosen_free(&r.sampling);
+        xn_sampling_held_free(&r.sampling);
         free(found);
         return XN_EXIT_USAGE;
     }

@@ -20,7 +20,7 @@ struct xn_run {
     struct xn_loaded loaded;
     struct xn_context *context;
     struct xn_session session;
-    struct xn_sampling_chosen sampling;
+    struct xn_sampling_held sampling;
     json_t *arguments; // of the template; NULL: none
     struct xn_text answer;
 

@@ -72,9 +72,8 @@ static int32_t whole(int64_t x) {
     return x > INT32_MAX ? INT32_MAX : (int32_t)x;
 }
 
-int xn_sampling_options_read(const struct xn_sampling_options *o, struct xn_sampling_chosen *chosen,
-                             struct xn_error *err) {
-    struct xn_sampling *s = &chosen->sampling;
+int xn_sampling_options_read(const struct xn_sampling_options *o, struct xn_sampling_held *held, struct xn_error *err) {
+    struct xn_sampling *s = &held->sampling;
     *s = (struct xn_sampling){
         .temperature = (float)o->temperature,
         .dynatemp_range = (float)o->dynatemp_range,
@@ -103,31 +102,17 @@ int xn_sampling_options_read(const struct xn_sampling_options *o, struct xn_samp
     if (o->seed < 0 && getrandom(&s->seed, sizeof s->seed, 0) != sizeof s->seed) s->seed = (uint64_t)time(NULL);
     if (o->samplers && xn_sampler_order_parse(o->samplers, &s->order, err) != XN_OK)
         return xn_error_context(err, XN_ERR_ARGUMENT, "option --samplers");
-    if (o->logit_bias.n == 0) return XN_OK;
-    chosen->bias = xn_alloc(o->logit_bias.n, sizeof *chosen->bias);
-    if (!chosen->bias) return xn_fail(err, XN_ERR_NOMEM, "option --logit-bias: out of memory");
-    for (size_t i = 0; i < o->logit_bias.n; i++)
-        XN_TRY(read_bias(o->logit_bias.items[i], &chosen->bias[i], err));
-    s->logit_bias = chosen->bias;
-    s->n_logit_bias = o->logit_bias.n;
+    for (size_t i = 0; i < o->logit_bias.n; i++) {
+        struct xn_logit_bias b = {0};
+        XN_TRY(read_bias(o->logit_bias.items[i], &b, err));
+        XN_TRY(xn_sampling_held_bias(held, b.id, b.bias, err));
+    }
     return XN_OK;
 }
 
 int xn_sampling_options_spell(const struct xn_sampling_options *o, const struct xn_tokenizer *tokenizer,
-                              struct xn_sampling_chosen *chosen, struct xn_error *err) {
-    if (o->dry_multiplier <= 0 || !tokenizer) return XN_OK;
-    struct xn_dry_breakers *b = &chosen->breakers;
-    if (o->breakers.n == 0) XN_TRY(xn_dry_breakers_usual(b, tokenizer, err));
-    for (size_t i = 0; i < o->breakers.n; i++)
-        if (strcmp(o->breakers.items[i], "none") != 0)
-            XN_TRY(xn_dry_breakers_spell(b, tokenizer, o->breakers.items[i], err));
-    xn_dry_breakers_sort(b);
-    chosen->sampling.dry_breakers = b;
-    return XN_OK;
-}
-
-void xn_sampling_chosen_free(struct xn_sampling_chosen *chosen) {
-    free(chosen->bias);
-    xn_dry_breakers_free(&chosen->breakers);
-    *chosen = (struct xn_sampling_chosen){0};
+                              struct xn_sampling_held *held, struct xn_error *err) {
+    const struct xn_strings *texts = &o->breakers;
+    bool none = texts->n == 1 && strcmp(texts->items[0], "none") == 0;
+    return xn_sampling_held_breakers(held, tokenizer, texts->items, none ? 0 : texts->n, err);
 }

@@ -1,9 +1,8 @@
 // The options of sampling that commands share, by the names that llama.cpp's commands give them.
 #pragma once
 
+#include "api/sampling.h"
 #include "cli/options.h"
-#include "engine/sampling/breakers.h"
-#include "engine/sampling/sampling.h"
 
 // As they stand on the command line.
 struct xn_sampling_options {
@@ -18,19 +17,12 @@ struct xn_sampling_options {
 struct xn_sampling_options xn_sampling_options_default(void);
 void xn_sampling_options_free(struct xn_sampling_options *options);
 
-// What a sampler is made from; xn_sampling_chosen_free empties. May be zero-initialised.
-struct xn_sampling_chosen {
-    struct xn_sampling sampling;
-    struct xn_logit_bias *bias;
-    struct xn_dry_breakers breakers;
-};
 // Everything that needs no model. XN_ERR_ARGUMENT names the option.
-int xn_sampling_options_read(const struct xn_sampling_options *options, struct xn_sampling_chosen *chosen,
+int xn_sampling_options_read(const struct xn_sampling_options *options, struct xn_sampling_held *held,
                              struct xn_error *err);
-// The sequence breakers in the model's tokens, where DRY is on; tokenizer NULL: none. `chosen` must stay where it is.
+// The sequence breakers in the model's tokens, where DRY is on; tokenizer NULL: none. `held` must stay where it is.
 int xn_sampling_options_spell(const struct xn_sampling_options *options, const struct xn_tokenizer *tokenizer,
-                              struct xn_sampling_chosen *chosen, struct xn_error *err);
-void xn_sampling_chosen_free(struct xn_sampling_chosen *chosen);
+                              struct xn_sampling_held *held, struct xn_error *err);
 
 // clang-format off
 #define XN_SAMPLING_OPTION(name, kind, field, argument, help, least, most)                                             \
