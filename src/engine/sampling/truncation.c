@@ -8,32 +8,71 @@ void xn_sample_top_k(struct xn_candidates *c, int32_t k) {
     if (k > 0 && k < c->size) xn_candidates_best(c, k);
 }
 
-// Of a vocabulary: the sum of the weights of all, and as a list those most likely, at least min_keep, that weigh p
-// times that sum and more. False where that takes too many to be worth the search: the candidates are as before.
-static bool list_top(struct xn_candidates *c, float p, int32_t min_keep, double *sum) {
-    *sum = xn_sum_exp(c->logits, c->vocab, xn_candidates_max(c));
-    for (int32_t k = 256; k < c->vocab / 8; k *= 4) {
-        struct xn_candidates before = *c;
-        xn_candidates_best(c, k);
-        if (k >= min_keep && xn_candidates_weigh(c) >= (double)p * *sum) return true;
-        *c = before;
+// Where the fewest tokens that weigh `mass` end, told from a count of logits by their distance from the best, without
+// sorting: those nearer than `sure` certainly belong to them, those farther than `all` do not.
+struct range {
+    double sure, all;
+};
+enum { BINS = 4096, BINS_A_UNIT = 128 };
+
+static struct range find_mass(const struct xn_candidates *c, float max, double mass, int32_t min_keep) {
+    int32_t count[BINS] = {0};
+    for (int32_t i = 0; i < c->vocab; i++) {
+        float distance = (max - c->logits[i]) * BINS_A_UNIT; // NaN, and what is too far, count nowhere
+        if (distance < BINS) count[(int32_t)distance]++;
     }
-    return false;
+    struct range found = {0, INFINITY};
+    double least = 0, most = 0, seen = 0;
+    for (int i = 0; i < BINS; i++) {
+        most += count[i] * exp(-(double)i / BINS_A_UNIT);
+        least += count[i] * exp(-(i + 1.0) / BINS_A_UNIT);
+        seen += count[i];
+        // A bin is left between, for what rounding puts into its neighbour.
+        if (most * (1 + 1e-5) < mass) found.sure = i / (double)BINS_A_UNIT;
+        if (least * (1 - 1e-5) < mass || seen < min_keep) continue;
+        found.all = (i + 2.0) / BINS_A_UNIT;
+        break;
+    }
+    return found;
+}
+
+// Moves what is nearer than `distance` to the best to the front. Returns how many that are; *weight: together.
+static int32_t move_near(struct xn_candidates *c, float max, double distance, double *weight) {
+    int32_t n = 0;
+    *weight = 0;
+    for (int32_t i = 0; i < c->n; i++) {
+        struct xn_candidate x = c->list[i];
+        if ((double)(max - x.logit) >= distance) continue;
+        *weight += (double)x.weight;
+        c->list[i] = c->list[n];
+        c->list[n++] = x;
+    }
+    return n;
 }
 
 // The fewest of the most likely whose probabilities reach p (Holtzman and others, The Curious Case of Neural Text
 // Degeneration, arXiv 1904.09751, 3.1).
 void xn_sample_top_p(struct xn_candidates *c, float p, int32_t min_keep) {
-    double sum;
     if (p >= 1) return;
-    if (!c->dense || !list_top(c, p, min_keep, &sum)) {
-        xn_candidates_list(c);
-        sum = xn_candidates_weigh(c);
+    float max = xn_candidates_max(c);
+    double mass, before = 0;
+    int32_t k = 0;
+    if (c->dense) {
+        mass = (double)p * xn_sum_exp(c->logits, c->vocab, max);
+        struct range range = find_mass(c, max, mass, min_keep);
+        xn_candidates_above(c, (float)((double)max - range.all));
+        xn_candidates_weigh(c);
+        k = move_near(c, max, range.sure, &before);
+    } else {
+        mass = (double)p * xn_candidates_weigh(c);
     }
     xn_candidates_rank(c);
-    int32_t k = xn_candidates_mass(c->list, c->n, (double)p * sum, false);
+    if (k < c->n) k += xn_candidates_mass(c->list + k, c->n - k, mass - before, false);
     if (k < min_keep) k = min_keep;
-    if (k >= c->n) return;
+    if (k >= c->n) {
+        if (k < c->size && c->n < c->size) c->size = c->n > k ? c->n : k;
+        return;
+    }
     xn_candidates_select(c->list, c->n, k);
     xn_candidates_cut(c, k);
 }
