@@ -328,6 +328,7 @@ int xn_command_run(int argc, char **argv) {
                     "  xenon run qwen3-30b-a3b.gguf \"Hi\" --device gpu0 --cpu-moe\n"
                     "  xenon run model/ --file notes.txt \"Summarise this:\"\n"
                     "  xenon run model/ -f book.txt -p \"Who is it about?\" --session book.session\n"
+                    "  xenon run qwen3-4b.gguf --samplers \"dry;min_p;temperature\" --dry-multiplier 0.8 --temp 1.2\n"
                     "  echo \"def fib(n):\" | xenon run coder.gguf --raw -n 64 --stop \"\\n\\n\"",
     };
     struct xn_error err;
