@@ -171,8 +171,8 @@ void test_dpas(const void *a, const void *b, void *c, uint32_t bfloat) {
     }
 }
 
-// As PTX has ldmatrix (x4): row j of matrix i, 16 bytes, is where lane 8 i + j says; lane l gets the pair l % 4 of row l / 4 of
-// each.
+// As PTX has ldmatrix (x4): row j of matrix i, 16 bytes, is where lane 8 i + j says; lane l gets the pair l % 4 of row
+// l / 4 of each.
 void test_matrices(uint64_t address, void *to) {
     struct item *mine = &items[lid];
     mine->a = (const void *)(uintptr_t)address;
@@ -186,8 +186,8 @@ void test_matrices(uint64_t address, void *to) {
         for (uint32_t i = 0; i < 4; i++)
             memcpy((uint8_t *)lane[l].c + 4 * i, (const uint8_t *)lane[8 * i + l / 4].a + 4 * (l % 4), 4);
 }
-// And mma.m16n8k16. With g = l / 4 and t = l % 4 lane l has of a, in pairs, (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8); of b
-// rows 2t and 2t + 8 of column g; of c (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+// And mma.m16n8k16. With g = l / 4 and t = l % 4 lane l has of a, in pairs, (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8,
+// 2t + 8); of b rows 2t and 2t + 8 of column g; of c (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
 void test_mma(void *c, const void *a, uint32_t b0, uint32_t b1) {
     struct item *mine = &items[lid];
     uint32_t b[2] = {b0, b1};
