@@ -199,7 +199,7 @@ static double weight_of(const struct xn_candidate *list, int32_t begin, int32_t 
 }
 
 // The same selection, led by weights instead of counts: what stands before `low` does not reach the mass.
-int32_t xn_candidates_mass(struct xn_candidate *list, int32_t n, double mass, bool above) {
+static int32_t select_mass(struct xn_candidate *list, int32_t n, double mass, bool above) {
     int32_t low = 0, high = n - 1, left, right;
     double before = 0;
     while (low < high) {
@@ -215,6 +215,47 @@ int32_t xn_candidates_mass(struct xn_candidate *list, int32_t n, double mass, bo
         low = right;
     }
     return low + 1 < n ? low + 1 : n;
+}
+
+enum { BINS = 2048, BINS_A_UNIT = 64 }; // of keys, from the least on; the last takes all that are beyond
+
+static int bin_of(const struct xn_candidate *x, float least) {
+    float at = (x->key - least) * BINS_A_UNIT;
+    return at < BINS - 1 ? (int)at : BINS - 1;
+}
+
+// Moves those of bins before `bin` to the front of list[from..n), if `equal` also those of that bin. Returns where they
+// end.
+static int32_t move_bins(struct xn_candidate *list, int32_t from, int32_t n, float least, int bin, bool equal) {
+    for (int32_t i = from; i < n; i++) {
+        int b = bin_of(&list[i], least);
+        if (b > bin || (b == bin && !equal)) continue;
+        struct xn_candidate x = list[i];
+        list[i] = list[from];
+        list[from++] = x;
+    }
+    return from;
+}
+
+// Of many, weights are first summed by narrow ranges of keys, so that the selection is among those of one range.
+int32_t xn_candidates_mass(struct xn_candidate *list, int32_t n, double mass, bool above) {
+    enum { FEW = 1024 };
+    if (n <= FEW) return select_mass(list, n, mass, above);
+    double sums[BINS] = {0}, before = 0;
+    float least = list[0].key;
+    for (int32_t i = 1; i < n; i++)
+        least = list[i].key < least ? list[i].key : least;
+    for (int32_t i = 0; i < n; i++)
+        sums[bin_of(&list[i], least)] += (double)list[i].weight;
+    int bin = 0;
+    for (; bin < BINS - 1; bin++) {
+        double with = before + sums[bin];
+        // Empty ones are passed, so that at least one candidate is left to select from.
+        if (sums[bin] > 0 && (above ? with > mass : with >= mass)) break;
+        before = with;
+    }
+    int32_t begin = move_bins(list, 0, n, least, bin, false), end = move_bins(list, begin, n, least, bin, true);
+    return begin < end ? begin + select_mass(list + begin, end - begin, mass - before, above) : n;
 }
 
 void xn_candidates_cut(struct xn_candidates *c, int32_t k) {

@@ -8,73 +8,51 @@ void xn_sample_top_k(struct xn_candidates *c, int32_t k) {
     if (k > 0 && k < c->size) xn_candidates_best(c, k);
 }
 
-// Where the fewest tokens that weigh `mass` end, told from a count of logits by their distance from the best, without
-// sorting: those nearer than `sure` certainly belong to them, those farther than `all` do not.
-struct range {
-    double sure, all;
-};
-enum { BINS = 4096, BINS_A_UNIT = 128 };
-
-static struct range find_mass(const struct xn_candidates *c, float max, double mass, int32_t min_keep) {
+// How far from the best the fewest tokens that weigh `mass` reach at the most, told from a count of logits by their
+// distance, without sorting or listing them; at least min_keep are nearer. INFINITY: no saying.
+static double find_mass(const struct xn_candidates *c, float max, double mass, int32_t min_keep) {
+    enum { BINS = 4096, BINS_A_UNIT = 128 };
     int32_t count[BINS] = {0};
+    double least = 0, seen = 0;
     for (int32_t i = 0; i < c->vocab; i++) {
         float distance = (max - c->logits[i]) * BINS_A_UNIT; // NaN, and what is too far, count nowhere
         if (distance < BINS) count[(int32_t)distance]++;
     }
-    struct range found = {0, INFINITY};
-    double least = 0, most = 0, seen = 0;
     for (int i = 0; i < BINS; i++) {
-        most += count[i] * exp(-(double)i / BINS_A_UNIT);
         least += count[i] * exp(-(i + 1.0) / BINS_A_UNIT);
         seen += count[i];
-        // A bin is left between, for what rounding puts into its neighbour.
-        if (most * (1 + 1e-5) < mass) found.sure = i / (double)BINS_A_UNIT;
-        if (least * (1 - 1e-5) < mass || seen < min_keep) continue;
-        found.all = (i + 2.0) / BINS_A_UNIT;
-        break;
+        // One more, for what rounding puts into the next.
+        if (least * (1 - 1e-5) >= mass && seen >= min_keep) return (i + 2.0) / BINS_A_UNIT;
     }
-    return found;
+    return INFINITY;
 }
 
-// Moves what is nearer than `distance` to the best to the front. Returns how many that are; *weight: together.
-static int32_t move_near(struct xn_candidates *c, float max, double distance, double *weight) {
-    int32_t n = 0;
-    *weight = 0;
-    for (int32_t i = 0; i < c->n; i++) {
-        struct xn_candidate x = c->list[i];
-        if ((double)(max - x.logit) >= distance) continue;
-        *weight += (double)x.weight;
-        c->list[i] = c->list[n];
-        c->list[n++] = x;
+// Keeps the k first by key, which stand in front already, or min_keep where that is more.
+static void keep_first(struct xn_candidates *c, int32_t k, int32_t min_keep) {
+    if (k < min_keep) {
+        k = min_keep;
+        xn_candidates_select(c->list, c->n, k);
     }
-    return n;
+    xn_candidates_cut(c, k);
 }
 
 // The fewest of the most likely whose probabilities reach p (Holtzman and others, The Curious Case of Neural Text
 // Degeneration, arXiv 1904.09751, 3.1).
 void xn_sample_top_p(struct xn_candidates *c, float p, int32_t min_keep) {
     if (p >= 1) return;
-    float max = xn_candidates_max(c);
-    double mass, before = 0;
-    int32_t k = 0;
+    double mass;
     if (c->dense) {
+        float max = xn_candidates_max(c);
         mass = (double)p * xn_sum_exp(c->logits, c->vocab, max);
-        struct range range = find_mass(c, max, mass, min_keep);
-        xn_candidates_above(c, (float)((double)max - range.all));
+        xn_candidates_above(c, (float)((double)max - find_mass(c, max, mass, min_keep)));
         xn_candidates_weigh(c);
-        k = move_near(c, max, range.sure, &before);
     } else {
         mass = (double)p * xn_candidates_weigh(c);
     }
     xn_candidates_rank(c);
-    if (k < c->n) k += xn_candidates_mass(c->list + k, c->n - k, mass - before, false);
-    if (k < min_keep) k = min_keep;
-    if (k >= c->n) {
-        if (k < c->size && c->n < c->size) c->size = c->n > k ? c->n : k;
-        return;
-    }
-    xn_candidates_select(c->list, c->n, k);
-    xn_candidates_cut(c, k);
+    int32_t k = xn_candidates_mass(c->list, c->n, mass, false);
+    keep_first(c, k, min_keep);
+    if (c->n < c->size) c->size = c->n > min_keep ? c->n : min_keep < c->size ? min_keep : c->size;
 }
 
 // Those with at least p times the probability of the most likely (Nguyen and others, Turning Up the Heat, arXiv
@@ -111,10 +89,7 @@ void xn_sample_typ_p(struct xn_candidates *c, float p, int32_t min_keep) {
     for (int32_t i = 0; i < c->n; i++)
         c->list[i].key = (float)fabs(log_sum - (double)(c->list[i].logit - max) - entropy);
     int32_t k = xn_candidates_mass(c->list, c->n, (double)p * sum, true);
-    if (k < min_keep) k = min_keep;
-    if (k >= c->n) return;
-    xn_candidates_select(c->list, c->n, k);
-    xn_candidates_cut(c, k);
+    keep_first(c, k, min_keep);
 }
 
 // Adds to the sums of the possible logits' distances from `from` and of their squares, in lanes that become vectors.
