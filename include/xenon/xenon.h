@@ -272,8 +272,8 @@ XENON_API void xenon_sampling_defaults(xenon_sampling *sampling);
 XENON_API int xenon_sampler_create(const xenon_model *model, const xenon_sampling *sampling, xenon_sampler **sampler,
                                    xenon_error *err);
 /* The same from a JSON object with the settings, names and meanings of requests to llama.cpp's server, e.g.
- * "{\"temperature\": 0.9, \"dry_multiplier\": 0.8, \"samplers\": [\"dry\", \"min_p\", \"temperature\"]}"; what it does not
- * name is as xenon_sampling_defaults has it. docs/sampling.md lists them. XENON_ERR_ARGUMENT names a wrong one. */
+ * "{\"temperature\": 0.9, \"dry_multiplier\": 0.8, \"samplers\": [\"dry\", \"min_p\", \"temperature\"]}"; what it does
+ * not name is as xenon_sampling_defaults has it. docs/sampling.md lists them. XENON_ERR_ARGUMENT names a wrong one. */
 XENON_API int xenon_sampler_create_json(const xenon_model *model, const char *settings, xenon_sampler **sampler,
                                         xenon_error *err);
 XENON_API void xenon_sampler_free(xenon_sampler **sampler);

@@ -11,15 +11,16 @@ void xn_sample_top_k(struct xn_candidates *c, int32_t k) {
 // How far from the best the fewest tokens that weigh `mass` reach at the most, told from a count of logits by their
 // distance, without sorting or listing them; at least min_keep are nearer. INFINITY: no saying.
 static double find_mass(const struct xn_candidates *c, float max, double mass, int32_t min_keep) {
-    enum { BINS = 4096, BINS_A_UNIT = 128 };
+    enum { BINS = 4096, BINS_A_UNIT = 128, FEW = 1024 };
+    if (c->vocab <= FEW) return INFINITY;
     int32_t count[BINS] = {0};
-    double least = 0, seen = 0;
+    double least = 0, seen = 0, step = exp(-1.0 / BINS_A_UNIT), weight = 1;
     for (int32_t i = 0; i < c->vocab; i++) {
         float distance = (max - c->logits[i]) * BINS_A_UNIT; // NaN, and what is too far, count nowhere
         if (distance < BINS) count[(int32_t)distance]++;
     }
     for (int i = 0; i < BINS; i++) {
-        least += count[i] * exp(-(i + 1.0) / BINS_A_UNIT);
+        least += count[i] * (weight *= step);
         seen += count[i];
         // One more, for what rounding puts into the next.
         if (least * (1 - 1e-5) >= mass && seen >= min_keep) return (i + 2.0) / BINS_A_UNIT;
