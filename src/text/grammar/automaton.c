@@ -329,11 +329,11 @@ int xn_automaton_tidy(struct xn_automaton *a, struct xn_error *err) {
     struct xn_automaton fresh = {.grammar = a->grammar, .epoch = a->epoch + 1};
     uint32_t *numbers = xn_alloc_zero(a->n_stacks, sizeof *numbers);
     size_t n = 0;
-    for (struct xn_sequence *s = a->sequences; s; s = s->following)
+    for (struct xn_grammar_state *s = a->sequences; s; s = s->following)
         n++;
     int32_t *places = xn_alloc(n + 1, sizeof *places);
     int status = numbers && places ? reset(&fresh, err) : no_memory(err);
-    struct xn_sequence *s = a->sequences;
+    struct xn_grammar_state *s = a->sequences;
     for (size_t i = 0; status == XN_OK && i < n; i++, s = s->following)
         status = carry_place(&fresh, a, numbers, s->place, &places[i], err);
     if (status == XN_OK) {
@@ -351,24 +351,24 @@ int xn_automaton_tidy(struct xn_automaton *a, struct xn_error *err) {
     return status;
 }
 
-static int add_sequence(struct xn_automaton *a, int32_t place, struct xn_sequence **out, struct xn_error *err) {
-    struct xn_sequence *s = *out = xn_alloc_zero(1, sizeof *s);
+static int add_sequence(struct xn_automaton *a, int32_t place, struct xn_grammar_state **out, struct xn_error *err) {
+    struct xn_grammar_state *s = *out = xn_alloc_zero(1, sizeof *s);
     if (!s) return no_memory(err);
-    *s = (struct xn_sequence){.automaton = a, .place = place, .following = a->sequences};
+    *s = (struct xn_grammar_state){.automaton = a, .place = place, .following = a->sequences};
     if (a->sequences) a->sequences->previous = s;
     a->sequences = s;
     return XN_OK;
 }
 
-int xn_sequence_new(struct xn_automaton *a, struct xn_sequence **out, struct xn_error *err) {
+int xn_grammar_state_new(struct xn_automaton *a, struct xn_grammar_state **out, struct xn_error *err) {
     return add_sequence(a, a->start, out, err);
 }
 
-int xn_sequence_copy(const struct xn_sequence *from, struct xn_sequence **out, struct xn_error *err) {
+int xn_grammar_state_copy(const struct xn_grammar_state *from, struct xn_grammar_state **out, struct xn_error *err) {
     return add_sequence(from->automaton, from->place, out, err);
 }
 
-void xn_sequence_free(struct xn_sequence *s) {
+void xn_grammar_state_free(struct xn_grammar_state *s) {
     if (!s) return;
     if (s->previous)
         s->previous->following = s->following;
@@ -378,11 +378,12 @@ void xn_sequence_free(struct xn_sequence *s) {
     free(s);
 }
 
-bool xn_sequence_equal(const struct xn_sequence *a, const struct xn_sequence *b) {
+bool xn_grammar_state_equal(const struct xn_grammar_state *a, const struct xn_grammar_state *b) {
     return a->automaton == b->automaton && a->place == b->place;
 }
 
-int xn_sequence_accept(struct xn_sequence *s, const void *bytes, size_t n, bool *accepted, struct xn_error *err) {
+int xn_grammar_state_accept(struct xn_grammar_state *s, const void *bytes, size_t n, bool *accepted,
+                            struct xn_error *err) {
     *accepted = false;
     XN_TRY(xn_automaton_tidy(s->automaton, err));
     int32_t place = s->place;
@@ -394,11 +395,11 @@ int xn_sequence_accept(struct xn_sequence *s, const void *bytes, size_t n, bool 
     return XN_OK;
 }
 
-bool xn_sequence_may_end(const struct xn_sequence *s) {
+bool xn_grammar_state_may_end(const struct xn_grammar_state *s) {
     return s->automaton->places[s->place].flags & XN_PLACE_MAY_END;
 }
 
-bool xn_sequence_must_end(const struct xn_sequence *s) {
+bool xn_grammar_state_must_end(const struct xn_grammar_state *s) {
     const struct xn_place *p = &s->automaton->places[s->place];
     return p->n_items == 0 && (p->flags & XN_PLACE_MAY_END);
 }

@@ -156,32 +156,32 @@ static void nesting_is_bounded_and_the_texts_before_stay(void **state) {
     (void)state;
     struct xn_grammar *g = gbnf("root ::= \"(\" root \")\" | \"\"");
     struct xn_automaton *a;
-    struct xn_sequence *s, *t;
+    struct xn_grammar_state *s, *t;
     struct xn_error err;
     assert_int_equal(xn_automaton_new(g, &a, &err), XN_OK);
-    assert_int_equal(xn_sequence_new(a, &s, &err), XN_OK);
+    assert_int_equal(xn_grammar_state_new(a, &s, &err), XN_OK);
     bool good = true;
     size_t depth = 0;
     for (; good && depth < 100000; depth++)
-        assert_int_equal(xn_sequence_accept(s, "(", 1, &good, &err), XN_OK);
+        assert_int_equal(xn_grammar_state_accept(s, "(", 1, &good, &err), XN_OK);
     depth--;
     assert_true(depth >= 1000 && depth < 10000);
-    assert_int_equal(xn_sequence_copy(s, &t, &err), XN_OK);
-    assert_true(xn_sequence_equal(s, t));
+    assert_int_equal(xn_grammar_state_copy(s, &t, &err), XN_OK);
+    assert_true(xn_grammar_state_equal(s, t));
     for (size_t i = 0; i < depth; i++) {
-        assert_false(xn_sequence_may_end(t));
-        assert_int_equal(xn_sequence_accept(t, ")", 1, &good, &err), XN_OK);
+        assert_false(xn_grammar_state_may_end(t));
+        assert_int_equal(xn_grammar_state_accept(t, ")", 1, &good, &err), XN_OK);
         assert_true(good);
     }
-    assert_true(xn_sequence_must_end(t));
-    assert_false(xn_sequence_equal(s, t));
-    assert_int_equal(xn_sequence_accept(t, ")", 1, &good, &err), XN_OK);
+    assert_true(xn_grammar_state_must_end(t));
+    assert_false(xn_grammar_state_equal(s, t));
+    assert_int_equal(xn_grammar_state_accept(t, ")", 1, &good, &err), XN_OK);
     assert_false(good);
-    assert_true(xn_sequence_may_end(t)); // it stays where it was
-    assert_int_equal(xn_sequence_accept(s, "))(", 3, &good, &err), XN_OK);
+    assert_true(xn_grammar_state_may_end(t)); // it stays where it was
+    assert_int_equal(xn_grammar_state_accept(s, "))(", 3, &good, &err), XN_OK);
     assert_false(good);
-    xn_sequence_free(s);
-    xn_sequence_free(t);
+    xn_grammar_state_free(s);
+    xn_grammar_state_free(t);
     xn_automaton_free(a);
     xn_grammar_free(g);
 }

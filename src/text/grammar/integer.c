@@ -36,9 +36,9 @@ static uint32_t between(struct xn_form *f, const char *low, const char *high, si
 static uint32_t natural(struct xn_form *f, int64_t low, int64_t high) {
     uint32_t choices[DIGITS + 1];
     size_t n_choices = 0;
-    int64_t power = 10; // of numbers with n digits: the first that has more
+    uint64_t power = 10; // of numbers with n digits: the first that has more
     for (size_t n = 1; n <= DIGITS; n++, power *= 10) {
-        const int64_t first = n == 1 ? 0 : power / 10, last = power - 1;
+        const int64_t first = n == 1 ? 0 : (int64_t)power / 10, last = (int64_t)power - 1;
         const int64_t from = low > first ? low : first, to = high < last ? high : last;
         if (from > to) continue;
         char a[24], b[24];

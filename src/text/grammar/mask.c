@@ -230,7 +230,7 @@ static int compute(struct xn_masks *m, int32_t number, uint64_t *mask, struct xn
     return XN_OK;
 }
 
-int xn_mask(struct xn_masks *m, const struct xn_sequence *sequence, uint64_t *mask, struct xn_error *err) {
+int xn_mask(struct xn_masks *m, const struct xn_grammar_state *sequence, uint64_t *mask, struct xn_error *err) {
     XN_TRY(xn_automaton_tidy(m->automaton, err));
     if (m->local_memory > LOCAL_MEMORY) forget_locals(m);
     if (m->epoch != m->automaton->epoch) {

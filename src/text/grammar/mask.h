@@ -14,13 +14,13 @@ struct xn_masks;
 int xn_masks_new(const struct xn_grammar *grammar, const struct xn_token_tree *tree, struct xn_masks **out,
                  struct xn_error *err);
 void xn_masks_free(struct xn_masks *masks); // its sequences are freed first
-// For xn_sequence_new: the sequences whose masks these are.
+// For xn_grammar_state_new: the sequences whose masks these are.
 struct xn_automaton *xn_masks_automaton(struct xn_masks *masks);
 // Words of a mask: token i is bit i % 64 of word i / 64.
 size_t xn_mask_words(const struct xn_masks *masks);
 // The tokens that may come next, those that end the text included where it may end. Empty only where the grammar's
-// limit of depth leaves no way on. Fails as xn_sequence_accept does.
-int xn_mask(struct xn_masks *masks, const struct xn_sequence *sequence, uint64_t *mask, struct xn_error *err);
+// limit of depth leaves no way on. Fails as xn_grammar_state_accept does.
+int xn_mask(struct xn_masks *masks, const struct xn_grammar_state *sequence, uint64_t *mask, struct xn_error *err);
 // Finds out ahead what takes longest, at most `seconds` long: the parts of masks that any text may need.
 int xn_masks_warm(struct xn_masks *masks, double seconds, struct xn_error *err);
 // Sets to -inf the logits of tokens that the mask leaves out, and those past its end (n: the model's outputs).

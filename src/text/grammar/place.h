@@ -36,7 +36,7 @@ struct xn_automaton {
     size_t n_stack_slots, n_place_slots;
     int32_t start;
     uint64_t epoch; // changes when numbers do
-    struct xn_sequence *sequences;
+    struct xn_grammar_state *sequences;
     // Scratch of closures.
     struct xn_item *work, *found;
     size_t n_work, n_found, work_capacity, found_capacity;
@@ -45,13 +45,13 @@ struct xn_automaton {
     size_t n_seen_slots;
     uint32_t turn;
 };
-struct xn_sequence {
+struct xn_grammar_state {
     struct xn_automaton *automaton;
     int32_t place;
-    struct xn_sequence *previous, *following;
+    struct xn_grammar_state *previous, *following;
 };
 
-// The place after one more byte; an error like xn_sequence_accept's.
+// The place after one more byte; an error like xn_grammar_state_accept's.
 int xn_place_compute(struct xn_automaton *a, int32_t place, uint32_t class_of_byte, int32_t *out, struct xn_error *err);
 static inline int xn_place_step(struct xn_automaton *a, int32_t place, uint8_t byte, int32_t *out,
                                 struct xn_error *err) {

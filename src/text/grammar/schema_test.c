@@ -92,7 +92,7 @@ static void what_cannot_be_honoured_is_named(void **state) {
         {"{\"type\":\"object\",\"required\":[\"a\"]}", "schema #: 'a' is required but not among the properties"},
         {"{\"$ref\":\"#/$defs/a\"}", "schema #: '$ref' to '#/$defs/a', which is not there"},
         {"{\"$ref\":\"http://x\"}", "schema #: '$ref' to 'http://x': only places in this schema (#/...)"},
-        {"{\"$ref\":\"#\"}", "rule '#' accepts no text: what it asks for never ends"},
+        {"{\"$ref\":\"#\"}", "rule 'root' accepts no text: what it asks for never ends"},
         {"{\"oneOf\":[{\"type\":\"integer\"},{\"type\":\"number\"}]}",
          "schema #/oneOf: alternatives 0 and 1 may both fit (use anyOf, or tell them apart by type or by a constant)"},
         {"{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}",

@@ -32,14 +32,15 @@ static inline struct xn_grammar *schema(const char *text) {
 // Whether the whole text is accepted, given byte by byte.
 static inline bool accepts_bytes(const struct xn_grammar *g, const char *text, size_t n) {
     struct xn_automaton *a;
-    struct xn_sequence *s;
+    struct xn_grammar_state *s;
     struct xn_error err;
-    if (xn_automaton_new(g, &a, &err) != XN_OK || xn_sequence_new(a, &s, &err) != XN_OK) fail_msg("%s", err.message);
+    if (xn_automaton_new(g, &a, &err) != XN_OK || xn_grammar_state_new(a, &s, &err) != XN_OK)
+        fail_msg("%s", err.message);
     bool good = true;
     for (size_t i = 0; good && i < n; i++)
-        if (xn_sequence_accept(s, text + i, 1, &good, &err) != XN_OK) fail_msg("%s", err.message);
-    good = good && xn_sequence_may_end(s);
-    xn_sequence_free(s);
+        if (xn_grammar_state_accept(s, text + i, 1, &good, &err) != XN_OK) fail_msg("%s", err.message);
+    good = good && xn_grammar_state_may_end(s);
+    xn_grammar_state_free(s);
     xn_automaton_free(a);
     return good;
 }
