@@ -17,8 +17,8 @@ static int no_memory(struct xn_error *err) {
 }
 
 static size_t memory_of(const struct xn_automaton *a) {
-    return a->n_places * (a->grammar->n_classes * sizeof *a->next + sizeof *a->places) + a->n_items * sizeof *a->items +
-           a->n_stacks * sizeof *a->stacks;
+    return a->n_places * (a->grammar->n_classes * sizeof **a->next + sizeof *a->places) +
+           a->n_items * sizeof *a->items + a->n_stacks * sizeof *a->stacks;
 }
 
 static uint64_t mix(uint64_t h) {
@@ -93,6 +93,14 @@ static int grow_place_slots(struct xn_automaton *a) {
     return 0;
 }
 
+static int add_block(struct xn_automaton *a) {
+    if (XN_GROW(a->next, a->blocks_capacity, a->n_blocks + 1)) return -1;
+    a->next[a->n_blocks] = xn_alloc(XN_PLACE_BLOCK * a->grammar->n_classes, sizeof **a->next);
+    if (!a->next[a->n_blocks]) return -1;
+    a->n_blocks++;
+    return 0;
+}
+
 // The place of these items, sorted, which are not in a->items.
 static int intern(struct xn_automaton *a, const struct xn_item *items, size_t n, uint32_t flags, int32_t *out,
                   struct xn_error *err) {
@@ -102,15 +110,14 @@ static int intern(struct xn_automaton *a, const struct xn_item *items, size_t n,
         if (memory_of(a) > MAX_MEMORY)
             return xn_fail(err, XN_ERR_LIMIT, "the grammar is too ambiguous: more than %d MiB of states",
                            MAX_MEMORY >> 20);
-        const size_t classes = a->grammar->n_classes;
         if (XN_GROW(a->places, a->places_capacity, a->n_places + 1) ||
-            XN_GROW(a->items, a->items_capacity, a->n_items + n + 1) ||
-            XN_GROW(a->next, a->next_capacity, (a->n_places + 1) * classes))
+            XN_GROW(a->items, a->items_capacity, a->n_items + n + 1))
             return no_memory(err);
+        if (a->n_places == a->n_blocks * XN_PLACE_BLOCK && add_block(a)) return no_memory(err);
         a->places[a->n_places] = (struct xn_place){(uint32_t)a->n_items, (uint32_t)n, flags};
         if (n) memcpy(a->items + a->n_items, items, n * sizeof *items);
         a->n_items += n;
-        memset(a->next + a->n_places * classes, 0xff, classes * sizeof *a->next);
+        memset(xn_place_next(a, (int32_t)a->n_places), 0xff, a->grammar->n_classes * sizeof **a->next);
         a->place_slots[at] = (uint32_t)++a->n_places;
     }
     *out = (int32_t)(a->place_slots[at] - 1);
@@ -244,7 +251,7 @@ int xn_place_compute(struct xn_automaton *a, int32_t place, uint32_t class_of_by
             if (byte <= e->last) XN_TRY(closure_add(a, e->target, item.stack, err));
     }
     XN_TRY(closure_end(a, out, err));
-    a->next[(size_t)place * g->n_classes + class_of_byte] = *out;
+    xn_place_next(a, place)[class_of_byte] = *out;
     return XN_OK;
 }
 
@@ -279,6 +286,8 @@ static void free_tables(struct xn_automaton *a) {
     free(a->stacks);
     free(a->places);
     free(a->items);
+    for (size_t i = 0; i < a->n_blocks; i++)
+        free(a->next[i]);
     free(a->next);
     free(a->stack_slots);
     free(a->place_slots);

@@ -17,8 +17,9 @@ enum {
 struct local {
     uint64_t *bits; // or NULL: the tokens are listed
     int32_t *tokens;
-    uint32_t *leaves; // nodes after which the rule may be over and there are nodes below
     uint32_t n_tokens, n_leaves;
+    // Nodes before whose byte the rule may be over, sorted by that byte: leaves[first_leaf[b]] on have byte b.
+    uint32_t *leaves, *first_leaf;
 };
 struct kept {
     uint64_t *bits;
@@ -68,6 +69,7 @@ static void local_free(struct local *l) {
     free(l->bits);
     free(l->tokens);
     free(l->leaves);
+    free(l->first_leaf);
     free(l);
 }
 
@@ -106,14 +108,27 @@ static void set(uint64_t *bits, int32_t token) {
 
 // ---- by state
 
+static bool pack_leaves(const struct xn_masks *m, struct local *l) {
+    if (l->n_leaves == 0) return true;
+    const struct xn_token_node *nodes = m->tree->usual.nodes;
+    l->leaves = xn_alloc(l->n_leaves, sizeof *l->leaves);
+    l->first_leaf = xn_alloc_zero(258, sizeof *l->first_leaf);
+    if (!l->leaves || !l->first_leaf) return false;
+    for (uint32_t i = 0; i < l->n_leaves; i++)
+        l->first_leaf[nodes[m->leaves[i]].byte + 2]++;
+    for (int b = 2; b < 258; b++)
+        l->first_leaf[b] += l->first_leaf[b - 1];
+    for (uint32_t i = 0; i < l->n_leaves; i++)
+        l->leaves[l->first_leaf[nodes[m->leaves[i]].byte + 1]++] = m->leaves[i];
+    return true;
+}
+
 static struct local *pack(const struct xn_masks *m, size_t n_tokens, size_t n_leaves) {
     struct local *l = xn_alloc_zero(1, sizeof *l);
     if (!l) return NULL;
     l->n_tokens = (uint32_t)n_tokens;
     l->n_leaves = (uint32_t)n_leaves;
-    l->leaves = xn_alloc(n_leaves + 1, sizeof *l->leaves);
-    bool good = l->leaves;
-    if (good && n_leaves) memcpy(l->leaves, m->leaves, n_leaves * sizeof *l->leaves);
+    bool good = pack_leaves(m, l);
     if (n_tokens > m->words / 2) {
         l->bits = xn_alloc_zero(m->words, sizeof *l->bits);
         good = good && l->bits;
@@ -130,13 +145,13 @@ static struct local *pack(const struct xn_masks *m, size_t n_tokens, size_t n_le
 }
 
 static int find_local(struct xn_masks *m, uint32_t state, struct local **out, struct xn_error *err) {
-    const struct xn_token_tree *t = m->tree;
+    const struct xn_token_node *nodes = m->tree->usual.nodes;
     struct xn_automaton *a = m->automaton;
     int32_t at[XN_GRAMMAR_HORIZON + 1]; // places by depth
     size_t n_tokens = 0, n_leaves = 0;
     XN_TRY(xn_place_of(a, state, XN_STACK_UNKNOWN, &at[0], err));
-    for (uint32_t i = 0; i < t->n_nodes;) {
-        const struct xn_token_node *node = &t->nodes[i];
+    for (uint32_t i = 0; i < m->tree->usual.n;) {
+        const struct xn_token_node *node = &nodes[i];
         int32_t place;
         XN_TRY(xn_place_step(a, at[node->depth], node->byte, &place, err));
         if (place == XN_PLACE_DEAD) {
@@ -144,19 +159,21 @@ static int find_local(struct xn_masks *m, uint32_t state, struct local **out, st
             continue;
         }
         at[node->depth + 1] = place;
-        for (int32_t token = node->token; token >= 0; token = t->same[token]) {
+        for (int32_t token = node->token; token >= 0; token = m->tree->same[token]) {
             if (XN_GROW(m->tokens, m->tokens_capacity, n_tokens + 1)) return no_memory(err);
             m->tokens[n_tokens++] = token;
         }
-        if ((a->places[place].flags & XN_PLACE_LEAVES) && node->past > i + 1) {
+        const bool leaves = a->places[place].flags & XN_PLACE_LEAVES;
+        for (uint32_t child = i + 1; leaves && child < node->past; child = nodes[child].past) {
             if (XN_GROW(m->leaves, m->leaves_capacity, n_leaves + 1)) return no_memory(err);
-            m->leaves[n_leaves++] = i;
+            m->leaves[n_leaves++] = child;
         }
         i++;
     }
     *out = m->locals[state] = pack(m, n_tokens, n_leaves);
     if (!*out) return no_memory(err);
-    m->local_memory += sizeof **out + ((*out)->bits ? 8 * m->words : 4 * n_tokens) + 4 * n_leaves;
+    m->local_memory +=
+        sizeof **out + ((*out)->bits ? 8 * m->words : 4 * n_tokens) + (n_leaves ? 1032 : 0) + 4 * n_leaves;
     return XN_OK;
 }
 
@@ -168,23 +185,41 @@ static int local_of(struct xn_masks *m, uint32_t state, struct local **out, stru
 
 // ---- by place
 
-// The tokens below a node, from the place that holds after its byte.
-static int walk_below(struct xn_masks *m, uint32_t top, int32_t place, uint64_t *mask, struct xn_error *err) {
-    const struct xn_token_tree *t = m->tree;
+// The tokens of nodes first..end, which are whole subtrees, from the place before the first one's byte.
+static int walk(struct xn_masks *m, const struct xn_token_node *nodes, size_t first, size_t end, int32_t place,
+                uint64_t *mask, struct xn_error *err) {
     struct xn_automaton *a = m->automaton;
-    int32_t at[XN_GRAMMAR_HORIZON + 1];
-    at[t->nodes[top].depth + 1] = place;
-    for (uint32_t i = top + 1, end = t->nodes[top].past; i < end;) {
-        const struct xn_token_node *node = &t->nodes[i];
+    int32_t at[XN_TOKEN_LONGEST + 1];
+    if (first < end) at[nodes[first].depth] = place;
+    for (size_t i = first; i < end;) {
+        const struct xn_token_node *node = &nodes[i];
         XN_TRY(xn_place_step(a, at[node->depth], node->byte, &place, err));
         if (place == XN_PLACE_DEAD) {
             i = node->past;
             continue;
         }
         at[node->depth + 1] = place;
-        for (int32_t token = node->token; token >= 0; token = t->same[token])
+        for (int32_t token = node->token; token >= 0; token = m->tree->same[token])
             set(mask, token);
         i++;
+    }
+    return XN_OK;
+}
+
+// What tokens do after they have left the rule, for the place that the call returns to.
+static int add_leaves(struct xn_masks *m, const struct local *l, int32_t after, uint64_t *mask, struct xn_error *err) {
+    const struct xn_token_node *nodes = m->tree->usual.nodes;
+    for (int b = 0; b < 256; b++) {
+        int32_t place;
+        if (l->first_leaf[b] == l->first_leaf[b + 1]) continue;
+        XN_TRY(xn_place_step(m->automaton, after, (uint8_t)b, &place, err));
+        if (place == XN_PLACE_DEAD) continue;
+        for (uint32_t i = l->first_leaf[b]; i < l->first_leaf[b + 1]; i++) {
+            const uint32_t leaf = l->leaves[i];
+            for (int32_t token = nodes[leaf].token; token >= 0; token = m->tree->same[token])
+                set(mask, token);
+            XN_TRY(walk(m, nodes, leaf + 1, nodes[leaf].past, place, mask, err));
+        }
     }
     return XN_OK;
 }
@@ -202,20 +237,7 @@ static int add_item(struct xn_masks *m, struct xn_item item, uint64_t *mask, str
     int32_t after;
     XN_TRY(xn_place_after(m->automaton, item.stack, &after, err));
     if (m->automaton->places[after].n_items == 0) return XN_OK;
-    for (uint32_t i = 0; i < l->n_leaves; i++)
-        XN_TRY(walk_below(m, l->leaves[i], after, mask, err));
-    return XN_OK;
-}
-
-static int add_long(struct xn_masks *m, int32_t start, uint64_t *mask, struct xn_error *err) {
-    const struct xn_token_tree *t = m->tree;
-    for (size_t i = 0; i < t->n_long; i++) {
-        int32_t place = start;
-        for (uint32_t k = 0; k < t->long_bytes[i].size && place != XN_PLACE_DEAD; k++)
-            XN_TRY(xn_place_step(m->automaton, place, ((const uint8_t *)t->long_bytes[i].data)[k], &place, err));
-        if (place != XN_PLACE_DEAD) set(mask, t->long_tokens[i]);
-    }
-    return XN_OK;
+    return add_leaves(m, l, after, mask, err);
 }
 
 static int compute(struct xn_masks *m, int32_t number, uint64_t *mask, struct xn_error *err) {
@@ -223,7 +245,8 @@ static int compute(struct xn_masks *m, int32_t number, uint64_t *mask, struct xn
     const struct xn_place place = m->automaton->places[number];
     for (uint32_t i = 0; i < place.n_items; i++)
         XN_TRY(add_item(m, m->automaton->items[place.first_item + i], mask, err));
-    XN_TRY(add_long(m, number, mask, err));
+    // Lengthy tokens see farther than twins look: they are tried from the place itself.
+    XN_TRY(walk(m, m->tree->lengthy.nodes, 0, m->tree->lengthy.n, number, mask, err));
     if (place.flags & XN_PLACE_MAY_END)
         for (size_t i = 0; i < m->tree->n_tokens; i++)
             if (m->tree->ends[i]) set(mask, (int32_t)i);

@@ -29,9 +29,9 @@ struct xn_automaton {
     struct xn_stack *stacks;
     struct xn_place *places;
     struct xn_item *items; // of all places
-    int32_t *next;         // by place and class of bytes: a place or NONE
+    int32_t **next; // by place and class of bytes: a place or NONE; in blocks of places, which stay where they are
     size_t n_stacks, n_places, n_items;
-    size_t stacks_capacity, places_capacity, items_capacity, next_capacity;
+    size_t stacks_capacity, places_capacity, items_capacity, blocks_capacity, n_blocks;
     uint32_t *stack_slots, *place_slots; // by content: number + 1
     size_t n_stack_slots, n_place_slots;
     int32_t start;
@@ -53,10 +53,14 @@ struct xn_grammar_state {
 
 // The place after one more byte; an error like xn_grammar_state_accept's.
 int xn_place_compute(struct xn_automaton *a, int32_t place, uint32_t class_of_byte, int32_t *out, struct xn_error *err);
+enum { XN_PLACE_BLOCK = 256 };
+static inline int32_t *xn_place_next(const struct xn_automaton *a, int32_t place) {
+    return a->next[place / XN_PLACE_BLOCK] + (size_t)(place % XN_PLACE_BLOCK) * a->grammar->n_classes;
+}
 static inline int xn_place_step(struct xn_automaton *a, int32_t place, uint8_t byte, int32_t *out,
                                 struct xn_error *err) {
     const uint32_t class_of_byte = a->grammar->class_of[byte];
-    const int32_t next = a->next[(size_t)place * a->grammar->n_classes + class_of_byte];
+    const int32_t next = xn_place_next(a, place)[class_of_byte];
     if (__builtin_expect(next == XN_PLACE_NONE, 0)) return xn_place_compute(a, place, class_of_byte, out, err);
     *out = next;
     return XN_OK;

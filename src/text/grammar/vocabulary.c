@@ -8,8 +8,6 @@
 
 enum { MAX_TOKENS = 1 << 24 };
 
-_Static_assert(XN_GRAMMAR_HORIZON <= 255, "depths of the tree are bytes");
-
 struct entry {
     const uint8_t *data;
     uint32_t size;
@@ -24,47 +22,30 @@ static int by_bytes(const void *a, const void *b) {
     return (x->token > y->token) - (x->token < y->token);
 }
 
-static int fill(struct xn_token_tree *t, const struct entry *entries, size_t n) {
+// Branches of sorted entries.
+static int fill(const struct xn_token_tree *t, struct xn_token_branches *to, const struct entry *entries, size_t n) {
     size_t capacity = 0;
-    uint32_t open[XN_GRAMMAR_HORIZON] = {0}; // the nodes of the entry before, by depth
+    uint32_t open[XN_TOKEN_LONGEST]; // the nodes of the entry before, by depth
     uint32_t n_open = 0;
     for (size_t i = 0; i < n; i++) {
         const struct entry *e = &entries[i];
         uint32_t shared = 0;
-        while (shared < n_open && shared < e->size && t->nodes[open[shared]].byte == e->data[shared])
+        while (shared < n_open && shared < e->size && to->nodes[open[shared]].byte == e->data[shared])
             shared++;
         while (n_open > shared)
-            t->nodes[open[--n_open]].past = (uint32_t)t->n_nodes;
+            to->nodes[open[--n_open]].past = (uint32_t)to->n;
         for (; n_open < e->size; n_open++) {
-            if (XN_GROW(t->nodes, capacity, t->n_nodes + 1)) return -1;
-            open[n_open] = (uint32_t)t->n_nodes;
-            t->nodes[t->n_nodes++] =
-                (struct xn_token_node){.token = -1, .byte = e->data[n_open], .depth = (uint8_t)n_open};
+            if (XN_GROW(to->nodes, capacity, to->n + 1)) return -1;
+            open[n_open] = (uint32_t)to->n;
+            to->nodes[to->n++] =
+                (struct xn_token_node){.token = -1, .byte = e->data[n_open], .depth = (uint16_t)n_open};
         }
-        struct xn_token_node *node = &t->nodes[open[e->size - 1]];
+        struct xn_token_node *node = &to->nodes[open[e->size - 1]];
         t->same[e->token] = node->token;
         node->token = e->token;
     }
     while (n_open)
-        t->nodes[open[--n_open]].past = (uint32_t)t->n_nodes;
-    return 0;
-}
-
-static int keep_long(struct xn_token_tree *t, const struct entry *entries, size_t n) {
-    size_t bytes = 0, used = 0;
-    for (size_t i = 0; i < n; i++)
-        bytes += entries[i].size;
-    t->pool = xn_alloc(bytes + 1, 1);
-    t->long_tokens = xn_alloc(n + 1, sizeof *t->long_tokens);
-    t->long_bytes = xn_alloc(n + 1, sizeof *t->long_bytes);
-    if (!t->pool || !t->long_tokens || !t->long_bytes) return -1;
-    for (; t->n_long < n; t->n_long++) {
-        const struct entry *e = &entries[t->n_long];
-        memcpy(t->pool + used, e->data, e->size);
-        t->long_tokens[t->n_long] = e->token;
-        t->long_bytes[t->n_long] = (struct xn_token_bytes){t->pool + used, e->size};
-        used += e->size;
-    }
+        to->nodes[open[--n_open]].past = (uint32_t)to->n;
     return 0;
 }
 
@@ -86,7 +67,7 @@ int xn_token_tree_new(const struct xn_token_bytes *tokens, const bool *ends, siz
         for (size_t i = 0; i < n; i++) {
             t->same[i] = -1;
             t->ends[i] = ends && ends[i];
-            if (t->ends[i] || tokens[i].size == 0) continue;
+            if (t->ends[i] || tokens[i].size == 0 || tokens[i].size > XN_TOKEN_LONGEST) continue;
             const struct entry e = {tokens[i].data, tokens[i].size, (int32_t)i};
             if (e.size <= XN_GRAMMAR_HORIZON)
                 entries[n_short++] = e;
@@ -94,8 +75,9 @@ int xn_token_tree_new(const struct xn_token_bytes *tokens, const bool *ends, siz
                 entries[n - ++n_long] = e;
         }
         qsort(entries, n_short, sizeof *entries, by_bytes);
-        status = fill(t, entries, n_short);
-        if (status == 0) status = keep_long(t, entries + n - n_long, n_long);
+        qsort(entries + n - n_long, n_long, sizeof *entries, by_bytes);
+        status = fill(t, &t->usual, entries, n_short);
+        if (status == 0) status = fill(t, &t->lengthy, entries + n - n_long, n_long);
     }
     free(entries);
     if (status) {
@@ -133,11 +115,9 @@ int xn_token_tree_of(const struct xn_tokenizer *tokenizer, struct xn_token_tree 
 
 void xn_token_tree_free(struct xn_token_tree *t) {
     if (!t) return;
-    free(t->nodes);
+    free(t->usual.nodes);
+    free(t->lengthy.nodes);
     free(t->same);
     free(t->ends);
-    free(t->long_tokens);
-    free(t->long_bytes);
-    free(t->pool);
     free(t);
 }

@@ -12,21 +12,20 @@ struct xn_token_bytes {
 };
 // A node is a byte after those of the nodes above it. Depth first, so that a subtree is a run of nodes.
 struct xn_token_node {
-    uint32_t past; // the first node that is not below this one
-    int32_t token; // that ends here, or -1
+    uint32_t past;  // the first node that is not below this one
+    int32_t token;  // that ends here, or -1
+    uint16_t depth; // 0: first byte
     uint8_t byte;
-    uint8_t depth; // 0: first byte
 };
-struct xn_token_tree {
+struct xn_token_branches {
     struct xn_token_node *nodes;
-    size_t n_nodes;
-    int32_t *same; // by token: another with the same bytes, or -1
-    // Tokens longer than XN_GRAMMAR_HORIZON are not in the tree.
-    int32_t *long_tokens;
-    struct xn_token_bytes *long_bytes;
-    size_t n_long;
-    char *pool;    // the long tokens' bytes
-    uint8_t *ends; // by token: it ends a text
+    size_t n;
+};
+enum { XN_TOKEN_LONGEST = 1024 }; // longer ones are never allowed
+struct xn_token_tree {
+    struct xn_token_branches usual, lengthy; // tokens of up to XN_GRAMMAR_HORIZON bytes, and of more
+    int32_t *same;                           // by token: another with the same bytes, or -1
+    uint8_t *ends;                           // by token: it ends a text
     size_t n_tokens;
 };
 // Immutable once made; any number of grammars may use it at once.
