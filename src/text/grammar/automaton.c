@@ -8,8 +8,8 @@
 enum {
     MAX_CLOSURE = 20000,    // pairs that one byte may lead to
     MAX_DEPTH = 2000,       // of calls; deeper paths are dropped, so that nesting ends
-    TIDY_MEMORY = 48 << 20, // bytes of places before the next operation tidies up
-    MAX_MEMORY = 256 << 20, // ... and within one
+    TIDY_MEMORY = 48 << 20, // bytes: tidy_at
+    MAX_MEMORY = 256 << 20, // of places within one operation
 };
 
 static int no_memory(struct xn_error *err) {
@@ -274,6 +274,7 @@ int xn_automaton_new(const struct xn_grammar *grammar, struct xn_automaton **out
     *out = xn_alloc_zero(1, sizeof **out);
     if (!*out) return no_memory(err);
     (*out)->grammar = grammar;
+    (*out)->tidy_at = TIDY_MEMORY;
     int status = reset(*out, err);
     if (status != XN_OK) {
         xn_automaton_free(*out);
@@ -334,8 +335,8 @@ static int carry_place(struct xn_automaton *a, const struct xn_automaton *from, 
 }
 
 int xn_automaton_tidy(struct xn_automaton *a, struct xn_error *err) {
-    if (memory_of(a) <= TIDY_MEMORY) return XN_OK;
-    struct xn_automaton fresh = {.grammar = a->grammar, .epoch = a->epoch + 1};
+    if (memory_of(a) <= a->tidy_at) return XN_OK;
+    struct xn_automaton fresh = {.grammar = a->grammar, .epoch = a->epoch + 1, .tidy_at = a->tidy_at};
     uint32_t *numbers = xn_alloc_zero(a->n_stacks, sizeof *numbers);
     size_t n = 0;
     for (struct xn_grammar_state *s = a->sequences; s; s = s->following)

@@ -198,3 +198,14 @@ size_t xn_form_character(const char *s, size_t n, uint32_t *c) {
     *c = value;
     return length;
 }
+
+bool xn_form_hex(const char **p, const char *end, int digits, uint32_t *c) {
+    static const char all[] = "0123456789abcdefABCDEF";
+    *c = 0;
+    for (; digits; digits--, ++*p) {
+        const char *digit = *p < end && **p ? strchr(all, **p) : NULL;
+        if (!digit) return false;
+        *c = *c << 4 | (uint32_t)(digit - all < 16 ? digit - all : digit - all - 6);
+    }
+    return true;
+}

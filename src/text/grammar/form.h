@@ -85,3 +85,5 @@ void xn_form_define(struct xn_form *f, uint32_t rule, uint32_t body);
 size_t xn_form_utf8(uint32_t c, char out[4]);
 // Reads the character at s (n > 0 bytes left): its length, or 0 where that is no UTF-8.
 size_t xn_form_character(const char *s, size_t n, uint32_t *c);
+// Reads exactly `digits` hexadecimal digits at *p, and moves *p past them. false: there are none, *p at what is none.
+bool xn_form_hex(const char **p, const char *end, int digits, uint32_t *c);

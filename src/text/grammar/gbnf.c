@@ -57,15 +57,10 @@ static void skip(struct reader *r, bool lines) {
 }
 
 static int hex(struct reader *r, int digits, uint32_t *c) {
-    const char *at = r->p;
-    *c = 0;
-    for (int i = 0; i < digits; i++, r->p++) {
-        const char *all = "0123456789abcdefABCDEF";
-        const char *digit = r->p < r->end && *r->p ? strchr(all, *r->p) : NULL;
-        if (!digit) return complain(r, r->p, "expected %d hexadecimal digits", digits);
-        *c = *c << 4 | (uint32_t)(digit - all < 16 ? digit - all : digit - all - 6);
-    }
-    if (*c > XN_LAST_CHARACTER || (*c >= 0xd800 && *c <= 0xdfff)) return complain(r, at, "U+%04X is no character", *c);
+    const char *start = r->p;
+    if (!xn_form_hex(&r->p, r->end, digits, c)) return complain(r, r->p, "expected %d hexadecimal digits", digits);
+    if (*c > XN_LAST_CHARACTER || (*c >= 0xd800 && *c <= 0xdfff))
+        return complain(r, start, "U+%04X is no character", *c);
     return XN_OK;
 }
 

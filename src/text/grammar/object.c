@@ -16,6 +16,17 @@ static bool is_required(const json_t *list, const char *name) {
     return false;
 }
 
+static int list_names(const struct xn_schema *s, const json_t *properties, const char ***out) {
+    const char **names = *out = xn_alloc(json_object_size(properties) + 1, sizeof *names);
+    if (!names) return xn_fail(s->err, XN_ERR_NOMEM, "no memory for the grammar");
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)properties, name, value) {
+        *names++ = name;
+    }
+    return XN_OK;
+}
+
 // ---- names that are not listed
 
 static int by_name(const void *a, const void *b) {
@@ -65,12 +76,8 @@ static int other_pair(struct xn_schema *s, const struct xn_where *w, const json_
     struct xn_form *f = s->form;
     const struct xn_where here = {w, "additionalProperties", 0};
     const size_t n = json_object_size(properties);
-    const char **names = xn_alloc(n + 1, sizeof *names);
-    if (!names) return xn_fail(s->err, XN_ERR_NOMEM, "no memory for the grammar");
-    size_t i = 0;
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)properties, name, value) names[i++] = name;
+    const char **names;
+    XN_TRY(list_names(s, properties, &names));
     qsort(names, n, sizeof *names, by_name);
     uint32_t key = 0, content = 0;
     int status = n ? other_than(s, &here, names, n, 0, &key) : XN_OK;
@@ -150,15 +157,11 @@ int xn_schema_object(struct xn_schema *s, const struct xn_where *w, const json_t
     uint32_t other = 0;
     if (extra && !json_is_false(extra)) XN_TRY(other_pair(s, w, properties, extra, &other));
     struct rest rest = end_of(s, w, comma, other);
-    const char **names = xn_alloc(n + 1, sizeof *names);
-    if (!names) return xn_fail(s->err, XN_ERR_NOMEM, "no memory for the grammar");
-    size_t i = 0;
-    const char *name;
-    json_t *value;
-    json_object_foreach((json_t *)properties, name, value) names[i++] = name;
+    const char **names;
+    XN_TRY(list_names(s, properties, &names));
     const struct xn_where list = {w, "properties", 0};
     int status = XN_OK;
-    while (status == XN_OK && i > 0) {
+    for (size_t i = n; status == XN_OK && i > 0;) {
         const struct xn_where here = {&list, names[--i], 0};
         status = add_property(s, &here, names[i], json_object_get(properties, names[i]),
                               is_required(required, names[i]), comma, &rest);

@@ -58,13 +58,7 @@ static bool add_named(struct set *set, char name) {
 }
 
 static int hex(struct pattern *x, int digits, uint32_t *c) {
-    *c = 0;
-    for (; digits; digits--, x->p++) {
-        const char *all = "0123456789abcdefABCDEF", *digit = x->p < x->end ? strchr(all, *x->p) : NULL;
-        if (!digit) return complain(x, "expected hexadecimal digits");
-        *c = *c << 4 | (uint32_t)(digit - all < 16 ? digit - all : digit - all - 6);
-    }
-    return XN_OK;
+    return xn_form_hex(&x->p, x->end, digits, c) ? XN_OK : complain(x, "expected hexadecimal digits");
 }
 
 // After a backslash: one character, or *named, the letter of a class.

@@ -36,6 +36,7 @@ struct xn_automaton {
     size_t n_stack_slots, n_place_slots;
     int32_t start;
     uint64_t epoch; // changes when numbers do
+    size_t tidy_at; // bytes of places from which the next operation tidies up
     struct xn_grammar_state *sequences;
     // Scratch of closures.
     struct xn_item *work, *found;
