@@ -11,6 +11,7 @@
 enum {
     LOCAL_MEMORY = 96 << 20, // bytes of masks kept by state
     KEPT_MEMORY = 16 << 20,  // ... and by place
+    MANY_STATES = 32,        // not looked at yet: then one walk from the place is quicker
 };
 
 // What tokens do from a state, within its rule.
@@ -243,7 +244,13 @@ static int add_item(struct xn_masks *m, struct xn_item item, uint64_t *mask, str
 static int compute(struct xn_masks *m, int32_t number, uint64_t *mask, struct xn_error *err) {
     memset(mask, 0, m->words * sizeof *mask);
     const struct xn_place place = m->automaton->places[number];
-    for (uint32_t i = 0; i < place.n_items; i++)
+    uint32_t missing = 0;
+    for (uint32_t i = 0; i < place.n_items; i++) {
+        const uint32_t state = m->automaton->items[place.first_item + i].state;
+        missing += !m->locals[m->automaton->grammar->states[state].twin];
+    }
+    if (missing > MANY_STATES) XN_TRY(walk(m, m->tree->usual.nodes, 0, m->tree->usual.n, number, mask, err));
+    for (uint32_t i = 0; missing <= MANY_STATES && i < place.n_items; i++)
         XN_TRY(add_item(m, m->automaton->items[place.first_item + i], mask, err));
     // Lengthy tokens see farther than twins look: they are tried from the place itself.
     XN_TRY(walk(m, m->tree->lengthy.nodes, 0, m->tree->lengthy.n, number, mask, err));

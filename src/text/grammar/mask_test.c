@@ -92,6 +92,7 @@ static const char *const grammars[] = {
     "root ::= \"a\"{0,100} ([ab]{70,90} | \"c\")",
     "root ::= x{2,50} \"!\"\nx ::= [a-c] | \"(\" x \")\" | \"1\" [^a-z]",
     "root ::= ([a-c]{40,} \" \"){1,3}",
+    "root ::= ([ab]? [bc1]?){45} \"!\"?",
     "root ::= (\"a\" | \"ab\" | \"abc\" | \"bc\" | \"c\"){0,60} [1\\n]*",
 };
 static const char *const schemas[] = {

@@ -55,10 +55,16 @@ static json_t *kept(struct xn_schema *s, json_t *value) {
     return value && json_array_append_new(s->merged, value) == 0 ? value : NULL;
 }
 
+// As JSON schemas compare: 1 is 1.0.
+static bool same_value(const json_t *a, const json_t *b) {
+    if (json_is_number(a) && json_is_number(b) && json_number_value(a) == json_number_value(b)) return true;
+    return json_equal((json_t *)a, (json_t *)b);
+}
+
 static bool is_name_of(const json_t *list, const json_t *value) {
     for (size_t i = 0; i < json_array_size(list); i++)
-        if (json_equal(json_array_get(list, i), (json_t *)value)) return true;
-    return json_is_string(list) && json_equal((json_t *)list, (json_t *)value);
+        if (same_value(json_array_get(list, i), value)) return true;
+    return json_is_string(list) && same_value(list, value);
 }
 
 static json_t *as_list(const json_t *value) {
@@ -127,7 +133,7 @@ static int join(struct xn_schema *s, const struct xn_where *w, const char *key, 
         *out = json_incref((json_t *)a);
     else if (strcmp(key, "type") == 0 || strcmp(key, "enum") == 0)
         *out = both_of(a, b, key[0] == 't');
-    else if (strcmp(key, "required") == 0 && json_is_array(a))
+    else if (strcmp(key, "required") == 0 && json_is_array(a) && json_is_array(b))
         *out = all_of(a, b);
     else if (one_of(key, lows, 4) || one_of(key, highs, 4))
         *out = json_incref((json_t *)((json_number_value(a) > json_number_value(b)) == one_of(key, lows, 4) ? a : b));

@@ -95,6 +95,8 @@ static void what_cannot_be_honoured_is_named(void **state) {
         {"{\"$ref\":\"#\"}", "rule 'root' accepts no text: what it asks for never ends"},
         {"{\"oneOf\":[{\"type\":\"integer\"},{\"type\":\"number\"}]}",
          "schema #/oneOf: alternatives 0 and 1 may both fit (use anyOf, or tell them apart by type or by a constant)"},
+        {"{\"oneOf\":[{\"const\":1},{\"enum\":[2,1.0]}]}",
+         "schema #/oneOf: alternatives 0 and 1 may both fit (use anyOf, or tell them apart by type or by a constant)"},
         {"{\"allOf\":[{\"pattern\":\"a\"},{\"pattern\":\"b\"}]}",
          "schema #/allOf/1: two different 'pattern' can't be joined"},
         {"{\"allOf\":[{\"properties\":{\"a\":{}},\"additionalProperties\":false},{\"properties\":{\"b\":{}}}]}",
