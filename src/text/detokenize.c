@@ -172,6 +172,15 @@ static int decode(struct xn_detokenizer *d, const struct xn_token *token, struct
     return XN_OK;
 }
 
+// The bytes of a token that isn't special, appended to *text.
+static int token_bytes(struct xn_detokenizer *d, int32_t id, const struct xn_token *token, struct xn_text *text,
+                       struct xn_text *work) {
+    const struct xn_tokenizer *t = d->tokenizer;
+    for (int b = 0; t->decode_bytes && token->size == 6 && b < 256; b++)
+        if (t->vocabulary.byte[b] == id) return xn_text_append(text, &(char){(char)b}, 1);
+    return decode(d, token, text, work);
+}
+
 static int detokenize(struct xn_detokenizer *d, int32_t id, const struct xn_token *token, struct xn_text *out,
                       struct xn_text *text, struct xn_text *work) {
     const struct xn_tokenizer *t = d->tokenizer;
@@ -182,15 +191,7 @@ static int detokenize(struct xn_detokenizer *d, int32_t id, const struct xn_toke
         d->started = true;
         return feed(d, token->text, token->size, out);
     }
-    int byte = -1;
-    for (int b = 0; t->decode_bytes && token->size == 6 && byte < 0 && b < 256; b++)
-        if (t->vocabulary.byte[b] == id) byte = b;
-    if (byte >= 0) {
-        char b = (char)byte;
-        XN_TRY(xn_text_append(text, &b, 1));
-    } else {
-        XN_TRY(decode(d, token, text, work));
-    }
+    XN_TRY(token_bytes(d, id, token, text, work));
     size_t skip = 0;
     while (!d->started && skip < text->size && skip < t->strip_first && text->data[skip] == ' ')
         skip++;
@@ -213,6 +214,18 @@ int xn_detokenize(struct xn_detokenizer *d, int32_t id, struct xn_text *out, str
     if (status == XN_OK) return XN_OK;
     out->size = before;
     return xn_fail(err, status, "out of memory for the text of token %d", id);
+}
+
+int xn_token_append_bytes(const struct xn_tokenizer *t, int32_t id, struct xn_text *out, struct xn_error *err) {
+    if (id < 0 || (size_t)id >= t->vocabulary.n || !t->vocabulary.tokens[id].text) return XN_OK;
+    struct xn_detokenizer d = {.tokenizer = t, .started = true};
+    struct xn_text text = {0}, work = {0};
+    int status = t->join_with_spaces ? xn_text_append(out, " ", 1) : XN_OK;
+    if (status == XN_OK) status = token_bytes(&d, id, &t->vocabulary.tokens[id], &text, &work);
+    if (status == XN_OK) status = xn_text_append(out, text.data, text.size);
+    free(text.data);
+    free(work.data);
+    return status == XN_OK ? XN_OK : xn_fail(err, status, "out of memory for the bytes of token %d", id);
 }
 
 int xn_detokenize_end(struct xn_detokenizer *d, struct xn_text *out, struct xn_error *err) {

@@ -48,6 +48,11 @@ bool xn_token_is_special(const struct xn_tokenizer *t, int32_t id);
 // The token as it is spelled in the vocabulary (not decoded), for a person. Valid as long as the tokenizer.
 struct xn_str xn_token_text(const struct xn_tokenizer *t, int32_t id);
 
+// Appends what the token adds to a text when it isn't the first: its bytes, which need not be whole characters. Nothing
+// for an id that has no token. Special tokens are spelled out.
+struct xn_text;
+int xn_token_append_bytes(const struct xn_tokenizer *t, int32_t id, struct xn_text *out, struct xn_error *err);
+
 // Streaming detokenization: feed ids one by one; whole characters come out, an incomplete one is held back until the
 // ids that complete it (or that show it to be invalid: then U+FFFD) arrive. Whether special tokens are shown is said at
 // the start.

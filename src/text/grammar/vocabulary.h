@@ -1,0 +1,37 @@
+// A vocabulary as masks need it: the tokens' bytes as a tree, so that tokens that start alike are tried together.
+#pragma once
+
+#include "base/error.h"
+#include "text/tokenizer.h"
+
+#include <stdint.h>
+
+struct xn_token_bytes {
+    const void *data;
+    uint32_t size; // 0: the token stands for no text and is never allowed
+};
+// A node is a byte after those of the nodes above it. Depth first, so that a subtree is a run of nodes.
+struct xn_token_node {
+    uint32_t past;  // the first node that is not below this one
+    int32_t token;  // that ends here, or -1
+    uint16_t depth; // 0: first byte
+    uint8_t byte;
+};
+struct xn_token_branches {
+    struct xn_token_node *nodes;
+    size_t n;
+};
+enum { XN_TOKEN_LONGEST = 1024 }; // longer ones are never allowed
+struct xn_token_tree {
+    struct xn_token_branches usual, lengthy; // tokens of up to XN_GRAMMAR_HORIZON bytes, and of more
+    int32_t *same;                           // by token: another with the same bytes, or -1
+    uint8_t *ends;                           // by token: it ends a text
+    size_t n_tokens;
+};
+// Immutable once made; any number of grammars may use it at once.
+// ends: of each token, whether it ends the text (its bytes don't matter then); NULL: none does.
+int xn_token_tree_new(const struct xn_token_bytes *tokens, const bool *ends, size_t n, struct xn_token_tree **out,
+                      struct xn_error *err);
+// Of a tokenizer: special tokens are never allowed, those that end a generation are where the text may end.
+int xn_token_tree_of(const struct xn_tokenizer *tokenizer, struct xn_token_tree **out, struct xn_error *err);
+void xn_token_tree_free(struct xn_token_tree *tree); // also NULL
