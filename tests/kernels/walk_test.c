@@ -19,16 +19,16 @@ static const struct kind {
     uint32_t trials, copies;
     uint32_t of_outputs; // 0: all rows
 } kinds[] = {
-    {"project K", XN_OP_PROJECT, {XN_Q4_K, XN_Q4_K, XN_Q6_K}, 1536, 0, {1, 2, 5, 8}, 3, 0, 0},
+    {"project K", XN_OP_PROJECT, {XN_Q4_K, XN_Q4_K, XN_Q6_K}, 1536, 0, {1, 5, 8}, 3, 0, 0},
     {"project K, short", XN_OP_PROJECT, {XN_Q4_K, XN_Q4_K, XN_Q6_K}, 256, 0, {1, 8}, 3, 2, 0},
     {"project mixed", XN_OP_PROJECT, {XN_Q8_0, XN_BF16, XN_F32}, 1056, 0, {1, 3, 8}, 3, 0, 0},
     {"project float", XN_OP_PROJECT, {XN_MXFP4, XN_MXFP4, XN_BF16}, 1056, 0, {2, 8}, 3, 0, 0},
     {"gate", XN_OP_GATE, {XN_Q4_K, XN_Q6_K, XN_TYPE_COUNT}, 1536, 301, {1, 5, 8}, 2, 2, 0},
     {"add", XN_OP_PROJECT_ADD, {XN_Q8_0, XN_TYPE_COUNT}, 1056, 333, {1, 2, 8}, 2, 2, 0},
     {"add long", XN_OP_PROJECT_ADD, {XN_F32, XN_TYPE_COUNT}, 1056, 77, {1, 4, 8}, 2, 0, 0},
-    {"head", XN_OP_HEAD, {XN_Q6_K, XN_TYPE_COUNT}, 1536, 1001, {1, 2, 8}, 2, 0, 0},
+    {"head", XN_OP_HEAD, {XN_Q6_K, XN_TYPE_COUNT}, 768, 1001, {1, 2, 8}, 1, 0, 0},
     {"head of a prompt", XN_OP_HEAD, {XN_Q6_K, XN_TYPE_COUNT}, 256, 501, {40}, 2, 0, 1},
-    {"head of prompts", XN_OP_HEAD, {XN_Q6_K, XN_TYPE_COUNT}, 256, 501, {600}, 1, 0, 3},
+    {"head of prompts", XN_OP_HEAD, {XN_Q6_K, XN_TYPE_COUNT}, 256, 101, {300}, 1, 0, 3},
     {"route", XN_OP_ROUTE, {XN_F32, XN_TYPE_COUNT}, 1056, 64, {1, 2, 8}, 3, 0, 0},
     {"experts gate", XN_OP_EXPERT_GATE, {XN_Q4_K, XN_TYPE_COUNT}, 1536, 101, {1, 2, 8}, 3, 0, 0},
     {"experts gate, float", XN_OP_EXPERT_GATE, {XN_MXFP4, XN_TYPE_COUNT}, 1056, 45, {1, 8}, 3, 0, 0},
