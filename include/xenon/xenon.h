@@ -271,9 +271,22 @@ XENON_API void xenon_sampling_defaults(xenon_sampling *sampling);
 /* sampling may be NULL. */
 XENON_API int xenon_sampler_create(const xenon_model *model, const xenon_sampling *sampling, xenon_sampler **sampler,
                                    xenon_error *err);
+/* The same from a JSON object with the settings, names and meanings of requests to llama.cpp's server, e.g.
+ * "{\"temperature\": 0.9, \"dry_multiplier\": 0.8, \"samplers\": [\"dry\", \"min_p\", \"temperature\"]}"; what it does
+ * not name is as xenon_sampling_defaults has it. docs/sampling.md lists them. XENON_ERR_ARGUMENT names a wrong one. */
+XENON_API int xenon_sampler_create_json(const xenon_model *model, const char *settings, xenon_sampler **sampler,
+                                        xenon_error *err);
 XENON_API void xenon_sampler_free(xenon_sampler **sampler);
 /* Chooses a token and remembers it for the penalty. logits: of xenon_logits, not changed; NULL gives -1. */
 XENON_API int32_t xenon_sampler_choose(xenon_sampler *sampler, const float *logits);
+typedef struct xenon_logprob {
+    int32_t id;
+    float logprob; /* natural logarithm of a probability */
+} xenon_logprob;
+/* Of the model's own distribution, before any sampling (as OpenAI's logprobs): of token `id` into *chosen (NULL: not
+ * wanted), and the n most likely, best first, into top. Returns how many of these there are, or -1: out of memory. */
+XENON_API int32_t xenon_logprobs(const xenon_model *model, const float *logits, int32_t id, float *chosen,
+                                 xenon_logprob *top, int32_t n);
 /* Remembers a token of the prompt for the penalty. */
 XENON_API void xenon_sampler_accept(xenon_sampler *sampler, int32_t id);
 

@@ -1,11 +1,13 @@
 // The public API (include/xenon/xenon.h) over engine, text and device selection.
 #include "xenon/xenon.h"
 
+#include "api/sampling.h"
 #include "api/select.h"
 #include "api/session.h"
 #include "base/memory.h"
 
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -28,6 +30,7 @@ struct xenon_context {
 
 struct xenon_sampler {
     struct xn_sampler *sampler;
+    struct xn_sampling_held held; // what the sampler uses
 };
 
 struct xenon_stream {
@@ -430,23 +433,12 @@ void xenon_sampling_defaults(xenon_sampling *sampling) {
                                  .seed = s.seed};
 }
 
-int xenon_sampler_create(const xenon_model *model, const xenon_sampling *sampling, xenon_sampler **out,
-                         xenon_error *error) {
+static int create_sampler(const xenon_model *model, const struct xn_sampling *sampling, xenon_sampler **out,
+                          xenon_error *error) {
     struct xn_error err;
-    xenon_sampling s;
-    xenon_sampling_defaults(&s);
-    if (sampling) s = *sampling;
-    *out = NULL;
-    struct xn_sampling inner = {.temperature = s.temperature,
-                                .top_k = s.top_k,
-                                .top_p = s.top_p,
-                                .min_p = s.min_p,
-                                .repeat_penalty = s.repeat_penalty,
-                                .repeat_last = s.repeat_last,
-                                .seed = s.seed};
     xenon_sampler *sampler = xn_alloc_zero(1, sizeof *sampler);
     if (!sampler) return refuse(error, XN_ERR_NOMEM, "out of memory for a sampler");
-    int status = xn_sampler_new(&inner, (int32_t)model->model->recipe.vocab, &sampler->sampler, &err);
+    int status = xn_sampler_new(sampling, (int32_t)model->model->recipe.vocab, &sampler->sampler, &err);
     if (status == XN_OK)
         *out = sampler;
     else
@@ -454,9 +446,48 @@ int xenon_sampler_create(const xenon_model *model, const xenon_sampling *samplin
     return give(status, &err, error);
 }
 
+int xenon_sampler_create(const xenon_model *model, const xenon_sampling *sampling, xenon_sampler **out,
+                         xenon_error *error) {
+    struct xn_sampling inner = xn_sampling_default();
+    *out = NULL;
+    if (sampling) {
+        inner.temperature = sampling->temperature;
+        inner.top_k = sampling->top_k;
+        inner.top_p = sampling->top_p;
+        inner.min_p = sampling->min_p;
+        inner.repeat_penalty = sampling->repeat_penalty;
+        inner.repeat_last = sampling->repeat_last;
+        inner.seed = sampling->seed;
+    }
+    return create_sampler(model, &inner, out, error);
+}
+
+int xenon_sampler_create_json(const xenon_model *model, const char *settings, xenon_sampler **out, xenon_error *error) {
+    struct xn_error err;
+    json_error_t json_error;
+    *out = NULL;
+    json_t *object = json_loads(settings, JSON_REJECT_DUPLICATES, &json_error);
+    if (!object) return refuse(error, XN_ERR_ARGUMENT, json_error.text);
+    xenon_sampler *sampler = xn_alloc_zero(1, sizeof *sampler);
+    int status = sampler ? XN_OK : xn_fail(&err, XN_ERR_NOMEM, "out of memory for a sampler");
+    if (status == XN_OK) {
+        sampler->held.sampling = xn_sampling_default();
+        status = xn_sampling_read_json(&sampler->held, object, true, model->model->tokenizer, &err);
+    }
+    if (status == XN_OK)
+        status = xn_sampler_new(&sampler->held.sampling, (int32_t)model->model->recipe.vocab, &sampler->sampler, &err);
+    json_decref(object);
+    if (status == XN_OK)
+        *out = sampler;
+    else
+        xenon_sampler_free(&sampler);
+    return give(status, &err, error);
+}
+
 void xenon_sampler_free(xenon_sampler **sampler) {
     if (!*sampler) return;
     xn_sampler_free((*sampler)->sampler);
+    xn_sampling_held_free(&(*sampler)->held);
     free(*sampler);
     *sampler = NULL;
 }
@@ -466,6 +497,16 @@ int32_t xenon_sampler_choose(xenon_sampler *sampler, const float *logits) {
     int32_t id = xn_sampler_choose(sampler->sampler, logits);
     xn_sampler_accept(sampler->sampler, id);
     return id;
+}
+
+_Static_assert(sizeof(xenon_logprob) == sizeof(struct xn_token_logprob) &&
+                   offsetof(xenon_logprob, logprob) == offsetof(struct xn_token_logprob, logprob),
+               "the same struct under two names");
+
+int32_t xenon_logprobs(const xenon_model *model, const float *logits, int32_t id, float *chosen, xenon_logprob *top,
+                       int32_t n) {
+    if (!logits) return 0;
+    return xn_logprobs(logits, (int32_t)model->model->recipe.vocab, id, chosen, (struct xn_token_logprob *)top, n);
 }
 
 void xenon_sampler_accept(xenon_sampler *sampler, int32_t id) {

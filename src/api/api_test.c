@@ -129,6 +129,67 @@ static void greedy_as_golden(void **state) {
     assert_null(c);
 }
 
+static void samplers_from_json(void **state) {
+    (void)state;
+    need_model();
+    enum { VOCAB = 1024, TOP = 5 };
+    float logits[VOCAB] = {0};
+    xenon_sampler *sampler;
+    xenon_logprob top[TOP];
+    float chosen;
+    logits[9] = 3;
+    logits[8] = 2.5f;
+    const struct {
+        const char *settings;
+        int32_t id;
+    } good[] = {
+        {"{\"temperature\": 0}", 9},
+        {"{\"temperature\": 0, \"logit_bias\": [[9, false]]}", 8},
+        {"{\"temperature\": 0, \"logit_bias\": {\"700\": 3.5}}", 700},
+        {"{\"temperature\": 5, \"samplers\": [\"top_k\", \"temperature\"], \"top_k\": 1, \"seed\": -1}", 9},
+        {"{\"samplers\": \"min_p;temperature\", \"min_p\": 0.9, \"typical_p\": null}", 9},
+        {"{\"mirostat\": 2, \"mirostat_tau\": 0, \"mirostat_eta\": 0.5}", 9},
+        {"{\"temperature\": 0, \"dry_multiplier\": 1, \"dry_sequence_breakers\": [\"a\", \"\\n\"]}", 9},
+        {"{\"temperature\": 0, \"dry_multiplier\": 1}", 9},
+    };
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+        if (xenon_sampler_create_json(model, good[i].settings, &sampler, &err) != XENON_OK) fail_msg("%s", err.message);
+        assert_int_equal(xenon_sampler_choose(sampler, logits), good[i].id);
+        xenon_sampler_free(&sampler);
+    }
+    const struct {
+        const char *settings, *says;
+    } bad[] = {
+        {"{\"temperature\": \"warm\"}", "temperature: expected a number"},
+        {"{\"top_k\": 1.5}", "top_k: expected a whole number"},
+        {"{\"top_k\": 4294967296}", "top_k"},
+        {"{\"topp\": 1}", "\"topp\" is no setting"},
+        {"{\"mirostat\": 3}", "mirostat: 3"},
+        {"{\"samplers\": [\"top_k;top_p\"]}", "one name an item"},
+        {"{\"samplers\": [\"heat\"]}", "\"heat\" is none of"},
+        {"{\"samplers\": 4}", "samplers"},
+        {"{\"logit_bias\": [[1024, 1]]}", "token 1024, expected 0 to 1023"},
+        {"{\"logit_bias\": [[1]]}", "no [token, bias]"},
+        {"{\"logit_bias\": [[1, \"x\"]]}", "expected a number"},
+        {"{\"logit_bias\": [[-1, 1]]}", "token -1"},
+        {"{\"logit_bias\": {\"99999999999\": 1}}", "99999999999"},
+        {"{\"dry_multiplier\": 1, \"dry_sequence_breakers\": [\"\"]}", "empty sequence breaker"},
+        {"{\"dry_sequence_breakers\": [1]}", "item 0 is no text"},
+        {"{\"seed\": \"x\"}", "seed"},
+        {"[]", "JSON object"},
+        {"{", ""},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(xenon_sampler_create_json(model, bad[i].settings, &sampler, &err), XENON_ERR_ARGUMENT);
+        assert_null(sampler);
+        if (!strstr(err.message, bad[i].says)) fail_msg("%s: %s", bad[i].settings, err.message);
+    }
+    assert_int_equal(xenon_logprobs(model, logits, 8, &chosen, top, TOP), TOP);
+    assert_true(top[0].id == 9 && top[1].id == 8 && top[2].id == 0 && top[1].logprob == chosen);
+    assert_true(top[0].logprob - chosen > 0.4999f && top[0].logprob - chosen < 0.5001f);
+    assert_int_equal(xenon_logprobs(model, NULL, 8, &chosen, top, TOP), 0);
+}
+
 static void sequences_are_saved_and_restored(void **state) {
     (void)state;
     need_model();
@@ -389,6 +450,7 @@ int main(void) {
         cmocka_unit_test(refusals),
         cmocka_unit_test(information),
         cmocka_unit_test(greedy_as_golden),
+        cmocka_unit_test(samplers_from_json),
         cmocka_unit_test(sequences_fork_and_are_cut),
         cmocka_unit_test(sequences_are_saved_and_restored),
         cmocka_unit_test(context_options),

@@ -46,20 +46,26 @@ static int open_cpu(const char *level_name, const char *spelled, int threads, st
     return status;
 }
 
-// Reads "gpuN", and "+launches" or "+recorded" behind it.
+// Reads "gpuN", and "+f16", "+launches" and "+recorded" behind it.
 static bool read_gpu(const char *text, struct xn_opencl_options *options) {
     enum { MOST = 1000 };
     if (strncmp(text, "gpu", 3) != 0 || text[3] < '0' || text[3] > '9') return false;
     char *end;
     unsigned long n = strtoul(text + 3, &end, 10);
     *options = (struct xn_opencl_options){.index = (uint32_t)n};
-    if (strcmp(end, "+launches") == 0)
-        options->way = XN_OPENCL_BY_LAUNCHES;
-    else if (strcmp(end, "+recorded") == 0)
-        options->way = XN_OPENCL_BY_BUFFER;
-    else if (*end)
-        return false;
-    return n < MOST;
+    while (*end == '+') {
+        size_t length = strcspn(end + 1, "+") + 1;
+        if (length == 9 && strncmp(end, "+launches", length) == 0)
+            options->way = XN_OPENCL_BY_LAUNCHES;
+        else if (length == 9 && strncmp(end, "+recorded", length) == 0)
+            options->way = XN_OPENCL_BY_BUFFER;
+        else if (length == 4 && strncmp(end, "+f16", length) == 0)
+            options->f16 = true;
+        else
+            return false;
+        end += length;
+    }
+    return !*end && n < MOST;
 }
 
 static int open_gpu(struct xn_opencl_options *options, struct xn_device **out, struct xn_error *err) {
@@ -92,8 +98,9 @@ int xn_device_select(const char *name, int threads, double gpu_timeout, struct x
         gpu.timeout = gpu_timeout;
         return open_gpu(&gpu, out, err);
     }
-    return xn_fail(err, XN_ERR_ARGUMENT,
-                   "unknown device \"%s\", expected cpu, cpu:LEVEL, gpu0, gpu1, ... (with +recorded or +launches) or "
-                   "reference",
-                   name);
+    return xn_fail(
+        err, XN_ERR_ARGUMENT,
+        "unknown device \"%s\", expected cpu, cpu:LEVEL, gpu0, gpu1, ... (with +f16, +recorded or +launches) or "
+        "reference",
+        name);
 }

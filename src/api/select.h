@@ -6,10 +6,10 @@
 #include <stdbool.h>
 
 // name: "cpu", "cpu:LEVEL" (c, avx2, avx2vnni, avx512, avx512vnni, amx), either with "+bf16" or "+mapped" behind it
-// (xn_cpu_options), "gpu0", "gpu1", ... (the numbers of xn_opencl_list), which may have "+launches" or "+recorded"
-// behind it (enum xn_opencl_way), "reference", or NULL for what the environment variable XENON_CPU names ("reference"
-// or a level), else the processor at its best. threads: 0 chooses.
-// gpu_timeout: of struct xn_device_choice.
+// (xn_cpu_options), "gpu0", "gpu1", ... (the numbers of xn_opencl_list), which may have "+f16", "+launches" or
+// "+recorded" behind it (enum xn_opencl_way), "reference", or NULL for what the environment variable XENON_CPU names
+// ("reference" or a level), else the processor at its best. threads: 0 chooses. gpu_timeout: of struct
+// xn_device_choice.
 int xn_device_select(const char *name, int threads, double gpu_timeout, struct xn_device **out, struct xn_error *err);
 
 // Devices for a model. Zero-initialise, and set `layers` to -1.

@@ -156,7 +156,13 @@ void draw_head(struct draw *d) {
     uint32_t type = draw_type(d), hidden = draw_columns(d, type);
     set_hidden(d, hidden);
     c->plan.vocab = draw_outputs(d, 1 + draw_below(d, 500), 0);
-    draw_batch(d, DRAW_OF(d, 1, 1, 9, 40), 10);
+    draw_batch(d, DRAW_OF(d, 1, 1, 9, 40, 600), 10);
+    bool may_be_few = !c->wish.plain && (!c->wish.rows || c->wish.rows > 100);
+    if (may_be_few && c->batch.n_outputs > 8 && draw_coin(d)) { // few of many rows, as a prompt's last
+        uint32_t few = 1 + draw_below(d, 8);
+        c->batch.outputs += c->batch.n_outputs - few;
+        c->batch.n_outputs = few;
+    }
     c->plan.vocab = draw_outputs(d, c->plan.vocab, c->batch.n_outputs);
     *h = (struct xn_op_head){.norm = draw_norm(d, hidden), .scale = 0.5f, .soft_cap = draw_coin(d) ? 30 : 0};
     draw_weights(d, &h->weights, type, c->plan.vocab, hidden, 1);

@@ -46,7 +46,7 @@ const char *xn_nearest_name(const char *word, const char *const *names, size_t n
 }
 
 static int unknown(const struct xn_usage *usage, const char *word, struct xn_error *err) {
-    const char *names[64] = {"help"};
+    const char *names[128] = {"help"};
     size_t n = 1;
     for (const struct xn_option *o = usage->options; o->name && n < sizeof names / sizeof *names; o++)
         names[n++] = o->name;

@@ -7,7 +7,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -49,7 +48,7 @@ int xn_run_answer(struct xn_run *run, const struct xn_ids *prompt, struct xn_err
     xn_progress_clear();
     struct output output = {.run = run, .to_stdout = !o->json, .status = XN_OK, .err = err};
     struct xn_generation g = {
-        .sampling = &run->sampling,
+        .sampling = &run->sampling.sampling,
         .most = o->most,
         .stops = o->stops.items,
         .n_stops = o->stops.n,
@@ -202,6 +201,8 @@ static int open_run(struct xn_run *run, struct xn_error *err) {
     struct xn_model_options model = o->model;
     model.quiet = o->quiet;
     XN_TRY(xn_loaded_open(o->model_path, &model, &context, &run->loaded, err));
+    XN_TRY(xn_sampling_options_spell(&o->sampling, run->loaded.model->tokenizer, &run->sampling, err));
+    XN_TRY(xn_sampling_check(&run->sampling.sampling, (int32_t)run->loaded.model->recipe.vocab, err));
     XN_TRY(xn_context_create(run->loaded.model, &context, &run->context, err));
     // What is no file is for the restoring to refuse.
     if (o->session && (xn_file_exists(o->session) || xn_is_directory(o->session)))
@@ -224,6 +225,7 @@ static void close_run(struct xn_run *run) {
     xn_context_free(run->context);
     xn_loaded_close(&run->loaded);
     json_decref(run->arguments);
+    xn_sampling_held_free(&run->sampling);
     free(run->answer.data);
 }
 
@@ -244,28 +246,20 @@ static int take_arguments(struct xn_run_options *o, char **argv, size_t n, struc
     return XN_OK;
 }
 
-static struct xn_sampling sampling_of(const struct xn_run_options *o) {
-    struct xn_sampling s = {
-        .temperature = (float)o->temperature,
-        .top_k = (int32_t)o->top_k,
-        .top_p = (float)o->top_p,
-        .min_p = (float)o->min_p,
-        .repeat_penalty = (float)o->repeat_penalty,
-        .repeat_last = (int32_t)o->repeat_last,
-        .seed = (uint64_t)o->seed,
-    };
-    if (o->seed < 0 && getrandom(&s.seed, sizeof s.seed, 0) != sizeof s.seed) s.seed = (uint64_t)time(NULL);
-    return s;
-}
-
 static int run(struct xn_run_options *o) {
-    struct xn_run r = {.options = o, .sampling = sampling_of(o)};
+    struct xn_run r = {.options = o};
     struct xn_error err;
     char *found = NULL;
     bool chats = !o->prompt && !o->file && isatty(STDIN_FILENO) && !o->json;
     if (!o->model_path) o->model_path = found = xn_default_model();
     if (!o->model_path) {
         xn_cli_error("no model named, and no default model found (see xenon run --help)");
+        return XN_EXIT_USAGE;
+    }
+    if (xn_sampling_options_read(&o->sampling, &r.sampling, &err) != XN_OK) {
+        xn_cli_error("run: %s (see xenon run --help)", err.message);
+        xn_sampling_held_free(&r.sampling);
+        free(found);
         return XN_EXIT_USAGE;
     }
     xn_interrupt_catch();
@@ -284,17 +278,10 @@ static int run(struct xn_run_options *o) {
 }
 
 int xn_command_run(int argc, char **argv) {
-    struct xn_sampling defaults = xn_sampling_default();
     struct xn_run_options o = {
         .model = XN_MODEL_DEFAULTS,
         .most = -1,
-        .seed = -1,
-        .temperature = defaults.temperature,
-        .top_k = defaults.top_k,
-        .top_p = defaults.top_p,
-        .min_p = defaults.min_p,
-        .repeat_penalty = defaults.repeat_penalty,
-        .repeat_last = defaults.repeat_last,
+        .sampling = xn_sampling_options_default(),
     };
     const struct xn_option options[] = {
         {'m', "model", XN_OPTION_STRING, &o.model_path, "MODEL", "a GGUF file or a Hugging Face folder", 0, 0, NULL},
@@ -311,23 +298,13 @@ int xn_command_run(int argc, char **argv) {
         {'b', "batch", XN_OPTION_INT, &o.batch, "N", "prompt tokens a step; 0: 512 (0)", 0, 1 << 20, NULL},
         {0, "checkpoints", XN_OPTION_INT, &o.checkpoints, "N",
          "copies of recurrent states, to change a prompt's end cheaply; 0: chosen; -1: none (0)", -1, 1 << 20, NULL},
-        {0, "temp", XN_OPTION_FLOAT, &o.temperature, "X", "temperature; 0: the most likely token (0.7)", 0, 100, NULL},
-        {0, "top-k", XN_OPTION_INT, &o.top_k, "N", "of the N most likely tokens; 0: all (40)", 0, INT32_MAX, NULL},
-        {0, "top-p", XN_OPTION_FLOAT, &o.top_p, "X", "of the most likely with a sum of X; 1: all (0.95)", 0, 1, NULL},
-        {0, "min-p", XN_OPTION_FLOAT, &o.min_p, "X", "of those at least X times the most likely; 0: all (0.05)", 0, 1,
-         NULL},
-        {0, "seed", XN_OPTION_INT, &o.seed, "N", "the same seed gives the same text; -1: a new one (-1)", -1, 9.0e18,
-         NULL},
-        {0, "repeat-penalty", XN_OPTION_FLOAT, &o.repeat_penalty, "X", "against recent tokens; 1: none (1)", 0.01, 100,
-         NULL},
-        {0, "repeat-last", XN_OPTION_INT, &o.repeat_last, "N", "tokens that count as recent; -1: all (64)", -1,
-         INT32_MAX, NULL},
         {0, "stop", XN_OPTION_LIST, &o.stops, "TEXT", "ends the answer before this text; may be repeated", 0, 0, NULL},
         {0, "session", XN_OPTION_STRING, &o.session, "FILE",
          "what was computed is kept there, and reused by the next run whose prompt begins alike", 0, 0, NULL},
         {0, "special", XN_OPTION_FLAG, &o.special, NULL, "show special tokens", 0, 0, NULL},
         {'q', "quiet", XN_OPTION_FLAG, &o.quiet, NULL, "no numbers at the end", 0, 0, NULL},
         XN_JSON_OPTION(o.json),
+        XN_SAMPLING_OPTIONS(o.sampling),
         XN_MODEL_OPTIONS(o.model, "auto"),
         XN_OPTIONS_END,
     };
@@ -351,6 +328,7 @@ int xn_command_run(int argc, char **argv) {
                     "  xenon run qwen3-30b-a3b.gguf \"Hi\" --device gpu0 --cpu-moe\n"
                     "  xenon run model/ --file notes.txt \"Summarise this:\"\n"
                     "  xenon run model/ -f book.txt -p \"Who is it about?\" --session book.session\n"
+                    "  xenon run qwen3-4b.gguf --samplers \"dry;min_p;temperature\" --dry-multiplier 0.8 --temp 1.2\n"
                     "  echo \"def fib(n):\" | xenon run coder.gguf --raw -n 64 --stop \"\\n\\n\"",
     };
     struct xn_error err;
@@ -362,5 +340,6 @@ int xn_command_run(int argc, char **argv) {
     }
     if (exit_status < 0) exit_status = run(&o);
     free(o.stops.items);
+    xn_sampling_options_free(&o.sampling);
     return exit_status;
 }

@@ -3,12 +3,13 @@
 
 #include "api/session.h"
 #include "cli/cli.h"
+#include "cli/sampling.h"
 
 struct xn_run_options {
     struct xn_model_options model;
     const char *model_path, *prompt, *file, *system, *template_arguments, *session;
-    int64_t most, context, batch, checkpoints, top_k, seed, repeat_last;
-    double temperature, top_p, min_p, repeat_penalty;
+    int64_t most, context, batch, checkpoints;
+    struct xn_sampling_options sampling;
     struct xn_strings stops;
     bool raw, special, quiet, json;
 };
@@ -19,7 +20,7 @@ struct xn_run {
     struct xn_loaded loaded;
     struct xn_context *context;
     struct xn_session session;
-    struct xn_sampling sampling;
+    struct xn_sampling_held sampling;
     json_t *arguments; // of the template; NULL: none
     struct xn_text answer;
 

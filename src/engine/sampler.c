@@ -1,203 +1,242 @@
 #include "engine/sampler.h"
 
 #include "base/memory.h"
+#include "engine/sampling/random.h"
+#include "engine/sampling/stages.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct candidate {
-    int32_t id;
-    float logit;
-};
-
 struct xn_sampler {
-    struct xn_sampling sampling;
-    int32_t vocab;
-    struct candidate *candidates; // [vocab]
-    float *weights;               // [vocab]
-    int32_t *recent;              // ring of the last tokens
-    int32_t n_recent, recent_size, recent_at;
-    uint16_t *seen; // [vocab]: how often a token stands in the ring (saturating)
-    uint64_t random[4];
+    struct xn_sampling sampling; // logit_bias is `bias`
+    struct xn_logit_bias *bias;
+    uint8_t steps[XN_SAMPLERS_MOST]; // the samplers that do something, in their order
+    int n_steps;
+    struct xn_candidates candidates;
+    struct xn_history history;
+    int32_t *dry_length, *dry_longest; // NULL without DRY
+    double mu;                         // mirostat's
+    double total;                      // of the weights that the last choice was drawn from
+    uint64_t position;                 // choices made
 };
 
-struct xn_sampling xn_sampling_default(void) {
-    return (struct xn_sampling){.temperature = 0.7f,
-                                .top_k = 40,
-                                .top_p = 0.95f,
-                                .min_p = 0.05f,
-                                .repeat_penalty = 1.0f,
-                                .repeat_last = 64,
-                                .seed = 0};
-}
-
-// xoshiro256** (https://prng.di.unimi.it), seeded by splitmix64: the same choices on every machine.
-static uint64_t rotate(uint64_t x, int k) {
-    return x << k | x >> (64 - k);
-}
-
-static uint64_t random_next(struct xn_sampler *s) {
-    uint64_t *r = s->random, result = rotate(r[1] * 5, 7) * 9, t = r[1] << 17;
-    r[2] ^= r[0];
-    r[3] ^= r[1];
-    r[1] ^= r[2];
-    r[0] ^= r[3];
-    r[2] ^= t;
-    r[3] = rotate(r[3], 45);
-    return result;
-}
-
-static void random_seed(struct xn_sampler *s, uint64_t seed) {
-    for (int i = 0; i < 4; i++) {
-        seed += 0x9e3779b97f4a7c15;
-        uint64_t z = seed;
-        z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-        z = (z ^ z >> 27) * 0x94d049bb133111eb;
-        s->random[i] = z ^ z >> 31;
+// Whether a sampler could change anything.
+static bool acts(const struct xn_sampling *o, int kind) {
+    switch ((enum xn_sampler_kind)kind) {
+    case XN_SAMPLER_PENALTIES:
+        return o->repeat_last != 0 && (o->repeat_penalty != 1 || o->frequency_penalty != 0 || o->presence_penalty != 0);
+    case XN_SAMPLER_DRY:
+        return o->dry_multiplier > 0 && o->dry_base >= 1 && o->dry_penalty_last != 0;
+    case XN_SAMPLER_TOP_N_SIGMA:
+        return o->top_n_sigma > 0;
+    case XN_SAMPLER_TOP_K:
+        return o->top_k > 0;
+    case XN_SAMPLER_TYP_P:
+        return o->typ_p < 1;
+    case XN_SAMPLER_TOP_P:
+        return o->top_p < 1;
+    case XN_SAMPLER_MIN_P:
+        return o->min_p > 0;
+    case XN_SAMPLER_XTC:
+        return o->xtc_probability > 0 && o->xtc_threshold <= 0.5f;
+    case XN_SAMPLER_TEMPERATURE:
+        return o->temperature != 1 || o->dynatemp_range > 0;
+    case XN_SAMPLER_KINDS:
+        break;
     }
+    return false;
+}
+
+static bool keeps_the_best(int kind) {
+    return kind == XN_SAMPLER_TOP_K || kind == XN_SAMPLER_TOP_P || kind == XN_SAMPLER_MIN_P ||
+           kind == XN_SAMPLER_TOP_N_SIGMA;
+}
+
+static void plan(struct xn_sampler *s) {
+    const struct xn_sampling *o = &s->sampling;
+    int n = o->order.given ? o->order.n : XN_SAMPLER_KINDS;
+    for (int i = 0; i < n && o->mirostat == 0; i++) {
+        int kind = o->order.given ? o->order.kinds[i] : i;
+        if (!acts(o, kind)) continue;
+        // What only drops unlikely tokens is wasted on the most likely one.
+        if (kind == XN_SAMPLER_TEMPERATURE && o->temperature <= 0 && o->dynatemp_range <= 0)
+            while (s->n_steps && keeps_the_best(s->steps[s->n_steps - 1]))
+                s->n_steps--;
+        s->steps[s->n_steps++] = (uint8_t)kind;
+    }
+}
+
+static bool runs(const struct xn_sampler *s, int kind) {
+    return memchr(s->steps, kind, (size_t)s->n_steps) != NULL;
+}
+
+static int allocate(struct xn_sampler *s, int32_t vocab, struct xn_error *err) {
+    const struct xn_sampling *o = &s->sampling;
+    bool dry = runs(s, XN_SAMPLER_DRY), failed = false;
+    XN_TRY(xn_history_init(&s->history, vocab, dry ? o->dry_penalty_last : 0,
+                           runs(s, XN_SAMPLER_PENALTIES) ? o->repeat_last : 0, err));
+    s->candidates.vocab = vocab;
+    s->candidates.list = xn_alloc((size_t)vocab, sizeof *s->candidates.list);
+    s->candidates.own = xn_alloc((size_t)vocab, sizeof *s->candidates.own);
+    if (dry) {
+        s->dry_length = xn_alloc((size_t)s->history.capacity, sizeof *s->dry_length);
+        s->dry_longest = xn_alloc_zero((size_t)vocab, sizeof *s->dry_longest);
+        failed = !s->dry_length || !s->dry_longest;
+    }
+    if (o->n_logit_bias) {
+        s->bias = xn_alloc(o->n_logit_bias, sizeof *s->bias);
+        if (s->bias) memcpy(s->bias, o->logit_bias, o->n_logit_bias * sizeof *s->bias);
+        failed |= !s->bias;
+    }
+    s->sampling.logit_bias = s->bias;
+    if (failed || !s->candidates.list || !s->candidates.own)
+        return xn_fail(err, XN_ERR_NOMEM, "no memory for a sampler of %d tokens", vocab);
+    return XN_OK;
 }
 
 int xn_sampler_new(const struct xn_sampling *sampling, int32_t vocab, struct xn_sampler **out, struct xn_error *err) {
-    enum { MAX_REPEAT = 1 << 20 };
-    if (vocab <= 0) return xn_fail(err, XN_ERR_ARGUMENT, "sampler: a vocabulary of %d", vocab);
-    if (!(sampling->repeat_penalty > 0))
-        return xn_fail(err, XN_ERR_ARGUMENT, "repeat penalty %g: a number above 0 expected (1: none)",
-                       (double)sampling->repeat_penalty);
+    XN_TRY(xn_sampling_check(sampling, vocab, err));
     struct xn_sampler *s = xn_alloc_zero(1, sizeof *s);
     if (!s) return xn_fail(err, XN_ERR_NOMEM, "no memory for a sampler");
     s->sampling = *sampling;
-    s->vocab = vocab;
-    s->recent_size =
-        sampling->repeat_last < 0 || sampling->repeat_last > MAX_REPEAT ? MAX_REPEAT : sampling->repeat_last;
-    s->candidates = xn_alloc((size_t)vocab, sizeof *s->candidates);
-    s->weights = xn_alloc((size_t)vocab, sizeof *s->weights);
-    s->seen = xn_alloc_zero((size_t)vocab, sizeof *s->seen);
-    s->recent = xn_alloc((size_t)s->recent_size, sizeof *s->recent);
-    if (!s->candidates || !s->weights || !s->seen || !s->recent) {
+    s->mu = 2 * (double)sampling->mirostat_tau;
+    plan(s);
+    int status = allocate(s, vocab, err);
+    if (status == XN_OK)
+        *out = s;
+    else
         xn_sampler_free(s);
-        return xn_fail(err, XN_ERR_NOMEM, "no memory for a sampler of %d tokens", vocab);
-    }
-    random_seed(s, sampling->seed);
-    *out = s;
-    return XN_OK;
+    return status;
 }
 
 void xn_sampler_free(struct xn_sampler *s) {
     if (!s) return;
-    free(s->candidates);
-    free(s->weights);
-    free(s->seen);
-    free(s->recent);
+    xn_history_free(&s->history);
+    free(s->candidates.list);
+    free(s->candidates.own);
+    free(s->dry_length);
+    free(s->dry_longest);
+    free(s->bias);
     free(s);
 }
 
 void xn_sampler_accept(struct xn_sampler *s, int32_t token) {
-    if (token < 0 || token >= s->vocab || s->recent_size == 0) return;
-    if (s->n_recent == s->recent_size) {
-        int32_t old = s->recent[s->recent_at];
-        if (s->seen[old] > 0) s->seen[old]--;
-    } else {
-        s->n_recent++;
-    }
-    s->recent[s->recent_at] = token;
-    s->recent_at = (s->recent_at + 1) % s->recent_size;
-    if (s->seen[token] < UINT16_MAX) s->seen[token]++;
+    xn_history_push(&s->history, token);
 }
 
-// NaN counts as impossible, so that a broken model still yields a token.
-static float penalized(const struct xn_sampler *s, const float *logits, int32_t id) {
-    float logit = logits[id];
-    if (isnan(logit)) return -INFINITY;
-    if (s->seen[id] && s->sampling.repeat_penalty != 1)
-        logit = logit > 0 ? logit / s->sampling.repeat_penalty : logit * s->sampling.repeat_penalty;
-    return logit;
-}
-
-// Better first; of equal logits the lower id, so that the order does not depend on the sorting.
-static int better_first(const void *a, const void *b) {
-    const struct candidate *x = a, *y = b;
-    if (x->logit != y->logit) return x->logit > y->logit ? -1 : 1;
-    return x->id < y->id ? -1 : x->id > y->id;
-}
-
-static int is_better(struct candidate a, struct candidate b) {
-    return better_first(&a, &b) < 0;
-}
-
-// Moves the k best of n candidates to the front, unordered: Hoare's selection.
-static void select_best(struct candidate *c, int32_t n, int32_t k) {
-    int32_t low = 0, high = n - 1;
-    while (low < high) {
-        struct candidate pivot = c[low + (high - low) / 2];
-        int32_t i = low, j = high;
-        while (i <= j) {
-            while (is_better(c[i], pivot))
-                i++;
-            while (is_better(pivot, c[j]))
-                j--;
-            if (i <= j) {
-                struct candidate t = c[i];
-                c[i++] = c[j];
-                c[j--] = t;
-            }
-        }
-        if (k - 1 <= j)
-            high = j;
-        else if (k - 1 >= i)
-            low = i;
+static void run(struct xn_sampler *s, int kind) {
+    const struct xn_sampling *o = &s->sampling;
+    struct xn_candidates *c = &s->candidates;
+    switch ((enum xn_sampler_kind)kind) {
+    case XN_SAMPLER_PENALTIES:
+        xn_sample_penalties(c, o, &s->history);
+        break;
+    case XN_SAMPLER_DRY:
+        xn_sample_dry(c, o, &s->history, s->dry_length, s->dry_longest);
+        break;
+    case XN_SAMPLER_TOP_N_SIGMA:
+        xn_sample_top_n_sigma(c, o->top_n_sigma);
+        break;
+    case XN_SAMPLER_TOP_K:
+        xn_sample_top_k(c, o->top_k);
+        break;
+    case XN_SAMPLER_TYP_P:
+        xn_sample_typ_p(c, o->typ_p, o->min_keep);
+        break;
+    case XN_SAMPLER_TOP_P:
+        xn_sample_top_p(c, o->top_p, o->min_keep);
+        break;
+    case XN_SAMPLER_MIN_P:
+        xn_sample_min_p(c, o->min_p, o->min_keep);
+        break;
+    case XN_SAMPLER_XTC:
+        xn_sample_xtc(c, o, xn_random(o->seed, s->position, XN_RANDOM_XTC));
+        break;
+    case XN_SAMPLER_TEMPERATURE:
+        if (o->dynatemp_range > 0)
+            xn_sample_dynamic_temperature(c, o);
         else
-            return;
+            xn_sample_temperature(c, o->temperature);
+        break;
+    case XN_SAMPLER_KINDS:
+        break;
     }
 }
 
-// The shortest run of the sorted candidates whose probabilities (at temperature 1) reach top_p.
-static int32_t cut_top_p(const struct xn_sampler *s, int32_t n) {
-    const struct candidate *c = s->candidates;
-    double total = 0, sum = 0;
-    for (int32_t i = 0; i < n; i++)
-        total += s->weights[i] = expf(c[i].logit - c[0].logit);
-    for (int32_t i = 0; i < n; i++) {
-        sum += s->weights[i];
-        if (sum >= (double)s->sampling.top_p * total) return i + 1;
+// Whether anything is possible: what changes logits may have left nothing.
+static bool is_empty(const struct xn_candidates *c) {
+    return c->dense ? xn_candidates_max(c) == -INFINITY : c->n == 0;
+}
+
+// Takes the model's most likely token where nothing can be drawn: the only candidate then. 0 where none is possible.
+static int32_t settle(struct xn_sampler *s, const float *logits) {
+    struct xn_candidates *c = &s->candidates;
+    int32_t id = xn_best_id(logits, c->vocab);
+    if (id < 0) id = 0;
+    c->list[0] = (struct xn_candidate){.id = id};
+    c->n = c->size = 1;
+    c->dense = false;
+    s->total = 1;
+    s->position++;
+    return id;
+}
+
+// Draws by the weights. Returns the token; *weight is its own.
+static int32_t draw(struct xn_sampler *s, double *weight) {
+    struct xn_candidates *c = &s->candidates;
+    double at = xn_random(s->sampling.seed, s->position++, XN_RANDOM_TOKEN);
+    if (c->dense) {
+        float max = xn_candidates_max(c);
+        s->total = xn_sum_exp(c->logits, c->vocab, max);
+        int32_t id = xn_find_exp(c->logits, c->vocab, max, at, s->total);
+        *weight = exp((double)(c->logits[id] - max));
+        return id;
     }
-    return n;
+    s->total = xn_candidates_weigh(c);
+    at *= s->total;
+    int32_t chosen = 0;
+    for (int32_t i = 0; i < c->n; i++) {
+        if (c->list[i].weight > 0) chosen = i; // where rounding leaves `at` beyond the sum: the last possible one
+        at -= (double)c->list[i].weight;
+        if (at < 0) break;
+    }
+    *weight = (double)c->list[chosen].weight;
+    return c->list[chosen].id;
 }
 
 int32_t xn_sampler_choose(struct xn_sampler *s, const float *logits) {
     const struct xn_sampling *o = &s->sampling;
-    struct candidate *c = s->candidates, best = {0, -INFINITY};
-    for (int32_t i = 0; i < s->vocab; i++) {
-        c[i] = (struct candidate){i, penalized(s, logits, i)};
-        if (is_better(c[i], best)) best = c[i];
+    struct xn_candidates *c = &s->candidates;
+    xn_candidates_begin(c, logits);
+    float max = xn_candidates_max(c);
+    if (!isfinite(max)) return settle(s, logits);
+    xn_sample_logit_bias(c, o->logit_bias, o->n_logit_bias);
+    if (o->n_logit_bias && is_empty(c)) return settle(s, logits);
+    for (int i = 0; i < s->n_steps; i++) {
+        run(s, s->steps[i]);
+        bool changed = s->steps[i] == XN_SAMPLER_PENALTIES || s->steps[i] == XN_SAMPLER_DRY;
+        if (changed && is_empty(c)) return settle(s, logits);
     }
-    if (o->temperature <= 0 || !isfinite(best.logit)) return best.id;
+    if (o->mirostat) {
+        xn_sample_temperature(c, o->temperature);
+        xn_sample_mirostat(c, o->mirostat, s->mu);
+    }
+    double weight;
+    int32_t id = draw(s, &weight);
+    if (o->mirostat) s->mu = xn_mirostat_learn(o, s->mu, weight / s->total);
+    return id;
+}
 
-    int32_t n = s->vocab;
-    if (o->top_k > 0 && o->top_k < n) {
-        select_best(c, n, o->top_k);
-        n = o->top_k;
-    } else {
-        // Tokens e^-30 below the best never matter, and need no sorting.
-        int32_t kept = 0;
-        for (int32_t i = 0; i < n; i++)
-            if (c[i].logit >= best.logit - 30 * (o->temperature > 1 ? o->temperature : 1)) c[kept++] = c[i];
-        n = kept;
-    }
-    qsort(c, (size_t)n, sizeof *c, better_first);
-    if (o->top_p < 1) n = cut_top_p(s, n);
-    if (o->min_p > 0) {
-        float least = best.logit + logf(o->min_p);
-        while (n > 1 && c[n - 1].logit < least)
-            n--;
-    }
-    double sum = 0;
+int32_t xn_sampler_top(struct xn_sampler *s, struct xn_token_logprob *out, int32_t n) {
+    struct xn_candidates *c = &s->candidates;
+    if (s->position == 0 || n <= 0) return 0;
+    float max = xn_candidates_max(c);
+    if (c->dense) xn_candidates_best(c, n < c->vocab ? n : c->vocab);
+    xn_candidates_rank(c);
+    if (n > c->n) n = c->n;
+    xn_candidates_sort(c->list, c->n, n);
     for (int32_t i = 0; i < n; i++)
-        sum += s->weights[i] = expf((c[i].logit - best.logit) / o->temperature);
-    double at = (double)(random_next(s) >> 11) * 0x1p-53 * sum;
-    for (int32_t i = 0; i < n; i++) {
-        at -= s->weights[i];
-        if (at < 0) return c[i].id;
-    }
-    return c[0].id;
+        out[i] = (struct xn_token_logprob){c->list[i].id, (float)((double)(c->list[i].logit - max) - log(s->total))};
+    return n;
 }

@@ -1,26 +1,35 @@
-// From logits to a token: penalties, then temperature, top-k, top-p, min-p, in the order of llama.cpp's chain.
+// From logits to a token: a chain of samplers, in the order of llama.cpp's server unless another is set.
 #pragma once
 
-#include "base/error.h"
-
-#include <stdint.h>
-
-struct xn_sampling {
-    float temperature;    // <= 0: the most likely token
-    int32_t top_k;        // <= 0: all
-    float top_p;          // >= 1: all
-    float min_p;          // <= 0: all
-    float repeat_penalty; // 1: none; of tokens among the last repeat_last
-    int32_t repeat_last;  // 0: none; -1: all
-    uint64_t seed;
-};
-// temperature 0.7, top_k 40, top_p 0.95, min_p 0.05, no penalty, repeat_last 64, seed 0
-struct xn_sampling xn_sampling_default(void);
+#include "engine/sampling/sampling.h"
 
 struct xn_sampler;
+// XN_ERR_ARGUMENT where a setting is out of range (xn_sampling_check); XN_ERR_NOMEM.
 int xn_sampler_new(const struct xn_sampling *sampling, int32_t vocab, struct xn_sampler **out, struct xn_error *err);
 void xn_sampler_free(struct xn_sampler *sampler);
-// Chooses a token; logits are not changed. The same seed and logits give the same choices on every machine.
+
+// Chooses a token of logits[vocab], which are not changed. The random numbers of the n-th choice depend on the seed and
+// n alone: the same seed and logits give the same choices whatever else runs. NaN and -inf are never chosen; of +inf
+// the lowest id is; where biases and penalties leave nothing, the model's most likely token is, and where all logits
+// are NaN or -inf, token 0.
 int32_t xn_sampler_choose(struct xn_sampler *sampler, const float *logits);
-// Tells the sampler of a token that now stands in the text (prompt or chosen), for the penalty.
+// Tells the sampler of a token that now stands in the text (prompt or chosen), for the penalties and DRY. Ids outside
+// the vocabulary are ignored.
 void xn_sampler_accept(struct xn_sampler *sampler, int32_t token);
+
+struct xn_token_logprob {
+    int32_t id;
+    float logprob; // natural logarithm; -INFINITY: impossible
+};
+// The n most likely tokens that the last choice was drawn from, after all samplers (post_sampling_probs of llama.cpp's
+// server), best first. Returns how many there are, at most n; 0 before the first choice. The logits of that choice must
+// still be there; one call a choice may ask for them.
+int32_t xn_sampler_top(struct xn_sampler *sampler, struct xn_token_logprob *out, int32_t n);
+
+// logprobs and top_logprobs: of the model's own distribution, the softmax of the logits before any sampler, bias or
+// temperature (as llama.cpp's server gives them, and OpenAI's API).
+// *chosen: that of the token `id` (-INFINITY outside the vocabulary). top: the n >= 0 most likely, best first, of equal
+// ones the lower id first; returns how many were written: fewer than n where fewer are possible, or without memory
+// (-1). NaN counts as impossible; beside +inf everything else is.
+int32_t xn_logprobs(const float *logits, int32_t vocab, int32_t id, float *chosen, struct xn_token_logprob *top,
+                    int32_t n);

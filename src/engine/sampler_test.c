@@ -13,7 +13,13 @@
 enum { VOCAB = 50, DRAWS = 20000 };
 
 static struct xn_sampling everything_off(float temperature) {
-    return (struct xn_sampling){.temperature = temperature, .top_p = 1, .repeat_penalty = 1, .seed = 7};
+    struct xn_sampling o = xn_sampling_default();
+    o.temperature = temperature;
+    o.top_k = 0;
+    o.top_p = 1;
+    o.min_p = 0;
+    o.seed = 7;
+    return o;
 }
 
 static void count(const struct xn_sampling *o, const float *logits, int *counts) {

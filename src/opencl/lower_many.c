@@ -17,11 +17,12 @@ static struct xn_cl_many many_of(const struct xn_cl_lowering *l, const struct xn
 }
 
 // How often the values of k are gone through: what 16 bits leave of float32 weights counts, and that of activations
-// where what follows takes no rounding.
-static uint32_t passes_of(const struct xn_cl_weights *w, bool exact) {
+// where weights are exact (a model that nobody quantized is to give what its authors' gives) or what follows takes no
+// rounding.
+static uint32_t passes_of(const struct xn_cl_lowering *l, const struct xn_cl_weights *w, bool exact) {
     if (w->type == XN_F32) return 3;
-    if (!exact) return 1;
-    return w->type == XN_F16 || w->type == XN_BF16 ? 2 : 3;
+    if (w->type == XN_F16 || w->type == XN_BF16) return exact || !l->tiles->rounds ? 2 : 1;
+    return exact ? 3 : 1;
 }
 
 static uint32_t planes_of(const struct xn_cl_tile *t) {
@@ -97,7 +98,7 @@ void xn_cl_many_project(struct xn_cl_lowering *l, const struct xn_op *op, const 
         *t = tile_of(&m, XN_CL_TILE_STORE, passes);
         for (uint32_t i = 0; i < d->n_parts; i++) {
             const struct xn_cl_part *p = &d->part[i];
-            if (passes_of(&p->weights, op->project.part[i].exact) != passes) continue;
+            if (passes_of(l, &p->weights, op->project.part[i].exact) != passes) continue;
             struct xn_cl_tile_part *part = &t->part[t->n_parts++];
             *part = part_of(op->project.part[i].weights, &p->weights, p->bias);
             part->scale = p->scale;
@@ -119,7 +120,7 @@ void xn_cl_many_project_add(struct xn_cl_lowering *l, const struct xn_op *op, co
     if (!has_many(l)) return;
     struct xn_cl_many m = many_of(l, op);
     bool waits = d->sum.norm.kind != XN_NORM_NONE;
-    struct xn_cl_tile t = tile_of(&m, waits ? XN_CL_TILE_STORE : XN_CL_TILE_SUM, passes_of(&d->weights, false));
+    struct xn_cl_tile t = tile_of(&m, waits ? XN_CL_TILE_STORE : XN_CL_TILE_SUM, passes_of(l, &d->weights, false));
     t.n_parts = 1;
     t.part[0] = part_of(op->project_add.weights, &d->weights, d->bias);
     t.part[0].out = (uint32_t)m.results;
@@ -141,15 +142,16 @@ static void set_glu(struct xn_cl_tile *t, struct xn_cl_tile_part gate, struct xn
     t->part[t->n_parts++] = up;
     t->glu = *glu;
 }
-static uint32_t glu_passes(const struct xn_cl_weights *gate, const struct xn_cl_weights *up) {
-    uint32_t of_up = passes_of(up, false), of_gate = gate->rows ? passes_of(gate, false) : 1;
+static uint32_t glu_passes(const struct xn_cl_lowering *l, const struct xn_cl_weights *gate,
+                           const struct xn_cl_weights *up) {
+    uint32_t of_up = passes_of(l, up, false), of_gate = gate->rows ? passes_of(l, gate, false) : 1;
     return of_gate > of_up ? of_gate : of_up;
 }
 
 void xn_cl_many_gate(struct xn_cl_lowering *l, const struct xn_op *op, const struct xn_cl_gate *d) {
     if (!has_many(l)) return;
     struct xn_cl_many m = many_of(l, op);
-    struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_GLU, glu_passes(&d->gate, &d->up));
+    struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_GLU, glu_passes(l, &d->gate, &d->up));
     set_glu(&t, part_of(op->gate.gate, &d->gate, d->gate_bias), part_of(op->gate.up, &d->up, d->up_bias), &d->glu);
     t.part[0].out = d->out;
     t.part[0].out_stride = d->out_stride;
@@ -161,7 +163,7 @@ void xn_cl_many_gate(struct xn_cl_lowering *l, const struct xn_op *op, const str
 void xn_cl_many_head(struct xn_cl_lowering *l, const struct xn_op *op, const struct xn_cl_head *d) {
     if (l->limits->outputs <= XN_CL_STREAM_TOKENS) return;
     struct xn_cl_many m = many_of(l, op);
-    struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_LOGITS, passes_of(&d->weights, false));
+    struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_LOGITS, passes_of(l, &d->weights, false));
     t.n_parts = 1;
     t.part[0] = part_of(op->head.weights, &d->weights, XN_CL_NONE);
     t.part[0].scale = d->scale;
@@ -173,7 +175,7 @@ void xn_cl_many_head(struct xn_cl_lowering *l, const struct xn_op *op, const str
 void xn_cl_many_heads(struct xn_cl_lowering *l, const struct xn_op *op, const struct xn_cl_heads *d) {
     if (!has_many(l)) return;
     struct xn_cl_many m = many_of(l, op);
-    struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_STORE, passes_of(&d->weights, false));
+    struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_STORE, passes_of(l, &d->weights, false));
     t.n_parts = 1;
     t.part[0] = part_of(op->heads.weights, &d->weights, XN_CL_NONE);
     t.part[0].out = d->out;
@@ -195,7 +197,7 @@ void xn_cl_many_heads(struct xn_cl_lowering *l, const struct xn_op *op, const st
 void xn_cl_many_route(struct xn_cl_lowering *l, const struct xn_op *op, const struct xn_cl_route *d, uint32_t number) {
     if (!has_many(l)) return;
     struct xn_cl_many m = many_of(l, op);
-    uint32_t passes = passes_of(&d->router, true), of_shared = d->shared.rows ? passes_of(&d->shared, false) : 1;
+    uint32_t passes = passes_of(l, &d->router, true), of_shared = d->shared.rows ? passes_of(l, &d->shared, false) : 1;
     struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_STORE, passes > of_shared ? passes : of_shared);
     t.n_parts = d->shared.rows ? 2 : 1;
     t.part[0] = part_of(op->route.router, &d->router, d->bias);
@@ -226,7 +228,7 @@ static void set_experts(struct xn_cl_lowering *l, const struct xn_op *op, struct
 void xn_cl_many_expert_gate(struct xn_cl_lowering *l, const struct xn_op *op, const struct xn_cl_expert_gate *d) {
     if (!has_many(l)) return;
     struct xn_cl_many m = many_of(l, op);
-    struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_GLU, glu_passes(&d->gate, &d->up));
+    struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_GLU, glu_passes(l, &d->gate, &d->up));
     set_glu(&t, part_of(op->expert_gate.gate, &d->gate, d->gate_bias), part_of(op->expert_gate.up, &d->up, d->up_bias),
             &d->glu);
     set_experts(l, op, &t,
@@ -241,7 +243,7 @@ void xn_cl_many_expert_add(struct xn_cl_lowering *l, const struct xn_op *op, con
     if (!has_many(l)) return;
     struct xn_cl_many m = many_of(l, op);
     uint32_t rows = d->down.rows;
-    struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_STORE, passes_of(&d->down, false));
+    struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_STORE, passes_of(l, &d->down, false));
     t.n_parts = 1;
     t.part[0] = part_of(op->expert_add.down, &d->down, d->bias);
     t.part[0].out = (uint32_t)m.results;

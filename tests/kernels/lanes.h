@@ -1,14 +1,15 @@
 // Groups of work-items on the processor: fibers that take turns, of which one goes on until its sub-group's or its
-// group's others must come to the same place. What functions of a sub-group (a warp) do is what Intel's and NVIDIA's
-// documentations say.
+// group's others must come to the same place, or until it looks again for what another group does. What functions of a
+// sub-group (a warp) do is what Intel's and NVIDIA's documentations say.
 #include <math.h>
+#include <setjmp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
 
-enum { MOST_GROUP = 512, STACK = 1 << 18 };
+enum { MOST_ITEMS = 2048, STACK = (1 << 18) + 37 * 64 }; // no power of two, or all share a few lines of the caches
 
 // --- 16-bit values ---
 
@@ -61,29 +62,33 @@ float test_exp2f(float x) {
 
 // --- a group ---
 
-enum wait { RUNS, AT_GROUP, AT_SUB_GROUP, DONE };
+enum wait { RUNS, AT_GROUP, AT_SUB_GROUP, LOOKS_AGAIN, DONE };
 static struct item {
-    ucontext_t context;
+    ucontext_t begin;
+    jmp_buf context; // where it went on waiting, once it has begun
+    int begun;
     enum wait wait;
     const void *a, *b; // what it brings to the matrix unit
     float *c;
     uint32_t bfloat, value;
     float number;
-} items[MOST_GROUP];
-static ucontext_t scheduler;
-static uint32_t lid;
+    uint32_t given[2], turn; // to others, in turns
+} items[MOST_ITEMS];
+static jmp_buf scheduler;
+static uint32_t lid; // among the work-items of all groups that run at once
 static struct {
     uint32_t group, lanes;
     void (*run)(void); // what each work-item does
+    uint32_t groups;   // that run at once; 0: one
+    int backwards;     // the last work-item goes first
 } lanes_of;
 
 uint32_t test_lid(void) {
-    return lid;
+    return lid % lanes_of.group;
 }
 static void wait_for(enum wait what) {
-    uint32_t mine = lid;
-    items[mine].wait = what;
-    swapcontext(&items[mine].context, &scheduler);
+    items[lid].wait = what;
+    if (_setjmp(items[lid].context) == 0) _longjmp(scheduler, 1);
 }
 void test_barrier(void) {
     wait_for(AT_GROUP);
@@ -136,6 +141,13 @@ int32_t test_any(int32_t x) {
     if (!is_last()) wait_for(AT_SUB_GROUP);
     return (int32_t)any;
 }
+// The value that a lane of the same sub-group gives.
+static inline uint32_t value_of_lane(uint32_t x, uint32_t lane) {
+    uint32_t turn = items[lid].turn ^= 1; // nobody is two turns ahead
+    items[lid].given[turn] = x;
+    if (!is_last()) wait_for(AT_SUB_GROUP);
+    return items[lid / lanes_of.lanes * lanes_of.lanes + lane].given[turn];
+}
 static float element(const uint16_t *p, uint32_t bfloat) {
     return bfloat ? bfloat_value(*p) : half_values[*p];
 }
@@ -171,8 +183,8 @@ void test_dpas(const void *a, const void *b, void *c, uint32_t bfloat) {
     }
 }
 
-// As PTX has ldmatrix (x4): row j of matrix i, 16 bytes, is where lane 8 i + j says; lane l gets the pair l % 4 of row l / 4 of
-// each.
+// As PTX has ldmatrix (x4): row j of matrix i, 16 bytes, is where lane 8 i + j says; lane l gets the pair l % 4 of row
+// l / 4 of each.
 void test_matrices(uint64_t address, void *to) {
     struct item *mine = &items[lid];
     mine->a = (const void *)(uintptr_t)address;
@@ -186,8 +198,8 @@ void test_matrices(uint64_t address, void *to) {
         for (uint32_t i = 0; i < 4; i++)
             memcpy((uint8_t *)lane[l].c + 4 * i, (const uint8_t *)lane[8 * i + l / 4].a + 4 * (l % 4), 4);
 }
-// And mma.m16n8k16. With g = l / 4 and t = l % 4 lane l has of a, in pairs, (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8); of b
-// rows 2t and 2t + 8 of column g; of c (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
+// And mma.m16n8k16. With g = l / 4 and t = l % 4 lane l has of a, in pairs, (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8,
+// 2t + 8); of b rows 2t and 2t + 8 of column g; of c (g, 2t), (g, 2t + 1), (g + 8, 2t), (g + 8, 2t + 1).
 void test_mma(void *c, const void *a, uint32_t b0, uint32_t b1) {
     struct item *mine = &items[lid];
     uint32_t b[2] = {b0, b1};
@@ -211,34 +223,52 @@ void test_mma(void *c, const void *a, uint32_t b0, uint32_t b1) {
 static void start(void) {
     lanes_of.run();
     items[lid].wait = DONE;
-    swapcontext(&items[lid].context, &scheduler);
+    _longjmp(scheduler, 1);
+}
+static void go_on(uint32_t i) {
+    lid = i;
+    if (_setjmp(scheduler) != 0) return;
+    if (items[i].begun) _longjmp(items[i].context, 1);
+    items[i].begun = 1;
+    setcontext(&items[i].begin);
+}
+// Those of a group of which all are at a barrier leave it.
+static void leave_barrier(struct item *group) {
+    for (uint32_t i = 0; i < lanes_of.group; i++)
+        if (group[i].wait != AT_GROUP) return;
+    for (uint32_t i = 0; i < lanes_of.group; i++)
+        group[i].wait = RUNS;
 }
 // 0: some wait for what others never come to.
 static int run_group(void) {
     static uint8_t *stacks;
-    if (!stacks) stacks = malloc((size_t)MOST_GROUP * STACK);
-    for (uint32_t i = 0; i < lanes_of.group; i++) {
-        getcontext(&items[i].context);
-        items[i].context.uc_stack.ss_sp = stacks + (size_t)i * STACK;
-        items[i].context.uc_stack.ss_size = STACK;
+    uint32_t all = lanes_of.group * (lanes_of.groups ? lanes_of.groups : 1);
+    if (!stacks) stacks = malloc((size_t)MOST_ITEMS * STACK);
+    for (uint32_t i = 0; i < all; i++) {
+        getcontext(&items[i].begin);
+        items[i].begin.uc_stack.ss_sp = stacks + (size_t)i * STACK;
+        items[i].begin.uc_stack.ss_size = STACK;
         items[i].wait = RUNS;
-        makecontext(&items[i].context, start, 0);
+        items[i].begun = 0;
+        makecontext(&items[i].begin, start, 0);
     }
     for (;;) {
-        uint32_t ran = 0, waiting = 0;
-        for (uint32_t i = 0; i < lanes_of.group; i++)
+        uint32_t ran = 0;
+        for (uint32_t j = 0; j < all; j++) {
+            uint32_t i = lanes_of.backwards ? all - 1 - j : j;
+            if (items[i].wait == LOOKS_AGAIN) items[i].wait = RUNS;
             while (items[i].wait == RUNS) {
-                lid = i;
                 ran++;
-                swapcontext(&scheduler, &items[i].context);
+                go_on(i);
             }
-        for (uint32_t i = 0; i < lanes_of.group; i++)
-            waiting += items[i].wait == AT_GROUP;
-        if (waiting == lanes_of.group) {
-            for (uint32_t i = 0; i < lanes_of.group; i++)
-                items[i].wait = RUNS;
-        } else if (!ran) {
-            for (uint32_t i = 0; i < lanes_of.group; i++)
+        }
+        for (uint32_t i = 0; i < all; i += lanes_of.group)
+            leave_barrier(items + i);
+        if (!ran) {
+            for (uint32_t i = 0; i < all; i++)
+                if (items[i].wait == RUNS) ran = 1; // who left a barrier
+            if (ran) continue;
+            for (uint32_t i = 0; i < all; i++)
                 if (items[i].wait != DONE) return 0;
             return 1;
         }

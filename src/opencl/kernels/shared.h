@@ -49,7 +49,7 @@ struct xn_cl_weights {
     xn_u32 type; // enum xn_type
     xn_u32 rows, all_rows, units;
     xn_u32 place, piece;
-    struct xn_cl_place first; // of the places
+    struct xn_cl_place first;              // of the places
     xn_u32 unit_bytes[XN_CL_PLANES_AHEAD]; // of 8 units in the first planes
 };
 
@@ -111,8 +111,8 @@ struct xn_cl_embed {
 // the cache and is not finished by its product alone) in scratch.
 #define XN_CL_TO_BUFFER 0u
 #define XN_CL_TO_CACHE 1u
-// What heads need once their values are there: nothing; as a whole (a norm, or a rotation that others may hold half of);
-// rotation alone, of pairs of rows that a walk has together.
+// What heads need once their values are there: nothing; as a whole (a norm, or a rotation that others may hold half
+// of); rotation alone, of pairs of rows that a walk has together.
 #define XN_CL_FINISH_NONE 0u
 #define XN_CL_FINISH_HEADS 1u
 #define XN_CL_FINISH_PAIRS 2u

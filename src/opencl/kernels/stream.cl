@@ -189,8 +189,8 @@ static inline void xn_stage(const struct xn_env *e, const struct xn_operand *o, 
     if (xn_warp() == XN_WARPS - 1) { // which often has nothing to multiply
 #pragma unroll 1
         for (uint i = 0; i < o->n; i++) {
-            float sum = xn_warp_sum(xn_lane() < share ? squares[i * share + xn_lane()] : 0, 0);
-            if (u0) sum += moments[2 * i];
+            float before = u0 ? moments[2 * i] : 0; // all lanes have it before one writes
+            float sum = xn_warp_sum(xn_lane() < share ? squares[i * share + xn_lane()] : 0, 0) + before;
             moments[2 * i] = sum;
             moments[2 * i + 1] = deferred ? rsqrt(sum / o->k + o->norm->epsilon) : 1;
         }
@@ -341,7 +341,7 @@ XN_FORMATS(X)
 // y[token][row] of a block, but for the scale of a norm (XN_AT_MOMENTS). The table is behind a barrier; ends with one.
 static inline void xn_product(const struct xn_env *e, struct xn_block *b, local float *scratch) {
     struct xn_operand *o = &b->o;
-    bool busy = false;
+    bool busy = false; // some may still multiply what stands there, whoever put it there
     uint r0 = 0;
 #pragma unroll 1
     for (uint i = 0; i < b->segments; i++) {
@@ -356,8 +356,8 @@ static inline void xn_product(const struct xn_env *e, struct xn_block *b, local 
             if (xn_must_stage(o, n < b->units ? 3 + u0 : codes ? 2 : 1)) {
                 if (busy) barrier(CLK_LOCAL_MEM_FENCE);
                 xn_stage(e, o, codes, u0, s.n, scratch);
-                busy = true;
             }
+            busy = true;
             switch (segment.x) {
 #define X(F)                                                                                                           \
     case XN_TYPE_##F:                                                                                                  \

@@ -12,7 +12,10 @@
 #define XN_LEAST_STEPS 8u // of a part of a tile
 
 // Float32 leaves nothing; and what has nothing left goes through k once.
-#if defined(XN_HALVES) && (defined(XN_OP_TILE_EXACT) || defined(XN_TYPE_F32))
+#if defined(XN_EXPERTS) && (defined(XN_TYPE_F16) || defined(XN_TYPE_BF16))
+#define XN_EXACT_EXPERTS
+#endif
+#if defined(XN_HALVES) && (defined(XN_OP_TILE_EXACT) || defined(XN_TYPE_F32) || defined(XN_EXACT_EXPERTS))
 #define XN_PASSES(d) ((d)->passes)
 #define XN_MANY_PASSES
 #else

@@ -158,7 +158,8 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     uint target = barrier_base;
     global const uint4 *from = (global const uint4 *)(ops + (ulong)op * XN_CL_OP_BYTES);
     env.page_size = head->page_size;
-    if (lid < min(head->n_rows, (uint)XN_TOKENS)) { // of a prompt, whose head alone comes here, these are some
+    // The head alone may be a walk's for a step of many rows, of which it looks at none here.
+    if (lid < (head->n_rows <= XN_TOKENS ? head->n_rows : 0)) {
         uint position = step[head->positions + lid], span = step[head->row_span + lid];
         uint page = step[xn_span_at(e, span)->pages + position / head->page_size];
         tokens[lid] = (uint4)(position, span, page, position % head->page_size);

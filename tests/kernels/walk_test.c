@@ -1,0 +1,150 @@
+// NVIDIA's walk (src/opencl/kernels/walk.cl and what belongs to it) on the emulated GPU that walk_test.py has put in
+// the place of OpenCL: whole operations of the engine's own host code against the plain-C ones, of as many rows as a
+// walk takes, and the head of a longer batch. Argument: a part of the names of cases, which alone are run.
+#include "check/device.h"
+#include "opencl/opencl.h"
+#include "quant/format.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_ROWS = 4, MOST_TYPES = 3 };
+// An operation, in formats of its matrices (the last goes on), for numbers of rows.
+static const struct kind {
+    const char *name;
+    enum xn_op_kind kind;
+    uint32_t types[MOST_TYPES], columns, outputs; // XN_TYPE_COUNT: no further format
+    uint32_t rows[MOST_ROWS];
+    uint32_t trials, copies;
+    uint32_t of_outputs; // 0: all rows
+} kinds[] = {
+    {"project K", XN_OP_PROJECT, {XN_Q4_K, XN_Q4_K, XN_Q6_K}, 1536, 0, {1, 2, 5, 8}, 3, 0, 0},
+    {"project K, short", XN_OP_PROJECT, {XN_Q4_K, XN_Q4_K, XN_Q6_K}, 256, 0, {1, 8}, 3, 2, 0},
+    {"project mixed", XN_OP_PROJECT, {XN_Q8_0, XN_BF16, XN_F32}, 1056, 0, {1, 3, 8}, 3, 0, 0},
+    {"project float", XN_OP_PROJECT, {XN_MXFP4, XN_MXFP4, XN_BF16}, 1056, 0, {2, 8}, 3, 0, 0},
+    {"gate", XN_OP_GATE, {XN_Q4_K, XN_Q6_K, XN_TYPE_COUNT}, 1536, 301, {1, 5, 8}, 2, 2, 0},
+    {"add", XN_OP_PROJECT_ADD, {XN_Q8_0, XN_TYPE_COUNT}, 1056, 333, {1, 2, 8}, 2, 2, 0},
+    {"add long", XN_OP_PROJECT_ADD, {XN_F32, XN_TYPE_COUNT}, 1056, 77, {1, 4, 8}, 2, 0, 0},
+    {"head", XN_OP_HEAD, {XN_Q6_K, XN_TYPE_COUNT}, 1536, 1001, {1, 2, 8}, 2, 0, 0},
+    {"head of a prompt", XN_OP_HEAD, {XN_Q6_K, XN_TYPE_COUNT}, 256, 501, {40}, 2, 0, 1},
+    {"head of prompts", XN_OP_HEAD, {XN_Q6_K, XN_TYPE_COUNT}, 256, 501, {600}, 1, 0, 3},
+    {"route", XN_OP_ROUTE, {XN_F32, XN_TYPE_COUNT}, 1056, 64, {1, 2, 8}, 3, 0, 0},
+    {"experts gate", XN_OP_EXPERT_GATE, {XN_Q4_K, XN_TYPE_COUNT}, 1536, 101, {1, 2, 8}, 3, 0, 0},
+    {"experts gate, float", XN_OP_EXPERT_GATE, {XN_MXFP4, XN_TYPE_COUNT}, 1056, 45, {1, 8}, 3, 0, 0},
+    {"experts add", XN_OP_EXPERT_ADD, {XN_Q6_K, XN_TYPE_COUNT}, 768, 150, {1, 2, 8}, 3, 2, 0},
+    {"experts add, float", XN_OP_EXPERT_ADD, {XN_BF16, XN_TYPE_COUNT}, 1056, 33, {1, 8}, 3, 0, 0},
+    {"heads", XN_OP_HEADS, {XN_Q8_0, XN_TYPE_COUNT}, 96, 60, {1, 8}, 2, 0, 0},
+    {"embed", XN_OP_EMBED, {XN_Q4_K, XN_TYPE_COUNT}, 1536, 100, {1, 8}, 2, 0, 0},
+    {"attend", XN_OP_ATTEND, {XN_F16, XN_TYPE_COUNT}, 0, 0, {1, 5, 8}, 3, 0, 0},
+};
+
+static struct xn_check_blocks *blocks;
+
+static int say(const char *name, uint64_t seed, const char *what, const char *problem) {
+    printf("%s, seed %llu, %s: %s\n", name, (unsigned long long)seed, what, problem);
+    return 1;
+}
+
+// Whether queries and keys are rotated in pairs of neighbours or of halves, without a norm before, as whoever has two
+// rows of weights of a pair does at once (XN_CL_FINISH_PAIRS).
+static bool rotates_pairs(const struct xn_op_project *p, enum xn_rope_kind kind) {
+    bool all = true;
+    for (int i = 0; i < 2; i++) {
+        const struct xn_part *a = &p->part[i];
+        all = all && a->norm.kind == XN_NORM_NONE && a->rope.kind == kind && a->head_size >= 32 &&
+              (a->rope_at | a->head_stride) % 2 == 0;
+    }
+    return all;
+}
+// Of projects each kind of end has its turn.
+static bool is_wanted(const struct xn_check_case *c, uint32_t trial) {
+    const struct xn_op_project *p = &c->plan.ops->project;
+    if (c->wish.kind != XN_OP_PROJECT) return true;
+    switch (trial % 3) {
+    case 0:
+        return rotates_pairs(p, XN_ROPE_HALVES);
+    case 1:
+        return rotates_pairs(p, XN_ROPE_PAIRS);
+    default: // a head that is normed first, and not alone a unit of the work
+        return p->part[0].norm.kind != XN_NORM_NONE && p->part[0].rope.kind != XN_ROPE_NONE && p->part[0].heads > 1;
+    }
+}
+
+// A case, and others of the same sizes that its further matrices are taken from.
+static int run_case(const struct xn_check_device *device, const struct kind *k, uint32_t rows, uint32_t trial,
+                    uint64_t seed) {
+    struct xn_error err = {0};
+    struct xn_check_case *c[MOST_TYPES] = {NULL};
+    struct xn_check_result result = {.problem = ""};
+    struct xn_check_wish wish = {.kind = k->kind,
+                                 .cache_type = XN_F16,
+                                 .rows = rows,
+                                 .columns = k->columns,
+                                 .outputs = k->outputs,
+                                 .copies = k->copies,
+                                 .seed = seed};
+    uint32_t n = 1;
+    wish.type = k->types[0];
+    int status = xn_check_case_make(&wish, blocks, &c[0], &err);
+    while (status == XN_OK && !is_wanted(c[0], trial)) {
+        xn_check_case_free(c[0]);
+        c[0] = NULL;
+        wish.seed += 1000000;
+        status = xn_check_case_make(&wish, blocks, &c[0], &err);
+    }
+    for (; n < MOST_TYPES && k->types[n] != XN_TYPE_COUNT && status == XN_OK; n++) {
+        wish.type = k->types[n];
+        status = xn_check_case_make(&wish, blocks, &c[n], &err);
+    }
+    uint32_t each = status == XN_OK ? c[0]->n_matrices / c[0]->plan.n_ops : 0;
+    for (uint32_t i = 0; each && i < c[0]->n_matrices; i++) {
+        uint32_t of = i % each < n ? i % each : n - 1;
+        c[0]->matrices[i].matrix = c[of]->matrices[i].matrix;
+    }
+    if (k->of_outputs && status == XN_OK) c[0]->batch.n_outputs = k->of_outputs;
+    if (status == XN_OK) status = xn_check_case_expect(c[0], &err);
+    if (status == XN_OK) status = xn_check_case_run(c[0], device, &result, &err);
+    int failed = 0;
+    if (status != XN_OK)
+        failed = say(k->name, wish.seed, "not run", err.message);
+    else if (result.problem[0])
+        failed = say(k->name, wish.seed, c[0]->what, result.problem);
+    for (uint32_t i = 0; i < MOST_TYPES; i++)
+        xn_check_case_free(c[i]);
+    return failed;
+}
+
+int main(int argc, char **argv) {
+    struct xn_error err;
+    struct xn_device *opened;
+    struct xn_check_device device;
+    const char *chosen = getenv("XENON_TEST_SEED");
+    uint64_t seed = chosen ? strtoull(chosen, NULL, 10) : 100;
+    int failed = 0;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (xn_check_blocks_make(seed, &blocks, &err) != XN_OK ||
+        xn_opencl_device_open(&(struct xn_opencl_options){.timeout = -1, .heap_bytes = 4 << 20}, &opened, &err) !=
+            XN_OK ||
+        xn_check_device_of(opened, &device, &err) != XN_OK) {
+        printf("%s\n", err.message);
+        return 1;
+    }
+    if (strcmp(xn_opencl_kernels_of(opened), "nvidia") != 0) {
+        printf("kernels are %s: the emulated driver is not the one that was found\n", xn_opencl_kernels_of(opened));
+        return 1;
+    }
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const struct kind *k = &kinds[i];
+        uint32_t n = 0;
+        if (argc > 1 && !strstr(k->name, argv[1])) continue;
+        for (uint32_t j = 0; j < MOST_ROWS && k->rows[j] && !failed; j++)
+            for (uint32_t trial = 0; trial < k->trials && !failed; trial++, n++)
+                failed = run_case(&device, k, k->rows[j], trial, 1000 * seed + 100 * i + 10 * j + trial);
+        if (failed) break;
+        printf("%s: %u cases\n", k->name, n);
+    }
+    opened->table->free(opened);
+    xn_check_blocks_free(blocks);
+    return failed;
+}
