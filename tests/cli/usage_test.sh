@@ -91,7 +91,8 @@ if command -v bash >/dev/null; then
     }
     [ "$(complete tok)" = tokenize ] || fail "completion of tok: $(complete tok)"
     [ "$(complete run --top-)" = "--top-k
---top-p" ] || fail "completion of run --top-: $(complete run --top-)"
+--top-p
+--top-nsigma" ] || fail "completion of run --top-: $(complete run --top-)"
     [ "$(complete info --device ref)" = reference ] || fail "completion of --device ref"
 fi
 finish
