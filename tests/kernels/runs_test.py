@@ -43,7 +43,6 @@ OVERLOAD uint4 test_load4(global const uint *p) { return (uint4)(p[0], p[1], p[2
 # The dialect: a work-item is a lane of its own.
 BODY = """
 #define XN_SCRATCH 12032
-#define XN_BY_WARPS
 #define XN_RUN_SUMS XN_LANES
 float xn_warp_sum(float x, local float *red);
 float xn_group_sum(float x, local float *red);

@@ -11,23 +11,9 @@
 #define XN_MANY_ITEMS (XN_GROUP / XN_MANY_POSITIONS) // work-items that share a position
 #define XN_MANY_BUFFERS (XN_LANES == 8 ? 2 : 1)
 #define XN_MANY_BYTES(chunks) (XN_MANY_POSITIONS * 64 * (chunks)) // of keys, or values, of 32 values each
-#define XN_LOG2_E 1.44269504088896f
 #if XN_MANY_ITEMS != 4 || 2 * XN_MANY_BUFFERS * XN_MANY_BYTES(4) > 4 * XN_SCRATCH
 #error "four work-items share a position; keys and values fit local memory"
 #endif
-
-// A pair: its row's place in the batch, its head, what it sees, and the softmax so far (in powers of two).
-struct xn_many_pair {
-    uint row, head, begin, end;
-    float most, sum;
-};
-XN_INLINE struct xn_many_pair xn_many_pair_of(XN_D const struct xn_cl_attend *d,
-                                              global const struct xn_cl_span *span, uint g, uint i) {
-    uint queries = d->heads / d->kv_heads, row = i / queries;
-    struct xn_many_pair p = {span->first_row + row, g * queries + i % queries, 0, span->past + row + 1, -INFINITY, 0};
-    p.begin = d->window && p.end > d->window ? p.end - d->window : 0;
-    return p;
-}
 
 // --- copies ---
 

@@ -13,24 +13,9 @@
 #define XN_MANY_TILES(key_chunks) ((key_chunks) > 4 ? 1 : 2) // of 16 positions, copied together
 #define XN_MANY_HALVES 4096 // of the keys or the values of these
 #define XN_MANY_ADDRESSES 64 // tiles whose addresses are looked up together
-#define XN_LOG2_E 1.44269504088896f
 #if XN_WARPS > 1 && 4 * XN_MANY_HALVES * 2 + 32 * XN_MANY_ADDRESSES > 4 * XN_SCRATCH
 #error "two blocks of keys and values fit local memory"
 #endif
-
-// A pair: its row's place in the batch, its head, what it sees, and the softmax so far (in powers of two).
-struct xn_many_pair {
-    uint row, head, begin, end;
-    float most, sum;
-};
-
-XN_INLINE struct xn_many_pair xn_many_pair_of(XN_D const struct xn_cl_attend *d,
-                                              global const struct xn_cl_span *span, uint g, uint i) {
-    uint queries = d->heads / d->kv_heads, row = i / queries;
-    struct xn_many_pair p = {span->first_row + row, g * queries + i % queries, 0, span->past + row + 1, -INFINITY, 0};
-    p.begin = d->window && p.end > d->window ? p.end - d->window : 0;
-    return p;
-}
 
 // --- copies ---
 

@@ -54,7 +54,6 @@ static inline int xn_dot4_us(int acc, int a, int b) {
 }
 
 // For few_runs.cl, which this compiler needs: what is the same in all lanes it computes once.
-#define XN_BY_WARPS
 #define XN_RUN_SUMS 1
 static inline uint xn_uniform(uint x) {
     return sub_group_broadcast(x, 0);

@@ -1,4 +1,4 @@
-// Products of few rows of the batch (the memory they use: few_memory.cl). Not over the plain dialect, whose compilers may
+// Products of few rows of the batch on Intel's GPUs (the memory they use: few_memory.cl; sums: few_runs.cl). Not over the plain dialect, whose compilers may
 // take loops with barriers in the form of dialect.cl alone: product.cl serves there.
 
 // The tokens are others than before, unless they are `known`.

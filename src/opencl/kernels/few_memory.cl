@@ -1,7 +1,6 @@
-// Products of few rows of the batch, which are bound by reading weights: as many rows of weights as a group gets are one
-// run of units, of which neighbouring work-items take neighbouring ones, so that all work-items read, whatever the
-// matrix's shape. Each leaves one sum a unit; warps add those of a row up. The activations stand in local memory, rounded
-// to 8 bits with a scale a unit (as codes.cl wants them), or as they are for formats without codes.
+// Local memory of products of few rows of the batch on Intel's GPUs (few.cl), which are bound by reading weights. The
+// activations stand there, rounded to 8 bits with a scale a unit (as codes.cl wants them), or as they are for formats
+// without codes.
 
 #ifdef XN_ONE
 #define XN_TOKENS 1

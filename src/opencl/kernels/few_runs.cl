@@ -1,4 +1,4 @@
-// The sums of few.cl where compilers know what the lanes of a warp have in common (XN_BY_WARPS): each warp takes runs of units
+// The sums of few.cl, whose compiler knows what the lanes of a warp have in common: each warp takes runs of units
 // of a row, so that where the row and its planes begin and how far the run goes is computed once for all lanes, and
 // neighbouring lanes take neighbouring pairs of units, whose scales and activations are read together. A lane's sum
 // stays in a register until the run or the row ends.

@@ -1,6 +1,7 @@
 // Products of few rows of the batch on NVIDIA's GPUs, which are bound by reading weights. A group takes a block of rows
-// of weights, from one matrix or several; 16 or 32 lanes take a row at a time. The activations stand in local memory,
-// rounded to 8 bits with a scale for each unit (as codes.cl wants them), or as they are for formats without codes.
+// of weights, from one matrix or several; a warp takes two rows at a time, or a part of them where rows are few. The
+// activations stand in local memory, rounded to 8 bits with a scale for each unit (as codes.cl wants them), or as they
+// are for formats without codes.
 //
 // The code is there once for each format, whatever operations a program has: what a group runs between two waits for
 // the others is run once, so that each instruction that is not in the compute unit's cache costs more than the work.
