@@ -72,7 +72,8 @@ struct xn_model_options {
          &(m).device,                                                                                                  \
          "NAME",                                                                                                       \
          "cpu, cpu:LEVEL (c, avx2, avx2vnni, avx512, avx512vnni, amx), with +bf16 or +mapped (docs/performance.md); "  \
-         "gpu0, gpu1, ... (xenon devices), several with commas; auto; reference (" unnamed ", or $XENON_CPU)",         \
+         "gpu0, gpu1, ... (xenon devices), with +f16 (docs/gpus.md), several with commas; auto; reference (" unnamed   \
+         ", or $XENON_CPU)",                                                                                           \
          0,                                                                                                            \
          0,                                                                                                            \
          NULL},                                                                                                        \
