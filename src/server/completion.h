@@ -1,0 +1,80 @@
+// A completion: what every API asks for in its own words. Prompt or conversation in; text, reasoning and calls of tools
+// out, piece by piece.
+#pragma once
+
+#include "api/sampling.h"
+#include "engine/serving/serving.h"
+#include "text/answer/answer.h"
+
+#include <jansson.h>
+
+struct xn_served; // a loaded model: model, serving, template, names (models.h)
+
+enum xn_tool_choice { XN_TOOLS_AUTO, XN_TOOLS_NONE, XN_TOOLS_REQUIRED, XN_TOOLS_NAMED };
+enum xn_response_format { XN_FORMAT_TEXT, XN_FORMAT_JSON, XN_FORMAT_SCHEMA, XN_FORMAT_GBNF };
+
+// Filled by an API's reader; zero-initialise, xn_completion_request_free empties. JSON values are held references.
+struct xn_completion_request {
+    // One of: a conversation as OpenAI's chat API has it (what others have is turned into that), a text, or ids.
+    json_t *messages, *tools, *template_arguments;
+    bool no_generation_prompt; // the last message is the beginning of the answer
+    char *prompt;
+    size_t prompt_size;
+    struct xn_ids ids;
+
+    struct xn_sampling_held sampling;
+    int64_t most; // tokens; < 0: as many as fit
+    char **stops;
+    size_t n_stops;
+    uint32_t n;       // answers; 0: one
+    int32_t logprobs; // -1: none
+    bool ignore_end, shift, no_cache, echo;
+    enum xn_tool_choice tool_choice;
+    char *tool;    // NAMED
+    bool one_call; // no parallel calls
+    enum xn_response_format format;
+    json_t *schema;
+    char *grammar;
+    bool keep_reasoning; // reasoning stays in the content
+    int priority;
+    uint64_t owner;
+};
+void xn_completion_request_free(struct xn_completion_request *request);
+
+enum xn_completion_kind {
+    XN_COMPLETION_PIECE,  // of answer `choice`; tokens: those that it came from
+    XN_COMPLETION_FINISH, // of answer `choice`
+    XN_COMPLETION_DONE,   // last event, once: usage, or error
+};
+enum xn_completion_finish { XN_FINISHED_STOP, XN_FINISHED_LENGTH, XN_FINISHED_CALLS, XN_FINISHED_CANCELLED };
+struct xn_completion_token {
+    int32_t id;
+    const char *bytes; // as the token is spelled
+    size_t size;
+    float logprob;
+    const struct xn_token_logprob *top;
+    int32_t n_top;
+};
+struct xn_completion_event {
+    enum xn_completion_kind kind;
+    uint32_t choice;
+    const struct xn_answer_piece *piece; // PIECE; NULL where a token has given no text (yet)
+    const struct xn_completion_token
+        *token;                       // the token behind the first piece that it made, where logprobs were asked for
+    enum xn_completion_finish finish; // FINISH
+    const char *stop;                 // FINISH: the stop string that ended it, or NULL
+    struct xn_serving_counts usage;   // FINISH: of this answer; DONE: of all (the prompt counted once)
+    const struct xn_error *error;     // DONE; NULL: all went well
+};
+
+struct xn_completion;
+// Renders, tokenizes, compiles grammars (on the calling thread; errors are the client's), and submits. Events come on
+// the serving thread. The request may be freed when this returns; `*out` is released by the caller at any time.
+int xn_completion_start(struct xn_served *served, const struct xn_completion_request *request,
+                        int (*event)(void *user, const struct xn_completion_event *event), void *user,
+                        struct xn_completion **out, struct xn_error *err);
+void xn_completion_cancel(struct xn_completion *completion); // DONE still comes
+void xn_completion_release(struct xn_completion *completion);
+// The prompt alone (for /apply-template and tests): malloc'ed.
+int xn_completion_prompt(struct xn_served *served, const struct xn_completion_request *request, char **text,
+                         size_t *size, struct xn_error *err);

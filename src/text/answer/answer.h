@@ -1,0 +1,74 @@
+// Answers: what a model generates, taken apart while it streams: reasoning, content, and calls of tools in the notation
+// of the model's family.
+#pragma once
+
+#include "base/error.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+// Notations, chosen by what the model's chat template says (xn_answer_detect).
+enum xn_answer_format {
+    XN_ANSWER_PLAIN,    // no tools known: all is content (<think> is still told apart where the template has it)
+    XN_ANSWER_HERMES,   // Qwen 2.5/3, Hermes: <tool_call>{"name": ..., "arguments": {...}}</tool_call>
+    XN_ANSWER_QWEN_XML, // Qwen3-Coder, Qwen3.5: <tool_call><function=name><parameter=key>value</parameter>...
+    XN_ANSWER_LLAMA3,   // {"name": ..., "parameters": {...}}, with or without <|python_tag|>
+    XN_ANSWER_MISTRAL,  // [TOOL_CALLS][{...}] and [TOOL_CALLS]name[ARGS]{...}
+    XN_ANSWER_HARMONY,  // gpt-oss: channels
+    XN_ANSWER_GLM,      // <tool_call>name<arg_key>k</arg_key><arg_value>v</arg_value></tool_call>
+    XN_ANSWER_DEEPSEEK, // <｜tool▁calls▁begin｜> ... (V3, V3.1, R1), DSML of V3.2 as far as published
+    XN_ANSWER_GEMMA4,
+    XN_ANSWER_LFM2,     // <|tool_call_start|>[name(key="value")]<|tool_call_end|>
+    XN_ANSWER_NEMOTRON, // <TOOLCALL>[{...}]</TOOLCALL>
+    XN_ANSWER_FORMATS
+};
+const char *xn_answer_format_name(enum xn_answer_format format);
+
+struct xn_answer_style {
+    enum xn_answer_format format;
+    const char *think_open, *think_close; // "<think>", "</think>"; NULL: no reasoning. Static strings
+};
+// From the source of a chat template (may be NULL).
+struct xn_answer_style xn_answer_detect(const char *chat_template);
+
+enum xn_answer_kind {
+    XN_ANSWER_CONTENT,   // text
+    XN_ANSWER_REASONING, // text
+    XN_ANSWER_CALL,      // a call begins: index, id, name
+    XN_ANSWER_ARGUMENTS, // text: more of that call's arguments, as JSON text
+    XN_ANSWER_CALL_END,
+};
+struct xn_answer_piece {
+    enum xn_answer_kind kind;
+    uint32_t index;   // of the call, from 0
+    const char *id;   // CALL: "call_..." or what the model gave it
+    const char *name; // CALL
+    const char *text; // size bytes; whole characters; valid during the call
+    size_t size;
+};
+typedef int xn_answer_sink(void *user, const struct xn_answer_piece *piece, struct xn_error *err);
+
+struct xn_answer_options {
+    struct xn_answer_style style;
+    const json_t *tools; // OpenAI's array (types of parameters, for notations that do not tell them), or NULL: calls
+                         // are not looked for, their text is content. Borrowed until free
+    bool reasoning;      // told apart; else it is content
+    bool thinking;       // the prompt already ended inside of the reasoning
+    uint64_t seed;       // of the ids of calls
+};
+struct xn_answer;
+int xn_answer_new(const struct xn_answer_options *options, struct xn_answer **out, struct xn_error *err);
+void xn_answer_free(struct xn_answer *answer); // accepts NULL
+// More of the text, cut anywhere between characters (special tokens are written out in it). What can't be told yet is
+// held back; how the text is cut never changes what the pieces add up to. A malformed call becomes content.
+int xn_answer_feed(struct xn_answer *answer, const char *text, size_t size, xn_answer_sink *sink, void *user,
+                   struct xn_error *err);
+int xn_answer_end(struct xn_answer *answer, xn_answer_sink *sink, void *user, struct xn_error *err);
+// Whether special tokens must be shown to the parser for this style (else they are dropped by the detokenizer).
+bool xn_answer_wants_special(const struct xn_answer_style *style);
+
+// The grammar (GBNF text, malloc'ed) of answers that call tools in this style. required: at least one call, else any
+// text may stand instead. only: the name of the one tool that may be called, or NULL. parallel: more than one call.
+int xn_answer_grammar(const struct xn_answer_style *style, const json_t *tools, bool required, const char *only,
+                      bool parallel, char **gbnf, struct xn_error *err);
