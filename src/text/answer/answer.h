@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 // Notations, chosen by what the model's chat template says (xn_answer_detect).
 enum xn_answer_format {
