@@ -91,11 +91,19 @@ function toEnd() {
   scroller.scrollTop = scroller.scrollHeight;
 }
 
-scroller.addEventListener("scroll", () => {
-  atEnd = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 48;
-  find("to-end").hidden = atEnd;
-});
+// The view follows an answer that grows, until a person scrolls up; at the end it follows again.
+let lastTop = 0;
+function noticeScrolling() {
+  const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+  if (below < 4) atEnd = true;
+  else if (scroller.scrollTop < lastTop) atEnd = false;
+  else if (scroller.scrollTop > lastTop && below < 48) atEnd = true;
+  lastTop = scroller.scrollTop;
+  find("to-end").hidden = below < 48;
+}
+scroller.addEventListener("scroll", noticeScrolling);
 find("to-end").addEventListener("click", () => {
+  atEnd = true;
   toEnd();
   input.focus();
 });
@@ -108,6 +116,7 @@ function drawSoon(message) {
     requestAnimationFrame(() => {
       const began = performance.now();
       drawing = null;
+      noticeScrolling();
       updateMessage(message);
       drawStatus();
       if (atEnd) toEnd();
@@ -163,6 +172,7 @@ function answer() {
   say("Waiting for the answer.");
   runs.start(conversation, model, requestFields(settings.settings), state === "unloaded" || state === "loading");
   drawList();
+  placeAddress();
 }
 
 function send(text) {
@@ -305,7 +315,12 @@ function show(next) {
   drawList();
   atEnd = true;
   toEnd();
-  history.replaceState(null, "", heads.some((head) => head.id === next.id) ? `#${next.id}` : location.pathname);
+  placeAddress();
+}
+
+// The address names the chat that is shown, once there is something in it to come back to.
+function placeAddress() {
+  history.replaceState(null, "", heads.some((head) => head.id === conversation.id) ? `#${conversation.id}` : location.pathname);
 }
 
 function newChat() {

@@ -24,7 +24,8 @@ function sanitized(html) {
     ALLOWED_ATTR: ATTRIBUTES,
     ALLOW_DATA_ATTR: false,
     ALLOW_ARIA_ATTR: false,
-    ALLOWED_URI_REGEXP: SAFE_LINK,
+    ALLOWED_URI_REGEXP: SAFE_LINK, // which would else hold for the values of all attributes
+    ADD_URI_SAFE_ATTR: ATTRIBUTES.filter((name) => name !== "href"),
     RETURN_DOM_FRAGMENT: true,
   });
 }
@@ -66,7 +67,15 @@ export const works = (() => {
 })();
 
 let highlighter = null; // a promise of highlight.js, which is large and loaded when first needed
-const loadHighlighter = () => (highlighter ??= import("/web/lib/highlight.js").then(() => window.hljs ?? null, () => null));
+const loadHighlighter = () =>
+  (highlighter ??= import("/web/lib/highlight.js").then(
+    () => {
+      // Version 9, which Debian has, would say on the console that it is old.
+      window.hljs?.configure({ hideUpgradeWarningAcceptNoSupportOrSecurityUpdates: true });
+      return window.hljs ?? null;
+    },
+    () => null,
+  ));
 
 async function highlight(element, language, code) {
   const hljs = await loadHighlighter();
@@ -107,7 +116,7 @@ export function codeBlock(language, code, label = language) {
   return block;
 }
 
-const languageOf = (token) => (token.lang || "").trim().split(/[\s{,:]/)[0].toLowerCase();
+const languageOf = (token) => (/^[\w+#.-]{1,40}/.exec((token.lang || "").trim())?.[0] ?? "").toLowerCase();
 
 function finishLinks(fragment) {
   for (const link of fragment.querySelectorAll("a")) {

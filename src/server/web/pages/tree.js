@@ -66,7 +66,10 @@ export function forRequest(system, messages) {
   const lastQuestion = messages.findLastIndex((message) => message.role === "user");
   messages.forEach((message, index) => {
     if (message.role === "user") {
-      wanted.push({ role: "user", content: message.content });
+      // After an answer that failed two questions meet, which many templates refuse.
+      const before = wanted.at(-1);
+      if (before?.role === "user") before.content += `\n\n${message.content}`;
+      else wanted.push({ role: "user", content: message.content });
       return;
     }
     if (!message.content && message.calls.length === 0) return; // failed or stopped before it said anything
