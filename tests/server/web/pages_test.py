@@ -268,7 +268,7 @@ def reasoning():
     ask("please think")
     require(page.text(".thought summary").startswith("Thought for"), page.text(".thought summary"))
     require(not page.shown(".thought > .prose") and "three" in answers()[0], "it is folded, and not in the answer")
-    page.click(".thought summary")
+    page.click(".thought:not([hidden]) summary")
     page.wait(lambda: "Let me count" in page.text(".thought > .prose") and page.shown(".thought > .prose"), "the reasoning")
     ask("more")
     require("reasoning_content" not in asked()["messages"][1], "earlier turns' thoughts are not sent")
@@ -370,7 +370,7 @@ def sanitizer():
         box.remove();
         return left;""", mocks.HOSTILE)
     require(page.run("return window.hacked") is None, "a script of the model ran")
-    require("The end of it." in left.pop()[0], "nothing was left")
+    require("Hello" in left.pop()[0], "nothing was left")
     for tag, attributes in left:
         require(tag in ("p", "a", "table", "h1"), f"<{tag}> got through the sanitizer: {left}")
         require(tag == "a" or not attributes, f"{attributes} got through the sanitizer")
@@ -471,7 +471,7 @@ def accessibility():
     look("empty page")
     ask("show me code")
     ask("please think")
-    page.click(".thought summary")
+    page.click(".thought:not([hidden]) summary")
     ask("what is the weather?")
     ask("refuse this")
     page.wait(lambda: page.all(".hljs-keyword"), "highlighting")
