@@ -68,7 +68,8 @@ struct xn_model_entry {
     int64_t created;
     enum xn_model_state state;
     uint32_t holders;
-    double expires; // seconds until it is dropped if nobody asks; < 0: never, or not loaded
+    struct xn_serving_state past; // sums of those of its times that ended: requests, tokens, steps, seconds
+    double expires;               // seconds until it is dropped if nobody asks; < 0: never, or not loaded
 };
 size_t xn_models_count(const struct xn_models *models);
 void xn_models_entry(struct xn_models *models, size_t i, struct xn_model_entry *entry);
