@@ -31,11 +31,21 @@ struct xn_model *xn_context_model(const struct xn_context *context);
 // Bytes of cache and states, and of activations.
 void xn_context_memory(const struct xn_context *context, uint64_t *cache, uint64_t *activations);
 struct xn_executor *xn_context_executor(const struct xn_context *context);
+// Cache pages: all, those that no sequence holds, and the positions of each.
+struct xn_context_pages {
+    uint32_t pages, free, positions;
+};
+struct xn_context_pages xn_context_pages(const struct xn_context *context);
+// The pages that hold the first positions[i] positions of sequences[i], each counted once.
+uint32_t xn_context_pages_of(struct xn_context *context, const uint32_t *sequences, const uint32_t *positions,
+                             uint32_t n);
 
 // Sequences are small numbers. A new one is empty.
 int xn_sequence_new(struct xn_context *context, uint32_t *sequence, struct xn_error *err);
 void xn_sequence_free(struct xn_context *context, uint32_t sequence);
 uint32_t xn_sequence_length(const struct xn_context *context, uint32_t sequence); // positions evaluated
+// Cache pages that it holds, and those of them that no other does.
+uint32_t xn_sequence_pages(const struct xn_context *context, uint32_t sequence, uint32_t *alone);
 // The tokens evaluated, [length]; NULL where there are none. Valid until the sequence's next step.
 const int32_t *xn_sequence_tokens(const struct xn_context *context, uint32_t sequence);
 // A copy with its own future: full cache pages and checkpoints are shared, the last page and the states are copied.

@@ -45,6 +45,7 @@ struct xn_context {
     struct xn_checkpoint *checkpoints; // [options.checkpoints]
     double *usefulness;                // [options.checkpoints]: to compare them
     int32_t *replay_pages;             // [max_pages]
+    bool *counted;                     // [max_pages]: for xn_context_pages_of
 
     // The batch of a step, and what each feed's logits are.
     int32_t *tokens, *positions;

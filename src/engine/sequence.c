@@ -55,6 +55,14 @@ uint32_t xn_sequence_length(const struct xn_context *c, uint32_t id) {
     return s ? s->length : 0;
 }
 
+uint32_t xn_sequence_pages(const struct xn_context *c, uint32_t id, uint32_t *alone) {
+    const struct xn_sequence *s = xn_sequence_find(c, id);
+    *alone = 0;
+    for (uint32_t i = 0; s && i < s->n_pages; i++)
+        *alone += c->references[s->pages[i]] == 1;
+    return s ? s->n_pages : 0;
+}
+
 const int32_t *xn_sequence_tokens(const struct xn_context *c, uint32_t id) {
     const struct xn_sequence *s = xn_sequence_find(c, id);
     return s && s->length ? s->tokens : NULL;
