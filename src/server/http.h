@@ -37,7 +37,9 @@ void xn_reply_header(struct xn_exchange *x, const char *name, const char *value)
 int xn_stream_begin(struct xn_exchange *x, int status, const char *content_type, struct xn_error *err);
 int xn_stream_put(struct xn_exchange *x, const void *bytes, size_t size, struct xn_error *err);
 void xn_stream_end(struct xn_exchange *x);
-// Called once, on a thread of the server, when the client goes before the reply is complete.
+// Called once when the client goes before the reply is complete: on a thread of the server, without locks; at once
+// where it has gone already. With gone NULL nothing is called any more, and no call is still running when this returns.
+// A client that closes only its sending side has gone too.
 void xn_exchange_on_gone(struct xn_exchange *x, void (*gone)(void *user), void *user);
 // Keeps the exchange alive for a thread that still has to reply; the handler's own hold ends when it returns.
 struct xn_exchange *xn_exchange_hold(struct xn_exchange *x);
@@ -63,6 +65,8 @@ struct xn_route {
 // HTTP's status for an error of the library: 400 for ARGUMENT, TEMPLATE, FORMAT; 404 for MISSING; 429 for LIMIT (429
 // and 503 get a Retry-After); 499 for CANCELLED; 501 for UNSUPPORTED; 503 for NOMEM; 500 ...
 int xn_http_status(const struct xn_error *err);
+// What that is called in the forms of errors: "invalid_request_error", "not_found_error", ...
+const char *xn_http_error_type(int status);
 
 // One request that was answered (or whose client went), for logs. Valid during the call.
 struct xn_http_record {
