@@ -121,12 +121,12 @@ int xn_marker_take(struct xn_marker *m, const char *const *markers, char c, char
 // ---- outside of calls
 
 // What may come next, and what it is: the reasoning's marker first, then the notation's.
-static int markers(const struct xn_answer *a, const char *out[XN_ANSWER_MARKERS], int *first_opener) {
+static int markers(const struct xn_answer *a, const char *out[XN_ANSWER_MARKERS], int *first_opener, int *first_drop) {
     int n = 0;
     const struct xn_answer_style *style = &a->options.style;
     if (a->where == XN_IN_REASONING) {
         out[n++] = style->think_close;
-        *first_opener = n;
+        *first_opener = *first_drop = n;
         out[n] = NULL;
         return n;
     }
@@ -138,6 +138,9 @@ static int markers(const struct xn_answer *a, const char *out[XN_ANSWER_MARKERS]
     if (a->notation && !(a->notation->at_start && (a->content || a->called)))
         for (int i = 0; a->notation->openers[i]; i++)
             out[n++] = a->notation->openers[i];
+    *first_drop = n;
+    for (int i = 0; a->notation && a->notation->drops[i]; i++)
+        out[n++] = a->notation->drops[i];
     out[n] = NULL;
     return n;
 }
@@ -157,13 +160,15 @@ static void plain(struct xn_answer *a, const char *text, size_t n) {
     }
 }
 
+static void take(struct xn_answer *a, char c);
+
 static void outside(struct xn_answer *a, char c) {
     const char *all[XN_ANSWER_MARKERS];
     char free[XN_ANSWER_MARKER];
     size_t n_free;
-    int first_opener;
+    int first_opener, first_drop;
     const bool reasoning = a->where == XN_IN_REASONING;
-    if (markers(a, all, &first_opener) == 0) {
+    if (markers(a, all, &first_opener, &first_drop) == 0) {
         plain(a, &c, 1);
         return;
     }
@@ -174,16 +179,17 @@ static void outside(struct xn_answer *a, char c) {
         const struct xn_marker again = a->marker;
         a->marker.n = 0;
         for (uint32_t i = 0; i < again.n; i++)
-            outside(a, again.bytes[i]);
+            take(a, again.bytes[i]);
         return;
     }
-    if (found < 0) return;
+    if (found < 0 || found >= first_drop) return;
     if (found >= first_opener) {
         a->holding = true;
         a->held.size = a->value.size = 0;
         a->n_name = a->n_id = 0;
         append(a, &a->held, all[found], strlen(all[found]));
         a->where = XN_IN_CALLS;
+        a->table = a->notation->table;
         a->notation->begin(a, (unsigned)(found - first_opener));
     } else {
         a->blanks.size = 0;
@@ -223,6 +229,13 @@ static void inside(struct xn_answer *a, char c) {
     outside(a, c);
 }
 
+static void take(struct xn_answer *a, char c) {
+    if (a->where == XN_IN_CALLS)
+        inside(a, c);
+    else
+        outside(a, c);
+}
+
 // ---- the whole
 
 int xn_answer_new(const struct xn_answer_options *options, struct xn_answer **out, struct xn_error *err) {
@@ -242,6 +255,7 @@ int xn_answer_new(const struct xn_answer_options *options, struct xn_answer **ou
     }
     if (a->notation && a->notation->own) {
         a->where = XN_IN_CALLS;
+        a->holding = true;
         a->notation->begin(a, 0);
     }
     *out = a;
@@ -263,10 +277,7 @@ int xn_answer_feed(struct xn_answer *a, const char *text, size_t size, xn_answer
     a->user = user;
     a->err = err;
     for (size_t i = 0; a->status == XN_OK && i < size; i++)
-        if (a->where == XN_IN_CALLS)
-            inside(a, text[i]);
-        else
-            outside(a, text[i]);
+        take(a, text[i]);
     flush(a);
     return a->status;
 }

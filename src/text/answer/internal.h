@@ -13,7 +13,7 @@ enum {
     XN_ANSWER_NAME = 256,        // of a name or an id; a call with a longer one is none
     XN_ANSWER_HELD = 256 * 1024, // of a call whose name is not known yet, or a value whose type is not
     XN_ANSWER_DEPTH = 64,        // of nested values that are rewritten
-    XN_ANSWER_MARKERS = 8,       // looked for at once
+    XN_ANSWER_MARKERS = 12,      // looked for at once
 };
 
 enum xn_verdict {
@@ -40,6 +40,15 @@ enum xn_scan xn_json_unescape(struct xn_json_unescape *u, char c, char out[8], s
 // c as it stands within a string of JSON; at most 8 bytes.
 size_t xn_json_escape(char c, char out[8]);
 
+// Arguments as JSON, passed on as they are; or unescaped, where they are written as a string.
+struct xn_json_arguments {
+    struct xn_json_scan scan;
+    struct xn_json_unescape unescape;
+    bool begun, wrapped;
+};
+// c is no blank before the first byte. MORE, LAST, or BAD.
+enum xn_scan xn_json_arguments(struct xn_json_arguments *j, char c, char out[8], size_t *n);
+
 // Markers of which each byte is tried.
 struct xn_marker {
     char bytes[XN_ANSWER_MARKER];
@@ -61,39 +70,40 @@ struct xn_calls_json { // json_calls.c
 };
 struct xn_calls_named { // named.c
     uint8_t step;
-    bool typed; // what stood before the separator was no name
-    struct xn_json_scan scan;
+    bool some; // there was a call
+    struct xn_json_arguments arguments;
     struct xn_marker marker;
-    uint32_t at; // of a literal
+    uint32_t at; // within the closing marker
 };
 struct xn_calls_tags { // tags.c
     uint8_t step;
-    bool first, string; // no parameter yet; its value is streamed as a string
+    bool some, bare;           // there was a call; it began without a section
+    bool first, string, begun; // no parameter yet; the value is passed on as a string; some of it was read
     unsigned types;
     struct xn_marker marker;
-    uint32_t at;
-    uint32_t n_key;
+    uint32_t at, n_key;
     char key[XN_ANSWER_NAME];
 };
-struct xn_calls_literal { // literal.c: values of Python or Gemma 4 made JSON
+struct xn_literal { // literal.c
     uint8_t step, n_closers, n_word, digits;
-    bool escape, is_key, first, number;
+    bool comma, is_key; // a comma is due; the string or word is a key
     char quote;
-    char closers[XN_ANSWER_DEPTH];
-    char word[64];
+    char closers[XN_ANSWER_DEPTH], word[XN_ANSWER_MARKER];
     uint32_t code;
     struct xn_marker marker;
 };
-struct xn_calls_python { // lfm2.c, gemma4.c
+struct xn_calls_literal { // lfm2.c, gemma4.c
     uint8_t step;
-    bool first;
+    bool some, first;
     uint32_t at, n_key;
     char key[XN_ANSWER_NAME];
-    struct xn_calls_literal value;
+    struct xn_literal value;
 };
 struct xn_calls_harmony { // harmony.c
-    uint8_t step, channel;
-    bool call;
+    uint8_t step, kind;
+    bool some; // of the message has been given
+    struct xn_json_unescape unescape;
+    bool wrapped;
     struct xn_marker marker;
     uint32_t n_header;
     char header[XN_ANSWER_NAME];
@@ -102,6 +112,7 @@ struct xn_calls_harmony { // harmony.c
 struct xn_answer {
     struct xn_answer_options options;
     const struct xn_notation *notation; // NULL: calls are not looked for
+    const void *table;                  // of the machine that reads the calls
     enum { XN_IN_CONTENT, XN_IN_REASONING, XN_IN_CALLS } where;
     bool content, called;    // some content has been given; some call
     bool drop_blanks;        // until something else comes
@@ -118,7 +129,7 @@ struct xn_answer {
         struct xn_calls_json json;
         struct xn_calls_named named;
         struct xn_calls_tags tags;
-        struct xn_calls_python python;
+        struct xn_calls_literal literal;
         struct xn_calls_harmony harmony;
     } is;
     // What is given next.
@@ -155,13 +166,18 @@ unsigned xn_param_types(const json_t *tools, const char *tool, const char *key);
 // A value that was written as plain text, as JSON, by those types: malloc'ed, NULL: no memory.
 char *xn_param_json(const char *text, size_t n, unsigned types, size_t *size);
 
-// Values of other notations, byte by byte, as JSON into the arguments. gemma: strings stand in <|"|> and keys are bare.
-void xn_literal_begin(struct xn_calls_literal *l);
-enum xn_scan xn_literal_take(struct xn_answer *a, struct xn_calls_literal *l, bool gemma, char c, struct xn_text *out);
+// literal.c: values of Python, or of Gemma 4 (strings stand in <|"|>, keys are bare), byte by byte; what each adds to
+// the same value as JSON goes to out, at most XN_LITERAL_OUT bytes. Zero-initialise *l.
+enum { XN_LITERAL_OUT = 6 * XN_ANSWER_MARKER + 16 };
+enum xn_scan xn_literal_take(struct xn_literal *l, bool gemma, char c, char out[XN_LITERAL_OUT], size_t *n);
+// The whole text is one value of Python: appended to out. false: it is none.
+bool xn_literal_python(const char *text, size_t n, struct xn_text *out);
 
 // ---- notations
 
+// Of the form of one or more calls of the tools (a node).
 struct xn_grammar_build;
+typedef int xn_calls_grammar(struct xn_grammar_build *b, const void *table, uint32_t *node);
 struct xn_notation {
     const char *name;
     const char *openers[5]; // that begin a call or a list of them, as special tokens or text; NULL ends the list
@@ -169,11 +185,11 @@ struct xn_notation {
     bool at_start;          // openers count only where content begins
     bool own;               // no openers: `take` reads all, and gives content and reasoning itself
     bool short_ids;         // nine letters and digits
+    const char *drops[4];   // markers outside of calls that mean nothing; NULL ends the list
     void (*begin)(struct xn_answer *a, unsigned opener);
     enum xn_verdict (*take)(struct xn_answer *a, char c);
     void (*end)(struct xn_answer *a); // the text is over within calls; NULL: as if BAD
-    // The form of one or more calls of the tools (a node). NULL: not held to a grammar
-    int (*grammar)(struct xn_grammar_build *b, uint32_t *node);
+    xn_calls_grammar *grammar;
     const void *table; // of the shared machines: struct xn_json_table, ...
 };
 extern const struct xn_notation *const xn_notations[XN_ANSWER_FORMATS]; // NULL for PLAIN
@@ -181,32 +197,37 @@ extern const struct xn_notation *const xn_notations[XN_ANSWER_FORMATS]; // NULL 
 // json_calls.c: objects with a name and arguments, alone or in a list.
 struct xn_json_table {
     const char *close;            // behind the object or list; NULL: none
+    bool list;                    // objects stand in a list, for grammars; without, too, is understood
     bool opened;                  // the opener includes the list's bracket
+    bool loose;                   // `close` need not come, for grammars
     bool single;                  // {"name": {arguments}}
     bool known;                   // only names of known tools, with arguments, are calls
     char separator;               // between objects without a list; 0: none
     const char *name, *arguments; // the keys, for grammars; others are understood, too
     const char *before, *after;   // blanks around the object, for grammars
+    const char *between;          // two objects without a list, for grammars; NULL: each has its markers
 };
 void xn_json_begin(struct xn_answer *a, unsigned opener);
 enum xn_verdict xn_json_take(struct xn_answer *a, char c);
 void xn_json_end(struct xn_answer *a);
-int xn_json_grammar(struct xn_grammar_build *b, uint32_t *node);
+xn_calls_grammar xn_json_grammar;
 
 // named.c: a name, a separator, and arguments as JSON.
 struct xn_named_table {
     const char *section, *section_close; // around all calls; NULL: none
     const char *open, *close;            // of a call; close NULL: none
     const char *id_close;                // an id stands first, up to this
+    const char *id_open;                 // an id may stand behind the name, after this
     const char *separator;               // between name and arguments
     bool functions;                      // the name is functions.NAME:INDEX, and an id
-    bool typed; // "function" may stand in the name's place; the name is then behind the separator
+    // "function" may stand in the name's place; the name is then behind the separator, and the arguments in ```json.
+    bool typed;
+    bool brace; // the arguments' brace may stand in the separator's place
 };
-void xn_named_begin(struct xn_answer *a,
-                    unsigned opener); // opener 0: section (or a call's, where there is none); 1: call
+void xn_named_begin(struct xn_answer *a, unsigned opener); // openers are `section` or `open`
 enum xn_verdict xn_named_take(struct xn_answer *a, char c);
 void xn_named_end(struct xn_answer *a);
-int xn_named_grammar(struct xn_grammar_build *b, uint32_t *node);
+xn_calls_grammar xn_named_grammar;
 
 // tags.c: parameters as tags, their values as plain text.
 struct xn_tags_table {
@@ -214,14 +235,19 @@ struct xn_tags_table {
     const char *open, *name_end;         // <function= and >; name_end NULL: a blank, or what follows
     const char *key_open, *key_end;      // <parameter= and >
     const char *value_open;              // behind the key, with blanks between; NULL: none
-    const char *typed_end; // key_end where the type follows as true (a string) or false, up to `typed_close`
-    const char *typed_close;
+    const char *typed_end;               // in key_end's place: true (a string) or false follows, up to key_end
     const char *value_close, *close;
-    bool lines;              // values stand between line ends
-    bool section_each;       // a section around each call
-    const char *before_call; // blanks, for grammars
+    bool lines;          // values stand between line ends
+    bool each;           // a section around each call, for grammars
+    const char *between; // blanks between tags, for grammars
 };
-void xn_tags_begin(struct xn_answer *a, unsigned opener); // 0: section, or call where there is none; 1: call
+void xn_tags_begin(struct xn_answer *a, unsigned opener); // opener 0: section; 1: a call of a known tool without one
 enum xn_verdict xn_tags_take(struct xn_answer *a, char c);
 void xn_tags_end(struct xn_answer *a);
-int xn_tags_grammar(struct xn_grammar_build *b, uint32_t *node);
+xn_calls_grammar xn_tags_grammar;
+
+// grammar.c: the notation's grammar is that of either of two.
+int xn_grammar_either(struct xn_grammar_build *b, xn_calls_grammar *first, const void *first_table,
+                      xn_calls_grammar *second, const void *second_table, uint32_t *node);
+// grammar_literal.c, grammar_harmony.c
+xn_calls_grammar xn_gemma_grammar, xn_lfm2_grammar, xn_harmony_grammar;

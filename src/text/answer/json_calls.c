@@ -8,7 +8,7 @@ enum { BEFORE, ITEM, KEY, KEY_TEXT, COLON, VALUE, NAME, ID, ARGUMENTS, WRAPPED, 
 enum { KEY_NAME, KEY_ARGUMENTS, KEY_ID, KEY_OTHER };
 
 static const struct xn_json_table *table_of(const struct xn_answer *a) {
-    return a->notation->table;
+    return a->table;
 }
 
 static void object(struct xn_answer *a) {
@@ -81,6 +81,7 @@ static enum xn_verdict value(struct xn_answer *a, char c) {
 
 static enum xn_verdict object_end(struct xn_answer *a) {
     struct xn_calls_json *j = &a->is.json;
+    if (table_of(a)->single && !a->open && a->n_name == 0) return XN_BAD;
     if (!a->open) {
         if (table_of(a)->known && a->value.size == 0) return XN_BAD;
         if (!begin_call(a)) return XN_BAD;

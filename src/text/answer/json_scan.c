@@ -95,6 +95,19 @@ enum xn_scan xn_json_unescape(struct xn_json_unescape *u, char c, char out[8], s
     return XN_SCAN_MORE;
 }
 
+enum xn_scan xn_json_arguments(struct xn_json_arguments *j, char c, char out[8], size_t *n) {
+    *n = 0;
+    if (!j->begun) {
+        j->begun = true;
+        j->wrapped = c == '"';
+        if (j->wrapped) return XN_SCAN_MORE;
+        if (c != '{') return XN_SCAN_BAD;
+    }
+    if (j->wrapped) return xn_json_unescape(&j->unescape, c, out, n);
+    out[(*n)++] = c;
+    return xn_json_scan(&j->scan, c);
+}
+
 size_t xn_json_escape(char c, char out[8]) {
     static const char letters[0x20] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
     const unsigned char u = (unsigned char)c;
