@@ -135,11 +135,11 @@ void xn_serving_choose(struct xn_serving *s, struct xn_task *task, const float *
 // What stands at the end of a text that is full: drops the oldest half. False: it stays full.
 void xn_serving_shift(struct xn_ids *tokens, uint32_t keep, uint32_t limit);
 
-// pool.c
-int xn_pool_begin(const struct xn_serving *s, struct xn_task *task, struct xn_error *err);
+// embedding.c
+int xn_embedding_begin(const struct xn_serving *s, struct xn_task *task, struct xn_error *err);
 // Takes what a step has computed of an embedding's text; then, where that was the last of it, ends the task.
-void xn_pool_take(struct xn_serving *s, struct xn_task *task);
-void xn_pool_finish(struct xn_serving *s, struct xn_task *task);
+void xn_embedding_take(struct xn_serving *s, struct xn_task *task);
+void xn_embedding_finish(struct xn_serving *s, struct xn_task *task);
 
 // thread.c
 void *xn_serving_thread(void *serving);

@@ -168,7 +168,7 @@ static int fill(struct xn_serving *s, struct xn_task *t, struct xn_error *err) {
             xn_sampler_accept(t->sampler, r->ids[i]);
         XN_TRY(add_grammar(s, t, err));
     } else {
-        XN_TRY(xn_pool_begin(s, t, err));
+        XN_TRY(xn_embedding_begin(s, t, err));
     }
     xn_serving_shift(&t->tokens, r->keep, s->limit);
     t->counts.prompt = (uint32_t)t->tokens.n;

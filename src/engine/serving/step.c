@@ -150,13 +150,13 @@ static void advance(struct xn_serving *s) {
         struct xn_task *t = s->order[i];
         if (!t || t->rows == 0) continue;
         t->logits = t->sampler && xn_task_length(s, t) == t->tokens.n ? xn_eval_logits(s->context, t->feed) : NULL;
-        if (t->vector) xn_pool_take(s, t);
+        if (t->vector) xn_embedding_take(s, t);
     }
     for (uint32_t i = 0; i < s->n_order; i++) {
         struct xn_task *t = s->order[i];
         if (!t || t->rows == 0 || !report(s, t)) continue;
         if (t->vector)
-            xn_pool_finish(s, t);
+            xn_embedding_finish(s, t);
         else if (t->logits)
             xn_serving_choose(s, t, t->logits);
     }

@@ -26,7 +26,7 @@ static int gather(struct xn_serving *s, struct xn_task *t, uint32_t first, struc
     return XN_OK;
 }
 
-int xn_pool_begin(const struct xn_serving *s, struct xn_task *t, struct xn_error *err) {
+int xn_embedding_begin(const struct xn_serving *s, struct xn_task *t, struct xn_error *err) {
     uint32_t hidden = s->model->recipe.hidden;
     t->vector = xn_alloc(hidden, sizeof *t->vector);
     t->sum = t->request.pooling == XN_POOL_MEAN ? xn_alloc(hidden, sizeof *t->sum) : NULL;
@@ -34,11 +34,11 @@ int xn_pool_begin(const struct xn_serving *s, struct xn_task *t, struct xn_error
     return xn_fail(err, XN_ERR_NOMEM, "no memory for an embedding of %u values", hidden);
 }
 
-void xn_pool_take(struct xn_serving *s, struct xn_task *t) {
+void xn_embedding_take(struct xn_serving *s, struct xn_task *t) {
     if (gather(s, t, xn_task_length(s, t) - t->rows, &t->failed) == XN_OK) t->failed.status = XN_OK;
 }
 
-void xn_pool_finish(struct xn_serving *s, struct xn_task *t) {
+void xn_embedding_finish(struct xn_serving *s, struct xn_task *t) {
     if (t->failed.status != XN_OK) {
         xn_task_finish(s, t, XN_SERVING_ERROR, -1, &t->failed);
         return;
