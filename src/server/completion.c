@@ -40,6 +40,7 @@ static void destroy(struct xn_completion *c) {
     for (uint32_t i = 0; i < c->n; i++)
         xn_answer_run_end(&c->runs[i]);
     xn_grammar_drop(c->grammar);
+    xn_dry_breakers_free(&c->breakers);
     for (size_t i = 0; i < c->n_stops; i++)
         free(c->stops[i]);
     free(c->stops);
@@ -151,6 +152,17 @@ static int copy_stops(struct xn_completion *c, const struct xn_completion_reques
     return XN_OK;
 }
 
+static int copy_breakers(struct xn_completion *c, const struct xn_dry_breakers *from, struct xn_error *err) {
+    struct xn_dry_breakers *to = &c->breakers;
+    if (XN_GROW(to->items, to->capacity, from->n) || XN_GROW(to->tails.data, to->tails.capacity, from->tails.n))
+        return xn_fail(err, XN_ERR_NOMEM, "out of memory for dry_sequence_breakers");
+    if (from->n) memcpy(to->items, from->items, from->n * sizeof *to->items);
+    if (from->tails.n) memcpy(to->tails.data, from->tails.data, from->tails.n * sizeof *to->tails.data);
+    to->n = from->n;
+    to->tails.n = from->tails.n;
+    return XN_OK;
+}
+
 static int prepare(struct xn_completion *c, struct xn_served *served, const struct xn_completion_request *r,
                    struct xn_error *err) {
     if (!served->model->tokenizer)
@@ -160,6 +172,7 @@ static int prepare(struct xn_completion *c, struct xn_served *served, const stru
     if (r->messages && json_array_size(r->tools) && r->tool_choice != XN_TOOLS_NONE) c->tools = json_incref(r->tools);
     XN_TRY(compile(c, served, r, err));
     XN_TRY(copy_stops(c, r, err));
+    if (r->sampling.sampling.dry_breakers == &r->sampling.breakers) XN_TRY(copy_breakers(c, &r->sampling.breakers, err));
     for (uint32_t i = 0; i < c->n; i++) {
         struct xn_answer_run_options options = {
             .served = served, .request = r, .prompt = &c->prompt, .stops = c->stops, .tools = c->tools};
@@ -174,6 +187,7 @@ static int submit(struct xn_completion *c, uint32_t i, const struct xn_served *s
                   const struct xn_completion_request *r, struct xn_error *err) {
     struct xn_sampling sampling = r->sampling.sampling;
     sampling.seed += i;
+    if (c->breakers.n || sampling.dry_breakers == &r->sampling.breakers) sampling.dry_breakers = &c->breakers;
     struct xn_serving_request request = {
         .ids = c->prompt.ids.data,
         .n_ids = (uint32_t)c->prompt.ids.n,

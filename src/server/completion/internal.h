@@ -89,6 +89,7 @@ struct xn_completion {
     int (*event)(void *user, const struct xn_completion_event *event);
     void *user;
     struct xn_kept_grammar *grammar;
+    struct xn_dry_breakers breakers; // the request's own, which must live until DONE
     char **stops;
     size_t n_stops;
     json_t *tools;

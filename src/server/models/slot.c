@@ -31,15 +31,25 @@ int xn_slot_measure(const char *path, struct xn_slot *slot, struct xn_error *err
     return XN_OK;
 }
 
+static int spell_breakers(struct xn_served *served, const struct xn_models_options *o, struct xn_error *err) {
+    const struct xn_tokenizer *tokenizer = served->model->tokenizer;
+    if (!o->n_breakers && !o->no_breakers) XN_TRY(xn_dry_breakers_usual(&served->breakers, tokenizer, err));
+    for (size_t i = 0; i < o->n_breakers; i++)
+        XN_TRY(xn_dry_breakers_spell(&served->breakers, tokenizer, o->breakers[i], err));
+    xn_dry_breakers_sort(&served->breakers);
+    return XN_OK;
+}
+
 static int open_model(struct xn_slot *slot, const struct xn_models_options *o, struct xn_error *err) {
     struct xn_served *served = &slot->served;
     XN_TRY(xn_devices_choose(&o->choice, &slot->device, err));
     XN_TRY(xn_model_open(slot->path, slot->device, &o->serving.context, &o->progress, &served->model, err));
     if (!served->model->tokenizer)
         return xn_fail(err, XN_ERR_UNSUPPORTED, "the model has no tokenizer that can be used, so it can't be served");
-    XN_TRY(xn_dry_breakers_usual(&served->breakers, served->model->tokenizer, err));
-    xn_dry_breakers_sort(&served->breakers);
-    return xn_serving_create(served->model, &o->serving, &served->serving, err);
+    XN_TRY(spell_breakers(served, o, err));
+    struct xn_serving_options serving = o->serving;
+    if (o->trained && served->model->recipe.context) serving.most = (uint32_t)served->model->recipe.context;
+    return xn_serving_create(served->model, &serving, &served->serving, err);
 }
 
 int xn_slot_load(struct xn_slot *slot, const struct xn_models_options *o, struct xn_error *err) {

@@ -49,7 +49,7 @@ static int read_tools(const json_t *body, bool flat, struct xn_completion_reques
                        MOST_TOOLS);
     r->tools = json_array();
     for (size_t i = 0; i < json_array_size(tools); i++) {
-        const json_t *function;
+        const json_t *function = NULL;
         XN_TRY(check_tool(json_array_get(tools, i), i, flat, &function, err));
         if (json_array_append_new(r->tools, tool_of(function)))
             return xn_fail(err, XN_ERR_NOMEM, "out of memory for tools");

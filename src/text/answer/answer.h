@@ -12,9 +12,13 @@
 
 // Notations, chosen by what the model's chat template says (xn_answer_detect).
 enum xn_answer_format {
-    XN_ANSWER_PLAIN,    // no tools known: all is content (<think> is still told apart where the template has it)
+    // The template knows no tools: all is content, and with tools nevertheless, calls are Hermes'. (<think> is told
+    // apart
+    // where the template has it.)
+    XN_ANSWER_PLAIN,
     XN_ANSWER_HERMES,   // Qwen 2.5/3, Hermes: <tool_call>{"name": ..., "arguments": {...}}</tool_call>
-    XN_ANSWER_QWEN_XML, // Qwen3-Coder, Qwen3.5, Nemotron 3: <tool_call><function=name><parameter=key>value</parameter>...
+    XN_ANSWER_QWEN_XML, // Qwen3-Coder, Qwen3.5, Nemotron 3:
+                        // <tool_call><function=name><parameter=key>value</parameter>...
     XN_ANSWER_LLAMA3,   // {"name": ..., "parameters": {...}}, with or without <|python_tag|>
     XN_ANSWER_MISTRAL,  // [TOOL_CALLS][{...}] and [TOOL_CALLS]name[ARGS]{...}
     XN_ANSWER_HARMONY,  // gpt-oss: channels
@@ -94,16 +98,16 @@ struct xn_answer_rules {
     struct xn_answer_style style;
     bool thinking;       // the text begins inside of the reasoning
     const json_t *tools; // that may be called, OpenAI's array, or NULL
-    bool required;       // at least one call, and nothing else; otherwise calls may stand behind content, or in its place
-    const char *only;    // the name of the one tool that may be called, or NULL
-    bool parallel;       // more than one call
+    bool required;    // at least one call, and nothing else; otherwise calls may stand behind content, or in its place
+    const char *only; // the name of the one tool that may be called, or NULL
+    bool parallel;    // more than one call
     // What content has to be where no tool is called.
     enum xn_answer_content content;
     const json_t *schema; // SCHEMA
     const char *gbnf;     // GBNF
     size_t gbnf_size;
 };
-// The grammar of the whole turn: reasoning first, where the style has it, as free text; then what the rules say. *out is
-// NULL where the rules leave everything open. Errors of schemas name the tool. Markers that are special tokens are
+// The grammar of the whole turn: reasoning first, where the style has it, as free text; then what the rules say. *out
+// is NULL where the rules leave everything open. Errors of schemas name the tool. Markers that are special tokens are
 // admitted as tokens (vocabulary.h) and as text.
 int xn_answer_grammar(const struct xn_answer_rules *rules, struct xn_grammar **out, struct xn_error *err);

@@ -107,7 +107,8 @@ static uint32_t body_of(struct xn_schema *s, enum xn_json_common which) {
 }
 
 uint32_t xn_json_common(struct xn_schema *s, enum xn_json_common which) {
-    static const char *const names[] = {"value", "string", "escape", "number", "integer", "space", "object", "array"};
+    static const char *const names[] = {"a value",    "a string", "an escape", "a number",
+                                        "an integer", "a space",  "an object", "an array"};
     if (!s->common[which]) {
         const uint32_t rule = xn_form_rule(s->form, names[which], strlen(names[which]));
         s->common[which] = rule + 1;

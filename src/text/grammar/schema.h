@@ -11,8 +11,12 @@ struct xn_where {
     const char *name; // NULL: `index`
     size_t index;
 };
+// A compiler of schemas into one form. Several schemas may go into the same form one after the other, with everything
+// else that belongs to a larger grammar: xn_schema_init, then `root` and `prefix` set and xn_schema_node for each, then
+// xn_schema_free. Its rules have names that GBNF can't write.
 struct xn_schema {
     const json_t *root;
+    const char *prefix; // of the names of rules for references: one for each root; NULL: ""
     struct xn_form *form;
     struct xn_error *err;
     json_t *merged; // array: what merging made, kept until the end
@@ -25,6 +29,8 @@ struct xn_schema {
     uint32_t common[8]; // rules: see xn_json_common; index + 1
 };
 
+int xn_schema_init(struct xn_schema *s, struct xn_form *form, struct xn_error *err);
+void xn_schema_free(struct xn_schema *s); // not the form
 __attribute__((format(printf, 4, 5))) int xn_schema_fail(const struct xn_schema *s, enum xn_status status,
                                                          const struct xn_where *w, const char *format, ...);
 
