@@ -70,9 +70,9 @@ struct xn_completion_event {
     const struct xn_completion_token *token;
     enum xn_completion_finish finish; // FINISH
     const char *stop;                 // FINISH: the stop string that ended it, or NULL
-    struct xn_serving_counts usage;   // FINISH: of this answer; DONE: of all (the prompt counted once); PROGRESS: so far
-    uint32_t reasoning;               // FINISH, DONE: how many of the generated tokens were reasoning
-    const struct xn_error *error;     // DONE; NULL: all went well
+    struct xn_serving_counts usage; // FINISH: of this answer; DONE: of all (the prompt counted once); PROGRESS: so far
+    uint32_t reasoning;             // FINISH, DONE: how many of the generated tokens were reasoning
+    const struct xn_error *error;   // DONE; NULL: all went well
 };
 
 struct xn_completion;
