@@ -14,6 +14,7 @@
 // In the order in which `xenon --help` lists them.
 #define XN_COMMANDS(X)                                                                                                 \
     X(run, "generate text, or chat")                                                                                   \
+    X(serve, "answer requests over HTTP: the APIs of OpenAI, Anthropic, Ollama and llama-server, and a web page")      \
     X(info, "what a model is made of, and the memory that it needs")                                                   \
     X(tokenize, "text to token ids, and back")                                                                         \
     X(devices, "the processor and the GPUs of this machine")                                                           \
@@ -139,6 +140,10 @@ struct xn_context_options;
 // *loaded is empty.
 int xn_loaded_open(const char *path, const struct xn_model_options *options, const struct xn_context_options *expected,
                    struct xn_loaded *loaded, struct xn_error *err);
+// The device that the options name, for others to open; the strings are the options'.
+struct xn_device_choice;
+struct xn_device_choice xn_loaded_choice(const struct xn_model_options *options);
+void xn_loaded_log(const struct xn_model_options *options); // the library's warnings (with -v all it says) on stderr
 int xn_loaded_device(const struct xn_model_options *options, struct xn_device **out, struct xn_error *err);
 void xn_loaded_close(struct xn_loaded *loaded); // also of an empty one
 bool xn_loaded_chose_gpu(void);                 // nobody named a device, and there was a GPU

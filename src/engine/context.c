@@ -121,6 +121,7 @@ void xn_context_free(struct xn_context *c) {
     free(c->row_of_feed);
     free(c->output_of_feed);
     free(c->span_of);
+    free(c->hidden);
     free(c);
 }
 

@@ -75,7 +75,9 @@ struct xn_http_record {
     bool gone;                                // the client went before the reply was complete
     double seconds;                           // since its headers were there
     uint64_t received, sent;                  // bytes of the bodies
-    const json_t *notes;                      // an object: of xn_exchange_note
+    const json_t *notes;                      // an object: of xn_exchange_note; NULL: none
+    const char *body;                         // of the request, body_size bytes; NULL where there was none
+    size_t body_size;
 };
 
 struct xn_http_options {

@@ -13,3 +13,9 @@ void xn_metrics_finished(struct xn_metrics *metrics, const char *model, const st
                          enum xn_serving_finish finish);
 // One HTTP request has been answered (http.c's log does).
 void xn_metrics_http(struct xn_metrics *metrics, int status, double seconds);
+
+struct xn_models;
+// All of it in Prometheus' text format (version 0.0.4): with llama-server's names, with vLLM's, and what only we have
+// (xenon:...). malloc'ed.
+int xn_metrics_text(struct xn_metrics *metrics, struct xn_models *models, char **text, size_t *size,
+                    struct xn_error *err);

@@ -19,7 +19,7 @@ struct xn_served {
     const char *chat_template; // source; NULL: the model brings none
     struct xn_answer_style style;
     uint32_t context;                // positions that one request may take
-    struct xn_dry_breakers breakers; // the usual ones, in this model's tokens; empty without a tokenizer
+    struct xn_dry_breakers breakers; // in this model's tokens
     struct xn_sampling sampling;     // what a request's settings begin with
     struct xn_metrics *metrics;      // of the server; may be NULL
 };
@@ -31,7 +31,11 @@ struct xn_models;
 struct xn_models_options {
     struct xn_device_choice choice;
     struct xn_serving_options serving;
+    bool trained;                // no request is longer than what its model was trained for
     struct xn_sampling sampling; // what requests begin with
+    const char *const *breakers; // n_breakers texts that end repetitions for DRY, in place of the usual ones
+    size_t n_breakers;
+    bool no_breakers;            // none at all
     double idle;                 // seconds without a request after which a model is dropped; <= 0: never
     uint32_t most;               // models loaded at once; 0: all
     uint64_t bytes;              // of the files of those loaded at once; 0: no bound
@@ -68,7 +72,8 @@ struct xn_model_entry {
     int64_t created;
     enum xn_model_state state;
     uint32_t holders;
-    double expires; // seconds until it is dropped if nobody asks; < 0: never, or not loaded
+    struct xn_serving_state past; // sums of those of its times that ended: requests, tokens, steps, seconds
+    double expires;               // seconds until it is dropped if nobody asks; < 0: never, or not loaded
 };
 size_t xn_models_count(const struct xn_models *models);
 void xn_models_entry(struct xn_models *models, size_t i, struct xn_model_entry *entry);

@@ -11,6 +11,7 @@
 
 #include "base/memory.h"
 #include "engine/serving/budget.h"
+#include "engine/serving/prefix.h"
 #include "engine/serving/serving.h"
 #include "text/grammar/mask.h"
 
@@ -28,17 +29,22 @@ struct xn_task {
     atomic_bool cancelled;
 
     // The serving thread's.
-    uint64_t turn;     // when it was (last) admitted, counted
-    uint32_t sequence; // XN_SERVING_NO_SEQUENCE: it has none
-    uint32_t rows;     // in this step
-    uint32_t feed;     // the last of them
-    bool started;      // it had a slot
+    uint64_t turn;       // when it was (last) admitted, counted
+    uint32_t sequence;   // XN_SERVING_NO_SEQUENCE: it has none
+    uint32_t rows;       // in this step
+    uint32_t feed;       // the last of them
+    const float *logits; // behind it, while a step's results are handed out; NULL: none
+    bool started;        // it had a slot
     struct xn_serving_counts counts;
     double submitted; // seconds of the clock
 
     struct xn_masks *masks; // NULL: no grammar
     struct xn_grammar_state *grammar;
     uint64_t *mask;
+
+    float *vector;          // of an embedding; NULL: text
+    double *sum;            // over the rows so far; MEAN
+    struct xn_error failed; // where its rows could not be read; status XN_OK: they were
 };
 
 // A queue in the order of arrival.
@@ -57,7 +63,7 @@ struct xn_serving {
     struct xn_model *model;
     struct xn_serving_options options; // with the choices made
     uint32_t slots, limit;             // limit: positions of one request
-    struct xn_context *context;
+    struct xn_context *context;        // of `slots` sequences, and of those that are kept
     pthread_t thread;
     bool has_thread;
 
@@ -91,6 +97,7 @@ struct xn_serving {
     struct xn_token_logprob *top;    // [top_capacity]
     size_t top_capacity;
     struct xn_budget budget;
+    struct xn_prefixes prefixes;
     struct xn_serving_state counters; // what `state` becomes
 };
 
@@ -113,6 +120,9 @@ uint32_t xn_task_length(const struct xn_serving *s, const struct xn_task *task);
 struct xn_owner *xn_owner_of(struct xn_serving *s, uint64_t owner); // NULL: no memory
 // Gives slots to those that wait, as far as there are slots and pages.
 void xn_serving_admit(struct xn_serving *s);
+// The next length of a running task at which one that waits would like to begin, with the states as they are there;
+// UINT32_MAX: none.
+uint32_t xn_serving_next_branch(const struct xn_serving *s, const struct xn_task *task, uint32_t length);
 // Takes the slot and the pages of a running task and puts it back into the queue.
 void xn_serving_preempt(struct xn_serving *s, struct xn_task *task);
 
@@ -124,6 +134,12 @@ void xn_serving_step(struct xn_serving *s);
 void xn_serving_choose(struct xn_serving *s, struct xn_task *task, const float *logits);
 // What stands at the end of a text that is full: drops the oldest half. False: it stays full.
 void xn_serving_shift(struct xn_ids *tokens, uint32_t keep, uint32_t limit);
+
+// embedding.c
+int xn_embedding_begin(const struct xn_serving *s, struct xn_task *task, struct xn_error *err);
+// Takes what a step has computed of an embedding's text; then, where that was the last of it, ends the task.
+void xn_embedding_take(struct xn_serving *s, struct xn_task *task);
+void xn_embedding_finish(struct xn_serving *s, struct xn_task *task);
 
 // thread.c
 void *xn_serving_thread(void *serving);

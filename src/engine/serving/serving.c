@@ -1,4 +1,5 @@
 // What other threads call.
+#include "engine/context_internal.h"
 #include "engine/serving/internal.h"
 
 #include <stdlib.h>
@@ -20,10 +21,39 @@ static int allocate(struct xn_serving *s, struct xn_error *err) {
     return XN_OK;
 }
 
+// Sequences to keep beside those that run. They have no pages of their own; the states of recurrent models are bounded.
+static uint32_t kept_most(const struct xn_plan *plan, uint32_t pages) {
+    enum { MOST = 64, LEAST = 2, STATES_BUDGET = 512 << 20 };
+    uint64_t bytes = 1;
+    for (uint32_t i = 0; i < plan->n_states; i++)
+        bytes += 4 * ((uint64_t)plan->states[i].conv_size + plan->states[i].recurrent_size);
+    uint64_t most = STATES_BUDGET / bytes;
+    most = most > MOST ? MOST : most < LEAST ? LEAST : most;
+    return most < pages ? (uint32_t)most : pages - 1;
+}
+
+// A context counts a page that may be partly empty for each of its sequences: with more sequences it gets fewer
+// positions, so that the pages are as many as were asked for.
+static void add_kept(struct xn_serving *s, uint32_t *kept) {
+    struct xn_context_options *o = &s->options.context;
+    uint32_t pages = xn_pages_for(o->context);
+    *kept = kept_most(&s->model->plan, pages);
+    o->context = (pages - *kept) * XN_PAGE_SIZE;
+    o->sequences += *kept;
+}
+
 static int make(struct xn_serving *s, struct xn_error *err) {
-    XN_TRY(xn_context_create(s->model, &s->options.context, &s->context, err));
-    s->options.context = *xn_context_options(s->context);
-    s->slots = s->options.context.sequences;
+    struct xn_context_options *o = &s->options.context;
+    uint32_t kept;
+    *o = xn_context_chosen(&s->model->recipe, &s->model->plan, o);
+    s->slots = o->sequences;
+    if (o->checkpoints == 0) o->checkpoints = -1;
+    add_kept(s, &kept);
+    XN_TRY(xn_context_create(s->model, o, &s->context, err));
+    *o = *xn_context_options(s->context);
+    // Where ropes follow the length of a sequence, keys are not the beginning of every longer one's.
+    uint64_t ram = s->model->plan.n_following_ropes ? 0 : s->options.cache_ram;
+    XN_TRY(xn_prefixes_init(&s->prefixes, s->context, kept, ram, err));
     struct xn_context_pages pages = xn_context_pages(s->context);
     uint64_t positions = (uint64_t)pages.pages * pages.positions;
     s->limit = s->options.most && s->options.most < positions ? s->options.most : (uint32_t)positions;
@@ -63,6 +93,7 @@ void xn_serving_free(struct xn_serving *s) {
         pthread_mutex_unlock(&s->mutex);
         pthread_join(s->thread, NULL);
     }
+    xn_prefixes_free(&s->prefixes);
     xn_context_free(s->context);
     pthread_mutex_destroy(&s->mutex);
     pthread_cond_destroy(&s->wake);
@@ -94,7 +125,6 @@ static int check(const struct xn_serving *s, const struct xn_serving_request *r,
         return xn_fail(err, XN_ERR_ARGUMENT, "the prompt has %u tokens, and the context of a request has room for %u",
                        r->n_ids, s->limit);
     if (r->grammar && !r->tokenizer) return xn_fail(err, XN_ERR_ARGUMENT, "a grammar needs the model's tokenizer");
-    if (r->pooling != XN_POOL_NONE) return xn_fail(err, XN_ERR_UNSUPPORTED, "embeddings are not there yet");
     return XN_OK;
 }
 
@@ -137,6 +167,8 @@ static int fill(struct xn_serving *s, struct xn_task *t, struct xn_error *err) {
         for (uint32_t i = 0; i < r->n_ids; i++)
             xn_sampler_accept(t->sampler, r->ids[i]);
         XN_TRY(add_grammar(s, t, err));
+    } else {
+        XN_TRY(xn_embedding_begin(s, t, err));
     }
     xn_serving_shift(&t->tokens, r->keep, s->limit);
     t->counts.prompt = (uint32_t)t->tokens.n;

@@ -17,6 +17,8 @@ void xn_task_free(struct xn_task *task) {
     xn_grammar_state_free(task->grammar);
     xn_masks_free(task->masks);
     free(task->mask);
+    free(task->vector);
+    free(task->sum);
     free(task->tokens.data);
     free(task);
 }
@@ -75,7 +77,12 @@ static void leave_slot(struct xn_serving *s, struct xn_task *task) {
 void xn_task_finish(struct xn_serving *s, struct xn_task *task, enum xn_serving_finish finish, int32_t token,
                     const struct xn_error *error) {
     leave_slot(s, task);
-    if (task->sequence != XN_SERVING_NO_SEQUENCE) xn_sequence_free(s->context, task->sequence);
+    if (task->sequence != XN_SERVING_NO_SEQUENCE) {
+        if (task->request.no_cache || task->request.pooling != XN_POOL_NONE || finish == XN_SERVING_ERROR)
+            xn_sequence_free(s->context, task->sequence);
+        else
+            xn_prefix_keep(&s->prefixes, task->sequence);
+    }
     struct xn_owner *owner = xn_owner_of(s, task->request.owner);
     if (owner) owner->tasks--;
     s->counters.finished++;

@@ -40,6 +40,14 @@ static void publish(struct xn_serving *s) {
     c->pages = pages.pages;
     c->pages_used = pages.pages - pages.free;
     c->context = s->limit;
+    c->ram_used = s->prefixes.saved_bytes;
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < s->slots; i++)
+        if (s->running[i]) {
+            s->sequences[n] = s->running[i]->sequence;
+            s->positions[n++] = UINT32_MAX;
+        }
+    c->pages_cached = c->pages_used - xn_context_pages_of(s->context, s->sequences, s->positions, n);
     pthread_mutex_lock(&s->mutex);
     c->requests = s->state.requests;
     s->state = *c;

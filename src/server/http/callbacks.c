@@ -108,7 +108,9 @@ static void completed(void *user, struct MHD_Connection *connection, void **cont
                                     .seconds = xn_now() - x->began,
                                     .received = x->received,
                                     .sent = sent,
-                                    .notes = notes};
+                                    .notes = notes,
+                                    .body = x->body,
+                                    .body_size = x->body_size};
     if (http->options.log) http->options.log(http->options.user, &record);
     json_decref(notes);
     if (!x->complete) xn_exchange_release(x); // no handler ever had it
