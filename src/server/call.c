@@ -1,5 +1,7 @@
 #include "server/call.h"
 
+#include "server/fields.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,22 @@ void xn_call_note(struct xn_call *call, const struct xn_completion_event *done) 
     xn_exchange_note_number(call->x, "queue_seconds", u->queued);
     xn_exchange_note_number(call->x, "first_token_seconds", u->first);
     if (done->error) xn_exchange_note(call->x, "error", done->error->message);
+}
+
+int xn_call_handle(void *server, struct xn_exchange *x, xn_call_start *with, struct xn_error *err) {
+    json_t *body;
+    const char *model = NULL;
+    struct xn_call call = {0};
+    struct xn_completion_request request = {0};
+    XN_TRY(xn_exchange_json(x, &body, err));
+    int status = xn_field_string(body, "model", &model, err);
+    if (status == XN_OK) status = xn_call_begin(&call, server, x, model, err);
+    if (status == XN_OK) xn_completion_request_init(&request, call.served);
+    if (status == XN_OK) status = with(&call, body, &request, err);
+    xn_completion_request_free(&request);
+    xn_call_end(&call);
+    json_decref(body);
+    return status;
 }
 
 // ---- events
@@ -79,6 +97,10 @@ bool xn_call_alive(struct xn_call *call) {
     return call->begun ? !call->broken && !xn_exchange_gone(call->x) : put(call, "", 0);
 }
 
+bool xn_call_there(struct xn_call *call) {
+    return call->stream ? xn_call_alive(call) : !xn_exchange_gone(call->x);
+}
+
 // ---- names and numbers
 
 void xn_call_id(char id[XN_CALL_ID], const char *prefix) {
@@ -103,13 +125,14 @@ json_t *xn_json_text(const char *text, size_t size) {
 
 json_t *xn_call_timings(const struct xn_serving_counts *u) {
     uint32_t computed = u->prompt > u->cached ? u->prompt - u->cached : 0;
-    double prompt = u->first > u->queued ? u->first - u->queued : 0, predicted = u->last > u->first ? u->last - u->first : 0;
+    double prompt = u->first > u->queued ? u->first - u->queued : 0,
+           predicted = u->last > u->first ? u->last - u->first : 0;
     // The first token comes out of the prompt's last step.
     uint32_t behind = u->generated ? u->generated - 1 : 0;
     return json_pack("{s:I, s:I, s:f, s:f, s:f, s:I, s:f, s:f, s:f, s:f}", "cache_n", (json_int_t)u->cached, "prompt_n",
                      (json_int_t)computed, "prompt_ms", prompt * 1e3, "prompt_per_token_ms",
                      computed ? prompt * 1e3 / computed : 0, "prompt_per_second", prompt > 0 ? computed / prompt : 0,
-                     "predicted_n", (json_int_t)u->generated, "predicted_ms", predicted * 1e3,
-                     "predicted_per_token_ms", behind ? predicted * 1e3 / behind : 0, "predicted_per_second",
+                     "predicted_n", (json_int_t)u->generated, "predicted_ms", predicted * 1e3, "predicted_per_token_ms",
+                     behind ? predicted * 1e3 / behind : 0, "predicted_per_second",
                      predicted > 0 ? behind / predicted : 0, "queue_ms", u->queued * 1e3);
 }

@@ -29,6 +29,13 @@ bool xn_call_event(struct xn_call *call, const char *name, json_t *data); // nam
 bool xn_call_text(struct xn_call *call, const char *text);                // as it is ("data: [DONE]\n\n")
 // Nothing to say at the moment: begins the stream, and sends a comment now and then, so that nobody between gives up.
 bool xn_call_alive(struct xn_call *call);
+// Whether anybody still waits for the answer; keeps a stream alive.
+bool xn_call_there(struct xn_call *call);
+// A handler of a route: the body as an object, its field "model" as the call's model, and then what `with` does. A call
+// that goes on is taken by `with` out of *call (set to zero).
+typedef int xn_call_start(struct xn_call *call, const json_t *body, struct xn_completion_request *request,
+                          struct xn_error *err);
+int xn_call_handle(void *server, struct xn_exchange *x, xn_call_start *with, struct xn_error *err);
 
 // A random name: prefix and 24 letters and digits.
 enum { XN_CALL_ID = 40 };

@@ -88,6 +88,16 @@ void xn_completion_failed(struct xn_completion *c, const struct xn_error *error)
     pthread_mutex_unlock(&c->lock);
 }
 
+void xn_completion_cut(struct xn_completion *c) {
+    struct xn_error err;
+    pthread_mutex_lock(&c->lock);
+    bool ours = c->cancelled;
+    pthread_mutex_unlock(&c->lock);
+    if (ours) return;
+    xn_fail(&err, XN_ERR_CANCELLED, "the server is shutting down");
+    xn_completion_failed(c, &err);
+}
+
 // Of all answers: the prompt once, as the one that had it first.
 static struct xn_serving_counts sum(const struct xn_completion *c, uint32_t *reasoning) {
     struct xn_serving_counts total = c->runs[0].counts;
@@ -172,7 +182,8 @@ static int prepare(struct xn_completion *c, struct xn_served *served, const stru
     if (r->messages && json_array_size(r->tools) && r->tool_choice != XN_TOOLS_NONE) c->tools = json_incref(r->tools);
     XN_TRY(compile(c, served, r, err));
     XN_TRY(copy_stops(c, r, err));
-    if (r->sampling.sampling.dry_breakers == &r->sampling.breakers) XN_TRY(copy_breakers(c, &r->sampling.breakers, err));
+    if (r->sampling.sampling.dry_breakers == &r->sampling.breakers)
+        XN_TRY(copy_breakers(c, &r->sampling.breakers, err));
     for (uint32_t i = 0; i < c->n; i++) {
         struct xn_answer_run_options options = {
             .served = served, .request = r, .prompt = &c->prompt, .stops = c->stops, .tools = c->tools};

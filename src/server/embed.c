@@ -198,8 +198,7 @@ int xn_embed(struct xn_served *served, struct xn_exchange *x, const struct xn_id
     if (n == 0 || n > MOST_INPUTS)
         return xn_fail(err, XN_ERR_ARGUMENT, "input: %zu texts, expected 1 to %d", n, MOST_INPUTS);
     for (size_t i = 0; i < n; i++) {
-        if (ids[i].n == 0 || ids[i].n > UINT32_MAX)
-            return xn_fail(err, XN_ERR_ARGUMENT, "input: text %zu is empty", i);
+        if (ids[i].n == 0 || ids[i].n > UINT32_MAX) return xn_fail(err, XN_ERR_ARGUMENT, "input: text %zu is empty", i);
         out->tokens += ids[i].n;
     }
     struct input *inputs = xn_alloc_zero(n, sizeof *inputs);

@@ -120,10 +120,10 @@ int xn_field_strings(const json_t *object, const char *name, size_t most, char *
                      struct xn_error *err) {
     const json_t *found = present(object, name);
     if (!found) return XN_OK;
-    if (!json_is_string(found) && !json_is_array(found)) return wrong(name, "a string or an array of strings", found, err);
+    if (!json_is_string(found) && !json_is_array(found))
+        return wrong(name, "a string or an array of strings", found, err);
     size_t count = json_is_array(found) ? json_array_size(found) : 1, kept = 0;
-    if (count > most)
-        return xn_fail(err, XN_ERR_ARGUMENT, "%s: %zu strings, expected at most %zu", name, count, most);
+    if (count > most) return xn_fail(err, XN_ERR_ARGUMENT, "%s: %zu strings, expected at most %zu", name, count, most);
     char **list = xn_alloc_zero(count + 1, sizeof *list);
     if (!list) return xn_fail(err, XN_ERR_NOMEM, "out of memory for %s", name);
     int status = XN_OK;

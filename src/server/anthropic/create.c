@@ -87,8 +87,7 @@ static json_int_t index_of(const struct message *m) {
 static json_t *block_of(const struct message *m, bool whole) {
     json_t *text = whole ? xn_json_text(m->text.data, m->text.size) : json_string("");
     if (m->kind == TEXT) return json_pack("{s:s, s:o}", "type", "text", "text", text);
-    if (m->kind == THINKING)
-        return json_pack("{s:s, s:o, s:s}", "type", "thinking", "thinking", text, "signature", "");
+    if (m->kind == THINKING) return json_pack("{s:s, s:o, s:s}", "type", "thinking", "thinking", text, "signature", "");
     json_decref(text);
     json_t *input = whole && m->text.size ? json_loadb(m->text.data, m->text.size, 0, NULL) : NULL;
     if (!json_is_object(input)) {
@@ -146,7 +145,7 @@ static bool on_piece(struct message *m, const struct xn_answer_piece *piece) {
     case XN_ANSWER_CONTENT:
         return add_text(m, TEXT, piece);
     case XN_ANSWER_REASONING:
-        return m->options.thinking ? add_text(m, THINKING, piece) : xn_call_alive(&m->call);
+        return m->options.thinking ? add_text(m, THINKING, piece) : xn_call_there(&m->call);
     case XN_ANSWER_CALL:
         return open_block(m, TOOL_USE, piece);
     case XN_ANSWER_ARGUMENTS:
@@ -201,7 +200,7 @@ static int on_event(void *user, const struct xn_completion_event *event) {
         if (event->stop) m->stop = xn_strdup(event->stop);
         return !close_block(m);
     }
-    return !(m->call.stream ? xn_call_alive(&m->call) : !xn_exchange_gone(m->call.x));
+    return !(xn_call_there(&m->call));
 }
 
 // ---- handlers
@@ -209,7 +208,6 @@ static int on_event(void *user, const struct xn_completion_event *event) {
 static int start(struct xn_call *call, const json_t *body, struct xn_completion_request *request,
                  struct xn_error *err) {
     struct xn_anthropic_options options = {0};
-    xn_completion_request_init(request, call->served);
     XN_TRY(xn_anthropic_read(body, call, false, request, &options, err));
     struct message *m = xn_alloc_zero(1, sizeof *m);
     if (!m || !(m->content = json_array())) {
@@ -235,7 +233,6 @@ static int count(struct xn_call *call, const json_t *body, struct xn_completion_
                  struct xn_error *err) {
     struct xn_anthropic_options options = {0};
     struct xn_ids ids = {0};
-    xn_completion_request_init(request, call->served);
     XN_TRY(xn_anthropic_read(body, call, true, request, &options, err));
     XN_TRY(xn_completion_ids(call->served, request, &ids, err));
     json_int_t n = (json_int_t)ids.n;
@@ -243,28 +240,10 @@ static int count(struct xn_call *call, const json_t *body, struct xn_completion_
     return xn_reply_json(call->x, 200, json_pack("{s:I}", "input_tokens", n), err);
 }
 
-static int handle(void *server, struct xn_exchange *x,
-                  int (*with)(struct xn_call *call, const json_t *body, struct xn_completion_request *request,
-                              struct xn_error *err),
-                  struct xn_error *err) {
-    json_t *body;
-    const char *model = NULL;
-    struct xn_call call = {0};
-    struct xn_completion_request request = {0};
-    XN_TRY(xn_exchange_json(x, &body, err));
-    int status = xn_field_string(body, "model", &model, err);
-    if (status == XN_OK) status = xn_call_begin(&call, server, x, model, err);
-    if (status == XN_OK) status = with(&call, body, &request, err);
-    xn_completion_request_free(&request);
-    xn_call_end(&call);
-    json_decref(body);
-    return status;
-}
-
 int xn_anthropic_create(void *server, struct xn_exchange *x, struct xn_error *err) {
-    return handle(server, x, start, err);
+    return xn_call_handle(server, x, start, err);
 }
 
 int xn_anthropic_count(void *server, struct xn_exchange *x, struct xn_error *err) {
-    return handle(server, x, count, err);
+    return xn_call_handle(server, x, count, err);
 }

@@ -90,8 +90,8 @@ static int user_block(struct reader *r, const char *type, const json_t *block) {
         return add_text(r, data);
     }
     return xn_fail(r->err, XN_ERR_ARGUMENT,
-                   "messages[%zu].content[%zu]: blocks of type \"%.32s\" are not supported: models take text only", r->at,
-                   r->block, type);
+                   "messages[%zu].content[%zu]: blocks of type \"%.32s\" are not supported: models take text only",
+                   r->at, r->block, type);
 }
 
 // ---- the assistant's

@@ -6,9 +6,8 @@ json_t *xn_anthropic_error(int status, const char *type, const char *message) {
         int status;
         const char *type;
     } kinds[] = {
-        {401, "authentication_error"}, {403, "permission_error"}, {404, "not_found_error"},
-        {413, "request_too_large"},    {429, "rate_limit_error"}, {503, "overloaded_error"},
-        {529, "overloaded_error"},
+        {401, "authentication_error"}, {403, "permission_error"}, {404, "not_found_error"},  {413, "request_too_large"},
+        {429, "rate_limit_error"},     {503, "overloaded_error"}, {529, "overloaded_error"},
     };
     const char *kind = status < 500 ? "invalid_request_error" : "api_error";
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)

@@ -70,8 +70,7 @@ static int give_text(struct xn_answer_run *run, const char *text, size_t size, s
 // What was decoded: through the stop strings, and on.
 static int pass(struct xn_answer_run *run, bool last, struct xn_error *err) {
     bool found = false;
-    if (run->piece.size)
-        XN_TRY(xn_stops_feed(&run->stops, run->piece.data, run->piece.size, &run->shown, &found, err));
+    if (run->piece.size) XN_TRY(xn_stops_feed(&run->stops, run->piece.data, run->piece.size, &run->shown, &found, err));
     run->piece.size = 0;
     if (found) run->stopped = true;
     if (last && !found) XN_TRY(xn_stops_end(&run->stops, &run->shown, err));
@@ -101,17 +100,17 @@ static int take_token(struct xn_answer_run *run, const struct xn_serving_event *
     if (!text) run->token_reasons = before;
     if (run->token_reasons) run->reasoning++;
     if (status == XN_OK && !run->told)
-        tell(run, &(struct xn_completion_event){.kind = XN_COMPLETION_PROGRESS,
-                                                .choice = run->choice,
-                                                .token = run->token,
-                                                .usage = event->counts});
+        tell(run,
+             &(struct xn_completion_event){
+                 .kind = XN_COMPLETION_PROGRESS, .choice = run->choice, .token = run->token, .usage = event->counts});
     run->token = NULL;
     return status;
 }
 
 static enum xn_completion_finish finish_of(const struct xn_answer_run *run, enum xn_serving_finish finish) {
     if (finish == XN_SERVING_CANCELLED || run->unwanted) return XN_FINISHED_CANCELLED;
-    if (!run->stopped && !run->enough && (finish == XN_SERVING_LENGTH || finish == XN_SERVING_CONTEXT)) return XN_FINISHED_LENGTH;
+    if (!run->stopped && !run->enough && (finish == XN_SERVING_LENGTH || finish == XN_SERVING_CONTEXT))
+        return XN_FINISHED_LENGTH;
     return run->calls ? XN_FINISHED_CALLS : XN_FINISHED_STOP;
 }
 
@@ -150,8 +149,9 @@ int xn_answer_run_event(void *user, const struct xn_serving_event *event) {
         xn_metrics_finished(c->metrics, c->model, &event->counts, event->finish);
         if (event->finish == XN_SERVING_ERROR)
             xn_completion_failed(c, event->error);
-        else if (status == XN_OK)
-            status = finish(run, event, &err);
+        else if (event->finish == XN_SERVING_CANCELLED)
+            xn_completion_cut(c);
+        if (event->finish != XN_SERVING_ERROR && status == XN_OK) status = finish(run, event, &err);
     }
     if (status != XN_OK) {
         xn_completion_failed(c, &err);

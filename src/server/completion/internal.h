@@ -101,4 +101,5 @@ struct xn_completion {
 int xn_completion_tell(struct xn_completion *c, const struct xn_completion_event *event);
 // An answer has had its last event; the last of all makes DONE.
 void xn_completion_left(struct xn_completion *c, uint32_t answers);
+void xn_completion_cut(struct xn_completion *c); // an answer was cancelled, maybe not by us: an error then
 void xn_completion_failed(struct xn_completion *c, const struct xn_error *error);

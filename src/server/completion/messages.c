@@ -16,7 +16,8 @@ int xn_message_text(const json_t *content, char **out, struct xn_error *err) {
     if (status == XN_OK && json_is_string(content))
         status = xn_text_put(&text, json_string_value(content), json_string_length(content), err);
     for (size_t i = 0; i < json_array_size(content) && status == XN_OK; i++) {
-        const json_t *item = json_array_get(content, i), *part = json_is_string(item) ? item : json_object_get(item, "text");
+        const json_t *item = json_array_get(content, i),
+                     *part = json_is_string(item) ? item : json_object_get(item, "text");
         if (i) status = xn_text_put(&text, "\n", 1, err);
         if (status == XN_OK && json_is_string(part))
             status = xn_text_put(&text, json_string_value(part), json_string_length(part), err);

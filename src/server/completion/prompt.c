@@ -138,7 +138,8 @@ static int copy_ids(const struct xn_served *served, const struct xn_ids *from, s
             return xn_fail(err, XN_ERR_ARGUMENT, "prompt: token %d is none, the vocabulary has %u", from->data[i],
                            served->model->recipe.vocab);
     if (from->n == 0) return XN_OK;
-    if (XN_GROW(to->data, to->capacity, to->n + from->n)) return xn_fail(err, XN_ERR_NOMEM, "out of memory for a prompt");
+    if (XN_GROW(to->data, to->capacity, to->n + from->n))
+        return xn_fail(err, XN_ERR_NOMEM, "out of memory for a prompt");
     memcpy(to->data + to->n, from->data, from->n * sizeof *to->data);
     to->n += from->n;
     return XN_OK;
@@ -152,7 +153,8 @@ static int make(struct xn_served *served, const struct xn_completion_request *r,
         XN_TRY(copy_ids(served, &r->ids, &p->ids, err));
     else
         XN_TRY(xn_prompt_ids(served->model, p->text, p->size, true, &p->ids, err));
-    if (p->ids.n == 0) return xn_fail(err, XN_ERR_ARGUMENT, "%s: there is no text in it", r->messages ? "messages" : "prompt");
+    if (p->ids.n == 0)
+        return xn_fail(err, XN_ERR_ARGUMENT, "%s: there is no text in it", r->messages ? "messages" : "prompt");
     if (p->ids.n > UINT32_MAX) return xn_fail(err, XN_ERR_ARGUMENT, "prompt: %zu tokens", p->ids.n);
     p->thinking = r->messages && xn_answer_thinking(&served->style, p->text, p->size);
     return XN_OK;

@@ -120,9 +120,9 @@ static void collect(struct choice *choice, const struct xn_answer_piece *piece) 
 static json_t *message_of(const struct choice *choice) {
     json_t *message = json_pack("{s:s}", "role", "assistant");
     bool calls = json_array_size(choice->calls) > 0;
-    json_object_set_new(message, "content", calls && choice->content.size == 0
-                                                ? json_null()
-                                                : xn_json_text(choice->content.data, choice->content.size));
+    json_object_set_new(message, "content",
+                        calls && choice->content.size == 0 ? json_null()
+                                                           : xn_json_text(choice->content.data, choice->content.size));
     json_object_set_new(message, "refusal", json_null());
     if (choice->reasoning.size)
         json_object_set_new(message, "reasoning_content", xn_json_text(choice->reasoning.data, choice->reasoning.size));
@@ -133,10 +133,10 @@ static json_t *message_of(const struct choice *choice) {
 static void reply(struct chat *c, const struct xn_completion_event *done) {
     json_t *choices = json_array();
     for (uint32_t i = 0; i < c->n; i++)
-        json_array_append_new(choices, json_pack("{s:i, s:o, s:o, s:s}", "index", (int)i, "message",
-                                                 message_of(&c->choices[i]), "logprobs",
-                                                 take_logprobs(c, &c->choices[i]), "finish_reason",
-                                                 c->choices[i].finish ? c->choices[i].finish : "stop"));
+        json_array_append_new(choices,
+                              json_pack("{s:i, s:o, s:o, s:s}", "index", (int)i, "message", message_of(&c->choices[i]),
+                                        "logprobs", take_logprobs(c, &c->choices[i]), "finish_reason",
+                                        c->choices[i].finish ? c->choices[i].finish : "stop"));
     json_t *body = envelope(c, "chat.completion", choices);
     json_object_set_new(body, "usage", xn_openai_usage(done));
     json_object_set_new(body, "timings", xn_call_timings(&done->usage));
@@ -199,8 +199,7 @@ static int on_event(void *user, const struct xn_completion_event *event) {
     if (event->token && c->logprobs) {
         struct choice *choice = &c->choices[event->choice];
         if (!choice->logprobs) choice->logprobs = json_array();
-        json_array_append_new(choice->logprobs,
-                              xn_openai_logprob(c->call.served->model->tokenizer, event->token));
+        json_array_append_new(choice->logprobs, xn_openai_logprob(c->call.served->model->tokenizer, event->token));
     }
     bool there = true;
     if (event->kind == XN_COMPLETION_PIECE)
@@ -208,7 +207,7 @@ static int on_event(void *user, const struct xn_completion_event *event) {
     else if (event->kind == XN_COMPLETION_FINISH)
         there = on_finish(c, event);
     else
-        there = c->call.stream ? xn_call_alive(&c->call) : !xn_exchange_gone(c->call.x);
+        there = xn_call_there(&c->call);
     return !there;
 }
 
@@ -217,7 +216,6 @@ static int on_event(void *user, const struct xn_completion_event *event) {
 static int start(struct xn_call *call, const json_t *body, struct xn_completion_request *request,
                  struct xn_error *err) {
     struct xn_openai_chat_options options = {0};
-    xn_completion_request_init(request, call->served);
     XN_TRY(xn_openai_read_chat(body, call, request, &options, err));
     struct chat *c = xn_alloc_zero(1, sizeof *c + request->n * sizeof *c->choices);
     if (!c) return xn_fail(err, XN_ERR_NOMEM, "out of memory for a request");
@@ -238,16 +236,5 @@ static int start(struct xn_call *call, const json_t *body, struct xn_completion_
 }
 
 int xn_openai_chat(void *server, struct xn_exchange *x, struct xn_error *err) {
-    json_t *body;
-    const char *model = NULL;
-    struct xn_call call = {0};
-    struct xn_completion_request request = {0};
-    XN_TRY(xn_exchange_json(x, &body, err));
-    int status = xn_field_string(body, "model", &model, err);
-    if (status == XN_OK) status = xn_call_begin(&call, server, x, model, err);
-    if (status == XN_OK) status = start(&call, body, &request, err);
-    xn_completion_request_free(&request);
-    xn_call_end(&call);
-    json_decref(body);
-    return status;
+    return xn_call_handle(server, x, start, err);
 }

@@ -14,8 +14,7 @@ static int read_arguments(const json_t *body, struct xn_completion_request *r, s
     if (!effort) effort = json_string_value(json_object_get(reasoning, "effort"));
     if (effort) XN_TRY(xn_openai_effort(r, effort, "reasoning_effort", err));
     XN_TRY(xn_field_bool(body, "enable_thinking", &thinking, err));
-    if (json_is_boolean(switched))
-        XN_TRY(xn_openai_argument(r, "enable_thinking", json_boolean(thinking), err));
+    if (json_is_boolean(switched)) XN_TRY(xn_openai_argument(r, "enable_thinking", json_boolean(thinking), err));
     XN_TRY(xn_field_object(body, "chat_template_kwargs", &kwargs, err));
     json_object_foreach(kwargs, key, value) {
         static const char *const own[] = {"messages", "tools", "add_generation_prompt", "bos_token", "eos_token"};

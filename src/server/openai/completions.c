@@ -11,7 +11,7 @@
 
 struct choice {
     struct xn_text text;
-    size_t offset; // characters of the text so far, for text_offset
+    size_t offset;                             // characters of the text so far, for text_offset
     json_t *tokens, *logprobs, *top, *offsets; // arrays: of the whole, or since the last chunk
     const char *finish;
 };
@@ -57,8 +57,8 @@ static void end(struct text *t) {
 
 static json_t *envelope(const struct text *t, json_t *choices) {
     return json_pack("{s:s, s:s, s:I, s:s, s:s, s:o}", "id", t->id, "object", "text_completion", "created",
-                     (json_int_t)t->created, "model", t->call.served->name, "system_fingerprint",
-                     xn_openai_fingerprint, "choices", choices);
+                     (json_int_t)t->created, "model", t->call.served->name, "system_fingerprint", xn_openai_fingerprint,
+                     "choices", choices);
 }
 
 static json_t *take(json_t **array) {
@@ -210,10 +210,9 @@ static int on_event(void *user, const struct xn_completion_event *event) {
         there = on_piece(t, i, event->piece);
     } else if (event->kind == XN_COMPLETION_FINISH) {
         t->choices[i].finish = event->finish == XN_FINISHED_LENGTH ? "length" : "stop";
-        if (t->call.stream)
-            there = send_chunk(t, i, "", 0, t->include_usage ? NULL : xn_call_timings(&event->usage));
+        if (t->call.stream) there = send_chunk(t, i, "", 0, t->include_usage ? NULL : xn_call_timings(&event->usage));
     } else {
-        there = t->call.stream ? xn_call_alive(&t->call) : !xn_exchange_gone(t->call.x);
+        there = xn_call_there(&t->call);
     }
     pthread_mutex_lock(&t->lock);
     if (!there) t->cancelled = true;
@@ -309,7 +308,6 @@ static int submit(struct text *t, const json_t *prompt, struct xn_completion_req
 static int start(struct xn_call *call, const json_t *body, struct xn_completion_request *r, struct xn_error *err) {
     const json_t *prompt = json_object_get(body, "prompt");
     bool usage = false;
-    xn_completion_request_init(r, call->served);
     if (!json_is_string(prompt) && !json_array_size(prompt))
         return xn_fail(err, XN_ERR_ARGUMENT, "prompt: expected a string, tokens, or an array of those, found %s",
                        json_is_array(prompt) ? "an empty array" : xn_json_kind(prompt));
@@ -344,16 +342,5 @@ static int start(struct xn_call *call, const json_t *body, struct xn_completion_
 }
 
 int xn_openai_completions(void *server, struct xn_exchange *x, struct xn_error *err) {
-    json_t *body;
-    const char *model = NULL;
-    struct xn_call call = {0};
-    struct xn_completion_request request = {0};
-    XN_TRY(xn_exchange_json(x, &body, err));
-    int status = xn_field_string(body, "model", &model, err);
-    if (status == XN_OK) status = xn_call_begin(&call, server, x, model, err);
-    if (status == XN_OK) status = start(&call, body, &request, err);
-    xn_completion_request_free(&request);
-    xn_call_end(&call);
-    json_decref(body);
-    return status;
+    return xn_call_handle(server, x, start, err);
 }

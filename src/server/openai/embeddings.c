@@ -61,14 +61,16 @@ static int reply(struct xn_call *call, const struct xn_embedding *e, size_t n, b
     for (size_t i = 0; i < n; i++)
         json_array_append_new(data, json_pack("{s:s, s:I, s:o}", "object", "embedding", "index", (json_int_t)i,
                                               "embedding", vector_of(e->vectors + i * e->width, e->width, base64)));
-    json_t *body = json_pack("{s:s, s:o, s:s, s:{s:I, s:I}}", "object", "list", "data", data, "model",
-                             call->served->name, "usage", "prompt_tokens", (json_int_t)e->tokens, "total_tokens",
-                             (json_int_t)e->tokens);
+    json_t *body =
+        json_pack("{s:s, s:o, s:s, s:{s:I, s:I}}", "object", "list", "data", data, "model", call->served->name, "usage",
+                  "prompt_tokens", (json_int_t)e->tokens, "total_tokens", (json_int_t)e->tokens);
     xn_exchange_note_number(call->x, "prompt_tokens", (double)e->tokens);
     return xn_reply_json(call->x, 200, body, err);
 }
 
-static int embed(struct xn_call *call, const json_t *body, struct xn_error *err) {
+static int embed(struct xn_call *call, const json_t *body, struct xn_completion_request *request,
+                 struct xn_error *err) {
+    (void)request;
     const json_t *input = json_object_get(body, "input");
     const char *format = "float";
     int64_t dimensions = 0;
@@ -98,14 +100,5 @@ static int embed(struct xn_call *call, const json_t *body, struct xn_error *err)
 }
 
 int xn_openai_embeddings(void *server, struct xn_exchange *x, struct xn_error *err) {
-    json_t *body;
-    const char *model = NULL;
-    struct xn_call call = {0};
-    XN_TRY(xn_exchange_json(x, &body, err));
-    int status = xn_field_string(body, "model", &model, err);
-    if (status == XN_OK) status = xn_call_begin(&call, server, x, model, err);
-    if (status == XN_OK) status = embed(&call, body, err);
-    xn_call_end(&call);
-    json_decref(body);
-    return status;
+    return xn_call_handle(server, x, embed, err);
 }

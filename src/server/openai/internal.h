@@ -22,8 +22,7 @@ int xn_openai_set_string(char **to, const char *text, struct xn_error *err); // 
 // An argument of the template.
 int xn_openai_argument(struct xn_completion_request *request, const char *name, json_t *value, struct xn_error *err);
 // reasoning_effort's word ("none" turns reasoning off)
-int xn_openai_effort(struct xn_completion_request *request, const char *effort, const char *name,
-                     struct xn_error *err);
+int xn_openai_effort(struct xn_completion_request *request, const char *effort, const char *name, struct xn_error *err);
 
 // ---- tools.c
 // tools, tool_choice and parallel_tool_calls. `flat`: as the responses API writes them.

@@ -7,13 +7,12 @@ enum { MOST_MESSAGES = 65536 };
 
 static int check_part(const json_t *part, size_t i, size_t k, struct xn_error *err) {
     const char *type = json_string_value(json_object_get(part, "type"));
-    if (!type)
-        return xn_fail(err, XN_ERR_ARGUMENT, "messages[%zu].content[%zu]: expected an object with a type", i, k);
+    if (!type) return xn_fail(err, XN_ERR_ARGUMENT, "messages[%zu].content[%zu]: expected an object with a type", i, k);
     const char *field = strcmp(type, "refusal") == 0 ? "refusal" : "text";
     if (strcmp(type, "text") != 0 && strcmp(type, "refusal") != 0)
         return xn_fail(err, XN_ERR_ARGUMENT,
-                       "messages[%zu].content[%zu]: parts of type \"%.32s\" are not supported: models take text only", i,
-                       k, type);
+                       "messages[%zu].content[%zu]: parts of type \"%.32s\" are not supported: models take text only",
+                       i, k, type);
     if (!json_is_string(json_object_get(part, field)))
         return xn_fail(err, XN_ERR_ARGUMENT, "messages[%zu].content[%zu].%s: expected a string, found %s", i, k, field,
                        xn_json_kind(json_object_get(part, field)));
@@ -43,7 +42,8 @@ static int check_calls(const json_t *message, size_t i, bool *any, struct xn_err
         const json_t *call = json_array_get(calls, k), *function = json_object_get(call, "function"),
                      *arguments = json_object_get(function, "arguments"), *id = json_object_get(call, "id");
         if (!json_is_string(json_object_get(function, "name")))
-            return xn_fail(err, XN_ERR_ARGUMENT, "messages[%zu].tool_calls[%zu].function.name: expected a string", i, k);
+            return xn_fail(err, XN_ERR_ARGUMENT, "messages[%zu].tool_calls[%zu].function.name: expected a string", i,
+                           k);
         if (arguments && !json_is_string(arguments) && !json_is_object(arguments))
             return xn_fail(err, XN_ERR_ARGUMENT,
                            "messages[%zu].tool_calls[%zu].function.arguments: expected JSON text, found %s", i, k,

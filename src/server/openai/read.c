@@ -44,8 +44,8 @@ int xn_openai_read_most(const json_t *body, const char *const *names, size_t n, 
     return XN_OK;
 }
 
-int xn_openai_read_format(const json_t *format, const char *name, const json_t *holder,
-                          struct xn_completion_request *r, struct xn_error *err) {
+int xn_openai_read_format(const json_t *format, const char *name, const json_t *holder, struct xn_completion_request *r,
+                          struct xn_error *err) {
     const char *type = json_string_value(json_object_get(format, "type"));
     if (!type) return xn_fail(err, XN_ERR_ARGUMENT, "%s.type: expected text, json_object or json_schema", name);
     if (strcmp(type, "text") == 0) return XN_OK;
@@ -87,8 +87,9 @@ static int read_grammar(const json_t *body, struct xn_completion_request *r, str
         XN_TRY(xn_openai_read_format(format, "response_format", json_object_get(format, "json_schema"), r, err));
     int given = (r->format != XN_FORMAT_TEXT) + (schema != NULL) + (grammar && *grammar);
     if (given > 1)
-        return xn_fail(err, XN_ERR_ARGUMENT, "response_format: only one of response_format, json_schema and grammar "
-                                             "can be followed");
+        return xn_fail(err, XN_ERR_ARGUMENT,
+                       "response_format: only one of response_format, json_schema and grammar "
+                       "can be followed");
     if (schema) {
         r->format = XN_FORMAT_SCHEMA;
         r->schema = json_incref(schema);

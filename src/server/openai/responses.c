@@ -58,10 +58,13 @@ static json_t *response_of(const struct response *r, const struct xn_completion_
     json_object_update(body, r->options.echo);
     bool failed = done && done->error, cut = done && !failed && r->finish == XN_FINISHED_LENGTH;
     json_object_set_new(body, "status",
-                        json_string(!done ? "in_progress" : failed ? "failed" : cut ? "incomplete" : "completed"));
-    json_object_set_new(body, "error", failed ? json_pack("{s:s, s:s}", "code", "server_error", "message",
-                                                          done->error->message)
-                                              : json_null());
+                        json_string(!done    ? "in_progress"
+                                    : failed ? "failed"
+                                    : cut    ? "incomplete"
+                                             : "completed"));
+    json_object_set_new(body, "error",
+                        failed ? json_pack("{s:s, s:s}", "code", "server_error", "message", done->error->message)
+                               : json_null());
     json_object_set_new(body, "incomplete_details",
                         cut ? json_pack("{s:s}", "reason", "max_output_tokens") : json_null());
     json_object_set_new(body, "output", done ? json_copy(r->output) : json_array());
@@ -115,8 +118,8 @@ static json_t *item_of(const struct response *r, const char *status) {
 
 // The fields by which an event says where it belongs.
 static json_t *place_of(const struct response *r) {
-    json_t *place = json_pack("{s:s, s:I}", "item_id", r->item_id, "output_index",
-                              (json_int_t)json_array_size(r->output));
+    json_t *place =
+        json_pack("{s:s, s:I}", "item_id", r->item_id, "output_index", (json_int_t)json_array_size(r->output));
     if (r->kind != CALL) json_object_set_new(place, "content_index", json_integer(0));
     return place;
 }
@@ -238,9 +241,9 @@ static void on_done(struct response *r, const struct xn_completion_event *event)
         xn_reply_json(r->call.x, 200, body, &ignored);
     } else {
         send(r,
-             event->error                       ? "response.failed"
+             event->error                      ? "response.failed"
              : r->finish == XN_FINISHED_LENGTH ? "response.incomplete"
-                                                : "response.completed",
+                                               : "response.completed",
              json_pack("{s:o}", "response", body));
         if (r->call.begun) xn_stream_end(r->call.x);
     }
@@ -259,7 +262,7 @@ static int on_event(void *user, const struct xn_completion_event *event) {
         r->finish = event->finish;
         return !(begin(r) && close_item(r, event->finish != XN_FINISHED_LENGTH));
     }
-    return !(begin(r) && (r->call.stream ? xn_call_alive(&r->call) : !xn_exchange_gone(r->call.x)));
+    return !(begin(r) && (xn_call_there(&r->call)));
 }
 
 // ---- handlers
@@ -268,7 +271,6 @@ static int start(struct xn_call *call, const json_t *body, struct xn_completion_
                  struct xn_error *err) {
     struct response *r = xn_alloc_zero(1, sizeof *r);
     if (!r) return xn_fail(err, XN_ERR_NOMEM, "out of memory for a request");
-    xn_completion_request_init(request, call->served);
     int status = xn_response_read(body, call, request, &r->options, err);
     if (status == XN_OK && !(r->output = json_array()))
         status = xn_fail(err, XN_ERR_NOMEM, "out of memory for a request");
@@ -290,18 +292,7 @@ static int start(struct xn_call *call, const json_t *body, struct xn_completion_
 }
 
 int xn_openai_responses(void *server, struct xn_exchange *x, struct xn_error *err) {
-    json_t *body;
-    const char *model = NULL;
-    struct xn_call call = {0};
-    struct xn_completion_request request = {0};
-    XN_TRY(xn_exchange_json(x, &body, err));
-    int status = xn_field_string(body, "model", &model, err);
-    if (status == XN_OK) status = xn_call_begin(&call, server, x, model, err);
-    if (status == XN_OK) status = start(&call, body, &request, err);
-    xn_completion_request_free(&request);
-    xn_call_end(&call);
-    json_decref(body);
-    return status;
+    return xn_call_handle(server, x, start, err);
 }
 
 // The id at the end of the path.

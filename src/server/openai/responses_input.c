@@ -20,7 +20,8 @@ static int no_memory(struct xn_error *err) {
 }
 
 static int check_parts(struct input *in, const json_t *content, const char *field) {
-    static const char *const types[] = {"input_text", "output_text", "text", "refusal", "reasoning_text", "summary_text"};
+    static const char *const types[] = {"input_text", "output_text",    "text",
+                                        "refusal",    "reasoning_text", "summary_text"};
     if (json_is_string(content)) return XN_OK;
     if (!json_is_array(content))
         return xn_fail(in->err, XN_ERR_ARGUMENT, "input[%zu].%s: expected a string or an array, found %s", in->at,

@@ -52,7 +52,8 @@ void xn_response_keep(const char *id, uint64_t owner, json_t *conversation, json
         drop_locked(oldest);
     }
     struct kept *k = &all.kept[all.n++];
-    *k = (struct kept){.owner = owner, .used = ++all.clock, .size = size, .conversation = copies[0], .response = copies[1]};
+    *k = (struct kept){
+        .owner = owner, .used = ++all.clock, .size = size, .conversation = copies[0], .response = copies[1]};
     strncpy(k->id, id, sizeof k->id - 1);
     all.bytes += size;
     pthread_mutex_unlock(&all.lock);

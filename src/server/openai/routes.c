@@ -1,8 +1,10 @@
 #include "server/openai/internal.h"
 #include "server/openai/responses.h"
 
-#define POST(path, handle) {"POST", path, 0, xn_openai_error, handle}
-#define GET(path, flags, handle) {"GET", path, flags, xn_openai_error, handle}
+#define POST(path, handle)                                                                                             \
+    { "POST", path, 0, xn_openai_error, handle }
+#define GET(path, flags, handle)                                                                                       \
+    { "GET", path, flags, xn_openai_error, handle }
 
 const struct xn_route xn_routes_openai[] = {
     POST("/v1/chat/completions", xn_openai_chat),

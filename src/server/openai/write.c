@@ -58,8 +58,8 @@ static json_t *one(const char *bytes, size_t size, float logprob) {
     json_t *numbers = json_array();
     for (size_t i = 0; i < size; i++)
         json_array_append_new(numbers, json_integer((unsigned char)bytes[i]));
-    return json_pack("{s:o, s:f, s:o}", "token", xn_openai_token_text(bytes, size), "logprob", xn_openai_finite(logprob),
-                     "bytes", numbers);
+    return json_pack("{s:o, s:f, s:o}", "token", xn_openai_token_text(bytes, size), "logprob",
+                     xn_openai_finite(logprob), "bytes", numbers);
 }
 
 json_t *xn_openai_logprob(const struct xn_tokenizer *tokenizer, const struct xn_completion_token *token) {
