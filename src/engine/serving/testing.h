@@ -106,3 +106,72 @@ static inline uint32_t generate_alone(struct xn_model *model, const int32_t *ids
     xn_context_free(c);
     return n;
 }
+
+// --- random requests ---
+
+enum { LONGEST_PROMPT = 1024 };
+
+struct fixture {
+    struct xn_device *device;
+    struct xn_model *model;
+    struct xn_serving *serving;
+};
+
+static inline void open_fixture(struct fixture *f, uint64_t seed, enum test_layers layers,
+                                const struct xn_serving_options *options) {
+    struct xn_error err;
+    assert_int_equal(xn_reference_device_open(&f->device, &err), XN_OK);
+    f->model = test_model_sized(f->device, seed, layers, 64); // small: tests are about who runs, and when
+    if (xn_serving_create(f->model, options, &f->serving, &err) != XN_OK) fail_msg("%s", err.message);
+}
+
+static inline void close_fixture(struct fixture *f) {
+    xn_serving_free(f->serving);
+    xn_model_close(f->model);
+    f->device->table->free(f->device);
+}
+
+struct job {
+    int32_t ids[LONGEST_PROMPT];
+    uint32_t n_ids, most;
+    struct xn_sampling sampling;
+    struct client *client;
+};
+
+static inline uint32_t draw(uint32_t *seed, uint32_t n) {
+    *seed = *seed * 1664525 + 1013904223;
+    return (uint32_t)((uint64_t)(*seed >> 8) * n >> 24);
+}
+
+static inline struct job draw_job(uint32_t *seed, uint32_t longest, uint32_t most) {
+    struct job j = {.sampling = xn_sampling_default()};
+    j.n_ids = 1 + draw(seed, longest);
+    j.most = 1 + draw(seed, most);
+    j.sampling.seed = draw(seed, 1000);
+    j.sampling.temperature = draw(seed, 3) ? 0.8f : 0;
+    j.sampling.repeat_penalty = draw(seed, 3) ? 1 : 1.1f;
+    draw_tokens(j.ids, (int)j.n_ids, draw(seed, 1 << 20));
+    return j;
+}
+
+static inline void submit(struct job *j, struct xn_serving *s, struct xn_serving_request r) {
+    j->client = client_new();
+    r.ids = j->ids;
+    r.n_ids = j->n_ids;
+    r.most = j->most;
+    r.sampling = &j->sampling;
+    client_submit(j->client, s, r);
+}
+
+static inline void check(struct job *j, struct xn_model *model) {
+    int32_t alone[1024];
+    client_wait(j->client);
+    assert_int_equal(j->client->finish, XN_SERVING_LENGTH);
+    assert_int_equal(j->client->n, j->most);
+    assert_int_equal(j->client->counts.generated, j->most);
+    assert_int_equal(j->client->counts.prompt, j->n_ids);
+    assert_int_equal(j->client->counts.done, j->n_ids);
+    generate_alone(model, j->ids, j->n_ids, &j->sampling, j->most, alone);
+    assert_memory_equal(j->client->tokens, alone, j->most * sizeof *alone);
+    client_free(j->client);
+}
