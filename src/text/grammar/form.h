@@ -72,6 +72,9 @@ uint32_t xn_form_rule(struct xn_form *f, const char *name, size_t n);
 uint32_t xn_form_call(struct xn_form *f, uint32_t rule);
 void xn_form_define(struct xn_form *f, uint32_t rule, uint32_t body);
 
+// gbnf.c: the rules of a GBNF text, as with xn_grammar_from_gbnf; one text a form.
+int xn_form_read_gbnf(struct xn_form *f, const char *text, size_t size, const char *name, struct xn_error *err);
+
 #define XN_FORM_SEQUENCE_OF(f, ...)                                                                                    \
     xn_form_list((f), XN_FORM_SEQUENCE, (const uint32_t[]){__VA_ARGS__}, sizeof((const uint32_t[]){__VA_ARGS__}) / 4)
 #define XN_FORM_CHOICE_OF(f, ...)                                                                                      \

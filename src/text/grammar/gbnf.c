@@ -309,32 +309,37 @@ static int rule(struct reader *r) {
     return XN_OK;
 }
 
-int xn_grammar_from_gbnf(const char *text, size_t size, const char *name, struct xn_grammar **out,
-                         struct xn_error *err) {
-    *out = NULL;
+int xn_form_read_gbnf(struct xn_form *form, const char *text, size_t size, const char *name, struct xn_error *err) {
     if (size > MAX_TEXT)
         return xn_fail(err, XN_ERR_LIMIT, "%s: %zu bytes of grammar, at most %d", name, size, MAX_TEXT);
-    struct xn_form form;
-    xn_form_init(&form);
     struct reader r = {.start = text,
                        .p = text,
                        .end = text + size,
                        .name = name,
-                       .form = &form,
+                       .form = form,
                        .err = err,
                        .counted = text,
                        .line = 1};
-    int status = XN_OK;
+    const size_t before = form->n_rules;
     skip(&r, true);
-    while (status == XN_OK && r.p < r.end) {
-        status = rule(&r);
+    while (r.p < r.end) {
+        XN_TRY(rule(&r));
         skip(&r, true);
     }
-    if (status == XN_OK) status = xn_form_check(&form, err);
-    for (size_t i = 0; status == XN_OK && i < form.n_rules; i++)
-        if (!form.rules[i].defined)
-            status = xn_fail(err, XN_ERR_FORMAT, "%s:%u: rule '%s' is not defined", name, form.rules[i].line,
-                             form.rules[i].name);
+    XN_TRY(xn_form_check(form, err));
+    for (size_t i = before; i < form->n_rules; i++)
+        if (!form->rules[i].defined)
+            return xn_fail(err, XN_ERR_FORMAT, "%s:%u: rule '%s' is not defined", name, form->rules[i].line,
+                           form->rules[i].name);
+    return XN_OK;
+}
+
+int xn_grammar_from_gbnf(const char *text, size_t size, const char *name, struct xn_grammar **out,
+                         struct xn_error *err) {
+    *out = NULL;
+    struct xn_form form;
+    xn_form_init(&form);
+    int status = xn_form_read_gbnf(&form, text, size, name, err);
     if (status == XN_OK) {
         status = xn_grammar_compile(&form, "root", out, err);
         if (status != XN_OK) status = xn_error_context(err, status, "%s", name);

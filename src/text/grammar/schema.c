@@ -53,9 +53,9 @@ int xn_schema_count(const struct xn_schema *s, const struct xn_where *w, const j
 }
 
 uint32_t xn_schema_rule(struct xn_schema *s, const struct xn_where *w, uint32_t body) {
-    char path[400], name[440];
+    char path[400], name[480];
     write_path(w, path, sizeof path);
-    const int n = snprintf(name, sizeof name, "%s (%u)", path, s->n_named++);
+    const int n = snprintf(name, sizeof name, "%.40s%s (%u)", s->prefix ? s->prefix : "", path, s->n_named++);
     const uint32_t rule = xn_form_rule(s->form, name, (size_t)n);
     xn_form_define(s->form, rule, body);
     return xn_form_call(s->form, rule);
@@ -281,7 +281,10 @@ static int reference(struct xn_schema *s, const struct xn_where *w, const char *
     if (i == s->n_refs) {
         if (XN_GROW(s->refs, s->refs_capacity, s->n_refs + 1))
             return xn_fail(s->err, XN_ERR_NOMEM, "no memory for a schema");
-        const uint32_t rule = xn_form_rule(s->form, ref, strlen(ref));
+        char *name = xn_format("%s%s", s->prefix ? s->prefix : "", ref);
+        if (!name) return xn_fail(s->err, XN_ERR_NOMEM, "no memory for a schema");
+        const uint32_t rule = xn_form_rule(s->form, name, strlen(name));
+        free(name);
         s->refs[s->n_refs].target = target;
         s->refs[s->n_refs++].rule = rule;
         uint32_t body = 0;
@@ -345,21 +348,31 @@ int xn_schema_node(struct xn_schema *s, const struct xn_where *w, const json_t *
 
 // ---- the whole
 
+int xn_schema_init(struct xn_schema *s, struct xn_form *form, struct xn_error *err) {
+    *s = (struct xn_schema){.form = form, .err = err, .merged = json_array()};
+    return s->merged ? XN_OK : xn_fail(err, XN_ERR_NOMEM, "no memory for a schema");
+}
+
+void xn_schema_free(struct xn_schema *s) {
+    json_decref(s->merged);
+    free(s->refs);
+}
+
 int xn_grammar_from_json_schema(const json_t *schema, struct xn_grammar **out, struct xn_error *err) {
     *out = NULL;
     struct xn_form form;
+    struct xn_schema s;
     xn_form_init(&form);
-    struct xn_schema s = {.root = schema, .form = &form, .err = err, .merged = json_array()};
     uint32_t root = 0;
-    int status = s.merged ? XN_OK : xn_fail(err, XN_ERR_NOMEM, "no memory for a schema");
+    int status = xn_schema_init(&s, &form, err);
+    s.root = schema;
     if (status == XN_OK) status = xn_schema_node(&s, NULL, schema, &root);
     if (status == XN_OK) {
         xn_form_define(&form, xn_form_rule(&form, "root", 4), root);
         status = xn_form_check(&form, err);
     }
     if (status == XN_OK) status = xn_grammar_compile(&form, "root", out, err);
-    json_decref(s.merged);
-    free(s.refs);
+    xn_schema_free(&s);
     xn_form_free(&form);
     return status;
 }

@@ -11,8 +11,12 @@ struct xn_where {
     const char *name; // NULL: `index`
     size_t index;
 };
+// A compiler of schemas into a form, which may hold more than them: xn_schema_init, then for each schema `root` and
+// `prefix` set and xn_schema_node, then xn_schema_free. Its rules have names that GBNF can't write.
 struct xn_schema {
     const json_t *root;
+    const char *prefix; // of its rules' names: one for each root; NULL: ""
+    char without;       // a character (of 0x20 to 0x7e) that strings only have as an escape; 0: none
     struct xn_form *form;
     struct xn_error *err;
     json_t *merged; // array: what merging made, kept until the end
@@ -25,6 +29,8 @@ struct xn_schema {
     uint32_t common[8]; // rules: see xn_json_common; index + 1
 };
 
+int xn_schema_init(struct xn_schema *s, struct xn_form *form, struct xn_error *err);
+void xn_schema_free(struct xn_schema *s); // not the form
 __attribute__((format(printf, 4, 5))) int xn_schema_fail(const struct xn_schema *s, enum xn_status status,
                                                          const struct xn_where *w, const char *format, ...);
 
@@ -60,7 +66,7 @@ uint32_t xn_json_common(struct xn_schema *s, enum xn_json_common which); // a ca
 // Any character of a string's contents; not a rule, so that masks of what repeats it don't depend on callers.
 uint32_t xn_json_character(struct xn_schema *s);
 // A character of a string's contents out of these, escaped where JSON wants that.
-uint32_t xn_json_characters(struct xn_form *f, const struct xn_range *ranges, size_t n, bool negated);
+uint32_t xn_json_characters(struct xn_schema *s, const struct xn_range *ranges, size_t n, bool negated);
 int xn_json_constant(struct xn_schema *s, const struct xn_where *w, const json_t *value, uint32_t *node);
 // A key and its colon.
 int xn_json_key(struct xn_schema *s, const struct xn_where *w, const char *key, uint32_t *node);

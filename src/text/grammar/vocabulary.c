@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "text/grammar/compile.h"
+#include "text/unicode.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,30 @@ static int by_bytes(const void *a, const void *b) {
     if (order) return order;
     if (x->size != y->size) return x->size < y->size ? -1 : 1;
     return (x->token > y->token) - (x->token < y->token);
+}
+
+static int keep_bytes(struct xn_token_tree *t, const struct xn_token_bytes *tokens, size_t n) {
+    size_t size = 0;
+    for (size_t i = 0; i < n; i++)
+        size += tokens[i].size;
+    t->bytes = xn_alloc(size + 1, 1);
+    t->starts = xn_alloc(n + 1, sizeof *t->starts);
+    if (!t->bytes || !t->starts) return -1;
+    size = 0;
+    for (size_t i = 0; i < n; i++) {
+        t->starts[i] = size;
+        if (tokens[i].size) memcpy(t->bytes + size, tokens[i].data, tokens[i].size);
+        size += tokens[i].size;
+    }
+    t->starts[n] = size;
+    return 0;
+}
+
+const void *xn_token_tree_bytes(const struct xn_token_tree *tree, int32_t token, size_t *size) {
+    *size = 0;
+    if (token < 0 || (size_t)token >= tree->n_tokens || tree->ends[token]) return tree->bytes;
+    *size = tree->starts[token + 1] - tree->starts[token];
+    return tree->bytes + tree->starts[token];
 }
 
 // Branches of sorted entries.
@@ -60,7 +85,7 @@ int xn_token_tree_new(const struct xn_token_bytes *tokens, const bool *ends, siz
         t->n_tokens = n;
         t->same = xn_alloc(n + 1, sizeof *t->same);
         t->ends = xn_alloc_zero(n + 1, 1);
-        if (!t->same || !t->ends) status = -1;
+        if (!t->same || !t->ends || keep_bytes(t, tokens, n)) status = -1;
     }
     if (status == 0) {
         size_t n_short = 0, n_long = 0; // short ones from the front, long ones from the back
@@ -99,8 +124,14 @@ int xn_token_tree_of(const struct xn_tokenizer *tokenizer, struct xn_token_tree 
     for (size_t i = 0; status == XN_OK && i < n; i++) {
         starts[i] = all.size;
         ends[i] = xn_token_ends(tokenizer, (int32_t)i);
-        if (!xn_token_is_special(tokenizer, (int32_t)i))
-            status = xn_token_append_bytes(tokenizer, (int32_t)i, &all, err);
+        static const char mark = (char)XN_TOKEN_SPECIAL;
+        const bool special = xn_token_is_special(tokenizer, (int32_t)i);
+        if (special && xn_text_append(&all, &mark, 1))
+            status = xn_fail(err, XN_ERR_NOMEM, "no memory for %zu tokens", n);
+        if (status == XN_OK) status = xn_token_append_bytes(tokenizer, (int32_t)i, &all, err);
+        // A token of that very byte can't be in a text, and must not be taken for the mark.
+        if (!special && all.size > starts[i] && memchr(all.data + starts[i], mark, all.size - starts[i]))
+            all.size = starts[i];
         tokens[i].size = (uint32_t)(all.size - starts[i]);
     }
     for (size_t i = 0; status == XN_OK && i < n; i++)
@@ -119,5 +150,7 @@ void xn_token_tree_free(struct xn_token_tree *t) {
     free(t->lengthy.nodes);
     free(t->same);
     free(t->ends);
+    free(t->bytes);
+    free(t->starts);
     free(t);
 }

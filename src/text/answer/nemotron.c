@@ -1,0 +1,13 @@
+// Nemotron's (Nano v2, Llama-Nemotron): <TOOLCALL>[{"name": ..., "arguments": {...}}]</TOOLCALL>.
+#include "text/answer/internal.h"
+
+const struct xn_notation xn_notation_nemotron = {
+    .name = "nemotron",
+    .openers = {"<TOOLCALL>"},
+    .begin = xn_json_begin,
+    .take = xn_json_take,
+    .end = xn_json_end,
+    .grammar = xn_json_grammar,
+    .table =
+        &(const struct xn_json_table){.close = "</TOOLCALL>", .list = true, .name = "name", .arguments = "arguments"},
+};
