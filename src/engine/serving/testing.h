@@ -16,23 +16,34 @@ struct client {
     uint32_t dones;
     enum xn_serving_finish finish;
     int32_t last_token; // of DONE
+    int32_t n_top;
     struct xn_serving_counts counts;
     struct xn_error err;
     float vector[4096];
     uint32_t n_vector;
     uint64_t id;
+    uint32_t place; // among all clients, when it ended
+    // Its first event waits until gate_open; NULL: it does not.
+    pthread_cond_t *gate;
+    bool gate_open;
 };
 
 static inline int client_event(void *user, const struct xn_serving_event *e) {
+    static _Atomic uint32_t places;
     struct client *c = user;
     int result = 0;
     pthread_mutex_lock(&c->mutex);
+    while (c->gate && !c->gate_open)
+        pthread_cond_wait(c->gate, &c->mutex);
     assert_false(c->done);
     c->counts = e->counts;
     if (e->kind == XN_SERVING_PROMPT) c->prompts++;
     if (e->kind == XN_SERVING_TOKEN) {
         assert_true(c->n < 1024);
         c->logprobs[c->n] = e->logprob;
+        c->n_top = e->n_top;
+        for (int32_t i = 1; i < e->n_top; i++)
+            assert_true(e->top[i - 1].logprob >= e->top[i].logprob);
         c->tokens[c->n++] = e->token;
         result = c->stop_after && c->n == c->stop_after;
     }
@@ -46,6 +57,7 @@ static inline int client_event(void *user, const struct xn_serving_event *e) {
         c->last_token = e->token;
         if (e->finish == XN_SERVING_ERROR) c->err = *e->error;
         c->dones++;
+        c->place = ++places;
         c->done = true;
         pthread_cond_signal(&c->done_now);
     }
