@@ -5,6 +5,7 @@
 #include "engine/serving/serving.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 struct client {
     pthread_mutex_t mutex;
