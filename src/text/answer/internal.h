@@ -102,6 +102,7 @@ struct xn_calls_literal { // lfm2.c, gemma4.c
 struct xn_calls_harmony { // harmony.c
     uint8_t step, kind;
     bool some; // of the message has been given
+    struct xn_json_scan scan;
     struct xn_json_unescape unescape;
     bool wrapped;
     struct xn_marker marker;
