@@ -76,7 +76,8 @@ enum {
     XENON_ERR_LIMIT = -6,       /* the context is full, or more was asked for than it was made for */
     XENON_ERR_TEMPLATE = -7,    /* the chat template failed; the message is its own */
     XENON_ERR_DEVICE = -8,      /* the device failed */
-    XENON_ERR_CANCELLED = -9    /* a progress callback asked to stop */
+    XENON_ERR_CANCELLED = -9,   /* a progress callback asked to stop */
+    XENON_ERR_MISSING = -10     /* nothing has that name */
 };
 
 /* What went wrong, as one line for a person. Every function takes a pointer to one, or NULL, and writes it only on

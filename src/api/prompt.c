@@ -29,10 +29,10 @@ static char *token_name(const struct xn_tokenizer *t, int32_t id) {
     return xn_strndup(text.data, text.size);
 }
 
-int xn_prompt_render(const struct xn_model *model, const json_t *messages, const json_t *arguments,
-                     bool add_generation_prompt, char **out, size_t *size, struct xn_error *err) {
+int xn_prompt_render_with(const struct xn_template *template, const struct xn_model *model, const json_t *messages,
+                          const json_t *arguments, bool add_generation_prompt, char **out, size_t *size,
+                          struct xn_error *err) {
     const struct xn_tokenizer *t = model->tokenizer;
-    if (!model->chat) return xn_fail(err, XN_ERR_UNSUPPORTED, "the model has no chat template");
     if (!t) return xn_fail(err, XN_ERR_UNSUPPORTED, "the model has no tokenizer to read text with");
     char *bos = token_name(t, xn_token_bos(t)), *eos = token_name(t, xn_token_eos(t));
     struct xn_chat chat = {
@@ -42,8 +42,14 @@ int xn_prompt_render(const struct xn_model *model, const json_t *messages, const
         .eos = eos ? eos : "",
         .add_generation_prompt = add_generation_prompt,
     };
-    int status = xn_chat_render(model->chat, &chat, (int64_t)time(NULL), out, size, err);
+    int status = xn_chat_render(template, &chat, (int64_t)time(NULL), out, size, err);
     free(bos);
     free(eos);
     return status;
+}
+
+int xn_prompt_render(const struct xn_model *model, const json_t *messages, const json_t *arguments,
+                     bool add_generation_prompt, char **out, size_t *size, struct xn_error *err) {
+    if (!model->chat) return xn_fail(err, XN_ERR_UNSUPPORTED, "the model has no chat template");
+    return xn_prompt_render_with(model->chat, model, messages, arguments, add_generation_prompt, out, size, err);
 }

@@ -163,7 +163,10 @@ static int read_bias(struct xn_sampling_held *h, json_t *value, const struct xn_
 
 static int read_breakers(struct xn_sampling_held *h, const json_t *value, const struct xn_tokenizer *tokenizer,
                          struct xn_error *err) {
-    if (!value || json_is_null(value)) return xn_sampling_held_breakers(h, tokenizer, NULL, 0, err);
+    if (!value || json_is_null(value)) {
+        bool given = h->sampling.dry_breakers && h->sampling.dry_breakers != &h->breakers; // by the caller: they stay
+        return given ? XN_OK : xn_sampling_held_breakers(h, tokenizer, NULL, 0, err);
+    }
     size_t n = json_array_size(value), i;
     if (!json_is_array(value))
         return xn_fail(err, XN_ERR_ARGUMENT, "dry_sequence_breakers: expected an array of texts");

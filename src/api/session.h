@@ -66,3 +66,7 @@ int xn_prompt_ids(const struct xn_model *model, const char *text, size_t size, b
 // XN_ERR_UNSUPPORTED where the model has no template.
 int xn_prompt_render(const struct xn_model *model, const json_t *messages, const json_t *arguments,
                      bool add_generation_prompt, char **out, size_t *size, struct xn_error *err);
+// The same with another template than the model's.
+int xn_prompt_render_with(const struct xn_template *chat, const struct xn_model *model, const json_t *messages,
+                          const json_t *arguments, bool add_generation_prompt, char **out, size_t *size,
+                          struct xn_error *err);

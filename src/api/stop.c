@@ -16,13 +16,15 @@ int xn_text_put(struct xn_text *text, const char *bytes, size_t size, struct xn_
     return XN_OK;
 }
 
-// The length of the longest stop string that the held text ends with; 0: none.
-static size_t complete(const struct xn_stops *s) {
+// The length of the longest stop string that the held text ends with, which becomes `stopped`; 0: none.
+static size_t complete(struct xn_stops *s) {
     size_t longest = 0;
     for (size_t i = 0; i < s->n; i++) {
         size_t n = strlen(s->strings[i]);
-        if (n > longest && n <= s->held.size && memcmp(s->held.data + s->held.size - n, s->strings[i], n) == 0)
+        if (n > longest && n <= s->held.size && memcmp(s->held.data + s->held.size - n, s->strings[i], n) == 0) {
             longest = n;
+            s->stopped = s->strings[i];
+        }
     }
     return longest;
 }

@@ -11,6 +11,7 @@
 struct xn_stops {
     const char *const *strings;
     size_t n;
+    const char *stopped; // the one that was found, or NULL
     struct xn_text held; // the end of the text so far that may be the beginning of a stop string
 };
 

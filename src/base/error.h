@@ -15,7 +15,8 @@
     X(LIMIT, -6, "limit exceeded")                                                                                     \
     X(TEMPLATE, -7, "template error")                                                                                  \
     X(DEVICE, -8, "device error")                                                                                      \
-    X(CANCELLED, -9, "cancelled")
+    X(CANCELLED, -9, "cancelled")                                                                                      \
+    X(MISSING, -10, "not found")
 
 enum xn_status {
     XN_OK = 0,

@@ -14,6 +14,7 @@
 // In the order in which `xenon --help` lists them.
 #define XN_COMMANDS(X)                                                                                                 \
     X(run, "generate text, or chat")                                                                                   \
+    X(serve, "answer requests over HTTP: the APIs of OpenAI, Anthropic, Ollama and llama-server, and a web page")      \
     X(info, "what a model is made of, and the memory that it needs")                                                   \
     X(tokenize, "text to token ids, and back")                                                                         \
     X(template, "the prompt that a chat template makes of a conversation")                                             \
@@ -42,7 +43,7 @@ void xn_cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // Prints an error of the library and returns the exit status that belongs to it.
 int xn_cli_fail(const struct xn_error *err);
 json_t *xn_json_number(double value); // null where it is not finite
-json_t *xn_json_text(const char *s);  // bytes that are no UTF-8 become '?'
+json_t *xn_json_word(const char *s);  // bytes that are no UTF-8 become '?'
 // A copy of what a file calls something, fit to be printed: control characters become '?'. The result is `buffer`.
 const char *xn_printable(const char *s, char *buffer, size_t size);
 // Prints a JSON value on one line of stdout, and releases it. NULL (no memory) is an empty line, and an error that
@@ -140,6 +141,10 @@ struct xn_context_options;
 // *loaded is empty.
 int xn_loaded_open(const char *path, const struct xn_model_options *options, const struct xn_context_options *expected,
                    struct xn_loaded *loaded, struct xn_error *err);
+// The device that the options name, for others to open; the strings are the options'.
+struct xn_device_choice;
+struct xn_device_choice xn_loaded_choice(const struct xn_model_options *options);
+void xn_loaded_log(const struct xn_model_options *options); // the library's warnings (with -v all it says) on stderr
 int xn_loaded_device(const struct xn_model_options *options, struct xn_device **out, struct xn_error *err);
 void xn_loaded_close(struct xn_loaded *loaded); // also of an empty one
 bool xn_loaded_chose_gpu(void);                 // nobody named a device, and there was a GPU

@@ -33,16 +33,24 @@ bool xn_loaded_chose_gpu(void) {
     return chose_gpu;
 }
 
-int xn_loaded_device(const struct xn_model_options *o, struct xn_device **out, struct xn_error *err) {
+static bool chooses(const struct xn_model_options *o) {
     const char *level = getenv("XENON_CPU");
-    bool choose = !o->device && !o->processor && !(level && *level);
-    struct xn_device_choice choice = {.devices = choose ? "auto" : o->device,
-                                      .threads = (int)o->threads,
-                                      .split = o->split,
-                                      .layers = (int)o->gpu_layers,
-                                      .cpu_experts = o->cpu_moe,
-                                      .gpu_memory = o->gpu_memory * 1e9,
-                                      .gpu_timeout = o->gpu_timeout};
+    return !o->device && !o->processor && !(level && *level);
+}
+
+struct xn_device_choice xn_loaded_choice(const struct xn_model_options *o) {
+    return (struct xn_device_choice){.devices = chooses(o) ? "auto" : o->device,
+                                     .threads = (int)o->threads,
+                                     .split = o->split,
+                                     .layers = (int)o->gpu_layers,
+                                     .cpu_experts = o->cpu_moe,
+                                     .gpu_memory = o->gpu_memory * 1e9,
+                                     .gpu_timeout = o->gpu_timeout};
+}
+
+int xn_loaded_device(const struct xn_model_options *o, struct xn_device **out, struct xn_error *err) {
+    bool choose = chooses(o);
+    struct xn_device_choice choice = xn_loaded_choice(o);
     XN_TRY(xn_devices_choose(&choice, out, err));
     chose_gpu = choose && (*out)->table->place; // the processor alone is made of no others
     return XN_OK;
@@ -57,12 +65,16 @@ static void tell_choice(const struct xn_model_options *o, const struct xn_loaded
     xn_cli_note("on %s (%s); --device names another", info.backend, xn_printable(info.name, name, sizeof name));
 }
 
-int xn_loaded_open(const char *path, const struct xn_model_options *options, const struct xn_context_options *expected,
-                   struct xn_loaded *loaded, struct xn_error *err) {
+void xn_loaded_log(const struct xn_model_options *options) {
     static bool verbose; // outlives the call: the sink is process-wide
     verbose = options->verbose;
-    *loaded = (struct xn_loaded){0};
     xn_log_set_sink(print_log, &verbose);
+}
+
+int xn_loaded_open(const char *path, const struct xn_model_options *options, const struct xn_context_options *expected,
+                   struct xn_loaded *loaded, struct xn_error *err) {
+    *loaded = (struct xn_loaded){0};
+    xn_loaded_log(options);
     XN_TRY(xn_loaded_device(options, &loaded->device, err));
     if (loaded->device->table->watch) loaded->device->table->watch(loaded->device, xn_progress_line());
     int status = xn_model_open(path, loaded->device, expected, xn_progress_line(), &loaded->model, err);

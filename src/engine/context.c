@@ -1,6 +1,7 @@
 #include "engine/context_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct xn_context_options xn_context_chosen(const struct xn_recipe *recipe, const struct xn_plan *plan,
                                             const struct xn_context_options *o) {
@@ -42,6 +43,7 @@ static int allocate(struct xn_context *c, struct xn_error *err) {
     c->free_pages = xn_alloc(c->max_pages, sizeof *c->free_pages);
     c->references = xn_alloc_zero(c->max_pages, sizeof *c->references);
     c->replay_pages = xn_alloc(c->max_pages, sizeof *c->replay_pages);
+    c->counted = xn_alloc(c->max_pages, sizeof *c->counted);
     c->checkpoints = xn_alloc_zero((size_t)o->checkpoints, sizeof *c->checkpoints);
     c->usefulness = xn_alloc((size_t)o->checkpoints, sizeof *c->usefulness);
     c->tokens = xn_alloc(o->batch, sizeof *c->tokens);
@@ -51,8 +53,9 @@ static int allocate(struct xn_context *c, struct xn_error *err) {
     c->row_of_feed = xn_alloc(o->batch, sizeof *c->row_of_feed);
     c->output_of_feed = xn_alloc(o->batch, sizeof *c->output_of_feed);
     c->span_of = xn_alloc(o->sequences, sizeof *c->span_of);
-    bool ok = c->sequences && c->free_pages && c->references && c->replay_pages && c->checkpoints && c->usefulness &&
-              c->tokens && c->positions && c->spans && c->outputs && c->row_of_feed && c->output_of_feed && c->span_of;
+    bool ok = c->sequences && c->free_pages && c->references && c->replay_pages && c->counted && c->checkpoints &&
+              c->usefulness && c->tokens && c->positions && c->spans && c->outputs && c->row_of_feed &&
+              c->output_of_feed && c->span_of;
     for (uint32_t i = 0; ok && i < o->sequences; i++) {
         struct xn_sequence *s = &c->sequences[i];
         s->pages = xn_alloc(c->max_pages, sizeof *s->pages);
@@ -108,6 +111,7 @@ void xn_context_free(struct xn_context *c) {
     free(c->free_pages);
     free(c->references);
     free(c->replay_pages);
+    free(c->counted);
     free(c->checkpoints);
     free(c->usefulness);
     free(c->tokens);
@@ -117,6 +121,7 @@ void xn_context_free(struct xn_context *c) {
     free(c->row_of_feed);
     free(c->output_of_feed);
     free(c->span_of);
+    free(c->hidden);
     free(c);
 }
 
@@ -134,4 +139,22 @@ struct xn_executor *xn_context_executor(const struct xn_context *c) {
 
 void xn_context_memory(const struct xn_context *c, uint64_t *cache, uint64_t *activations) {
     xn_context_device(c)->memory(c->model->device, &c->model->plan, &c->limits, cache, activations);
+}
+
+struct xn_context_pages xn_context_pages(const struct xn_context *c) {
+    return (struct xn_context_pages){.pages = c->max_pages, .free = c->n_free, .positions = XN_PAGE_SIZE};
+}
+
+uint32_t xn_context_pages_of(struct xn_context *c, const uint32_t *sequences, const uint32_t *positions, uint32_t n) {
+    uint32_t pages = 0;
+    memset(c->counted, 0, c->max_pages * sizeof *c->counted);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct xn_sequence *s = xn_sequence_find(c, sequences[i]);
+        uint32_t last = s ? xn_pages_for(positions[i]) : 0;
+        for (uint32_t p = 0; p < last && p < s->n_pages; p++) {
+            pages += !c->counted[s->pages[p]];
+            c->counted[s->pages[p]] = true;
+        }
+    }
+    return pages;
 }

@@ -31,15 +31,29 @@ struct xn_model *xn_context_model(const struct xn_context *context);
 // Bytes of cache and states, and of activations.
 void xn_context_memory(const struct xn_context *context, uint64_t *cache, uint64_t *activations);
 struct xn_executor *xn_context_executor(const struct xn_context *context);
+// Cache pages: all, those that no sequence holds, and the positions of each.
+struct xn_context_pages {
+    uint32_t pages, free, positions;
+};
+struct xn_context_pages xn_context_pages(const struct xn_context *context);
+// The pages that hold the first positions[i] positions of sequences[i], each counted once.
+uint32_t xn_context_pages_of(struct xn_context *context, const uint32_t *sequences, const uint32_t *positions,
+                             uint32_t n);
 
 // Sequences are small numbers. A new one is empty.
 int xn_sequence_new(struct xn_context *context, uint32_t *sequence, struct xn_error *err);
 void xn_sequence_free(struct xn_context *context, uint32_t sequence);
 uint32_t xn_sequence_length(const struct xn_context *context, uint32_t sequence); // positions evaluated
+// Cache pages that it holds, and those of them that no other does.
+uint32_t xn_sequence_pages(const struct xn_context *context, uint32_t sequence, uint32_t *alone);
 // The tokens evaluated, [length]; NULL where there are none. Valid until the sequence's next step.
 const int32_t *xn_sequence_tokens(const struct xn_context *context, uint32_t sequence);
 // A copy with its own future: full cache pages and checkpoints are shared, the last page and the states are copied.
 int xn_sequence_fork(struct xn_context *context, uint32_t from, uint32_t *sequence, struct xn_error *err);
+// The same of its first `length` positions, from which it can go on at once (xn_sequence_resume(from, length) is
+// length).
+int xn_sequence_fork_at(struct xn_context *context, uint32_t from, uint32_t length, uint32_t *sequence,
+                        struct xn_error *err);
 // Says how long the sequence is about to become. Matters to models whose ropes follow the sequence's length (LongRoPE,
 // dynamic NTK), of which every position turns by the frequencies of the whole: without it a sequence that grows past
 // their original context is then computed anew from its tokens, which costs as much as evaluating it. `exact`:
@@ -48,6 +62,9 @@ int xn_sequence_fork(struct xn_context *context, uint32_t from, uint32_t *sequen
 // until the sequence is longer, or cut. xn_eval_prompt says it for its prompt where the caller has not.
 int xn_sequence_expect(struct xn_context *context, uint32_t sequence, uint32_t length, bool exact,
                        struct xn_error *err);
+// Whether the ropes of a sequence are set as those of one that is expected to become `length` positions long: so what
+// it holds may be the beginning of that.
+bool xn_sequence_ropes_fit(const struct xn_context *context, uint32_t sequence, uint32_t length);
 // Drops all positions from `length` on. Recurrent states go back to the sequence's last checkpoint at or before
 // `length`, from where its tokens are evaluated again (the logits of the last step are gone then). On an error, of a
 // full cache or the device, the length has not changed.
@@ -81,6 +98,11 @@ struct xn_feed {
 int xn_eval(struct xn_context *context, const struct xn_feed *feeds, uint32_t n, struct xn_error *err);
 // After xn_eval: the logits (vocab floats) of feed i, which asked for them; valid until the next xn_eval.
 const float *xn_eval_logits(const struct xn_context *context, uint32_t i);
+// Whether steps from now on leave what the head multiplies, for xn_eval_hidden. At first they do not.
+void xn_eval_keep_hidden(struct xn_context *context, bool keep);
+// After such a step: the residual stream behind the final norm, out[n][hidden], of n feeds of one sequence from feed i
+// on. On every device; costs the memory and the time of a copy of the stream's rows, once somebody asks.
+int xn_eval_hidden(struct xn_context *context, uint32_t i, uint32_t n, float *out, struct xn_error *err);
 
 // Appends n tokens to one sequence in steps of options.batch, with progress ("prompt", tokens); the logits after the
 // last are then those of xn_eval_logits(context, UINT32_MAX).

@@ -45,6 +45,7 @@ struct xn_context {
     struct xn_checkpoint *checkpoints; // [options.checkpoints]
     double *usefulness;                // [options.checkpoints]: to compare them
     int32_t *replay_pages;             // [max_pages]
+    bool *counted;                     // [max_pages]: for xn_context_pages_of
 
     // The batch of a step, and what each feed's logits are.
     int32_t *tokens, *positions;
@@ -54,6 +55,9 @@ struct xn_context {
     int32_t *output_of_feed; // [batch]: row of logits, or -1
     uint32_t *span_of;       // [sequences]
     uint32_t n_feeds;        // of the last step; 0: there are no logits
+    bool keep_hidden;        // steps leave X to be read
+    float *hidden;           // [batch][hidden]: rows of X of the last step, where somebody asks; NULL before
+    uint32_t n_hidden;       // rows that were read
 };
 
 static inline const struct xn_device_table *xn_context_device(const struct xn_context *c) {

@@ -1,5 +1,6 @@
 // The context: however a text is cut into steps, mixed with others, forked or cut back, the logits are the same.
 #include "engine/context_testing.h"
+#include "model/matrix.h"
 
 enum { LENGTH = 150, SEEDS = 4 };
 
@@ -209,6 +210,104 @@ static void what_does_not_fit_is_refused_and_changes_nothing(void **state) {
     xn_model_close(model);
 }
 
+// The head's matrix as floats, by its format.
+static float *head_values(const struct xn_model *model) {
+    const struct xn_matrix *m = &model->recipe.head;
+    const struct xn_format *format = xn_format_of(xn_matrix_ordered_type(m));
+    size_t n = (size_t)m->rows * m->cols, bytes = 0;
+    assert_true(xn_format_bytes(format, n, &bytes));
+    void *ordered = malloc(bytes);
+    float *values = malloc(n * sizeof *values);
+    assert_int_equal(xn_matrix_order(m, 0, ordered, NULL), XN_OK);
+    format->decode(ordered, values, n);
+    free(ordered);
+    return values;
+}
+
+static void hidden_states_are_what_the_head_multiplies(void **unused) {
+    (void)unused;
+    for (uint64_t seed = 50; seed < 54; seed++) {
+        struct xn_model *model = test_model(device, seed, ANY_LAYERS);
+        struct xn_context *c;
+        uint32_t a = 0, b = 0, hidden = model->recipe.hidden, vocab = model->recipe.vocab;
+        int32_t tokens[12];
+        draw_tokens(tokens, 12, (uint32_t)seed);
+        struct xn_context_options o = {.context = 64, .batch = 12, .sequences = 2, .outputs = 12};
+        assert_int_equal(xn_context_create(model, &o, &c, NULL), XN_OK);
+        assert_int_equal(xn_sequence_new(c, &a, NULL), XN_OK);
+        assert_int_equal(xn_sequence_new(c, &b, NULL), XN_OK);
+        struct xn_feed feeds[12]; // mixed: rows are not in the order of feeds
+        for (uint32_t i = 0; i < 12; i++)
+            feeds[i] = (struct xn_feed){i % 3 ? a : b, tokens[i], true};
+        float *out = malloc(hidden * sizeof *out), *head = head_values(model);
+        assert_int_equal(xn_eval(c, feeds, 12, NULL), XN_OK);
+        assert_int_equal(xn_eval_hidden(c, 0, 1, out, NULL), XN_ERR_ARGUMENT);
+        xn_sequence_cut(c, a, 0, NULL);
+        xn_sequence_cut(c, b, 0, NULL);
+        xn_eval_keep_hidden(c, true);
+        assert_int_equal(xn_eval(c, feeds, 12, NULL), XN_OK);
+        for (uint32_t i = 0; i < 12; i++) {
+            assert_int_equal(xn_eval_hidden(c, i, 1, out, NULL), XN_OK);
+            float *got = calloc(vocab, sizeof *got);
+            for (uint32_t v = 0; v < vocab; v++) {
+                double sum = 0;
+                for (uint32_t k = 0; k < hidden; k++)
+                    sum += (double)head[(size_t)v * hidden + k] * out[k];
+                got[v] = (float)sum * model->recipe.logit_scale;
+                float cap = model->recipe.logit_soft_cap;
+                if (cap != 0) got[v] = cap * tanhf(got[v] / cap);
+            }
+            assert_same(got, xn_eval_logits(c, i));
+            free(got);
+        }
+        assert_int_equal(xn_eval_hidden(c, 12, 1, out, NULL), XN_ERR_ARGUMENT);
+        free(out);
+        free(head);
+        xn_context_free(c);
+        xn_model_close(model);
+    }
+}
+
+// A fork of a sequence's beginning goes on as the beginning itself would.
+static void a_fork_may_be_of_a_beginning(void **unused) {
+    (void)unused;
+    for (int layers = ATTENTION_LAYERS; layers <= HYBRID_LAYERS; layers++) {
+        struct xn_model *model = test_model(device, 60, (enum test_layers)layers);
+        struct xn_context *c;
+        uint32_t a = 0, b = 0, fork = 0, alone, n_reached = 0;
+        int32_t tokens[200];
+        draw_tokens(tokens, 200, 61);
+        struct xn_context_options o = {.context = 512, .batch = 40, .sequences = 3, .checkpoints = 4};
+        assert_int_equal(xn_context_create(model, &o, &c, NULL), XN_OK);
+        assert_int_equal(xn_sequence_new(c, &a, NULL), XN_OK);
+        assert_int_equal(xn_eval_prompt(c, a, tokens, 190, NULL, NULL), XN_OK);
+        for (uint32_t want = 0; want <= 190; want += 38) {
+            uint32_t at = xn_sequence_resume(c, a, want);
+            if (at != want) assert_int_equal(xn_sequence_fork_at(c, a, want, &fork, NULL), XN_ERR_ARGUMENT);
+            n_reached += at > 0;
+            assert_int_equal(xn_sequence_fork_at(c, a, at, &fork, NULL), XN_OK);
+            assert_int_equal(xn_sequence_length(c, fork), at);
+            if (at) assert_memory_equal(xn_sequence_tokens(c, fork), tokens, at * sizeof *tokens);
+            assert_true(xn_sequence_pages(c, fork, &alone) == (at + 63) / 64);
+            assert_true(model->plan.n_cache == 0 || alone == (at % 64 != 0));
+            uint32_t both[] = {a, fork}, positions[] = {190, at};
+            assert_int_equal(xn_context_pages_of(c, both, positions, 2), 3 + (at % 64 != 0));
+            assert_int_equal(xn_eval_prompt(c, fork, tokens + 190, 10, NULL, NULL), XN_OK);
+            float *got = copy_logits(c, UINT32_MAX);
+            assert_int_equal(xn_sequence_new(c, &b, NULL), XN_OK);
+            if (at) assert_int_equal(xn_eval_prompt(c, b, tokens, at, NULL, NULL), XN_OK);
+            assert_int_equal(xn_eval_prompt(c, b, tokens + 190, 10, NULL, NULL), XN_OK);
+            assert_same(got, xn_eval_logits(c, UINT32_MAX));
+            free(got);
+            xn_sequence_free(c, b);
+            xn_sequence_free(c, fork);
+        }
+        assert_true(n_reached >= 2);
+        xn_context_free(c);
+        xn_model_close(model);
+    }
+}
+
 int main(void) {
     if (xn_reference_device_open(&device, NULL) != XN_OK) return 1;
     const struct CMUnitTest tests[] = {
@@ -218,6 +317,8 @@ int main(void) {
         cmocka_unit_test(a_cut_forgets_what_lies_behind_it),
         cmocka_unit_test(a_cut_that_fails_changes_nothing),
         cmocka_unit_test(what_does_not_fit_is_refused_and_changes_nothing),
+        cmocka_unit_test(hidden_states_are_what_the_head_multiplies),
+        cmocka_unit_test(a_fork_may_be_of_a_beginning),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     device->table->free(device);

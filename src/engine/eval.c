@@ -1,4 +1,5 @@
 // Steps: batches of any mix of sequences, and the prompt of one.
+#include "device/reference/math.h"
 #include "engine/context_internal.h"
 
 #include <stdlib.h>
@@ -76,7 +77,7 @@ static void advance(struct xn_context *c, const struct xn_span *span) {
 
 int xn_eval(struct xn_context *c, const struct xn_feed *feeds, uint32_t n, struct xn_error *err) {
     uint32_t n_spans = 0, n_outputs = 0;
-    c->n_feeds = 0;
+    c->n_feeds = c->n_hidden = 0;
     XN_TRY(count_rows(c, feeds, n, &n_spans, &n_outputs, err));
     XN_TRY(take_pages(c, n_spans, err));
     for (uint32_t i = 0; i < n_spans; i++)
@@ -111,7 +112,8 @@ int xn_eval(struct xn_context *c, const struct xn_feed *feeds, uint32_t n, struc
                              .n_spans = n_spans,
                              .spans = c->spans,
                              .n_outputs = n_outputs,
-                             .outputs = c->outputs};
+                             .outputs = c->outputs,
+                             .keep_rows = c->keep_hidden};
     int status = xn_context_device(c)->run(c->executor, &batch, err);
     for (uint32_t i = 0; i < n_spans; i++)
         if (status == XN_OK)
@@ -129,6 +131,32 @@ const float *xn_eval_logits(const struct xn_context *c, uint32_t i) {
     int32_t output = c->output_of_feed[c->row_of_feed[i]];
     if (output == NO_FEED) return NULL;
     return xn_context_device(c)->logits(c->executor) + (size_t)output * c->model->recipe.vocab;
+}
+
+void xn_eval_keep_hidden(struct xn_context *c, bool keep) {
+    c->keep_hidden = keep;
+}
+
+// Reads the first `rows` rows of the last step's residual stream, unless that was done.
+static int read_hidden(struct xn_context *c, uint32_t rows, struct xn_error *err) {
+    if (rows <= c->n_hidden) return XN_OK;
+    if (!c->hidden) c->hidden = xn_alloc((size_t)c->options.batch * c->model->plan.hidden, sizeof *c->hidden);
+    if (!c->hidden) return xn_fail(err, XN_ERR_NOMEM, "no memory for the hidden states of a step");
+    XN_TRY(xn_context_device(c)->read_rows(c->executor, XN_BUF_X, rows, c->hidden, err));
+    c->n_hidden = rows;
+    return XN_OK;
+}
+
+int xn_eval_hidden(struct xn_context *c, uint32_t i, uint32_t n, float *out, struct xn_error *err) {
+    size_t hidden = c->model->plan.hidden;
+    if (!c->keep_hidden || i >= c->n_feeds || n > c->n_feeds - i || n == 0)
+        return xn_fail(err, XN_ERR_ARGUMENT, "hidden states of feeds %u to %u: the last step kept those of %u", i,
+                       i + n, c->keep_hidden ? c->n_feeds : 0);
+    uint32_t row = c->row_of_feed[i];
+    XN_TRY(read_hidden(c, c->row_of_feed[i + n - 1] + 1, err));
+    for (uint32_t j = 0; j < n; j++)
+        xn_ref_norm(&c->model->recipe.final_norm, c->hidden + (row + j) * hidden, out + j * hidden, (uint32_t)hidden);
+    return XN_OK;
 }
 
 static int expect_prompt(struct xn_context *c, uint32_t id, uint32_t n, struct xn_error *err) {

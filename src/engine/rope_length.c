@@ -31,6 +31,11 @@ static bool same_sets(const struct xn_plan *plan, uint32_t a, uint32_t b) {
     return true;
 }
 
+bool xn_sequence_ropes_fit(const struct xn_context *c, uint32_t id, uint32_t length) {
+    const struct xn_sequence *s = xn_sequence_find(c, id), expected = {.expected = length};
+    return s && same_sets(&c->model->plan, s->rope_length, wanted_length(c, &expected, length));
+}
+
 int xn_sequence_set_ropes(struct xn_context *c, uint32_t id, uint32_t length, struct xn_error *err) {
     struct xn_sequence *s = &c->sequences[id];
     if (c->model->plan.n_following_ropes == 0) return XN_OK;

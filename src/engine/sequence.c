@@ -55,6 +55,14 @@ uint32_t xn_sequence_length(const struct xn_context *c, uint32_t id) {
     return s ? s->length : 0;
 }
 
+uint32_t xn_sequence_pages(const struct xn_context *c, uint32_t id, uint32_t *alone) {
+    const struct xn_sequence *s = xn_sequence_find(c, id);
+    *alone = 0;
+    for (uint32_t i = 0; s && i < s->n_pages; i++)
+        *alone += c->references[s->pages[i]] == 1;
+    return s ? s->n_pages : 0;
+}
+
 const int32_t *xn_sequence_tokens(const struct xn_context *c, uint32_t id) {
     const struct xn_sequence *s = xn_sequence_find(c, id);
     return s && s->length ? s->tokens : NULL;
@@ -66,18 +74,34 @@ int xn_sequence_reserve(struct xn_sequence *s, uint32_t length, struct xn_error 
     return XN_OK;
 }
 
-int xn_sequence_fork(struct xn_context *c, uint32_t from, uint32_t *sequence, struct xn_error *err) {
+// The states after the first `length` positions of a sequence, which are its own or those of a checkpoint, as
+// another's.
+static int fork_states(struct xn_context *c, uint32_t from, uint32_t length, uint32_t to, struct xn_error *err) {
+    const struct xn_sequence *a = &c->sequences[from];
+    int checkpoint;
+    if (c->model->plan.n_states == 0) return XN_OK;
+    if (length == a->length) return xn_context_device(c)->copy_state(c->executor, from, to, err);
+    xn_checkpoint_nearest(c, a, length, &checkpoint);
+    if (checkpoint < 0) return XN_OK; // of nothing: a new sequence's
+    return xn_context_device(c)->copy_state(c->executor, c->options.sequences + (uint32_t)checkpoint, to, err);
+}
+
+int xn_sequence_fork_at(struct xn_context *c, uint32_t from, uint32_t length, uint32_t *sequence,
+                        struct xn_error *err) {
     struct xn_sequence *a = xn_sequence_find(c, from);
     if (!a) return xn_no_sequence(c, from, err);
-    XN_TRY(xn_sequence_settle(c, from, err));
-    uint32_t full = a->length / XN_PAGE_SIZE;
-    bool partial = a->length % XN_PAGE_SIZE != 0;
+    if (length == a->length) XN_TRY(xn_sequence_settle(c, from, err));
+    if (xn_sequence_resume(c, from, length) != length)
+        return xn_fail(err, XN_ERR_ARGUMENT, "a fork of %u of %u positions: the states of %u are known, not those",
+                       length, a->length, xn_sequence_resume(c, from, length));
+    uint32_t full = length / XN_PAGE_SIZE;
+    bool partial = length % XN_PAGE_SIZE != 0;
     if (partial && c->n_free == 0)
         return xn_fail(err, XN_ERR_LIMIT, "no free cache page of %u to fork a sequence", c->max_pages);
     uint32_t id = 0;
     XN_TRY(xn_sequence_new(c, &id, err));
     struct xn_sequence *b = &c->sequences[id];
-    int status = xn_sequence_reserve(b, a->length, err);
+    int status = xn_sequence_reserve(b, length, err);
     if (status == XN_OK) {
         for (uint32_t i = 0; i < full; i++) {
             b->pages[i] = a->pages[i];
@@ -89,19 +113,27 @@ int xn_sequence_fork(struct xn_context *c, uint32_t from, uint32_t *sequence, st
         b->pages[b->n_pages++] = xn_take_page(c);
         status = xn_context_device(c)->copy_page(c->executor, (uint32_t)a->pages[full], (uint32_t)b->pages[full], err);
     }
-    if (status == XN_OK) status = xn_context_device(c)->copy_state(c->executor, from, id, err);
+    if (status == XN_OK) status = fork_states(c, from, length, id, err);
     if (status != XN_OK) {
         xn_sequence_free(c, id);
         return status;
     }
-    if (a->length) memcpy(b->tokens, a->tokens, a->length * sizeof *b->tokens);
+    if (length) memcpy(b->tokens, a->tokens, length * sizeof *b->tokens);
     xn_checkpoints_share(c, a, b);
-    b->length = a->length;
+    xn_checkpoints_drop(c, b, length);
+    b->length = length;
     b->last_rows = a->last_rows;
     b->rope_length = a->rope_length;
-    b->expected = a->expected;
-    b->exact = a->exact;
     *sequence = id;
+    return XN_OK;
+}
+
+int xn_sequence_fork(struct xn_context *c, uint32_t from, uint32_t *sequence, struct xn_error *err) {
+    const struct xn_sequence *a = xn_sequence_find(c, from);
+    if (!a) return xn_no_sequence(c, from, err);
+    XN_TRY(xn_sequence_fork_at(c, from, a->length, sequence, err));
+    c->sequences[*sequence].expected = a->expected;
+    c->sequences[*sequence].exact = a->exact;
     return XN_OK;
 }
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST = 160, BATCH = 96, VOCAB = 97 };
+enum { MOST = 160, BATCH = 96, VOCAB = 97, HIDDEN = 256 };
 
 // A text in one sequence, and where a second text leaves it: its first `fork` tokens are the same.
 struct script {
@@ -21,9 +21,11 @@ struct script {
     int32_t text[MOST], other[MOST], forked[MOST];
 };
 
-// Logits of one device: after each token of the text (in one go), and at the ends of other and forked.
+// Logits of one device: after each token of the text (in one go), and at the ends of other and forked; and what the
+// head multiplies at the end of the text.
 struct results {
     float text[MOST][VOCAB], other[VOCAB], forked[VOCAB];
+    float hidden[HIDDEN];
 };
 
 struct run {
@@ -175,6 +177,18 @@ static bool feed_text(struct run *r, struct xn_context *c, const char *name, uin
     return true;
 }
 
+// The same from its beginning, and its last hidden state.
+static bool feed_whole_text(struct run *r, struct xn_context *c, const char *name, uint32_t sequence,
+                            struct results *out) {
+    uint32_t n = r->script.length;
+    struct xn_error err;
+    xn_eval_keep_hidden(c, true);
+    bool ok = feed_text(r, c, name, sequence, r->script.text, 0, n, out->text);
+    if (ok && xn_eval_hidden(c, (n - 1) % BATCH, 1, out->hidden, &err) != XN_OK) ok = failed(r, name, "hidden", &err);
+    xn_eval_keep_hidden(c, false);
+    return ok;
+}
+
 // A sequence that says how long it becomes, so that its ropes do not depend on the steps.
 static uint32_t new_sequence(struct xn_context *c, uint32_t length) {
     uint32_t s;
@@ -189,8 +203,7 @@ static bool run_whole(struct run *r, struct xn_context *c, const char *name, str
     const struct script *s = &r->script;
     static float all[MOST][VOCAB];
     uint32_t a = new_sequence(c, s->length), b = new_sequence(c, s->other_length), f = new_sequence(c, s->length);
-    if (!feed_text(r, c, name, a, s->text, 0, s->length, out->text) ||
-        !feed_text(r, c, name, b, s->other, 0, s->other_length, all))
+    if (!feed_whole_text(r, c, name, a, out) || !feed_text(r, c, name, b, s->other, 0, s->other_length, all))
         return false;
     memcpy(out->other, all[s->other_length - 1], sizeof out->other);
     if (!feed_text(r, c, name, f, s->forked, 0, s->length, all)) return false;
@@ -205,6 +218,7 @@ static bool run_pieces(struct run *r, struct xn_context *c, const char *name, st
     const struct script *s = &r->script;
     uint64_t state = s->state;
     struct xn_error err;
+    memcpy(out->hidden, r->truth->hidden, sizeof out->hidden); // is not looked at here
     const int32_t *tokens[3] = {s->text, s->other, s->forked};
     float *last[3] = {NULL, out->other, out->forked};
     uint32_t at[3] = {0, 0, s->fork}, end[3] = {s->length, s->other_length, s->length};
@@ -245,7 +259,7 @@ static bool run_back(struct run *r, struct xn_context *c, const char *name, stru
     const struct script *s = &r->script;
     struct xn_error err;
     uint32_t a = new_sequence(c, s->length);
-    if (!feed_text(r, c, name, a, s->text, 0, s->length, out->text)) return false;
+    if (!feed_whole_text(r, c, name, a, out)) return false;
     if (xn_sequence_cut(c, a, s->fork, &err) != XN_OK || xn_sequence_expect(c, a, s->length, true, &err) != XN_OK)
         return failed(r, name, "cut", &err);
     if (!feed_text(r, c, name, a, s->text, s->fork, s->length, out->text)) return false;
@@ -254,14 +268,18 @@ static bool run_back(struct run *r, struct xn_context *c, const char *name, stru
 }
 
 // The norm of the difference by the norm of the truth; infinite where a value is not finite.
-static double difference(const float *a, const float *b) {
+static double difference_of(const float *a, const float *b, uint32_t n) {
     double sum = 0, norm = 0;
-    for (int i = 0; i < VOCAB; i++) {
+    for (uint32_t i = 0; i < n; i++) {
         sum += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
         norm += (double)a[i] * a[i];
     }
     double d = sqrt(sum / norm);
     return isnan(d) ? INFINITY : d;
+}
+
+static double difference(const float *a, const float *b) {
+    return difference_of(a, b, VOCAB);
 }
 
 static double worst_of(const struct run *r, const struct results *a, const struct results *b, char *where,
@@ -271,6 +289,11 @@ static double worst_of(const struct run *r, const struct results *a, const struc
     if (forked > worst) {
         worst = forked;
         snprintf(where, size, "the fork");
+    }
+    double hidden = difference_of(a->hidden, b->hidden, r->options.hidden);
+    if (hidden > worst) {
+        worst = hidden;
+        snprintf(where, size, "the hidden state");
     }
     for (uint32_t i = 0; i < r->script.length; i++) {
         double d = difference(a->text[i], b->text[i]);

@@ -171,7 +171,8 @@ int xn_split_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_
     uint32_t begun = 0;
     without.n_outputs = 0;
     e->gathered = false;
-    if (xn_split_pipes(e, batch)) return xn_split_run_pipeline(e, batch, err);
+    // In pieces, rows of one are overwritten by the next.
+    if (!batch->keep_rows && xn_split_pipes(e, batch)) return xn_split_run_pipeline(e, batch, err);
     for (size_t i = 0; i < c->n_stages; i++) {
         const struct xn_split_stage *s = &c->stages[i];
         const struct xn_batch *theirs = begun >> s->member & 1 ? NULL : s->member == c->head ? batch : &without;
@@ -186,6 +187,14 @@ int xn_split_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_
 const float *xn_split_logits(struct xn_executor *e) {
     if (e->gathered) return e->logits;
     return e->cut.head < 0 ? NULL : xn_split_table(e, (uint32_t)e->cut.head)->logits(e->on[e->cut.head]);
+}
+
+// X alone, where its last reader has it.
+int xn_split_read_final_rows(struct xn_executor *e, int rows, uint32_t n, void *out, struct xn_error *err) {
+    struct xn_split_move from = {.from = (uint8_t)e->cut.head, .rows = rows};
+    if (e->cut.head < 0 || rows != XN_BUF_X)
+        return xn_fail(err, XN_ERR_ARGUMENT, "rows of kind %d are on no one device", rows);
+    return xn_split_read_rows(e, &from, n, out, err);
 }
 
 void xn_split_times(struct xn_executor *e, double seconds[XN_OP_KINDS]) {

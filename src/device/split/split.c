@@ -129,6 +129,7 @@ static const struct xn_device_table split_table = {
     .memory = xn_split_memory,
     .run = xn_split_run,
     .logits = xn_split_logits,
+    .read_rows = xn_split_read_final_rows,
     .copy_page = xn_split_copy_page,
     .copy_state = xn_split_copy_state,
     .clear_state = xn_split_clear_state,

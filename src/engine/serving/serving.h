@@ -46,8 +46,8 @@ struct xn_serving_counts {
 struct xn_serving_event {
     enum xn_serving_event_kind kind;
     struct xn_serving_counts counts;
-    int32_t token;                      // TOKEN
-    float logprob;                      // of it, where logprobs were asked for
+    int32_t token; // TOKEN; DONE with XN_SERVING_END: the token that ended the text (it has no TOKEN); -1: none
+    float logprob; // of it, where logprobs were asked for
     const struct xn_token_logprob *top; // n_top, best first; valid during the call
     int32_t n_top;
     const float *vector; // VECTOR: n_vector values, pooled as asked, not normalized
@@ -69,7 +69,7 @@ struct xn_serving_request {
     bool ignore_end;                      // tokens that end a text do not
     bool shift; // where the context is full, drop the oldest half behind `keep` tokens and go on
     uint32_t keep;
-    bool no_cache;     // neither uses prefixes that others computed nor leaves its own
+    bool no_cache;    // neither uses prefixes that others computed nor leaves its own
     int32_t logprobs; // the most likely tokens wanted with each; 0: only its own; -1: none
     int priority;     // higher ones first
     uint64_t owner;   // among equals, owners take turns

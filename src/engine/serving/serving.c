@@ -1,0 +1,235 @@
+// What other threads call.
+#include "engine/context_internal.h"
+#include "engine/serving/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// --- made and freed ---
+
+static int allocate(struct xn_serving *s, struct xn_error *err) {
+    uint32_t slots = s->slots, batch = s->options.context.batch;
+    s->slot_states = xn_alloc_zero(slots, sizeof *s->slot_states);
+    s->running = xn_alloc_zero(slots, sizeof *s->running);
+    s->order = xn_alloc(slots, sizeof *s->order);
+    s->feeds = xn_alloc(batch, sizeof *s->feeds);
+    s->sequences = xn_alloc((size_t)slots + 1, sizeof *s->sequences);
+    s->positions = xn_alloc((size_t)slots + 1, sizeof *s->positions);
+    s->logits = xn_alloc(s->model->recipe.vocab, sizeof *s->logits);
+    if (!s->slot_states || !s->running || !s->order || !s->feeds || !s->sequences || !s->positions || !s->logits)
+        return xn_fail(err, XN_ERR_NOMEM, "no memory for serving %u requests at once", slots);
+    return XN_OK;
+}
+
+// Sequences to keep beside those that run. They have no pages of their own; the states of recurrent models are bounded.
+static uint32_t kept_most(const struct xn_plan *plan, uint32_t pages) {
+    enum { MOST = 64, LEAST = 2, STATES_BUDGET = 512 << 20 };
+    uint64_t bytes = 1;
+    for (uint32_t i = 0; i < plan->n_states; i++)
+        bytes += 4 * ((uint64_t)plan->states[i].conv_size + plan->states[i].recurrent_size);
+    uint64_t most = STATES_BUDGET / bytes;
+    most = most > MOST ? MOST : most < LEAST ? LEAST : most;
+    return most < pages ? (uint32_t)most : pages - 1;
+}
+
+// A context counts a page that may be partly empty for each of its sequences: with more sequences it gets fewer
+// positions, so that the pages are as many as were asked for.
+static void add_kept(struct xn_serving *s, uint32_t *kept) {
+    struct xn_context_options *o = &s->options.context;
+    uint32_t pages = xn_pages_for(o->context);
+    *kept = kept_most(&s->model->plan, pages);
+    o->context = (pages - *kept) * XN_PAGE_SIZE;
+    o->sequences += *kept;
+}
+
+static int make(struct xn_serving *s, struct xn_error *err) {
+    struct xn_context_options *o = &s->options.context;
+    uint32_t kept;
+    *o = xn_context_chosen(&s->model->recipe, &s->model->plan, o);
+    s->slots = o->sequences;
+    if (o->checkpoints == 0) o->checkpoints = -1;
+    add_kept(s, &kept);
+    XN_TRY(xn_context_create(s->model, o, &s->context, err));
+    *o = *xn_context_options(s->context);
+    // Where ropes follow the length of a sequence, keys are not the beginning of every longer one's.
+    uint64_t ram = s->model->plan.n_following_ropes ? 0 : s->options.cache_ram;
+    XN_TRY(xn_prefixes_init(&s->prefixes, s->context, kept, ram, err));
+    struct xn_context_pages pages = xn_context_pages(s->context);
+    uint64_t positions = (uint64_t)pages.pages * pages.positions;
+    s->limit = s->options.most && s->options.most < positions ? s->options.most : (uint32_t)positions;
+    if (s->options.queue == 0) s->options.queue = 256;
+    XN_TRY(allocate(s, err));
+    xn_budget_init(&s->budget);
+    s->state = (struct xn_serving_state){.slots = s->slots, .pages = pages.pages, .context = s->limit};
+    if (pthread_create(&s->thread, NULL, xn_serving_thread, s))
+        return xn_fail(err, XN_ERR_NOMEM, "no thread for serving");
+    s->has_thread = true;
+    return XN_OK;
+}
+
+int xn_serving_create(struct xn_model *model, const struct xn_serving_options *options, struct xn_serving **out,
+                      struct xn_error *err) {
+    struct xn_serving *s = xn_alloc_zero(1, sizeof *s);
+    *out = NULL;
+    if (!s) return xn_fail(err, XN_ERR_NOMEM, "no memory for serving");
+    s->model = model;
+    s->options = *options;
+    pthread_mutex_init(&s->mutex, NULL);
+    pthread_cond_init(&s->wake, NULL);
+    int status = make(s, err);
+    if (status == XN_OK)
+        *out = s;
+    else
+        xn_serving_free(s);
+    return status;
+}
+
+void xn_serving_free(struct xn_serving *s) {
+    if (!s) return;
+    if (s->has_thread) {
+        pthread_mutex_lock(&s->mutex);
+        s->stop = true;
+        pthread_cond_signal(&s->wake);
+        pthread_mutex_unlock(&s->mutex);
+        pthread_join(s->thread, NULL);
+    }
+    xn_prefixes_free(&s->prefixes);
+    xn_context_free(s->context);
+    pthread_mutex_destroy(&s->mutex);
+    pthread_cond_destroy(&s->wake);
+    xn_token_tree_free(s->tree);
+    free(s->tasks);
+    free(s->slot_states);
+    free(s->running);
+    free(s->order);
+    free(s->owners);
+    free(s->feeds);
+    free(s->sequences);
+    free(s->positions);
+    free(s->logits);
+    free(s->top);
+    free(s);
+}
+
+// --- requests ---
+
+static int check(const struct xn_serving *s, const struct xn_serving_request *r, struct xn_error *err) {
+    uint32_t vocab = s->model->recipe.vocab;
+    if (!r->ids || r->n_ids == 0)
+        return xn_fail(err, XN_ERR_ARGUMENT, "the prompt is empty: at least one token expected");
+    for (uint32_t i = 0; i < r->n_ids; i++)
+        if (r->ids[i] < 0 || (uint32_t)r->ids[i] >= vocab)
+            return xn_fail(err, XN_ERR_ARGUMENT, "token %d of the prompt is %d: the vocabulary has %u", i, r->ids[i],
+                           vocab);
+    if (r->n_ids > s->limit && (!r->shift || r->pooling != XN_POOL_NONE))
+        return xn_fail(err, XN_ERR_ARGUMENT, "the prompt has %u tokens, and the context of a request has room for %u",
+                       r->n_ids, s->limit);
+    if (r->grammar && !r->tokenizer) return xn_fail(err, XN_ERR_ARGUMENT, "a grammar needs the model's tokenizer");
+    return XN_OK;
+}
+
+// The tree of a tokenizer's tokens, made once.
+static int tree_of(struct xn_serving *s, const struct xn_tokenizer *tokenizer, struct xn_error *err) {
+    pthread_mutex_lock(&s->mutex);
+    int status = XN_OK;
+    if (!s->tree) {
+        status = xn_token_tree_of(tokenizer, &s->tree, err);
+        s->tree_of = tokenizer;
+    }
+    if (status == XN_OK && s->tree_of != tokenizer)
+        status = xn_fail(err, XN_ERR_ARGUMENT, "grammars of one model have one tokenizer");
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+static int add_grammar(struct xn_serving *s, struct xn_task *t, struct xn_error *err) {
+    if (!t->request.grammar) return XN_OK;
+    XN_TRY(tree_of(s, t->request.tokenizer, err));
+    XN_TRY(xn_masks_new(t->request.grammar, s->tree, &t->masks, err));
+    XN_TRY(xn_grammar_state_new(xn_masks_automaton(t->masks), &t->grammar, err));
+    t->mask = xn_alloc(xn_mask_words(t->masks), sizeof *t->mask);
+    return t->mask ? XN_OK : xn_fail(err, XN_ERR_NOMEM, "no memory for a mask");
+}
+
+static int fill(struct xn_serving *s, struct xn_task *t, struct xn_error *err) {
+    struct xn_serving_request *r = &t->request;
+    t->sequence = XN_SERVING_NO_SEQUENCE;
+    t->counts.prompt = r->n_ids;
+    t->submitted = xn_serving_now();
+    t->tokens.data = xn_alloc(r->n_ids, sizeof *t->tokens.data);
+    if (!t->tokens.data) return xn_fail(err, XN_ERR_NOMEM, "no memory for a prompt of %u tokens", r->n_ids);
+    memcpy(t->tokens.data, r->ids, r->n_ids * sizeof *r->ids);
+    t->tokens.n = t->tokens.capacity = r->n_ids;
+    if (r->pooling == XN_POOL_NONE) {
+        struct xn_sampling defaults = xn_sampling_default();
+        XN_TRY(
+            xn_sampler_new(r->sampling ? r->sampling : &defaults, (int32_t)s->model->recipe.vocab, &t->sampler, err));
+        for (uint32_t i = 0; i < r->n_ids; i++)
+            xn_sampler_accept(t->sampler, r->ids[i]);
+        XN_TRY(add_grammar(s, t, err));
+    } else {
+        XN_TRY(xn_embedding_begin(s, t, err));
+    }
+    xn_serving_shift(&t->tokens, r->keep, s->limit);
+    t->counts.prompt = (uint32_t)t->tokens.n;
+    r->ids = NULL;
+    r->sampling = NULL;
+    r->grammar = NULL;
+    return XN_OK;
+}
+
+static int hand_over(struct xn_serving *s, struct xn_task *t, uint64_t *id, bool *retry, struct xn_error *err) {
+    int status = XN_OK;
+    pthread_mutex_lock(&s->mutex);
+    if (s->waiting >= s->options.queue) {
+        *retry = true;
+        status = xn_fail(err, XN_ERR_LIMIT, "%u requests wait already, and no more may", s->waiting);
+    } else if (s->stop) {
+        status = xn_fail(err, XN_ERR_CANCELLED, "the server ends");
+    } else if (XN_GROW(s->tasks, s->tasks_capacity, s->n_tasks + 1)) {
+        status = xn_fail(err, XN_ERR_NOMEM, "no memory for a request");
+    } else {
+        *id = t->id = ++s->next_id;
+        s->tasks[s->n_tasks++] = t;
+        s->waiting++;
+        s->state.requests++;
+        xn_task_queue_push(&s->inbox, t);
+        pthread_cond_signal(&s->wake);
+    }
+    pthread_mutex_unlock(&s->mutex);
+    return status;
+}
+
+int xn_serving_submit(struct xn_serving *s, const struct xn_serving_request *request, uint64_t *id, bool *retry,
+                      struct xn_error *err) {
+    *retry = false;
+    XN_TRY(check(s, request, err));
+    struct xn_task *t = xn_alloc_zero(1, sizeof *t);
+    if (!t) return xn_fail(err, XN_ERR_NOMEM, "no memory for a request");
+    t->request = *request;
+    int status = fill(s, t, err);
+    if (status == XN_OK) status = hand_over(s, t, id, retry, err);
+    if (status != XN_OK) xn_task_free(t);
+    return status;
+}
+
+void xn_serving_cancel(struct xn_serving *s, uint64_t id) {
+    pthread_mutex_lock(&s->mutex);
+    for (size_t i = 0; i < s->n_tasks; i++)
+        if (s->tasks[i]->id == id) {
+            atomic_store(&s->tasks[i]->cancelled, true);
+            s->woken = true;
+            pthread_cond_signal(&s->wake);
+        }
+    pthread_mutex_unlock(&s->mutex);
+}
+
+void xn_serving_state(struct xn_serving *s, struct xn_serving_state *state, struct xn_serving_slot *slots,
+                      uint32_t n_slots) {
+    pthread_mutex_lock(&s->mutex);
+    *state = s->state;
+    state->waiting = s->waiting;
+    for (uint32_t i = 0; i < n_slots; i++)
+        slots[i] = i < s->slots ? s->slot_states[i] : (struct xn_serving_slot){0};
+    pthread_mutex_unlock(&s->mutex);
+}

@@ -1,0 +1,51 @@
+// GET /v1/models and /v1/models/{id}
+#include "server/openai/internal.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static json_t *model_of(struct xn_models *models, size_t i) {
+    static const char *const states[] = {
+        [XN_MODEL_UNLOADED] = "unloaded",
+        [XN_MODEL_LOADING] = "loading",
+        [XN_MODEL_LOADED] = "loaded",
+        [XN_MODEL_FAILED] = "failed",
+    };
+    struct xn_model_entry entry;
+    xn_models_entry(models, i, &entry);
+    json_t *aliases = json_array();
+    for (size_t k = 1; k < entry.n_names; k++)
+        json_array_append_new(aliases, json_string(entry.names[k]));
+    json_t *model = json_pack("{s:s, s:s, s:I, s:s, s:o, s:{s:s}}", "id", entry.names[0], "object", "model", "created",
+                              (json_int_t)entry.created, "owned_by", "xenon", "aliases", aliases, "status", "value",
+                              states[entry.state]);
+    // What a loaded one knows, as llama-server tells it.
+    struct xn_served *served = xn_served_peek(models, i);
+    if (!served) return model;
+    const struct xn_recipe *r = &served->model->recipe;
+    json_object_set_new(model, "meta",
+                        json_pack("{s:I, s:I, s:I, s:I, s:I}", "n_vocab", (json_int_t)r->vocab, "n_ctx",
+                                  (json_int_t)served->context, "n_ctx_train", (json_int_t)r->context, "n_embd",
+                                  (json_int_t)r->hidden, "size", (json_int_t)entry.size));
+    xn_served_release(models, served);
+    return model;
+}
+
+int xn_openai_models(void *server, struct xn_exchange *x, struct xn_error *err) {
+    struct xn_models *models = ((struct xn_server *)server)->models;
+    json_t *data = json_array();
+    for (size_t i = 0; i < xn_models_count(models); i++)
+        json_array_append_new(data, model_of(models, i));
+    return xn_reply_json(x, 200, json_pack("{s:s, s:o}", "object", "list", "data", data), err);
+}
+
+int xn_openai_model(void *server, struct xn_exchange *x, struct xn_error *err) {
+    struct xn_models *models = ((struct xn_server *)server)->models;
+    const char *path = xn_exchange_path(x), *name = strstr(path, "/models/");
+    name = name ? name + strlen("/models/") : "";
+    size_t i = xn_models_find(models, name);
+    if (!*name || i == SIZE_MAX) return xn_fail(err, XN_ERR_MISSING, "no model \"%.128s\" is known", name);
+    return xn_reply_json(x, 200, model_of(models, i), err);
+}
