@@ -73,8 +73,9 @@ static struct xn_completion_request chat(const char *messages) {
     return r;
 }
 
-static const char weather[] = "[{\"type\": \"function\", \"function\": {\"name\": \"weather\", \"parameters\": {\"type\": "
-                              "\"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}}}]";
+static const char weather[] =
+    "[{\"type\": \"function\", \"function\": {\"name\": \"weather\", \"parameters\": {\"type\": "
+    "\"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}}}]";
 
 // Starts and runs it to the end.
 static void complete(struct xn_completion_request *r) {
@@ -123,9 +124,10 @@ static void parts(void **state) {
 
 static void calls(void **state) {
     (void)state;
-    static const char answer[] = "Let me see.<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oulu\"}}\n"
-                                 "</tool_call>\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": "
-                                 "\"Turku\"}}\n</tool_call>";
+    static const char answer[] =
+        "Let me see.<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oulu\"}}\n"
+        "</tool_call>\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": "
+        "\"Turku\"}}\n</tool_call>";
     fresh(answer);
     struct xn_completion_request r = chat(NULL);
     r.tools = json_loads(weather, 0, NULL);
@@ -314,11 +316,13 @@ static void conversations(void **state) {
         const char *messages, *prompt;
         bool begun;
     } cases[] = {
-        {"[{\"role\": \"developer\", \"content\": [{\"type\": \"text\", \"text\": \"Be\"}, {\"type\": \"text\", \"text\": "
+        {"[{\"role\": \"developer\", \"content\": [{\"type\": \"text\", \"text\": \"Be\"}, {\"type\": \"text\", "
+         "\"text\": "
          "\"terse\"}]}, {\"role\": \"user\", \"content\": \"Hi\"}]",
          "<|im_start|>system\nBe\nterse<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", false},
         // Arguments as objects, the tool's name beside its result, no content where there is none.
-        {"[{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": null, \"tool_calls\": [{\"id\": "
+        {"[{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": null, \"tool_calls\": "
+         "[{\"id\": "
          "\"c1\", \"type\": \"function\", \"function\": {\"name\": \"weather\", \"arguments\": \"{\\\"city\\\": "
          "\\\"Oulu\\\"}\"}}]}, {\"role\": \"tool\", \"tool_call_id\": \"c1\", \"content\": \"snow\"}]",
          "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<tool_call>weather:{\"city\": \"Oulu\"}</tool_call>"
@@ -330,7 +334,8 @@ static void conversations(void **state) {
         {"[{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": \"Hello, \", "
          "\"reasoning_content\": \"Greet.\"}]",
          "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\nGreet.\n</think>\n\nHello, ", true},
-        {"[{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"reasoning\": \"Greet.\", \"content\": "
+        {"[{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"reasoning\": \"Greet.\", "
+         "\"content\": "
          "\"Hello\"}, {\"role\": \"user\", \"content\": \"Bye\"}]",
          "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>Greet.</think>Hello<|im_end|>\n"
          "<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n",
@@ -368,9 +373,9 @@ static void text_arguments(void **state) {
     struct xn_template *own, *before = scripted.model.chat;
     assert_int_equal(xn_template_parse(source, sizeof source - 1, "texts", &own, &err), XN_OK);
     scripted.model.chat = own;
-    struct xn_completion_request r =
-        chat("[{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"function\": {\"name\": \"f\", \"arguments\": "
-             "{\"x\": 1}}}]}]");
+    struct xn_completion_request r = chat(
+        "[{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"function\": {\"name\": \"f\", \"arguments\": "
+        "{\"x\": 1}}}]}]");
     char *text;
     size_t size;
     int status = xn_completion_prompt(&scripted.served, &r, &text, &size, &err);
@@ -459,18 +464,10 @@ static void prompts_that_fail(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parts),
-        cmocka_unit_test(calls),
-        cmocka_unit_test(stop_strings),
-        cmocka_unit_test(several),
-        cmocka_unit_test(logprobs),
-        cmocka_unit_test(texts),
-        cmocka_unit_test(ends),
-        cmocka_unit_test(conversations),
-        cmocka_unit_test(text_arguments),
-        cmocka_unit_test(grammars),
-        cmocka_unit_test(many_grammars),
-        cmocka_unit_test(prompts_that_fail),
+        cmocka_unit_test(parts),    cmocka_unit_test(calls),         cmocka_unit_test(stop_strings),
+        cmocka_unit_test(several),  cmocka_unit_test(logprobs),      cmocka_unit_test(texts),
+        cmocka_unit_test(ends),     cmocka_unit_test(conversations), cmocka_unit_test(text_arguments),
+        cmocka_unit_test(grammars), cmocka_unit_test(many_grammars), cmocka_unit_test(prompts_that_fail),
     };
     int failed = cmocka_run_group_tests(tests, scripted_open, scripted_close);
     forget();

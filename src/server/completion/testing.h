@@ -17,7 +17,8 @@
 
 // ChatML with reasoning, and calls in the notation of Hermes.
 static const char scripted_template[] =
-    "{%- if tools %}<|im_start|>system\n<tool_call>{\"name\": ..., \"arguments\": ...}</tool_call> of {{ tools | tojson }}"
+    "{%- if tools %}<|im_start|>system\n<tool_call>{\"name\": ..., \"arguments\": ...}</tool_call> of {{ tools | "
+    "tojson }}"
     "<|im_end|>\n{% endif %}"
     "{%- for m in messages %}<|im_start|>{{ m.role }}\n"
     "{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}"
@@ -74,9 +75,14 @@ static void scripted_run(struct scripted_request *r) {
     event.counts = (struct xn_serving_counts){.prompt = r->request.n_ids, .cached = 3, .done = r->request.n_ids};
     bool enough = r->cancelled;
     r->request.event(r->request.user, &event);
+    if (r->request.pooling != XN_POOL_NONE) {
+        float vector[] = {3, 0, 4, (float)r->request.n_ids};
+        event = (struct xn_serving_event){.kind = XN_SERVING_VECTOR, .vector = vector, .n_vector = 4};
+        if (!scripted.error) r->request.event(r->request.user, &event);
+    }
     struct xn_ids ids = {0};
-    assert_int_equal(xn_tokenize(scripted.model.tokenizer, scripted.answer, strlen(scripted.answer), XN_TOKENIZE_SPECIAL,
-                                 &ids, NULL),
+    assert_int_equal(xn_tokenize(scripted.model.tokenizer, scripted.answer, strlen(scripted.answer),
+                                 XN_TOKENIZE_SPECIAL, &ids, NULL),
                      XN_OK);
     enum xn_serving_finish finish = scripted.finish;
     if (finish == XN_SERVING_END && scripted.stalls) finish = XN_SERVING_CANCELLED;
