@@ -44,7 +44,7 @@ json_t *xn_json_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-json_t *xn_json_text(const char *s) {
+json_t *xn_json_word(const char *s) {
     json_t *text = json_string(s);
     if (text) return text;
     size_t n = strlen(s);

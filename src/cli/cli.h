@@ -42,7 +42,7 @@ void xn_cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 // Prints an error of the library and returns the exit status that belongs to it.
 int xn_cli_fail(const struct xn_error *err);
 json_t *xn_json_number(double value); // null where it is not finite
-json_t *xn_json_text(const char *s);  // bytes that are no UTF-8 become '?'
+json_t *xn_json_word(const char *s);  // bytes that are no UTF-8 become '?'
 // A copy of what a file calls something, fit to be printed: control characters become '?'. The result is `buffer`.
 const char *xn_printable(const char *s, char *buffer, size_t size);
 // Prints a JSON value on one line of stdout, and releases it. NULL (no memory) is an empty line, and an error that

@@ -163,7 +163,7 @@ static void show(struct compile *c, const struct xn_opencl_program *p, const str
         json_array_append_new(c->rows,
                               json_pack("{s:s, s:s, s:s*, s:o, s:s*, s:o, s:I, s:f}", "target", t->name, "kernel",
                                         p->kernel, "shape", p->shape, "formats", names, "cache", cache, "file",
-                                        xn_json_text(path), "bytes", (json_int_t)size, "seconds", seconds));
+                                        xn_json_word(path), "bytes", (json_int_t)size, "seconds", seconds));
         return;
     }
     put_formats(formats, sizeof formats, p->formats);
@@ -227,7 +227,7 @@ static int compile_all(struct compile *c, struct xn_error *err) {
     xn_progress_clear();
     xn_ocloc_close(&ocloc);
     if (status == XN_OK && c->json)
-        xn_cli_print_json(json_pack("{s:o, s:o}", "folder", xn_json_text(c->folder), "programs", json_incref(c->rows)));
+        xn_cli_print_json(json_pack("{s:o, s:o}", "folder", xn_json_word(c->folder), "programs", json_incref(c->rows)));
     else if (status == XN_OK)
         printf("%zu programs, %.1f MB, in %s\n", c->n * c->n_targets, (double)c->bytes / 1e6, c->folder);
     return status;

@@ -76,7 +76,7 @@ static void print_row(const struct row *r) {
 
 static json_t *row_json(const struct row *r) {
     json_t *o = json_pack("{s:s, s:o, s:s}", "device", r->name, "name",
-                          xn_json_text(r->gpu ? r->gpu->name : r->info.name), "kind", kind_of(r));
+                          xn_json_word(r->gpu ? r->gpu->name : r->info.name), "kind", kind_of(r));
     if (!o) return NULL;
     if (r->gpu) {
         const struct xn_opencl_info *g = r->gpu;
@@ -87,8 +87,8 @@ static json_t *row_json(const struct row *r) {
             if (g->extensions >> i & 1)
                 json_array_append_new(extensions, json_string(xn_opencl_extension_name((enum xn_opencl_extension)i)));
         json_t *more =
-            json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:i, s:i, s:i, s:o, s:o}", "platform", xn_json_text(g->platform),
-                      "version", xn_json_text(g->version), "driver", xn_json_text(g->driver), "memory",
+            json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:i, s:i, s:i, s:o, s:o}", "platform", xn_json_word(g->platform),
+                      "version", xn_json_word(g->version), "driver", xn_json_word(g->driver), "memory",
                       (json_int_t)g->memory, "max_allocation", (json_int_t)g->max_allocation, "local_memory",
                       (json_int_t)g->local_memory, "compute_units", (int)g->units, "clock_mhz", (int)g->clock,
                       "max_group", (int)g->max_group, "sub_group_sizes", sizes, "extensions", extensions);
@@ -96,7 +96,7 @@ static json_t *row_json(const struct row *r) {
         json_object_update(o, more);
         json_decref(more);
     } else {
-        json_object_set_new(o, "backend", xn_json_text(r->info.backend));
+        json_object_set_new(o, "backend", xn_json_word(r->info.backend));
         json_object_set_new(o, "threads", json_integer(r->info.threads));
         json_object_set_new(o, "memory", json_integer((json_int_t)r->info.memory));
     }

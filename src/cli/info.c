@@ -214,9 +214,9 @@ static json_t *list_tensors(const struct xn_source *source) {
         json_t *dims = json_array();
         for (uint32_t d = 0; d < t->n_dims; d++)
             json_array_append_new(dims, json_integer((json_int_t)t->dims[d]));
-        json_array_append_new(list, json_pack("{s:o s:s s:o s:I s:o s:I}", "name", xn_json_text(t->name), "type",
+        json_array_append_new(list, json_pack("{s:o s:s s:o s:I s:o s:I}", "name", xn_json_word(t->name), "type",
                                               type_name(t->type), "dims", dims, "bytes", (json_int_t)t->bytes, "file",
-                                              xn_json_text(t->file), "offset", (json_int_t)t->offset));
+                                              xn_json_word(t->file), "offset", (json_int_t)t->offset));
     }
     return list;
 }

@@ -46,8 +46,8 @@ static void json_request(const struct xn_serve_log *log, const struct xn_http_re
     json_t *line = begin("request");
     json_object_set_new(line, "id", json_string(r->id));
     json_object_set_new(line, "client", json_string(r->address));
-    json_object_set_new(line, "method", xn_json_text(r->method));
-    json_object_set_new(line, "path", xn_json_text(r->path));
+    json_object_set_new(line, "method", xn_json_word(r->method));
+    json_object_set_new(line, "path", xn_json_word(r->path));
     json_object_set_new(line, "status", json_integer(r->status));
     json_object_set_new(line, "gone", json_boolean(r->gone));
     json_object_set_new(line, "seconds", json_real(round(r->seconds * 1e6) / 1e6));
@@ -99,8 +99,8 @@ void xn_serve_log_model(void *user, const char *name, const char *what, double s
     xn_progress_clear();
     if (log->format == XN_SERVE_LOG_JSON) {
         json_t *line = begin("model");
-        json_object_set_new(line, "model", xn_json_text(name));
-        json_object_set_new(line, "what", xn_json_text(what));
+        json_object_set_new(line, "model", xn_json_word(name));
+        json_object_set_new(line, "what", xn_json_word(what));
         json_object_set_new(line, "seconds", json_real(round(seconds * 1e3) / 1e3));
         put_json(line);
     } else {

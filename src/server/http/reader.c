@@ -72,6 +72,15 @@ static int timeout_ms(struct xn_http *http) {
     return 250;
 }
 
+// Whether a client that closes now misses something. Who has its whole reply may close before we are told that the
+// last byte was taken.
+static bool is_owed(struct xn_exchange *x) {
+    pthread_mutex_lock(&x->lock);
+    bool sent = x->queued && x->ended && (x->state == XN_REPLY_WHOLE || x->out_begin == x->out_size);
+    pthread_mutex_unlock(&x->lock);
+    return !sent;
+}
+
 static void await(struct xn_http *http) {
     struct epoll_event events[64];
     int n = epoll_wait(http->poll, events, sizeof events / sizeof *events, timeout_ms(http));
@@ -82,7 +91,7 @@ static void await(struct xn_http *http) {
         } else if (events[i].data.ptr != &http->daemon) {
             struct xn_link *link = events[i].data.ptr; // connections end in MHD_run alone
             link->closed = xn_now();
-            if (link->busy && link->busy->complete) xn_exchange_lose(link->busy);
+            if (link->busy && link->busy->complete && is_owed(link->busy)) xn_exchange_lose(link->busy);
         }
     }
 }

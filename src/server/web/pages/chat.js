@@ -1,0 +1,547 @@
+// The chat: what is shown and how its parts play together.
+import { hasKey, models, props } from "./api.js";
+import { askForKey, confirmation, lineOfText, openDialog, wireDialogs } from "./dialogs.js";
+import { drawIcons, find, saveFile } from "./dom.js";
+import { count, speed } from "./format.js";
+import { works as markdownWorks } from "./markdown.js";
+import { messageView } from "./messages.js";
+import { answerer } from "./runs.js";
+import { requestFields, setTheme, settingsDialog, theme } from "./settings.js";
+import { drawer, sidebar } from "./sidebar.js";
+import { openStore, readSetting, writeSetting } from "./store.js";
+import * as tree from "./tree.js";
+
+const input = find("input");
+const sendButton = find("send");
+const stopButton = find("stop");
+const scroller = find("scroll");
+const list = find("messages");
+const modelChooser = find("model");
+const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
+
+let store = null;
+let heads = [];
+let conversation = null; // the one shown
+let views = new Map(); // of its messages, by id
+let served = []; // models: { id, state }
+let serverProps = new Map(); // by model
+let atEnd = true;
+let offline = null; // a timer that looks for the server again
+
+// What is said to screen readers: states, and answers when they are complete.
+function say(text) {
+  find("said").textContent = text;
+}
+
+// --- messages
+
+const run = () => runs.of(conversation.id);
+
+function drawMessages() {
+  const shown = tree.path(conversation);
+  const kept = new Map();
+  const elements = shown.map((message) => {
+    const view = views.get(message.id) ?? messageView(conversation, message, messageActions);
+    kept.set(message.id, view);
+    return view.element;
+  });
+  views = kept;
+  // Elements that stay are not moved, so that the focus and what is selected in them stay too.
+  const wanted = new Set(elements);
+  for (const element of Array.from(list.children)) if (!wanted.has(element)) element.remove();
+  elements.forEach((element, at) => {
+    if (list.children[at] !== element) list.insertBefore(element, list.children[at] ?? null);
+  });
+  for (const message of shown) updateMessage(message);
+  find("empty").hidden = shown.length > 0;
+  find("title").textContent = conversation.title || "New chat";
+  document.title = conversation.title ? `${conversation.title} · Xenon` : "Xenon";
+  drawStatus();
+}
+
+function updateMessage(message) {
+  const current = run();
+  views.get(message.id)?.update({ run: current?.message === message ? current : null, busy: current !== null });
+}
+
+function drawStatus() {
+  const current = run();
+  sendButton.hidden = current !== null;
+  stopButton.hidden = current === null;
+  sendButton.disabled = !input.value.trim() || !modelChooser.value;
+  const last = tree.path(conversation).findLast((message) => message.role === "assistant" && (message.stats || current?.message === message));
+  const stats = current?.stats ?? last?.stats;
+  find("speed").textContent = stats?.speed > 0 ? `${current || !stats.exact ? "~" : ""}${speed(stats.speed)} tokens/s` : "";
+  drawContext(stats);
+}
+
+function drawContext(stats) {
+  const room = serverProps.get(modelChooser.value)?.default_generation_settings?.n_ctx;
+  const used = stats ? stats.prompt + stats.generated : 0;
+  const element = find("context");
+  element.hidden = !room || !used || !stats.prompt;
+  if (element.hidden) return;
+  const share = Math.min(1, used / room);
+  element.querySelector(".meter-used").setAttribute("width", String(share * 100));
+  element.classList.toggle("nearly", share > 0.9);
+  find("context-text").textContent = `${count(used)} of ${count(room)} context`;
+}
+
+function toEnd() {
+  scroller.scrollTop = scroller.scrollHeight;
+}
+
+// The view follows an answer that grows, until a person scrolls up; at the end it follows again.
+let lastTop = 0;
+function noticeScrolling() {
+  const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
+  if (below < 4) atEnd = true;
+  else if (scroller.scrollTop < lastTop) atEnd = false;
+  else if (scroller.scrollTop > lastTop && below < 48) atEnd = true;
+  lastTop = scroller.scrollTop;
+  find("to-end").hidden = below < 48;
+}
+scroller.addEventListener("scroll", noticeScrolling);
+find("to-end").addEventListener("click", () => {
+  atEnd = true;
+  toEnd();
+  input.focus();
+});
+
+// An answer that grows is drawn at most once a frame, and less often where drawing takes long.
+let drawing = null;
+function drawSoon(message) {
+  if (drawing) return;
+  drawing = setTimeout(() => {
+    requestAnimationFrame(() => {
+      const began = performance.now();
+      drawing = null;
+      noticeScrolling();
+      updateMessage(message);
+      drawStatus();
+      if (atEnd) toEnd();
+      drawDelay = Math.min(400, Math.max(30, 4 * (performance.now() - began)));
+    });
+  }, drawDelay);
+}
+let drawDelay = 30;
+setInterval(() => {
+  const current = conversation && run();
+  if (current) views.get(current.message.id)?.waiting(current);
+}, 500);
+
+// --- answers
+
+const runs = answerer({
+  changed(of, message) {
+    if (of !== conversation) return;
+    if (views.has(message.id)) {
+      drawSoon(message);
+      return;
+    }
+    drawMessages();
+    toEnd();
+  },
+  ended(of, message, error) {
+    if (error) trouble(error, message);
+    else if (offline) backOnline();
+    drawList();
+    if (of !== conversation) return;
+    const stay = atEnd;
+    drawMessages();
+    if (stay) toEnd();
+    const plain = views.get(message.id)?.element.querySelector(":scope > .prose")?.textContent ?? "";
+    if (message.state === "done") say(plain ? `Answer: ${plain.slice(0, 2000)}` : message.calls.length > 0 ? "The model calls a tool and waits for the result." : "The answer is empty.");
+    else if (message.state === "stopped") say("Stopped.");
+  },
+  save: keep,
+});
+
+function keep(saved) {
+  store.save([saved]).catch(() => notice("This chat could not be saved: the browser’s storage is full or not allowed."));
+  const at = heads.findIndex((head) => head.id === saved.id);
+  const { id, title, named, created, updated } = saved;
+  if (at >= 0) heads[at] = { id, title, named, created, updated };
+  else heads.push({ id, title, named, created, updated });
+}
+
+function answer() {
+  const model = modelChooser.value;
+  if (!model) return;
+  const state = served.find((one) => one.id === model)?.state;
+  say("Waiting for the answer.");
+  runs.start(conversation, model, requestFields(settings.settings), state === "unloaded" || state === "loading");
+  drawList();
+  placeAddress();
+}
+
+function send(text) {
+  // A question after a call of tools leaves that without a result.
+  tree.addMessage(conversation, conversation.leaf, "user", text, Date.now());
+  if (!conversation.named) conversation.title ||= tree.titleOf(text);
+  atEnd = true;
+  answer();
+}
+
+const messageActions = {
+  show(id) {
+    if (run()) return;
+    tree.showVersion(conversation, id);
+    keep(conversation);
+    drawMessages();
+    say("Another version is shown.");
+  },
+  edit(message, text) {
+    if (run()) return;
+    conversation.leaf = message.parent;
+    send(text);
+    input.focus();
+  },
+  retry(message) {
+    if (run()) return;
+    conversation.leaf = message.parent;
+    atEnd = true;
+    answer();
+    input.focus();
+  },
+  result(message, call, text) {
+    if (run()) return;
+    call.result = text;
+    if (!tree.waitsForResults(message)) answer();
+    else drawMessages();
+    keep(conversation);
+  },
+};
+
+// --- trouble
+
+function notice(text, label, act) {
+  const element = find("notice");
+  element.replaceChildren(text);
+  if (label) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "quiet";
+    button.textContent = label;
+    button.addEventListener("click", act);
+    element.append(" ", button);
+  }
+  element.hidden = !text;
+}
+
+function trouble(error, message) {
+  if (error.kind === "key") {
+    askForKey(hasKey() ? "The key was not accepted." : "Ask whoever runs the server for one.").then(async (given) => {
+      if (!given) return notice("The server wants an API key.", "Enter key", () => trouble(error, message));
+      notice("");
+      await lookForModels();
+      if (message && conversation.leaf === message.id) messageActions.retry(message);
+    });
+  } else if (error.kind === "offline" || error.kind === "loading") {
+    notice(error.kind === "offline" ? "The server can’t be reached. Looking for it again…" : "The server is loading its model…");
+    document.body.classList.add("offline");
+    clearTimeout(offline);
+    offline = setTimeout(lookForModels, 2000);
+  } else if (!message) {
+    notice(error.message, "Try again", lookForModels);
+  } else if (error.kind === "busy") {
+    notice(`The server is busy${error.retryAfter ? `; it asks to try again in ${error.retryAfter} s` : ""}.`);
+  }
+}
+
+function backOnline() {
+  clearTimeout(offline);
+  offline = null;
+  document.body.classList.remove("offline");
+  notice("");
+}
+
+// --- models
+
+function drawModels() {
+  const wanted = readSetting("model", "");
+  const states = { loading: " (loading)", unloaded: " (not loaded)" };
+  modelChooser.replaceChildren(...served.map((model) => new Option(model.id + (states[model.state] ?? ""), model.id)));
+  if (served.some((model) => model.id === wanted)) modelChooser.value = wanted;
+  modelChooser.disabled = served.length < 2;
+  if (served.length === 0) modelChooser.replaceChildren(new Option("no model", ""));
+}
+
+async function lookForProps() {
+  const model = modelChooser.value;
+  if (!model || serverProps.has(model)) return;
+  // Asking about a model that is not there might load it.
+  const state = served.find((one) => one.id === model)?.state;
+  if (state === "unloaded" || state === "loading") return;
+  try {
+    serverProps.set(model, await props(served.length > 1 ? model : ""));
+  } catch {
+    return; // the page lives without
+  }
+  drawStatus();
+}
+
+async function lookForModels() {
+  try {
+    served = await models();
+  } catch (error) {
+    trouble(error, null);
+    return;
+  }
+  if (served.some((model) => model.state === "loading")) setTimeout(lookForModels, 3000);
+  backOnline();
+  drawModels();
+  drawStatus();
+  await lookForProps();
+}
+
+modelChooser.addEventListener("change", () => {
+  writeSetting("model", modelChooser.value);
+  drawStatus();
+  lookForProps();
+});
+
+// --- conversations
+
+function drawList() {
+  listed.update(heads, conversation.id, runs.ids());
+}
+
+function show(next) {
+  if (conversation?.id !== next.id) views = new Map();
+  conversation = next;
+  list.replaceChildren();
+  drawMessages();
+  drawList();
+  atEnd = true;
+  toEnd();
+  placeAddress();
+}
+
+// The address names the chat that is shown, once there is something in it to come back to.
+function placeAddress() {
+  history.replaceState(null, "", heads.some((head) => head.id === conversation.id) ? `#${conversation.id}` : location.pathname);
+}
+
+function newChat() {
+  show(tree.newConversation(settings.settings.system, Date.now()));
+  side.closeIfNarrow();
+  input.focus();
+}
+
+const held = new Map(); // conversations with an answer running: the object that grows, not its copy in the store
+
+async function load(id) {
+  const running = held.get(id);
+  if (running && runs.of(id)) return running;
+  held.delete(id);
+  const found = await store.load(id);
+  // The page was left in the middle of an answer.
+  for (const message of Object.values(found?.messages ?? {})) if (message.state === "running") message.state = "stopped";
+  return found;
+}
+
+async function open(id) {
+  if (runs.of(conversation.id)) held.set(conversation.id, conversation);
+  const found = await load(id);
+  if (!found) return newChat();
+  show(found);
+  side.closeIfNarrow();
+  input.focus();
+}
+
+const listActions = {
+  open,
+  async rename(id) {
+    const found = id === conversation.id ? conversation : await load(id);
+    if (!found) return;
+    const title = await lineOfText("Rename chat", "Title", found.title);
+    if (!title) return;
+    Object.assign(found, { title, named: true });
+    keep(found);
+    drawList();
+    if (found === conversation) drawMessages();
+  },
+  async remove(id) {
+    const title = heads.find((head) => head.id === id)?.title || "New chat";
+    if (!(await confirmation("Delete chat?", `“${title}” will be gone for good.`, "Delete"))) return;
+    runs.stop(id);
+    deleted.add(id);
+    await store.remove(id);
+    heads = heads.filter((head) => head.id !== id);
+    if (conversation.id === id) newChat();
+    else drawList();
+    say("Chat deleted.");
+  },
+  async save(id) {
+    const found = id === conversation.id ? conversation : await load(id);
+    if (found) saveFile(`${fileName(found.title)}.md`, "text/markdown", tree.toMarkdown(found));
+  },
+};
+const deleted = new Set(); // what must not be saved again by an answer that ends
+
+const fileName = (title) => (title || "chat").replace(/[^\p{L}\p{N} _-]+/gu, "").trim().slice(0, 60) || "chat";
+
+const settings = settingsDialog({
+  system(text) {
+    conversation.system = text;
+    if (heads.some((head) => head.id === conversation.id)) keep(conversation);
+  },
+  defaults: () => serverProps.get(modelChooser.value)?.default_generation_settings?.params,
+  async key() {
+    if (await askForKey("It is sent with each request to this server, and to no other.")) await lookForModels();
+  },
+  async exportAll() {
+    const all = await store.all();
+    saveFile("xenon-chats.json", "application/json", tree.toFile(all));
+    say(`${all.length} chats exported.`);
+  },
+  async importFile(file) {
+    try {
+      const read = tree.fromFile(await file.text(), Date.now());
+      await store.save(read);
+      heads = await store.heads();
+      drawList();
+      aboutText(`${count(read.length)} chats were imported.`);
+    } catch (error) {
+      aboutText(`Not imported: ${error.message}.`);
+    }
+  },
+  async removeAll() {
+    if (!(await confirmation("Delete all chats?", "All chats in this browser will be gone for good. Export them first to keep them.", "Delete all"))) return;
+    for (const id of runs.ids()) {
+      deleted.add(id);
+      runs.stop(id);
+    }
+    await store.clear();
+    heads = [];
+    newChat();
+    aboutText("All chats were deleted.");
+  },
+});
+
+function aboutText(text) {
+  find("about").textContent = text;
+  say(text);
+}
+
+const side = drawer();
+const listed = sidebar(listActions);
+
+// --- the field
+
+function grow() {
+  input.style.height = "auto";
+  input.style.height = `${Math.min(input.scrollHeight, innerHeight * 0.4)}px`;
+}
+
+function submit() {
+  const text = input.value.trim();
+  if (!text || run() || !modelChooser.value) return;
+  input.value = "";
+  grow();
+  send(text);
+}
+
+input.addEventListener("input", () => {
+  grow();
+  drawStatus();
+});
+input.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.ctrlKey && !event.metaKey && !event.isComposing && !touch) {
+    event.preventDefault();
+    submit();
+  } else if (event.key === "ArrowUp" && !input.value && !run()) {
+    const last = tree.path(conversation).findLast((message) => message.role === "user");
+    if (!last) return;
+    event.preventDefault();
+    views.get(last.id).edit();
+  }
+});
+sendButton.addEventListener("click", () => {
+  submit();
+  input.focus();
+});
+stopButton.addEventListener("click", () => {
+  runs.stop(conversation.id);
+  input.focus();
+});
+
+function switchTheme(next) {
+  if (next) setTheme(next);
+  const names = { system: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" };
+  find("switch-theme").lastElementChild.textContent = names[theme()];
+  settings.themeChanged();
+}
+find("switch-theme").addEventListener("click", () => switchTheme({ system: "light", light: "dark", dark: "system" }[theme()]));
+for (const radio of document.querySelectorAll("[name=theme]")) radio.addEventListener("change", () => switchTheme());
+
+find("new").addEventListener("click", newChat);
+find("new-top").addEventListener("click", newChat);
+const openSettings = () => settings.open(conversation.system);
+find("open-settings").addEventListener("click", openSettings);
+find("open-shortcuts").addEventListener("click", () => openDialog("shortcuts"));
+
+const shortcuts = {
+  "shift+o": newChat,
+  "shift+s": () => side.toggle(),
+  "shift+enter": () => {
+    const last = tree.path(conversation).at(-1);
+    if (last?.role === "assistant") messageActions.retry(last);
+  },
+  ",": openSettings,
+  "/": () => openDialog("shortcuts"),
+};
+document.addEventListener("keydown", (event) => {
+  if (document.querySelector("dialog[open]")) return;
+  if (event.key === "Escape" && run()) {
+    event.preventDefault();
+    runs.stop(conversation.id);
+    return;
+  }
+  if (!(event.ctrlKey || event.metaKey) || event.altKey) return;
+  const act = shortcuts[(event.shiftKey ? "shift+" : "") + event.key.toLowerCase()];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+// --- beginning
+
+async function changedElsewhere(id) {
+  heads = await store.heads();
+  drawList();
+  if (id !== null && id !== conversation.id) return;
+  if (run() || !heads.some((head) => head.id === conversation.id)) return;
+  const found = await store.load(conversation.id);
+  if (found) {
+    views = new Map();
+    show(found);
+  }
+}
+
+async function begin() {
+  drawIcons();
+  wireDialogs();
+  switchTheme();
+  if (!markdownWorks) {
+    document.documentElement.dataset.markdown = "off";
+    aboutText("This build has no working Markdown libraries (see docs/serving.md); answers are shown as plain text.");
+  }
+  const real = await openStore(changedElsewhere);
+  store = { ...real, save: (conversations) => real.save(conversations.filter((one) => !deleted.has(one.id))) };
+  heads = await store.heads();
+  conversation = tree.newConversation(settings.settings.system, Date.now());
+  const wanted = location.hash.slice(1);
+  const found = wanted ? await load(wanted) : null;
+  show(found ?? conversation);
+  if (!store.lasting) notice("This browser keeps no data for this page: chats are lost when it is left.");
+  await lookForModels();
+  document.documentElement.dataset.ready = "yes";
+}
+
+addEventListener("pagehide", () => {
+  for (const [, { controller }] of runs.conversations) controller.abort();
+});
+
+begin();
