@@ -17,6 +17,7 @@
     X(serve, "answer requests over HTTP: the APIs of OpenAI, Anthropic, Ollama and llama-server, and a web page")      \
     X(info, "what a model is made of, and the memory that it needs")                                                   \
     X(tokenize, "text to token ids, and back")                                                                         \
+    X(template, "the prompt that a chat template makes of a conversation")                                             \
     X(devices, "the processor and the GPUs of this machine")                                                           \
     X(verify, "hold a model against golden outputs of its reference implementation")                                   \
     X(check, "hold every operation of this machine against plain C, and measure it")                                   \

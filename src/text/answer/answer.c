@@ -217,11 +217,11 @@ static void leave(struct xn_answer *a, bool was_call) {
 
 static void inside(struct xn_answer *a, char c) {
     const uint32_t calls = a->n_calls;
-    const bool open = a->open;
+    const bool open = a->open, holding = a->holding;
     const enum xn_verdict verdict = a->notation->take(a, c);
     if (verdict == XN_GOING || verdict == XN_DONE) {
         // Not the byte that began or ended a call.
-        if (a->holding && !open && a->n_calls == calls) append(a, &a->held, &c, 1);
+        if (holding && a->holding && !open && a->n_calls == calls) append(a, &a->held, &c, 1);
         if (verdict == XN_DONE || a->held.size > XN_ANSWER_HELD) leave(a, verdict == XN_DONE);
         return;
     }

@@ -23,10 +23,11 @@ enum xn_answer_format {
     XN_ANSWER_MISTRAL,  // [TOOL_CALLS][{...}] and [TOOL_CALLS]name[ARGS]{...}
     XN_ANSWER_HARMONY,  // gpt-oss: channels
     XN_ANSWER_GLM,      // <tool_call>name<arg_key>k</arg_key><arg_value>v</arg_value></tool_call>
-    XN_ANSWER_DEEPSEEK, // <｜tool▁calls▁begin｜> ... (V3, V3.1, R1), and DSML of V3.2
+    XN_ANSWER_DEEPSEEK, // <｜tool▁calls▁begin｜> ... (V3, V3.1, R1)
     XN_ANSWER_GEMMA4,   // <|tool_call>call:name{key:<|"|>value<|"|>}<tool_call|>
     XN_ANSWER_LFM2,     // <|tool_call_start|>[name(key="value")]<|tool_call_end|>
     XN_ANSWER_NEMOTRON, // <TOOLCALL>[{...}]</TOOLCALL>
+    XN_ANSWER_DSML, // DeepSeek V3.2: <｜DSML｜invoke name="..."><｜DSML｜parameter name="..." string="true">value...
     // Further ones, told apart because their templates are published too.
     XN_ANSWER_SEED,         // <seed:tool_call><function=name><parameter=key>value</parameter>...
     XN_ANSWER_MINIMAX,      // <minimax:tool_call><invoke name="..."><parameter name="...">value</parameter>...

@@ -11,8 +11,8 @@ static const struct {
 } formats[] = {
     {XN_ANSWER_HARMONY, {"<|channel|>", "<|start|>"}},
     {XN_ANSWER_GEMMA4, {"<|tool_call>call:"}},
+    {XN_ANSWER_DSML, {"｜DSML｜"}},
     {XN_ANSWER_DEEPSEEK, {"<｜tool▁call"}},
-    {XN_ANSWER_DEEPSEEK, {"｜DSML｜"}},
     {XN_ANSWER_KIMI, {"<|tool_call_begin|>"}},
     {XN_ANSWER_SOLAR, {"<|tool_call:begin|>"}},
     {XN_ANSWER_SEED, {"<seed:tool_call>"}},

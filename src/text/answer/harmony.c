@@ -15,6 +15,7 @@ static void header(struct xn_answer *a) {
     s->header[0] = 0;
     s->marker.n = 0;
     s->some = s->wrapped = false;
+    s->scan = (struct xn_json_scan){0};
     s->unescape = (struct xn_json_unescape){0};
 }
 
@@ -71,6 +72,7 @@ static void text(struct xn_answer *a, const char *bytes, size_t n) {
             if (xn_json_unescape(&s->unescape, bytes[i], out, &size) == XN_SCAN_MORE) xn_answer_arguments(a, out, size);
             continue;
         }
+        if (s->kind == CALL) xn_json_scan(&s->scan, bytes[i]);
         xn_answer_put(a,
                       s->kind == CALL        ? XN_ANSWER_ARGUMENTS
                       : s->kind == REASONING ? XN_ANSWER_REASONING
@@ -93,6 +95,10 @@ static enum xn_verdict take(struct xn_answer *a, char c) {
     struct xn_calls_harmony *s = &a->is.harmony;
     char free[XN_ANSWER_MARKER];
     size_t n;
+    if (s->step == MESSAGE && s->kind == CALL && s->scan.string) { // what is spelled like a marker there is none
+        text(a, &c, 1);
+        return XN_GOING;
+    }
     const int found = xn_marker_take(&s->marker, s->step == HEADER ? heads : ends, c, free, &n);
     if (s->step == MESSAGE) {
         text(a, free, n);

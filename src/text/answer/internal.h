@@ -102,6 +102,7 @@ struct xn_calls_literal { // lfm2.c, gemma4.c
 struct xn_calls_harmony { // harmony.c
     uint8_t step, kind;
     bool some; // of the message has been given
+    struct xn_json_scan scan;
     struct xn_json_unescape unescape;
     bool wrapped;
     struct xn_marker marker;
@@ -222,7 +223,7 @@ struct xn_named_table {
     bool functions;                      // the name is functions.NAME:INDEX, and an id
     // "function" may stand in the name's place; the name is then behind the separator, and the arguments in ```json.
     bool typed;
-    bool brace; // the arguments' brace may stand in the separator's place
+    bool brace; // the arguments' brace may stand in the separator's place, if the tool is known
 };
 void xn_named_begin(struct xn_answer *a, unsigned opener); // openers are `section` or `open`
 enum xn_verdict xn_named_take(struct xn_answer *a, char c);

@@ -61,7 +61,7 @@ static enum xn_verdict text(struct xn_answer *a, char c) {
     const struct xn_named_table *t = table_of(a);
     if (s->step == NAME && t->brace && c == '{' && s->marker.n == 0) {
         s->step = START;
-        return named(a) ? xn_named_take(a, c) : XN_BAD;
+        return named(a) && xn_answer_tool(a->options.tools, a->name) ? xn_named_take(a, c) : XN_BAD;
     }
     const bool id = s->step == ID || s->step == LATE_ID;
     const char *const markers[] = {s->step == ID ? t->id_close : t->separator, s->step == NAME ? t->id_open : NULL,

@@ -9,6 +9,7 @@
     X(HARMONY, harmony)                                                                                                \
     X(GLM, glm)                                                                                                        \
     X(DEEPSEEK, deepseek)                                                                                              \
+    X(DSML, dsml)                                                                                                      \
     X(GEMMA4, gemma4)                                                                                                  \
     X(LFM2, lfm2)                                                                                                      \
     X(NEMOTRON, nemotron)                                                                                              \

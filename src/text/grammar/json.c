@@ -2,6 +2,7 @@
 // or one line end and its indentation.
 #include "text/grammar/schema.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,7 +40,9 @@ static uint32_t escape(struct xn_form *f) {
 
 uint32_t xn_json_character(struct xn_schema *s) {
     struct xn_form *f = s->form;
-    const uint32_t plain = xn_form_set(f, (struct xn_range[]){{0, 0x1f}, {'"', '"'}, {'\\', '\\'}}, 3, true);
+    const uint32_t without = s->without ? (uint32_t)s->without : '"';
+    const uint32_t plain =
+        xn_form_set(f, (struct xn_range[]){{0, 0x1f}, {'"', '"'}, {'\\', '\\'}, {without, without}}, 4, true);
     return XN_FORM_CHOICE_OF(f, plain,
                              XN_FORM_SEQUENCE_OF(f, XN_FORM_LITERAL(f, "\\"), xn_json_common(s, XN_JSON_ESCAPE)));
 }
@@ -110,7 +113,9 @@ uint32_t xn_json_common(struct xn_schema *s, enum xn_json_common which) {
     static const char *const names[] = {"a value",    "a string", "an escape", "a number",
                                         "an integer", "a space",  "an object", "an array"};
     if (!s->common[which]) {
-        const uint32_t rule = xn_form_rule(s->form, names[which], strlen(names[which]));
+        char name[64];
+        const int n = snprintf(name, sizeof name, "%.40s%s", s->prefix ? s->prefix : "", names[which]);
+        const uint32_t rule = xn_form_rule(s->form, name, (size_t)n);
         s->common[which] = rule + 1;
         xn_form_define(s->form, rule, body_of(s, which));
     }
@@ -123,12 +128,14 @@ static bool holds(const struct xn_range *ranges, size_t n, bool negated, uint32_
     return negated;
 }
 
-uint32_t xn_json_characters(struct xn_form *f, const struct xn_range *ranges, size_t n, bool negated) {
+uint32_t xn_json_characters(struct xn_schema *s, const struct xn_range *ranges, size_t n, bool negated) {
+    struct xn_form *f = s->form;
+    const uint32_t without = s->without ? (uint32_t)s->without : '"';
     static const char letters[0x20] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
     uint32_t choices[40];
     size_t n_choices = 0;
     // Everything that need not be escaped: the set without what must be.
-    struct xn_range plain[256 + 3];
+    struct xn_range plain[256 + 4];
     if (n > 256) {
         f->status = XN_ERR_LIMIT;
         return 0;
@@ -138,14 +145,17 @@ uint32_t xn_json_characters(struct xn_form *f, const struct xn_range *ranges, si
         plain[n] = RANGE(0, 0x1f);
         plain[n + 1] = RANGE('"', '"');
         plain[n + 2] = RANGE('\\', '\\');
-        choices[n_choices++] = xn_form_set(f, plain, n + 3, true);
+        plain[n + 3] = RANGE(without, without);
+        choices[n_choices++] = xn_form_set(f, plain, n + 4, true);
     } else {
-        struct xn_range cut[3 * 256];
+        struct xn_range cut[4 * 256];
         size_t n_cut = 0;
-        for (size_t i = 0; i < n; i++) { // around the quote and the backslash
-            static const struct xn_range between[] = {
-                {0x20, '"' - 1}, {'"' + 1, '\\' - 1}, {'\\' + 1, XN_LAST_CHARACTER}};
-            for (int k = 0; k < 3; k++) {
+        for (size_t i = 0; i < n; i++) { // around the quote, the backslash, and what else is left out
+            const bool low = without < '\\';
+            const uint32_t second = low ? without : '\\', third = low ? '\\' : without;
+            const struct xn_range between[] = {
+                {0x20, '"' - 1}, {'"' + 1, second - 1}, {second + 1, third - 1}, {third + 1, XN_LAST_CHARACTER}};
+            for (int k = 0; k < 4; k++) {
                 const uint32_t first = ranges[i].first > between[k].first ? ranges[i].first : between[k].first;
                 const uint32_t last = ranges[i].last < between[k].last ? ranges[i].last : between[k].last;
                 if (first <= last) cut[n_cut++] = RANGE(first, last);
@@ -162,6 +172,11 @@ uint32_t xn_json_characters(struct xn_form *f, const struct xn_range *ranges, si
             text[5] = "0123456789abcdef"[c & 15];
         }
         choices[n_choices++] = xn_form_text(f, text, letters[c] ? 2 : 6);
+    }
+    if (s->without && holds(ranges, n, negated, without)) {
+        char text[8];
+        snprintf(text, sizeof text, "\\u00%02x", without & 0xff);
+        choices[n_choices++] = xn_form_text(f, text, 6);
     }
     if (holds(ranges, n, negated, '"')) choices[n_choices++] = XN_FORM_LITERAL(f, "\\\"");
     if (holds(ranges, n, negated, '\\')) choices[n_choices++] = XN_FORM_LITERAL(f, "\\\\");

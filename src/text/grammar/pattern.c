@@ -232,7 +232,7 @@ static int item(struct pattern *x, uint32_t *node) {
         else
             add(&set, c, c);
     }
-    *node = xn_json_characters(x->s->form, set.ranges, set.n, set.negated);
+    *node = xn_json_characters(x->s, set.ranges, set.n, set.negated);
     return repetition(x, node);
 }
 

@@ -53,9 +53,9 @@ int xn_schema_count(const struct xn_schema *s, const struct xn_where *w, const j
 }
 
 uint32_t xn_schema_rule(struct xn_schema *s, const struct xn_where *w, uint32_t body) {
-    char path[400], name[440];
+    char path[400], name[480];
     write_path(w, path, sizeof path);
-    const int n = snprintf(name, sizeof name, "%s (%u)", path, s->n_named++);
+    const int n = snprintf(name, sizeof name, "%.40s%s (%u)", s->prefix ? s->prefix : "", path, s->n_named++);
     const uint32_t rule = xn_form_rule(s->form, name, (size_t)n);
     xn_form_define(s->form, rule, body);
     return xn_form_call(s->form, rule);

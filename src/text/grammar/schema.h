@@ -11,12 +11,12 @@ struct xn_where {
     const char *name; // NULL: `index`
     size_t index;
 };
-// A compiler of schemas into one form. Several schemas may go into the same form one after the other, with everything
-// else that belongs to a larger grammar: xn_schema_init, then `root` and `prefix` set and xn_schema_node for each, then
-// xn_schema_free. Its rules have names that GBNF can't write.
+// A compiler of schemas into a form, which may hold more than them: xn_schema_init, then for each schema `root` and
+// `prefix` set and xn_schema_node, then xn_schema_free. Its rules have names that GBNF can't write.
 struct xn_schema {
     const json_t *root;
-    const char *prefix; // of the names of rules for references: one for each root; NULL: ""
+    const char *prefix; // of its rules' names: one for each root; NULL: ""
+    char without;       // a character (of 0x20 to 0x7e) that strings only have as an escape; 0: none
     struct xn_form *form;
     struct xn_error *err;
     json_t *merged; // array: what merging made, kept until the end
@@ -66,7 +66,7 @@ uint32_t xn_json_common(struct xn_schema *s, enum xn_json_common which); // a ca
 // Any character of a string's contents; not a rule, so that masks of what repeats it don't depend on callers.
 uint32_t xn_json_character(struct xn_schema *s);
 // A character of a string's contents out of these, escaped where JSON wants that.
-uint32_t xn_json_characters(struct xn_form *f, const struct xn_range *ranges, size_t n, bool negated);
+uint32_t xn_json_characters(struct xn_schema *s, const struct xn_range *ranges, size_t n, bool negated);
 int xn_json_constant(struct xn_schema *s, const struct xn_where *w, const json_t *value, uint32_t *node);
 // A key and its colon.
 int xn_json_key(struct xn_schema *s, const struct xn_where *w, const char *key, uint32_t *node);
