@@ -23,7 +23,7 @@ let store = null;
 let heads = [];
 let conversation = null; // the one shown
 let views = new Map(); // of its messages, by id
-let served = []; // models: { id, state }
+let served = []; // models: { id, state, room }
 let serverProps = new Map(); // by model
 let atEnd = true;
 let offline = null; // a timer that looks for the server again
@@ -76,7 +76,8 @@ function drawStatus() {
 }
 
 function drawContext(stats) {
-  const room = serverProps.get(modelChooser.value)?.default_generation_settings?.n_ctx;
+  const model = modelChooser.value;
+  const room = serverProps.get(model)?.default_generation_settings?.n_ctx || served.find((one) => one.id === model)?.room;
   const used = stats ? stats.prompt + stats.generated : 0;
   const element = find("context");
   element.hidden = !room || !used || !stats.prompt;
