@@ -12,7 +12,7 @@ MODEL = os.environ["XENON_MODEL"]
 
 PARAMETERS = {
     "type": "object",
-    "properties": {"city": {"type": "string"}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+    "properties": {"city": {"type": "string", "maxLength": 20}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
     "required": ["city", "days"],
 }
 TOOLS = [
@@ -62,7 +62,6 @@ def run(*tests):
         try:
             test()
         except Exception:
-            check(test.__name__, False, traceback.format_exc()[-1400:])
-            traceback.print_exc()
+            check(test.__name__, False, traceback.format_exc()[-1200:])
     print(f"{checks} checks, {failures} failed")
     sys.exit(1 if failures or not checks else 0)

@@ -3,7 +3,7 @@
 import asyncio
 
 import openai
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from common import ASK, KEY, MODEL, TOOLS, URL, check, is_weather, raises, run
 
@@ -12,9 +12,9 @@ messages = [{"role": "user", "content": ASK}]
 
 
 class Dragon(BaseModel):
-    name: str
-    age: int
-    colours: list[str]
+    name: str = Field(max_length=20)
+    age: int = Field(ge=1, le=900)
+    likes_tea: bool
 
 
 def chat(**more):
