@@ -20,8 +20,10 @@ enum test_layers { ANY_LAYERS, ATTENTION_LAYERS, RECURRENT_LAYERS, HYBRID_LAYERS
 
 // A random model, from this seed or a later one: a hybrid one has attention and recurrent states, and where layers are
 // asked for no rope follows the sequence's length, so that logits do not depend on what comes after them.
-static inline struct xn_model *test_model(struct xn_device *device, uint64_t seed, enum test_layers layers) {
+static inline struct xn_model *test_model_sized(struct xn_device *device, uint64_t seed, enum test_layers layers,
+                                                uint32_t hidden) {
     struct random_recipe_options o = {.seed = seed,
+                                      .hidden = hidden,
                                       .n_layers = layers == ANY_LAYERS ? 0 : 2,
                                       .type = XN_BF16,
                                       .attention_only = layers == ATTENTION_LAYERS,
@@ -36,6 +38,10 @@ static inline struct xn_model *test_model(struct xn_device *device, uint64_t see
         if (layers == ANY_LAYERS || (!model->plan.n_following_ropes && (both || layers != HYBRID_LAYERS))) return model;
         xn_model_close(model);
     }
+}
+
+static inline struct xn_model *test_model(struct xn_device *device, uint64_t seed, enum test_layers layers) {
+    return test_model_sized(device, seed, layers, 0);
 }
 
 static inline void draw_tokens(int32_t *tokens, int n, uint32_t seed) {

@@ -145,6 +145,7 @@ static int begin_sequence(struct xn_serving *s, struct xn_task *t, const struct 
         t->counts.cached = t->counts.done = reach;
         s->counters.cached_tokens += reach;
     }
+    if (t->grammar && !t->state) XN_TRY(xn_grammar_state_new(xn_masks_automaton(t->grammar->masks), &t->state, err));
     if (s->model->plan.n_following_ropes)
         XN_TRY(xn_sequence_expect(s->context, t->sequence, (uint32_t)t->tokens.n, false, err));
     return XN_OK;

@@ -15,36 +15,39 @@ void xn_serving_shift(struct xn_ids *tokens, uint32_t keep, uint32_t limit) {
 }
 
 // The bytes of a token go through the grammar.
-static int accept_bytes(struct xn_task *t, int32_t token, struct xn_error *err) {
-    struct xn_text bytes = {0};
-    bool accepted = true;
-    int status = xn_token_append_bytes(t->request.tokenizer, token, &bytes, err);
-    if (status == XN_OK) status = xn_grammar_state_accept(t->grammar, bytes.data, bytes.size, &accepted, err);
-    free(bytes.data);
-    if (status == XN_OK && !accepted)
-        status = xn_fail(err, XN_ERR_FORMAT, "token %d is in the grammar's mask and not accepted", token);
-    return status;
+static int accept_bytes(const struct xn_serving *s, struct xn_task *t, int32_t token, struct xn_error *err) {
+    size_t size;
+    const void *bytes = xn_token_tree_bytes(s->grammars.tree, token, &size);
+    bool accepted = false;
+    XN_TRY(xn_grammar_state_accept(t->state, bytes, size, &accepted, err));
+    if (accepted) return XN_OK;
+    return xn_fail(err, XN_ERR_FORMAT, "token %d is in the grammar's mask and not accepted", token);
 }
 
-// The token, and in `finish` whether the grammar ends the text before there is one.
+// Leaves only what the grammar allows. *none: nothing.
+static int mask(struct xn_serving *s, struct xn_task *t, const float **logits, bool *none, struct xn_error *err) {
+    uint32_t vocab = s->model->recipe.vocab;
+    size_t words = xn_mask_words(t->grammar->masks), used = 0;
+    if (t->mask_failed.status != XN_OK) {
+        if (err) *err = t->mask_failed;
+        return t->mask_failed.status;
+    }
+    while (used < words && t->mask[used] == 0)
+        used++;
+    *none = used == words;
+    if (*none) return XN_OK;
+    memcpy(s->logits, *logits, vocab * sizeof **logits);
+    xn_mask_apply(t->mask, words, s->logits, vocab);
+    *logits = s->logits;
+    return XN_OK;
+}
+
+// The token, and whether the grammar ends the text before there is one.
 static int choose(struct xn_serving *s, struct xn_task *t, const float *logits, int32_t *token, bool *ended,
                   struct xn_error *err) {
     *ended = false;
-    if (t->grammar) {
-        uint32_t vocab = s->model->recipe.vocab;
-        size_t words = xn_mask_words(t->masks), used = 0;
-        XN_TRY(xn_mask(t->masks, t->grammar, t->mask, err));
-        while (used < words && t->mask[used] == 0)
-            used++;
-        if (used == words) {
-            *ended = true;
-            return XN_OK;
-        }
-        memcpy(s->logits, logits, vocab * sizeof *logits);
-        xn_mask_apply(t->mask, words, s->logits, vocab);
-        logits = s->logits;
-    }
-    *token = xn_sampler_choose(t->sampler, logits);
+    if (t->grammar) XN_TRY(mask(s, t, &logits, ended, err));
+    if (!*ended) *token = xn_sampler_choose(t->sampler, logits);
     return XN_OK;
 }
 
@@ -97,7 +100,7 @@ void xn_serving_choose(struct xn_serving *s, struct xn_task *t, const float *log
             xn_task_finish(s, t, XN_SERVING_END, event.token, NULL);
             return;
         }
-        if (t->grammar) status = accept_bytes(t, event.token, &err);
+        if (t->grammar) status = accept_bytes(s, t, event.token, &err);
     }
     if (status == XN_OK) status = append(t, event.token, &err);
     if (status != XN_OK) {
@@ -107,7 +110,7 @@ void xn_serving_choose(struct xn_serving *s, struct xn_task *t, const float *log
     logprobs(s, t, logits, &event);
     if (xn_task_emit(s, t, &event))
         xn_task_finish(s, t, XN_SERVING_CALLER, -1, NULL);
-    else if (t->grammar && xn_grammar_state_must_end(t->grammar))
+    else if (t->grammar && xn_grammar_state_must_end(t->state))
         xn_task_finish(s, t, XN_SERVING_GRAMMAR, -1, NULL);
     else if (r->most >= 0 && t->counts.generated >= r->most)
         xn_task_finish(s, t, XN_SERVING_LENGTH, -1, NULL);

@@ -11,9 +11,9 @@
 
 #include "base/memory.h"
 #include "engine/serving/budget.h"
+#include "engine/serving/grammars.h"
 #include "engine/serving/prefix.h"
 #include "engine/serving/serving.h"
-#include "text/grammar/mask.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -38,9 +38,10 @@ struct xn_task {
     struct xn_serving_counts counts;
     double submitted; // seconds of the clock
 
-    struct xn_masks *masks; // NULL: no grammar
-    struct xn_grammar_state *grammar;
-    uint64_t *mask;
+    struct xn_grammar_use *grammar; // NULL: none
+    struct xn_grammar_state *state; // where the text stands in it, once the task runs
+    uint64_t *mask;                 // of the next token
+    struct xn_error mask_failed;    // status XN_OK: it stands
 
     float *vector;          // of an embedding; NULL: text
     double *sum;            // over the rows so far; MEAN
@@ -78,8 +79,8 @@ struct xn_serving {
     bool stop, woken;
     struct xn_serving_state state;
     struct xn_serving_slot *slot_states; // [slots]
-    struct xn_token_tree *tree;          // of the model's tokenizer, made when a grammar first needs it
-    const struct xn_tokenizer *tree_of;
+
+    struct xn_grammars grammars;
 
     // The serving thread's.
     struct xn_task_queue queue; // those that wait, by id
@@ -105,7 +106,7 @@ double xn_serving_now(void);
 
 // task.c
 // Takes no mutex: to be called by whoever owns the task.
-void xn_task_free(struct xn_task *task);
+void xn_task_free(struct xn_serving *s, struct xn_task *task);
 // Calls back. Nonzero: the caller wants no more.
 int xn_task_emit(struct xn_serving *s, struct xn_task *task, struct xn_serving_event *event);
 // Ends a task that runs, or waits and is out of its queue: its last event, and it is freed.

@@ -76,6 +76,7 @@ int xn_serving_create(struct xn_model *model, const struct xn_serving_options *o
     s->options = *options;
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->wake, NULL);
+    xn_grammars_init(&s->grammars);
     int status = make(s, err);
     if (status == XN_OK)
         *out = s;
@@ -97,7 +98,7 @@ void xn_serving_free(struct xn_serving *s) {
     xn_context_free(s->context);
     pthread_mutex_destroy(&s->mutex);
     pthread_cond_destroy(&s->wake);
-    xn_token_tree_free(s->tree);
+    xn_grammars_free(&s->grammars);
     free(s->tasks);
     free(s->slot_states);
     free(s->running);
@@ -128,26 +129,10 @@ static int check(const struct xn_serving *s, const struct xn_serving_request *r,
     return XN_OK;
 }
 
-// The tree of a tokenizer's tokens, made once.
-static int tree_of(struct xn_serving *s, const struct xn_tokenizer *tokenizer, struct xn_error *err) {
-    pthread_mutex_lock(&s->mutex);
-    int status = XN_OK;
-    if (!s->tree) {
-        status = xn_token_tree_of(tokenizer, &s->tree, err);
-        s->tree_of = tokenizer;
-    }
-    if (status == XN_OK && s->tree_of != tokenizer)
-        status = xn_fail(err, XN_ERR_ARGUMENT, "grammars of one model have one tokenizer");
-    pthread_mutex_unlock(&s->mutex);
-    return status;
-}
-
 static int add_grammar(struct xn_serving *s, struct xn_task *t, struct xn_error *err) {
     if (!t->request.grammar) return XN_OK;
-    XN_TRY(tree_of(s, t->request.tokenizer, err));
-    XN_TRY(xn_masks_new(t->request.grammar, s->tree, &t->masks, err));
-    XN_TRY(xn_grammar_state_new(xn_masks_automaton(t->masks), &t->grammar, err));
-    t->mask = xn_alloc(xn_mask_words(t->masks), sizeof *t->mask);
+    XN_TRY(xn_grammar_use(&s->grammars, t->request.grammar, t->request.tokenizer, &t->grammar, err));
+    t->mask = xn_alloc(xn_mask_words(t->grammar->masks), sizeof *t->mask);
     return t->mask ? XN_OK : xn_fail(err, XN_ERR_NOMEM, "no memory for a mask");
 }
 
@@ -209,7 +194,7 @@ int xn_serving_submit(struct xn_serving *s, const struct xn_serving_request *req
     t->request = *request;
     int status = fill(s, t, err);
     if (status == XN_OK) status = hand_over(s, t, id, retry, err);
-    if (status != XN_OK) xn_task_free(t);
+    if (status != XN_OK) xn_task_free(s, t);
     return status;
 }
 

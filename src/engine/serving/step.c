@@ -162,6 +162,23 @@ static void advance(struct xn_serving *s) {
     }
 }
 
+// The masks of the tokens that are chosen behind this step.
+static int begin_masks(struct xn_serving *s, struct xn_error *err) {
+    size_t n = 0;
+    for (uint32_t i = 0; i < s->n_order; i++)
+        n += s->order[i] && s->order[i]->grammar;
+    if (n == 0) return XN_OK;
+    XN_TRY(xn_masks_prepare(&s->grammars, n, err));
+    for (uint32_t i = 0; i < s->n_order; i++) {
+        struct xn_task *t = s->order[i];
+        if (!t || !t->grammar || t->rows == 0 || t->rows < missing(s, t)) continue;
+        s->grammars.jobs[s->grammars.n_jobs++] = (struct xn_mask_job){
+            .masks = t->grammar->masks, .state = t->state, .mask = t->mask, .err = &t->mask_failed};
+    }
+    xn_masks_begin(&s->grammars);
+    return XN_OK;
+}
+
 void xn_serving_step(struct xn_serving *s) {
     uint32_t taken = 0, batch = s->options.context.batch;
     order(s);
@@ -176,7 +193,9 @@ void xn_serving_step(struct xn_serving *s) {
     feed_all(s);
     struct xn_error err;
     double before = xn_serving_now();
-    int status = xn_eval(s->context, s->feeds, s->n_feeds, &err);
+    int status = begin_masks(s, &err);
+    if (status == XN_OK) status = xn_eval(s->context, s->feeds, s->n_feeds, &err);
+    xn_masks_end(&s->grammars);
     double seconds = xn_serving_now() - before;
     if (status == XN_ERR_LIMIT && make_more_room(s)) return;
     if (status != XN_OK) {

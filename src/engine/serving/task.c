@@ -11,11 +11,17 @@ double xn_serving_now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void xn_task_free(struct xn_task *task) {
+static void leave_grammar(struct xn_serving *s, struct xn_task *task) {
+    xn_grammar_state_free(task->state);
+    xn_grammar_leave(&s->grammars, task->grammar);
+    task->state = NULL;
+    task->grammar = NULL;
+}
+
+void xn_task_free(struct xn_serving *s, struct xn_task *task) {
     if (!task) return;
+    leave_grammar(s, task);
     xn_sampler_free(task->sampler);
-    xn_grammar_state_free(task->grammar);
-    xn_masks_free(task->masks);
     free(task->mask);
     free(task->vector);
     free(task->sum);
@@ -91,11 +97,6 @@ void xn_task_finish(struct xn_serving *s, struct xn_task *task, enum xn_serving_
     forget(s, task);
     struct xn_serving_event event = {
         .kind = XN_SERVING_DONE, .token = token, .finish = finish, .error = finish == XN_SERVING_ERROR ? error : NULL};
-    // The grammar may go with the event.
-    xn_grammar_state_free(task->grammar);
-    xn_masks_free(task->masks);
-    task->grammar = NULL;
-    task->masks = NULL;
     xn_task_emit(s, task, &event);
-    xn_task_free(task);
+    xn_task_free(s, task);
 }

@@ -5,6 +5,7 @@
 #include "engine/serving/serving.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 struct client {
     pthread_mutex_t mutex;
@@ -16,23 +17,34 @@ struct client {
     uint32_t dones;
     enum xn_serving_finish finish;
     int32_t last_token; // of DONE
+    int32_t n_top;
     struct xn_serving_counts counts;
     struct xn_error err;
     float vector[4096];
     uint32_t n_vector;
     uint64_t id;
+    uint32_t place; // among all clients, when it ended
+    // Its first event waits until gate_open; NULL: it does not.
+    pthread_cond_t *gate;
+    bool gate_open;
 };
 
 static inline int client_event(void *user, const struct xn_serving_event *e) {
+    static _Atomic uint32_t places;
     struct client *c = user;
     int result = 0;
     pthread_mutex_lock(&c->mutex);
+    while (c->gate && !c->gate_open)
+        pthread_cond_wait(c->gate, &c->mutex);
     assert_false(c->done);
     c->counts = e->counts;
     if (e->kind == XN_SERVING_PROMPT) c->prompts++;
     if (e->kind == XN_SERVING_TOKEN) {
         assert_true(c->n < 1024);
         c->logprobs[c->n] = e->logprob;
+        c->n_top = e->n_top;
+        for (int32_t i = 1; i < e->n_top; i++)
+            assert_true(e->top[i - 1].logprob >= e->top[i].logprob);
         c->tokens[c->n++] = e->token;
         result = c->stop_after && c->n == c->stop_after;
     }
@@ -46,6 +58,7 @@ static inline int client_event(void *user, const struct xn_serving_event *e) {
         c->last_token = e->token;
         if (e->finish == XN_SERVING_ERROR) c->err = *e->error;
         c->dones++;
+        c->place = ++places;
         c->done = true;
         pthread_cond_signal(&c->done_now);
     }
@@ -105,4 +118,73 @@ static inline uint32_t generate_alone(struct xn_model *model, const int32_t *ids
     xn_sampler_free(sampler);
     xn_context_free(c);
     return n;
+}
+
+// --- random requests ---
+
+enum { LONGEST_PROMPT = 1024 };
+
+struct fixture {
+    struct xn_device *device;
+    struct xn_model *model;
+    struct xn_serving *serving;
+};
+
+static inline void open_fixture(struct fixture *f, uint64_t seed, enum test_layers layers,
+                                const struct xn_serving_options *options) {
+    struct xn_error err;
+    assert_int_equal(xn_reference_device_open(&f->device, &err), XN_OK);
+    f->model = test_model_sized(f->device, seed, layers, 64); // small: tests are about who runs, and when
+    if (xn_serving_create(f->model, options, &f->serving, &err) != XN_OK) fail_msg("%s", err.message);
+}
+
+static inline void close_fixture(struct fixture *f) {
+    xn_serving_free(f->serving);
+    xn_model_close(f->model);
+    f->device->table->free(f->device);
+}
+
+struct job {
+    int32_t ids[LONGEST_PROMPT];
+    uint32_t n_ids, most;
+    struct xn_sampling sampling;
+    struct client *client;
+};
+
+static inline uint32_t draw(uint32_t *seed, uint32_t n) {
+    *seed = *seed * 1664525 + 1013904223;
+    return (uint32_t)((uint64_t)(*seed >> 8) * n >> 24);
+}
+
+static inline struct job draw_job(uint32_t *seed, uint32_t longest, uint32_t most) {
+    struct job j = {.sampling = xn_sampling_default()};
+    j.n_ids = 1 + draw(seed, longest);
+    j.most = 1 + draw(seed, most);
+    j.sampling.seed = draw(seed, 1000);
+    j.sampling.temperature = draw(seed, 3) ? 0.8f : 0;
+    j.sampling.repeat_penalty = draw(seed, 3) ? 1 : 1.1f;
+    draw_tokens(j.ids, (int)j.n_ids, draw(seed, 1 << 20));
+    return j;
+}
+
+static inline void submit(struct job *j, struct xn_serving *s, struct xn_serving_request r) {
+    j->client = client_new();
+    r.ids = j->ids;
+    r.n_ids = j->n_ids;
+    r.most = j->most;
+    r.sampling = &j->sampling;
+    client_submit(j->client, s, r);
+}
+
+static inline void check(struct job *j, struct xn_model *model) {
+    int32_t alone[1024];
+    client_wait(j->client);
+    assert_int_equal(j->client->finish, XN_SERVING_LENGTH);
+    assert_int_equal(j->client->n, j->most);
+    assert_int_equal(j->client->counts.generated, j->most);
+    assert_int_equal(j->client->counts.prompt, j->n_ids);
+    assert_int_equal(j->client->counts.done, j->n_ids);
+    generate_alone(model, j->ids, j->n_ids, &j->sampling, j->most, alone);
+    assert_memory_equal(j->client->tokens, alone, j->most * sizeof *alone);
+    client_free(j->client);
 }

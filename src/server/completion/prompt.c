@@ -48,6 +48,7 @@ static int put(struct xn_text *text, const char *bytes, struct xn_error *err) {
 // unless the beginning has no more than reasoning itself.
 static int begin_answer(struct xn_served *served, const json_t *message, struct xn_text *text, struct xn_error *err) {
     const struct xn_answer_style *style = &served->style;
+    bool harmony = style->format == XN_ANSWER_HARMONY; // what is not reasoning has a channel as well
     const char *reasoning = json_string_value(json_object_get(message, "reasoning_content"));
     char *content;
     XN_TRY(xn_message_text(json_object_get(message, "content"), &content, err));
@@ -56,15 +57,16 @@ static int begin_answer(struct xn_served *served, const json_t *message, struct 
     int status = XN_OK;
     if (thinks && reasoning && *reasoning) {
         if (!open) status = put(text, style->think_open, err);
-        if (!open && status == XN_OK) status = put(text, "\n", err);
+        if (!open && !harmony && status == XN_OK) status = put(text, "\n", err);
         if (status == XN_OK) status = put(text, reasoning, err);
-        if (*content && status == XN_OK) status = put(text, "\n", err);
+        if (*content && !harmony && status == XN_OK) status = put(text, "\n", err);
         open = true;
     }
     if (status == XN_OK && open && *content) {
         status = put(text, style->think_close, err);
-        if (status == XN_OK) status = put(text, "\n\n", err);
+        if (status == XN_OK) status = put(text, harmony ? "<|start|>assistant" : "\n\n", err);
     }
+    if (status == XN_OK && harmony && *content) status = put(text, "<|channel|>final<|message|>", err);
     if (status == XN_OK) status = put(text, content, err);
     free(content);
     return status;

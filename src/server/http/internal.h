@@ -37,7 +37,7 @@ struct xn_exchange {
     struct xn_link *link;
     struct xn_exchange *before, *after; // all that are not done
     bool complete;                      // the body is there
-    bool suspended, queued;    // queued: libmicrohttpd has the reply
+    bool suspended, queued;             // queued: libmicrohttpd has the reply
     int refused;                        // status of the reply that it gets whatever its body is; 0: none
     const char *refusal;
     uint64_t received;
@@ -68,6 +68,7 @@ struct xn_link {
     double since;             // of its begin, or the end of its last exchange
     double closed;            // when its client closed the sending side; 0: it has not
     bool line;                // the request line of the next is there
+    bool nul;                 // with an encoded NUL
     struct xn_exchange *busy; // NULL: between requests
 };
 

@@ -43,9 +43,9 @@ static json_t *envelope(const struct chat *c, const char *object, json_t *choice
                      "model", c->call.served->name, "system_fingerprint", xn_openai_fingerprint, "choices", choices);
 }
 
-// The log probabilities collected since the last time.
+// The log probabilities collected since the last time; null where there are none in a chunk.
 static json_t *take_logprobs(const struct chat *c, struct choice *choice) {
-    if (!c->logprobs) return json_null();
+    if (!c->logprobs || (c->call.stream && !choice->logprobs)) return json_null();
     json_t *taken = choice->logprobs ? choice->logprobs : json_array();
     choice->logprobs = NULL;
     return json_pack("{s:o, s:n}", "content", taken, "refusal");
@@ -174,10 +174,7 @@ static bool on_piece(struct chat *c, const struct xn_completion_event *event) {
         return true;
     }
     json_t *delta = delta_of(event->piece);
-    if (!delta) return true;
-    if (begin_choice(c, event->choice)) return send_chunk(c, event->choice, delta, NULL, NULL);
-    json_decref(delta);
-    return false;
+    return !delta || send_chunk(c, event->choice, delta, NULL, NULL);
 }
 
 static bool on_finish(struct chat *c, const struct xn_completion_event *event) {
@@ -196,6 +193,7 @@ static int on_event(void *user, const struct xn_completion_event *event) {
         on_done(c, event);
         return 0;
     }
+    if (event->kind == XN_COMPLETION_PIECE && c->call.stream && !begin_choice(c, event->choice)) return 1;
     if (event->token && c->logprobs) {
         struct choice *choice = &c->choices[event->choice];
         if (!choice->logprobs) choice->logprobs = json_array();

@@ -148,7 +148,7 @@ static void add(struct xn_completion_event *total, const struct xn_completion_ev
     to->generated += one->generated;
     if (one->first > 0 && (to->first <= 0 || one->first < to->first)) to->first = one->first;
     if (one->last > to->last) to->last = one->last;
-    if (one->queued > to->queued) to->queued = one->queued;
+    if (one->queued > 0 && (to->queued <= 0 || one->queued < to->queued)) to->queued = one->queued;
 }
 
 static size_t characters(const char *text, size_t size) {

@@ -1,10 +1,8 @@
 // GET /v1/models and /v1/models/{id}
 #include "server/openai/internal.h"
 
-#include "base/memory.h"
-
-#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static json_t *model_of(struct xn_models *models, size_t i) {
     static const char *const states[] = {
@@ -33,8 +31,28 @@ static json_t *model_of(struct xn_models *models, size_t i) {
     return model;
 }
 
+// The same list as clients of Anthropic's API want it.
+static json_t *anthropic_list(struct xn_models *models) {
+    size_t n = xn_models_count(models);
+    json_t *data = json_array();
+    for (size_t i = 0; i < n; i++) {
+        struct xn_model_entry entry;
+        xn_models_entry(models, i, &entry);
+        time_t at = (time_t)entry.created;
+        struct tm utc;
+        char created[32] = "1970-01-01T00:00:00Z";
+        if (gmtime_r(&at, &utc)) strftime(created, sizeof created, "%Y-%m-%dT%H:%M:%SZ", &utc);
+        json_array_append_new(data, json_pack("{s:s, s:s, s:s, s:s}", "type", "model", "id", entry.names[0],
+                                              "display_name", entry.names[0], "created_at", created));
+    }
+    json_t *first = json_object_get(json_array_get(data, 0), "id"),
+           *last = n ? json_object_get(json_array_get(data, n - 1), "id") : NULL;
+    return json_pack("{s:O?, s:O?, s:b, s:o}", "first_id", first, "last_id", last, "has_more", 0, "data", data);
+}
+
 int xn_openai_models(void *server, struct xn_exchange *x, struct xn_error *err) {
     struct xn_models *models = ((struct xn_server *)server)->models;
+    if (xn_exchange_header(x, "anthropic-version")) return xn_reply_json(x, 200, anthropic_list(models), err);
     json_t *data = json_array();
     for (size_t i = 0; i < xn_models_count(models); i++)
         json_array_append_new(data, model_of(models, i));

@@ -11,6 +11,7 @@
 #include "base/error.h"
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct xn_grammar; // immutable once made; may be used by several threads at once
@@ -25,3 +26,6 @@ int xn_grammar_from_json_schema(const json_t *schema, struct xn_grammar **out, s
 // Any JSON object.
 int xn_grammar_from_json_object(struct xn_grammar **out, struct xn_error *err);
 void xn_grammar_free(struct xn_grammar *grammar); // also NULL
+// A copy of its own; and whether two were made of the same, so that what was found out of one holds for the other.
+int xn_grammar_copy(const struct xn_grammar *grammar, struct xn_grammar **out, struct xn_error *err);
+bool xn_grammar_same(const struct xn_grammar *a, const struct xn_grammar *b);
