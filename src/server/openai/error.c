@@ -1,6 +1,8 @@
 // Errors as OpenAI's API tells them.
 #include "server/openai/internal.h"
 
+#include <string.h>
+
 static const struct {
     int status;
     const char *type, *code;
@@ -24,6 +26,7 @@ json_t *xn_openai_error(int status, const char *type, const char *message) {
             kind = forms[i].type;
             code = forms[i].code;
         }
+    if (status == 400 && strstr(message, "maximum context length")) code = "context_length_exceeded";
     char param[96];
     bool named = status == 400 && xn_field_named(message, param);
     return json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", message, "type", type ? type : kind, "param",
