@@ -20,9 +20,11 @@ build: setup
 	@rm -f $(BUILD).log
 	@cmake --build $(BUILD) -j $(JOBS)
 
-## test-setup: installs the packages of tools/packages-test.txt; without them, tests of GPUs skip themselves
+## test-setup: installs the packages of tools/packages-test.txt and packages-web.txt; without them, tests of GPUs, and of
+## the web pages, skip themselves
 test-setup:
 	@tools/setup.sh tools/packages-test.txt || echo "test: no PoCL, so the tests of kernels for GPUs are skipped"
+	@tools/setup.sh tools/packages-web.txt || echo "test: no Chromium, so the tests of the web pages are skipped"
 
 test: build test-setup
 	@ctest --test-dir $(BUILD) -j $(JOBS) --output-on-failure

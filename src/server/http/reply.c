@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { BLOCK = 16 << 10 }; // bytes that libmicrohttpd takes of a stream at once
 
@@ -70,6 +71,13 @@ void xn_exchange_note_number(struct xn_exchange *x, const char *name, double val
 
 void xn_reply_header(struct xn_exchange *x, const char *name, const char *value) {
     pthread_mutex_lock(&x->lock);
+    for (size_t i = 0; i < x->n_reply_headers && x->state == XN_REPLY_NONE; i++)
+        if (strcasecmp(x->reply_headers[i].name, name) == 0) { // the last one counts
+            free(x->reply_headers[i].name);
+            free(x->reply_headers[i].value);
+            x->reply_headers[i] = x->reply_headers[--x->n_reply_headers];
+            break;
+        }
     if (x->state == XN_REPLY_NONE)
         xn_pair_add(&x->reply_headers, &x->n_reply_headers, &x->reply_headers_capacity, name, strlen(name), value,
                     strlen(value));
@@ -124,7 +132,7 @@ int xn_reply(struct xn_exchange *x, int status, const char *content_type, const 
 }
 
 int xn_reply_json(struct xn_exchange *x, int status, json_t *body, struct xn_error *err) {
-    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+    char *text = body ? json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(body);
     if (!text) return xn_fail(err, XN_ERR_NOMEM, "no memory for a reply");
     int result = xn_reply(x, status, "application/json; charset=utf-8", text, strlen(text), err);
@@ -294,7 +302,8 @@ struct MHD_Response *xn_reply_make(struct xn_exchange *x) {
     if (response) {
         if (x->type) MHD_add_response_header(response, "Content-Type", x->type);
         MHD_add_response_header(response, "X-Request-Id", x->id);
-        MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+        if (!xn_pair_find(x->reply_headers, x->n_reply_headers, "X-Content-Type-Options", true))
+            MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
         for (size_t i = 0; i < x->n_reply_headers; i++)
             MHD_add_response_header(response, x->reply_headers[i].name, x->reply_headers[i].value);
         if (atomic_load(&x->http->draining)) MHD_add_response_header(response, "Connection", "close");

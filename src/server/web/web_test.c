@@ -119,8 +119,8 @@ static void what_a_browser_has_is_not_sent_again(void **state) {
     (void)state;
     struct reply first = ask("GET", "/", "Accept-Encoding: gzip\r\n");
     char tag[128], again[256];
-    snprintf(tag, sizeof tag, "%s", header(&first, "ETag"));
-    assert_true(strlen(tag) > 10);
+    assert_in_range(strlen(header(&first, "ETag")), 10, sizeof tag - 1);
+    strcpy(tag, header(&first, "ETag"));
     snprintf(again, sizeof again, "Accept-Encoding: gzip\r\nIf-None-Match: \"other\", W/%s\r\n", tag);
     struct reply r = ask("GET", "/", again);
     assert_int_equal(r.status, 304);

@@ -138,7 +138,7 @@ class Browser:
 
     def console(self):
         """What the page has complained of since the last look."""
-        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] != "DEBUG"]
+        return sorted({entry["message"] for entry in self.driver.get_log("browser") if entry["level"] != "DEBUG"})
 
     def requested(self):
         """The addresses that were asked for since the last look."""

@@ -70,11 +70,14 @@ export async function getJson(path, signal) {
   }
 }
 
-// [{ id, state }]; state: "loaded", "loading", "unloaded" or "" where it is not told.
+// [{ id, state, room }]; state: "loaded", "loading", "unloaded" or "" where it is not told; room: tokens of a request
+// at the most, 0 where that is not told.
 export async function models() {
   const list = await getJson("/v1/models");
   const data = Array.isArray(list?.data) ? list.data : [];
-  return data.filter((model) => typeof model?.id === "string").map((model) => ({ id: model.id, state: String(model.status?.value ?? "") }));
+  return data
+    .filter((model) => typeof model?.id === "string")
+    .map((model) => ({ id: model.id, state: String(model.status?.value ?? ""), room: Number(model.meta?.n_ctx) || 0 }));
 }
 
 export const props = (model) => getJson(model ? `/props?model=${encodeURIComponent(model)}` : "/props");

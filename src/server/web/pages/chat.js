@@ -17,13 +17,15 @@ const stopButton = find("stop");
 const scroller = find("scroll");
 const list = find("messages");
 const modelChooser = find("model");
+// On a phone's keyboard Enter makes a line; a button sends.
 const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
+if (touch) input.enterKeyHint = "enter";
 
 let store = null;
 let heads = [];
 let conversation = null; // the one shown
 let views = new Map(); // of its messages, by id
-let served = []; // models: { id, state }
+let served = []; // models: { id, state, room }
 let serverProps = new Map(); // by model
 let atEnd = true;
 let offline = null; // a timer that looks for the server again
@@ -76,7 +78,8 @@ function drawStatus() {
 }
 
 function drawContext(stats) {
-  const room = serverProps.get(modelChooser.value)?.default_generation_settings?.n_ctx;
+  const model = modelChooser.value;
+  const room = serverProps.get(model)?.default_generation_settings?.n_ctx || served.find((one) => one.id === model)?.room;
   const used = stats ? stats.prompt + stats.generated : 0;
   const element = find("context");
   element.hidden = !room || !used || !stats.prompt;
@@ -217,6 +220,8 @@ const messageActions = {
 
 function notice(text, label, act) {
   const element = find("notice");
+  // Said once: a screen reader would read it again whenever it is put there.
+  if (element.firstChild?.textContent === text && !label) return;
   element.replaceChildren(text);
   if (label) {
     const button = document.createElement("button");
@@ -274,7 +279,9 @@ async function lookForProps() {
   const state = served.find((one) => one.id === model)?.state;
   if (state === "unloaded" || state === "loading") return;
   try {
-    serverProps.set(model, await props(served.length > 1 ? model : ""));
+    const found = await props(served.length > 1 ? model : "");
+    serverProps.set(model, found);
+    if (typeof found.build_info === "string") find("about").textContent ||= `Server: ${found.build_info}`;
   } catch {
     return; // the page lives without
   }
@@ -329,12 +336,9 @@ function newChat() {
   input.focus();
 }
 
-const held = new Map(); // conversations with an answer running: the object that grows, not its copy in the store
-
 async function load(id) {
-  const running = held.get(id);
-  if (running && runs.of(id)) return running;
-  held.delete(id);
+  const running = runs.of(id);
+  if (running) return running.conversation; // what grows, not its copy in the store
   const found = await store.load(id);
   // The page was left in the middle of an answer.
   for (const message of Object.values(found?.messages ?? {})) if (message.state === "running") message.state = "stopped";
@@ -342,7 +346,6 @@ async function load(id) {
 }
 
 async function open(id) {
-  if (runs.of(conversation.id)) held.set(conversation.id, conversation);
   const found = await load(id);
   if (!found) return newChat();
   show(found);
@@ -541,7 +544,10 @@ async function begin() {
 }
 
 addEventListener("pagehide", () => {
-  for (const [, { controller }] of runs.conversations) controller.abort();
+  for (const { conversation: left, controller } of runs.all()) {
+    keep(left);
+    controller.abort();
+  }
 });
 
 begin();

@@ -92,6 +92,20 @@ export async function copyText(text) {
   return copied;
 }
 
+// A button that copies what `text` gives, and shows that it did.
+export function copyButton(label, text) {
+  const button = iconButton("copy", label, async () => {
+    const copied = await copyText(text());
+    button.replaceChildren(icon(copied ? "done" : "close"));
+    button.setAttribute("aria-label", copied ? "Copied" : "Copying failed");
+    setTimeout(() => {
+      button.replaceChildren(icon("copy"));
+      button.setAttribute("aria-label", label);
+    }, 1500);
+  });
+  return button;
+}
+
 // Gives the browser a file to save.
 export function saveFile(name, type, text) {
   const url = URL.createObjectURL(new Blob([text], { type }));

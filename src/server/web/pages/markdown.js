@@ -3,7 +3,7 @@
 // Two walls against what a model may write: tags in the text are shown as text (but for a few harmless ones), and
 // what the Markdown parser makes goes through DOMPurify with a short list of what may stay. Where DOMPurify is
 // missing or fails, the text is shown as it is. The page's policy forbids scripts and other hosts anyway.
-import { copyText, h, iconButton } from "./dom.js";
+import { copyButton, h } from "./dom.js";
 
 const TAGS =
   "p br hr h1 h2 h3 h4 h5 h6 strong em del code pre blockquote ul ol li table thead tbody tr th td a input sub sup kbd u mark details summary span".split(" ");
@@ -50,6 +50,8 @@ if (marked) {
     extensions: [formula],
     renderer: {
       html: (html) => (PASSED.test(html.trim()) ? html : escape(html)),
+      // The page's own headings stand above those of an answer.
+      heading: (text, level) => `<h${Math.min(6, level + 2)}>${text}</h${Math.min(6, level + 2)}>`,
       // An image would be a request to another host, so it becomes a link.
       image: (href, title, text) => `<a href="${escape(href ?? "")}">${escape(text || href || "image")}</a>`,
     },
@@ -96,15 +98,7 @@ function fillCode(element, language, code) {
 // A block of code with its language and a button that copies it.
 export function codeBlock(language, code, label = language) {
   const element = h("code");
-  const copy = iconButton("copy", "Copy code", async () => {
-    const copied = await copyText(element.textContent);
-    copy.classList.toggle("copied", copied);
-    copy.setAttribute("aria-label", copied ? "Copied" : "Copying failed");
-    setTimeout(() => {
-      copy.classList.remove("copied");
-      copy.setAttribute("aria-label", "Copy code");
-    }, 1500);
-  });
+  const copy = copyButton("Copy code", () => element.textContent);
   const name = label || "text";
   const block = h(
     "div",

@@ -1,21 +1,8 @@
 // Drawing the messages of a conversation. A view belongs to one message and is brought up to date as it grows.
-import { copyText, h, icon, iconButton } from "./dom.js";
+import { copyButton, h, icon, iconButton } from "./dom.js";
 import { seconds, statistics } from "./format.js";
 import { codeBlock, render } from "./markdown.js";
 import { versions } from "./tree.js";
-
-function copyButton(label, text) {
-  const button = iconButton("copy", label, async () => {
-    const copied = await copyText(text());
-    button.replaceChildren(icon(copied ? "done" : "copy"));
-    button.setAttribute("aria-label", copied ? "Copied" : "Copying failed");
-    setTimeout(() => {
-      button.replaceChildren(icon("copy"));
-      button.setAttribute("aria-label", label);
-    }, 1500);
-  });
-  return button;
-}
 
 // ‹ 2 / 3 ›: goes through the versions of a message that was edited or answered again.
 function versionButtons(conversation, message, actions) {

@@ -16,7 +16,7 @@ export function answerer(events) {
     const message = addMessage(conversation, conversation.leaf, "assistant", "", Date.now());
     Object.assign(message, { state: "running", model });
     const controller = new AbortController();
-    const run = { message, controller, began: performance.now(), loading, speed: 0, stats: null };
+    const run = { conversation, message, controller, began: performance.now(), loading, speed: 0, stats: null };
     runs.set(conversation.id, run);
     const gathered = gatherer(message, () => performance.now() / 1000);
     events.changed(conversation, message, run);
@@ -54,7 +54,7 @@ export function answerer(events) {
     start,
     of: (id) => runs.get(id) ?? null,
     ids: () => new Set(runs.keys()),
-    conversations: runs,
+    all: () => Array.from(runs.values()),
     stop: (id) => runs.get(id)?.controller.abort(),
   };
 }

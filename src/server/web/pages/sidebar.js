@@ -1,6 +1,7 @@
 // The list of conversations: grouped by time, searched by title, each with a menu.
 import { find, h, icon, iconButton } from "./dom.js";
 import { period } from "./format.js";
+import { readSetting, writeSetting } from "./store.js";
 
 // actions: open(id), rename(id), remove(id), save(id)
 export function sidebar(actions) {
@@ -109,6 +110,7 @@ export function drawer() {
   const shade = find("shade");
 
   function set(open, focus = true) {
+    if (focus && !narrow.matches) writeSetting("sidebar", open);
     document.body.classList.toggle("sidebar-closed", !open);
     document.body.classList.toggle("sidebar-open", open);
     opener.setAttribute("aria-expanded", String(open));
@@ -130,8 +132,9 @@ export function drawer() {
       set(false);
     }
   });
-  narrow.addEventListener("change", () => set(!narrow.matches, false));
-  set(!narrow.matches, false);
+  const fit = () => set(!narrow.matches && readSetting("sidebar", true) !== false, false);
+  narrow.addEventListener("change", fit);
+  fit();
   return {
     toggle: () => set(!isOpen()),
     closeIfNarrow: () => narrow.matches && isOpen() && set(false, false),
