@@ -26,7 +26,6 @@ json_t *xn_openai_error(int status, const char *type, const char *message) {
             kind = forms[i].type;
             code = forms[i].code;
         }
-    if (status == 400 && strstr(message, "maximum context length")) code = "context_length_exceeded";
     char param[96];
     bool named = status == 400 && xn_field_named(message, param);
     // Clients look for this code, to cut their conversations.
