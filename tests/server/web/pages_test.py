@@ -74,7 +74,7 @@ def conversation():
     require(answers()[-1].strip().startswith("The sky is blue") and answers()[-1].strip().endswith("is left."), answers())
     require(page.text(".prose em") == "Rayleigh scattering" and page.text(".prose strong") == "red", "Markdown is drawn")
     require("41.5 tokens/s" in page.text(".stats") and "mock-4b" in page.text(".stats"), page.text(".stats"))
-    require(page.text("#context-text") == "174 of 4,096 context", page.text("#context-text"))
+    require(page.text("#context-text") == "Context 174 of 4,096", page.text("#context-text"))
     require(page.text("#title") == "Why is the sky blue?" == page.text(".entry-title"), "the title")
     require(page.text("#said").startswith("Answer: The sky is blue"), "a screen reader is told the answer when it is complete")
     ask("And at night?")

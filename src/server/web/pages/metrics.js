@@ -29,12 +29,15 @@ export function rateOf() {
   };
 }
 
-// The last `length` values, and their mean over the last few.
-export function history(length) {
-  const values = new Array(length).fill(null);
+// The last `most` values, of which as many are shown as there are, in steps of `step`; those not there yet are null.
+export function history(step, most) {
+  const values = new Array(step).fill(null);
+  let added = 0;
   return {
     values,
     add(value) {
+      if (added >= values.length && values.length < most) values.unshift(...new Array(step).fill(null));
+      added += 1;
       values.push(value);
       values.shift();
     },
