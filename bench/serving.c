@@ -1,12 +1,15 @@
 // A load on the engine of serving alone, without HTTP: how many tokens a second so many streams get together, how long
 // they wait for the first, the longest gap between two, and what is spent beside the steps.
 //
+// (THREADS in the environment: of the processor; with 1 the processor's time a token is told apart from other
+// programs'.)
+//
 //     bench_serving MODEL.gguf DEVICE STREAMS REQUESTS PROMPT TOKENS [LONG]
 //
-// STREAMS clients, one after the other REQUESTS requests in all, random prompts of PROMPT tokens, TOKENS answered. LONG:
-// a prompt of so many tokens comes on top when a quarter of the requests have ended.
-#include "api/select.h"
+// STREAMS clients, one after the other REQUESTS requests in all, random prompts of PROMPT tokens, TOKENS answered.
+// LONG: a prompt of so many tokens comes on top when a quarter of the requests have ended.
 #include "engine/serving/serving.h"
+#include "api/select.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -30,6 +33,12 @@ struct stream {
 static double now(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static double processor_time(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -101,16 +110,16 @@ int main(int argc, char **argv) {
              most = (uint32_t)atoi(argv[6]), extra = argc > 7 ? (uint32_t)atoi(argv[7]) : 0;
     struct xn_error err;
     struct xn_device *device;
-    struct xn_serving_options o = {
-        .context = {.context = streams * (prompt + most + 64) + extra + 64, .sequences = streams + (extra > 0),
-                    .cache_type = XN_TYPE_COUNT}};
-    if (xn_device_select(argv[2], 0, 0, &device, &err) != XN_OK ||
+    struct xn_serving_options o = {.context = {.context = streams * (prompt + most + 64) + extra + 64,
+                                               .sequences = streams + (extra > 0),
+                                               .cache_type = XN_TYPE_COUNT}};
+    if (xn_device_select(argv[2], getenv("THREADS") ? atoi(getenv("THREADS")) : 0, 0, &device, &err) != XN_OK ||
         xn_model_open(argv[1], device, &o.context, NULL, &model, &err) != XN_OK ||
         xn_serving_create(model, &o, &serving, &err) != XN_OK) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
-    double start = now();
+    double start = now(), cpu = processor_time();
     pthread_mutex_lock(&mutex);
     while (ended < requests + (extra > 0)) {
         while (live < streams && submitted < requests) {
@@ -128,16 +137,17 @@ int main(int argc, char **argv) {
     }
     pthread_mutex_unlock(&mutex);
     double wall = now() - start;
+    cpu = processor_time() - cpu;
     struct xn_serving_state state;
     xn_serving_state(serving, &state, NULL, 0);
     printf("%u streams: %.1f tokens/s, prompts %.1f tokens/s in their steps; first token: median %.3f s, 95th %.3f s; "
            "between tokens: median %.1f ms, 99th %.1f ms, longest %.1f ms; %.2f ms a plain step; "
-           "beside the steps %.2f %% of them\n",
+           "beside the steps %.2f %% of them; %.2f ms of the processor a token\n",
            streams, tokens_seen / wall, (double)state.prompt_tokens / state.prompt_seconds,
            share_of(firsts, n_firsts, 0.5), share_of(firsts, n_firsts, 0.95), 1e3 * share_of(gaps, n_gaps, 0.5),
            1e3 * share_of(gaps, n_gaps, 0.99), 1e3 * share_of(gaps, n_gaps, 1),
            1e3 * state.generate_seconds / (double)(state.steps ? state.steps : 1),
-           100 * (wall - state.step_seconds) / state.step_seconds);
+           100 * (wall - state.step_seconds) / state.step_seconds, 1e3 * cpu / tokens_seen);
     xn_serving_free(serving);
     xn_model_close(model);
     device->table->free(device);

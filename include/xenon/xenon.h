@@ -274,11 +274,14 @@ XENON_API int xenon_sampler_create(const xenon_model *model, const xenon_samplin
                                    xenon_error *err);
 /* The same from a JSON object with the settings, names and meanings of requests to llama.cpp's server, e.g.
  * "{\"temperature\": 0.9, \"dry_multiplier\": 0.8, \"samplers\": [\"dry\", \"min_p\", \"temperature\"]}"; what it does
- * not name is as xenon_sampling_defaults has it. docs/sampling.md lists them. XENON_ERR_ARGUMENT names a wrong one. */
+ * not name is as xenon_sampling_defaults has it. docs/sampling.md lists them. XENON_ERR_ARGUMENT names a wrong one.
+ * With "grammar" (GBNF, a string) or "json_schema" (a schema) the tokens that the sampler chooses are a text of that
+ * grammar; such a sampler chooses one text, from its first token on (docs/grammars.md). */
 XENON_API int xenon_sampler_create_json(const xenon_model *model, const char *settings, xenon_sampler **sampler,
                                         xenon_error *err);
 XENON_API void xenon_sampler_free(xenon_sampler **sampler);
-/* Chooses a token and remembers it for the penalty. logits: of xenon_logits, not changed; NULL gives -1. */
+/* Chooses a token and remembers it for the penalty. logits: of xenon_logits, not changed; NULL gives -1, and so does a
+ * grammar that allows nothing more. */
 XENON_API int32_t xenon_sampler_choose(xenon_sampler *sampler, const float *logits);
 typedef struct xenon_logprob {
     int32_t id;

@@ -30,7 +30,8 @@ struct xenon_context {
 
 struct xenon_sampler {
     struct xn_sampler *sampler;
-    struct xn_sampling_held held; // what the sampler uses
+    struct xn_constraint *constraint; // NULL: none
+    struct xn_sampling_held held;     // what the sampler uses
 };
 
 struct xenon_stream {
@@ -462,6 +463,23 @@ int xenon_sampler_create(const xenon_model *model, const xenon_sampling *samplin
     return create_sampler(model, &inner, out, error);
 }
 
+// Takes "grammar" and "json_schema" out of the settings and makes the constraint of them.
+static int take_constraint(const xenon_model *model, json_t *settings, xenon_sampler *sampler, struct xn_error *err) {
+    const json_t *gbnf = json_object_get(settings, "grammar"), *schema = json_object_get(settings, "json_schema");
+    struct xn_grammar *grammar;
+    if (json_is_null(gbnf)) gbnf = NULL;
+    if (json_is_null(schema)) schema = NULL;
+    if (gbnf && !json_is_string(gbnf)) return xn_fail(err, XN_ERR_ARGUMENT, "grammar: expected a text");
+    if (gbnf && schema) return xn_fail(err, XN_ERR_ARGUMENT, "only one of grammar and json_schema");
+    XN_TRY(xn_constraint_grammar(json_string_value(gbnf), schema, &grammar, err));
+    if (grammar)
+        XN_TRY(xn_constraint_new(grammar, model->model->tokenizer, (int32_t)model->model->recipe.vocab,
+                                 &sampler->constraint, err));
+    json_object_del(settings, "grammar");
+    json_object_del(settings, "json_schema");
+    return XN_OK;
+}
+
 int xenon_sampler_create_json(const xenon_model *model, const char *settings, xenon_sampler **out, xenon_error *error) {
     struct xn_error err;
     json_error_t json_error;
@@ -470,6 +488,7 @@ int xenon_sampler_create_json(const xenon_model *model, const char *settings, xe
     if (!object) return refuse(error, XN_ERR_ARGUMENT, json_error.text);
     xenon_sampler *sampler = xn_alloc_zero(1, sizeof *sampler);
     int status = sampler ? XN_OK : xn_fail(&err, XN_ERR_NOMEM, "out of memory for a sampler");
+    if (status == XN_OK) status = take_constraint(model, object, sampler, &err);
     if (status == XN_OK) {
         sampler->held.sampling = xn_sampling_default();
         status = xn_sampling_read_json(&sampler->held, object, true, model->model->tokenizer, &err);
@@ -487,6 +506,7 @@ int xenon_sampler_create_json(const xenon_model *model, const char *settings, xe
 void xenon_sampler_free(xenon_sampler **sampler) {
     if (!*sampler) return;
     xn_sampler_free((*sampler)->sampler);
+    xn_constraint_free((*sampler)->constraint);
     xn_sampling_held_free(&(*sampler)->held);
     free(*sampler);
     *sampler = NULL;
@@ -494,7 +514,11 @@ void xenon_sampler_free(xenon_sampler **sampler) {
 
 int32_t xenon_sampler_choose(xenon_sampler *sampler, const float *logits) {
     if (!logits) return -1;
-    int32_t id = xn_sampler_choose(sampler->sampler, logits);
+    int32_t id;
+    if (!sampler->constraint)
+        id = xn_sampler_choose(sampler->sampler, logits);
+    else if (xn_constraint_choose(sampler->constraint, sampler->sampler, logits, &id, NULL) != XN_OK || id < 0)
+        return -1;
     xn_sampler_accept(sampler->sampler, id);
     return id;
 }

@@ -3,6 +3,7 @@
 #include "format/source.h"
 #include "xenon/xenon.h"
 
+#include <jansson.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -188,6 +189,70 @@ static void samplers_from_json(void **state) {
     assert_true(top[0].id == 9 && top[1].id == 8 && top[2].id == 0 && top[1].logprob == chosen);
     assert_true(top[0].logprob - chosen > 0.4999f && top[0].logprob - chosen < 0.5001f);
     assert_int_equal(xenon_logprobs(model, NULL, 8, &chosen, top, TOP), 0);
+}
+
+// The text that a sampler writes over logits that want other tokens each time, and how it ends.
+static char *written(const char *settings, uint64_t seed, bool *ended) {
+    enum { VOCAB = 1024, MOST = 400 };
+    static float logits[VOCAB];
+    xenon_sampler *sampler;
+    int32_t ids[MOST];
+    size_t n = 0, size;
+    char *text;
+    if (xenon_sampler_create_json(model, settings, &sampler, &err) != XENON_OK) fail_msg("%s", err.message);
+    *ended = false;
+    while (n < MOST) {
+        for (int i = 0; i < VOCAB; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            logits[i] = (float)(seed >> 40) * 1e-6f;
+        }
+        const int32_t id = xenon_sampler_choose(sampler, logits);
+        *ended = id < 0 || xenon_token_is_end(model, id);
+        if (*ended) break;
+        ids[n++] = id;
+    }
+    xenon_sampler_free(&sampler);
+    assert_int_equal(xenon_detokenize(model, ids, n, true, &text, &size, &err), XENON_OK);
+    return text;
+}
+
+static void samplers_keep_to_grammars(void **state) {
+    (void)state;
+    need_model();
+    bool ended;
+    unsigned complete = 0;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        char *text = written("{\"grammar\": \"root ::= [ab]{2,5} \\\"!\\\"\"}", seed, &ended);
+        const size_t n = strspn(text, "ab");
+        if (!ended || n < 2 || n > 5 || strcmp(text + n, "!") != 0) fail_msg("found %s", text);
+        xenon_free(text);
+        text = written(
+            "{\"temperature\": 0.5, \"json_schema\": {\"type\": \"object\", \"properties\": {\"n\": {\"type\": "
+            "\"integer\", \"maximum\": 99, \"minimum\": 10}, \"b\": {\"type\": \"boolean\"}}, \"required\": [\"n\", "
+            "\"b\"]}}",
+            seed, &ended);
+        json_t *value = json_loads(text, 0, NULL);
+        const json_int_t number = json_integer_value(json_object_get(value, "n"));
+        if (ended) {
+            complete++;
+            if (number < 10 || number > 99 || !json_is_boolean(json_object_get(value, "b"))) fail_msg("found %s", text);
+        }
+        json_decref(value);
+        xenon_free(text);
+    }
+    assert_true(complete >= 15);
+    static const struct {
+        const char *settings, *says;
+    } bad[] = {{"{\"grammar\": 5}", "grammar: expected a text"},
+               {"{\"grammar\": \"root ::= x\"}", "'x' is not defined"},
+               {"{\"grammar\": \"root ::= [a]\", \"json_schema\": {}}", "only one of"},
+               {"{\"json_schema\": {\"not\": {}}}", "'not' is not supported"}};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        xenon_sampler *sampler;
+        assert_true(xenon_sampler_create_json(model, bad[i].settings, &sampler, &err) != XENON_OK);
+        assert_null(sampler);
+        if (!strstr(err.message, bad[i].says)) fail_msg("%s: %s", bad[i].settings, err.message);
+    }
 }
 
 static void sequences_are_saved_and_restored(void **state) {
@@ -451,6 +516,7 @@ int main(void) {
         cmocka_unit_test(information),
         cmocka_unit_test(greedy_as_golden),
         cmocka_unit_test(samplers_from_json),
+        cmocka_unit_test(samplers_keep_to_grammars),
         cmocka_unit_test(sequences_fork_and_are_cut),
         cmocka_unit_test(sequences_are_saved_and_restored),
         cmocka_unit_test(context_options),

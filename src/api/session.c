@@ -96,7 +96,16 @@ static int generate(struct xn_session *s, struct stream *t, struct xn_generation
             g->finish = XN_FINISH_LENGTH;
             break;
         }
-        int32_t id = xn_sampler_choose(t->sampler, s->logits);
+        int32_t id;
+        if (g->constraint) {
+            XN_TRY(xn_constraint_choose(g->constraint, t->sampler, s->logits, &id, err));
+            if (id < 0) {
+                g->finish = XN_FINISH_END;
+                break;
+            }
+        } else {
+            id = xn_sampler_choose(t->sampler, s->logits);
+        }
         g->generated++;
         if (xn_token_ends(tokenizer, id)) {
             g->finish = XN_FINISH_END;
@@ -130,6 +139,7 @@ int xn_session_generate(struct xn_session *s, struct xn_generation *g, struct xn
     g->finish = XN_FINISH_LENGTH;
     if (!model->tokenizer) return xn_fail(err, XN_ERR_UNSUPPORTED, "the model has no tokenizer to write text with");
     if (!s->logits) return xn_fail(err, XN_ERR_ARGUMENT, "nothing to generate from: no prompt was evaluated");
+    if (g->constraint) XN_TRY(xn_constraint_begin(g->constraint, err));
     struct stream t = {.stops = {.strings = g->stops, .n = g->n_stops}};
     xn_detokenizer_init(&t.detokenizer, model->tokenizer, g->show_special);
     int status = xn_sampler_new(g->sampling, (int32_t)model->recipe.vocab, &t.sampler, err);

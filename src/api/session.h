@@ -1,6 +1,7 @@
 // One conversation on a model: a sequence that computes only what is new in a prompt, and the loop that generates.
 #pragma once
 
+#include "api/constraint.h"
 #include "api/stop.h"
 #include "engine/context.h"
 #include "engine/sampler.h"
@@ -44,6 +45,7 @@ struct xn_generation {
     const char *const *stops; // strings
     size_t n_stops;
     bool show_special;
+    struct xn_constraint *constraint; // the text is held to it; NULL: it is free. A text begins
     // Called after every token, with the text that became complete by it (maybe none); nonzero ends the generation.
     int (*emit)(void *user, const char *text, size_t size);
     void *user;

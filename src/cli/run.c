@@ -53,6 +53,7 @@ int xn_run_answer(struct xn_run *run, const struct xn_ids *prompt, struct xn_err
         .stops = o->stops.items,
         .n_stops = o->stops.n,
         .show_special = o->special,
+        .constraint = run->constraint,
         .emit = emit,
         .user = &output,
     };
@@ -185,15 +186,8 @@ static int run_once(struct xn_run *run, struct xn_error *err) {
     return XN_OK;
 }
 
-static int open_run(struct xn_run *run, struct xn_error *err) {
+static int open_model(struct xn_run *run, struct xn_error *err) {
     const struct xn_run_options *o = run->options;
-    if (o->template_arguments) {
-        json_error_t error;
-        run->arguments = json_loads(o->template_arguments, JSON_REJECT_DUPLICATES, &error);
-        if (!json_is_object(run->arguments))
-            return xn_fail(err, XN_ERR_ARGUMENT, "option --template-args: expected a JSON object, found %s",
-                           o->template_arguments);
-    }
     struct xn_context_options context = {.context = (uint32_t)o->context,
                                          .batch = (uint32_t)o->batch,
                                          .cache_type = xn_cache_type(&o->model),
@@ -208,6 +202,26 @@ static int open_run(struct xn_run *run, struct xn_error *err) {
     if (o->session && (xn_file_exists(o->session) || xn_is_directory(o->session)))
         return xn_session_open_file(&run->session, run->context, o->session, err);
     return xn_session_open(&run->session, run->context, err);
+}
+
+static int open_run(struct xn_run *run, struct xn_error *err) {
+    const struct xn_run_options *o = run->options;
+    if (o->template_arguments) {
+        json_error_t error;
+        run->arguments = json_loads(o->template_arguments, JSON_REJECT_DUPLICATES, &error);
+        if (!json_is_object(run->arguments))
+            return xn_fail(err, XN_ERR_ARGUMENT, "option --template-args: expected a JSON object, found %s",
+                           o->template_arguments);
+    }
+    struct xn_grammar *grammar;
+    XN_TRY(xn_constraint_options_read(&o->constraint, &grammar, err));
+    int status = open_model(run, err);
+    if (grammar && status != XN_OK)
+        xn_grammar_free(grammar);
+    else if (grammar)
+        status = xn_constraint_new(grammar, run->loaded.model->tokenizer, (int32_t)run->loaded.model->recipe.vocab,
+                                   &run->constraint, err);
+    return status;
 }
 
 // Keeps what was computed for the next run. Returns the exit status.
@@ -225,6 +239,7 @@ static void close_run(struct xn_run *run) {
     xn_context_free(run->context);
     xn_loaded_close(&run->loaded);
     json_decref(run->arguments);
+    xn_constraint_free(run->constraint);
     xn_sampling_held_free(&run->sampling);
     free(run->answer.data);
 }
@@ -304,6 +319,7 @@ int xn_command_run(int argc, char **argv) {
         {0, "special", XN_OPTION_FLAG, &o.special, NULL, "show special tokens", 0, 0, NULL},
         {'q', "quiet", XN_OPTION_FLAG, &o.quiet, NULL, "no numbers at the end", 0, 0, NULL},
         XN_JSON_OPTION(o.json),
+        XN_CONSTRAINT_OPTIONS(o.constraint),
         XN_SAMPLING_OPTIONS(o.sampling),
         XN_MODEL_OPTIONS(o.model, "auto"),
         XN_OPTIONS_END,
@@ -329,6 +345,8 @@ int xn_command_run(int argc, char **argv) {
                     "  xenon run model/ --file notes.txt \"Summarise this:\"\n"
                     "  xenon run model/ -f book.txt -p \"Who is it about?\" --session book.session\n"
                     "  xenon run qwen3-4b.gguf --samplers \"dry;min_p;temperature\" --dry-multiplier 0.8 --temp 1.2\n"
+                    "  xenon run qwen3-4b.gguf \"A hobbit\" -j '{\"type\": \"object\", \"properties\": {\"name\": "
+                    "{\"type\": \"string\"}}, \"required\": [\"name\"]}'\n"
                     "  echo \"def fib(n):\" | xenon run coder.gguf --raw -n 64 --stop \"\\n\\n\"",
     };
     struct xn_error err;

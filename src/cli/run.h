@@ -3,6 +3,7 @@
 
 #include "api/session.h"
 #include "cli/cli.h"
+#include "cli/constraint.h"
 #include "cli/sampling.h"
 
 struct xn_run_options {
@@ -10,6 +11,7 @@ struct xn_run_options {
     const char *model_path, *prompt, *file, *system, *template_arguments, *session;
     int64_t most, context, batch, checkpoints;
     struct xn_sampling_options sampling;
+    struct xn_constraint_options constraint;
     struct xn_strings stops;
     bool raw, special, quiet, json;
 };
@@ -22,6 +24,7 @@ struct xn_run {
     struct xn_session session;
     struct xn_sampling_held sampling;
     json_t *arguments; // of the template; NULL: none
+    struct xn_constraint *constraint;
     struct xn_text answer;
 
     // Of the last answer.

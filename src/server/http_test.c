@@ -298,6 +298,8 @@ static void refusals(void **state) {
     expect("{\"status\":400,\"type\":\"invalid_request_error\",\"said\":\"temperature: 9 is too hot\"}");
     ask("GET /silent HTTP/1.1\r\n" END);
     expect("HTTP/1.1 500");
+    ask("GET /hello%00.css HTTP/1.1\r\n" END);
+    expect("HTTP/1.1 400");
     // Too large: told before, in the midst of it, and with chunks whose sum nobody announced.
     char big[4096];
     memset(big, 'x', sizeof big);

@@ -319,7 +319,7 @@ static void write_models(FILE *out, const struct view *views, size_t n) {
     for (size_t f = 0; f < sizeof families / sizeof *families; f++) {
         head(out, families[f].name, families[f].kind, families[f].help);
         for (size_t i = 0; i < n; i++)
-            fprintf(out, "%s%s%s %.15g\n", families[f].name, families[f].vllm ? views[i].vllm : views[i].label,
+            fprintf(out, "%s%s%s %.12g\n", families[f].name, families[f].vllm ? views[i].vllm : views[i].label,
                     families[f].vllm ? "}" : "", families[f].value(&views[i]));
     }
     for (size_t k = 0; k < N_HISTOGRAMS; k++) {

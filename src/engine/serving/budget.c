@@ -41,12 +41,12 @@ void xn_budget_learn(struct xn_budget *b, uint32_t streams, uint32_t rows, bool 
     }
     double plain = plain_seconds(b, streams);
     if (plain == 0) return;
-    // More rows at most by half a time: what a row costs changes with their number. Fewer as soon as it was too long.
-    double extra = seconds - plain, factor = extra > 0 ? allowed_steps * plain / extra : 1.5;
-    factor = factor > 1.5 ? 1.5 : factor < 0.5 ? 0.5 : factor;
+    // Half of the way, and by half at the most: what a row costs changes with their number, so this is no straight line.
+    double extra = seconds - plain, factor = extra > 0 ? allowed_steps * plain / extra : 2;
+    factor = factor > 2 ? 2 : factor < 0.5 ? 0.5 : factor;
     double fitting = rows * factor;
     if (factor < 1 ? fitting < b->rows : full && fitting > b->rows) {
-        b->rows = factor < 1 ? 0.5 * (b->rows + fitting) : fitting;
+        b->rows = 0.5 * (b->rows + fitting);
         b->known = true;
     }
     enum { MOST_ROWS = 1 << 20 };

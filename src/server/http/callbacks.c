@@ -46,9 +46,11 @@ static void connection_notify(void *user, struct MHD_Connection *connection, voi
 
 static void *line_came(void *user, const char *uri, struct MHD_Connection *connection) {
     struct xn_link *link = link_of(connection);
-    (void)user, (void)uri;
-    if (link) link->line = true;
-    return NULL; // no exchange yet
+    (void)user;
+    if (!link) return NULL;
+    link->line = true;
+    link->nul = strstr(uri, "%00") != NULL; // decoded, it would end the text that it stands in
+    return NULL;                            // no exchange yet
 }
 
 static void begin(struct xn_http *http, struct xn_exchange *x, struct xn_link *link) {
@@ -58,6 +60,10 @@ static void begin(struct xn_http *http, struct xn_exchange *x, struct xn_link *l
     if (http->live) http->live->before = x;
     http->live = x;
     unsigned before = atomic_fetch_add(&http->active, 1);
+    if (link->nul) {
+        x->refused = 400;
+        x->refusal = "the address has a NUL in it";
+    }
     xn_route_find(x);
     if (!x->refused && before >= http->options.queue && !(x->route->flags & XN_ROUTE_QUICK)) {
         x->refused = 429;

@@ -68,6 +68,7 @@ struct xn_link {
     double since;             // of its begin, or the end of its last exchange
     double closed;            // when its client closed the sending side; 0: it has not
     bool line;                // the request line of the next is there
+    bool nul;                 // with an encoded NUL
     struct xn_exchange *busy; // NULL: between requests
 };
 

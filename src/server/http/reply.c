@@ -302,7 +302,8 @@ struct MHD_Response *xn_reply_make(struct xn_exchange *x) {
     if (response) {
         if (x->type) MHD_add_response_header(response, "Content-Type", x->type);
         MHD_add_response_header(response, "X-Request-Id", x->id);
-        MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+        if (!xn_pair_find(x->reply_headers, x->n_reply_headers, "X-Content-Type-Options", true))
+            MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
         for (size_t i = 0; i < x->n_reply_headers; i++)
             MHD_add_response_header(response, x->reply_headers[i].name, x->reply_headers[i].value);
         if (atomic_load(&x->http->draining)) MHD_add_response_header(response, "Connection", "close");
