@@ -48,9 +48,9 @@ export function history(step, most) {
   };
 }
 
-// A round number at or above the value, for the top of a scale: 1, 2, 2.5 or 5 times a power of ten.
+// A round number at or above the value, for the top of a scale whose middle is round, too.
 export function roundUp(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].find((step) => step * power >= value * 0.999) * power;
+  return [1, 2, 4, 6, 8, 10].find((step) => step * power >= value * 0.999) * power;
 }
