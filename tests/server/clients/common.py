@@ -33,6 +33,12 @@ def check(what, good, detail=None):
     return good
 
 
+def alike(a, b):
+    """Whether two answers to one question begin alike. They need not be equal to the end: how many tokens a step takes
+    changes the last bits of the logits, and which of two words that are about as likely comes."""
+    return len(a) > 12 and a[:12] == b[:12]
+
+
 def raises(what, kind, call):
     """The exception of that kind that the call raises, or None."""
     try:

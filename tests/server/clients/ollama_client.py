@@ -3,7 +3,7 @@
 import ollama
 from pydantic import BaseModel, Field
 
-from common import ASK, KEY, MODEL, TOOLS, URL, check, is_weather, raises, run
+from common import ASK, KEY, MODEL, TOOLS, URL, alike, check, is_weather, raises, run
 
 client = ollama.Client(host=URL, headers={"Authorization": "Bearer " + KEY}, timeout=60)
 messages = [{"role": "user", "content": ASK}]
@@ -31,15 +31,15 @@ def chats():
     check("times", whole.total_duration > 0 and whole.eval_duration > 0, whole)
     chunks = list(client.chat(model=MODEL, messages=messages, options=cold, stream=True))
     streamed = "".join(c.message.content or "" for c in chunks)
-    check("streamed", streamed == whole.message.content, streamed)
+    check("streamed", alike(streamed, whole.message.content), streamed)
     check("streamed end", chunks[-1].done and chunks[-1].eval_count == 24 and not any(c.done for c in chunks[:-1]), chunks[-1])
     first = streamed.split()[1]
     stopped = client.chat(model=MODEL, messages=messages, options=cold | {"stop": [first]})
     check("stop", stopped.message.content == streamed.split(first)[0] and stopped.done_reason == "stop", stopped)
     generated = client.generate(model=MODEL, prompt=ASK, options=cold)
-    check("generate", generated.response == whole.message.content, generated)
+    check("generate", alike(generated.response, whole.message.content), generated)
     pieces = list(client.generate(model=MODEL, prompt=ASK, options=cold, stream=True))
-    check("streamed generate", "".join(p.response for p in pieces) == generated.response, pieces)
+    check("streamed generate", alike("".join(p.response for p in pieces), generated.response), pieces)
     raw = client.generate(model=MODEL, prompt="The dragon", raw=True, options=cold)
     check("raw", raw.response and raw.response != generated.response, raw)
 

@@ -110,7 +110,12 @@ same("sums of samples", [sums.get("a"), sums.get("b:c"), sums.size], [5.5, Infin
 same("the first name that there is", [metrics.metric(sums, "no", "a"), metrics.metric(sums, "no")], [5.5, null]);
 const rate = metrics.rateOf();
 same("rates", [rate(5, 1), rate(25, 3), rate(1, 4), rate(3, 5), rate(null, 6), rate(9, 7)], [null, 10, null, 2, null, null]);
-same("tops of scales", [0, 0.3, 1, 1.1, 26, 500].map(metrics.roundUp), [1, 0.5, 1, 2, 50, 500]);
+const kept = metrics.history(2, 4);
+for (const value of [1, 2, 3]) kept.add(value);
+same("a history that grows", [kept.values, kept.mean(2)], [[null, 1, 2, 3], 2.5]);
+for (const value of [null, 5, 6]) kept.add(value);
+same("a history that is full", [kept.values, kept.mean(9)], [[3, null, 5, 6], 14 / 3]);
+same("tops of scales", [0, 0.3, 1, 1.1, 26, 500].map(metrics.roundUp), [1, 0.4, 1, 2, 40, 600]);
 same("a line with a gap", linePath([0, 5, null, 10], 10), "M0.0 160.0L200.0 80.0M600.0 0.0");
 
 // Settings.

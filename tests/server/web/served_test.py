@@ -114,7 +114,7 @@ def conversation():
     ask("Tell me a short story about a dragon.")
     require(len(answers()[0]) > 20, answers())
     require("tokens/s" in page.text(".stats") and "24 tokens" in page.text(".stats"), page.text(".stats"))
-    require(re.fullmatch(r"\d+ of 2,048 context", page.text("#context-text")), page.text("#context-text"))
+    require(re.fullmatch(r"Context \d+ of 2,\d\d\d", page.text("#context-text")), page.text("#context-text"))
     require("Cut off" in page.text(".note"), "the limit is told")
     ask("And then?")
     require(len(answers()) == 2 and answers()[1], answers())

@@ -41,7 +41,7 @@ async function failure(response) {
     // Not the server's own form (a proxy's page, say).
   }
   message = String(message || `The server answered ${response.status}.`);
-  const kinds = { 401: "key", 403: "key", 429: "busy", 503: "loading" };
+  const kinds = { 401: "key", 429: "busy", 503: "loading" };
   const kind = kinds[response.status] ?? (response.status >= 500 ? "server" : "refused");
   return new ServerError(kind, message, response.status, Number(response.headers.get("Retry-After")) || 0);
 }

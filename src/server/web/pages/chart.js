@@ -1,6 +1,6 @@
 // Lines over time, drawn as SVG: one a second from right to left.
 import { svg } from "./dom.js";
-import { count, speed } from "./format.js";
+import { count, plural, speed } from "./format.js";
 import { roundUp } from "./metrics.js";
 
 const WIDTH = 600;
@@ -41,6 +41,6 @@ export function chart(container, series) {
     lines.forEach((line, at) => line.setAttribute("d", linePath(series[at].values, top)));
     [top, top / 2, 0].forEach((value, at) => (scale[at].textContent = value >= 10 || value === 0 ? count(value) : String(value)));
     const now = series.map(({ name, values }) => `${name} ${speed(values.at(-1) ?? 0)}`);
-    picture.setAttribute("aria-label", `${now.join(", ")} now; at most ${speed(most)} in the last ${Math.round(series[0].values.length / 60)} minutes`);
+    picture.setAttribute("aria-label", `${now.join(", ")} now; at most ${speed(most)} in the last ${plural(series[0].values.length / 60, "minute")}`);
   };
 }

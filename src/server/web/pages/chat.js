@@ -87,7 +87,7 @@ function drawContext(stats) {
   const share = Math.min(1, used / room);
   element.querySelector(".meter-used").setAttribute("width", String(share * 100));
   element.classList.toggle("nearly", share > 0.9);
-  find("context-text").textContent = `${count(used)} of ${count(room)} context`;
+  find("context-text").textContent = `Context ${count(used)} of ${count(room)}`;
 }
 
 function toEnd() {
@@ -472,7 +472,7 @@ stopButton.addEventListener("click", () => {
 
 function switchTheme(next) {
   if (next) setTheme(next);
-  const names = { system: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" };
+  const names = { system: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
   find("switch-theme").lastElementChild.textContent = names[theme()];
   settings.themeChanged();
 }

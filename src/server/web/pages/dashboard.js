@@ -7,10 +7,11 @@ import { count, plural, speed } from "./format.js";
 import { history, metric, parseMetrics, rateOf } from "./metrics.js";
 
 const EVERY = 1000; // ms
-const SECONDS = 300; // shown
+const MINUTE = 60; // values
+const MINUTES = 5; // shown at the most
 
-const generated = history(SECONDS);
-const prompts = history(SECONDS);
+const generated = history(MINUTE, MINUTES * MINUTE);
+const prompts = history(MINUTE, MINUTES * MINUTE);
 const generatedRate = rateOf();
 const promptRate = rateOf();
 
@@ -90,7 +91,12 @@ function draw(sums, slots, seconds) {
   number("cached-all", metric(sums, "xenon:cached_tokens_total"));
   drawCache(sums);
   drawSlots(slots, list.length > 1);
+  drawLines();
+}
+
+function drawLines() {
   drawChart();
+  find("since").textContent = `${plural(generated.values.length / MINUTE, "minute")} ago`;
 }
 
 function trouble(error) {
@@ -120,7 +126,7 @@ async function look() {
     list = null;
     generated.add(generatedRate(null, 0));
     prompts.add(promptRate(null, 0));
-    drawChart();
+    drawLines();
     trouble(error);
     if (error.kind === "key") await askForKey(hasKey() ? "The key was not accepted." : "Ask whoever runs the server for one.");
   }

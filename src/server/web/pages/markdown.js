@@ -79,20 +79,31 @@ const loadHighlighter = () =>
     () => null,
   ));
 
-async function highlight(element, language, code) {
+async function highlight(element, language) {
   const hljs = await loadHighlighter();
-  if (!hljs?.getLanguage(language) || element.dataset.drawn !== code.length.toString()) return;
+  if (!hljs?.getLanguage(language)) return;
   try {
-    element.replaceChildren(sanitized(hljs.highlight(language, code, true).value));
+    element.replaceChildren(sanitized(hljs.highlight(language, element.source, true).value));
   } catch {
     // It stays plain.
   }
 }
 
+// Puts code into its element. What is added to code that grows is plain at first: colours follow as often as a tenth of
+// the time allows.
 function fillCode(element, language, code) {
-  element.dataset.drawn = code.length;
-  element.textContent = code;
-  if (works && language && code.length <= MOST_HIGHLIGHTED) highlight(element, language, code);
+  const before = element.source ?? "";
+  if (code.startsWith(before)) element.append(code.slice(before.length));
+  else element.textContent = code;
+  element.source = code;
+  if (!works || !language || code.length > MOST_HIGHLIGHTED || element.waiting) return;
+  element.waiting = true;
+  setTimeout(async () => {
+    element.waiting = false;
+    const began = performance.now();
+    await highlight(element, language);
+    element.pause = Math.min(2000, 10 * (performance.now() - began));
+  }, element.pause ?? 0);
 }
 
 // A block of code with its language and a button that copies it.

@@ -29,12 +29,15 @@ export function rateOf() {
   };
 }
 
-// The last `length` values, and their mean over the last few.
-export function history(length) {
-  const values = new Array(length).fill(null);
+// The last `most` values, of which as many are shown as there are, in steps of `step`; those not there yet are null.
+export function history(step, most) {
+  const values = new Array(step).fill(null);
+  let added = 0;
   return {
     values,
     add(value) {
+      if (added >= values.length && values.length < most) values.unshift(...new Array(step).fill(null));
+      added += 1;
       values.push(value);
       values.shift();
     },
@@ -45,9 +48,9 @@ export function history(length) {
   };
 }
 
-// A round number at or above the value, for the top of a scale: 1, 2, 2.5 or 5 times a power of ten.
+// A round number at or above the value, for the top of a scale whose middle is round, too.
 export function roundUp(value) {
   if (!(value > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 2.5, 5, 10].find((step) => step * power >= value * 0.999) * power;
+  return [1, 2, 4, 6, 8, 10].find((step) => step * power >= value * 0.999) * power;
 }
