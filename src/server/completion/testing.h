@@ -20,7 +20,7 @@
 #define assert_int_equal(a, b) assert_true((a) == (b))
 #define assert_memory_equal(a, b, n) assert_true(memcmp(a, b, n) == 0)
 #define assert_in_range(a, least, most) assert_true((a) >= (least) && (a) <= (most))
-#define fail_msg(...) abort()
+#define fail_msg(...) (fprintf(stderr, __VA_ARGS__), abort())
 #else
 #include <cmocka.h>
 #endif
@@ -328,7 +328,7 @@ static void scripted_reset(void) {
     scripted.path = "/";
 }
 
-static int scripted_close(void **state) {
+static inline int scripted_close(void **state) {
     (void)state;
     scripted_reset();
     xn_completion_forget_grammars();
@@ -369,7 +369,7 @@ static inline void scripted_post(int (*handle)(void *server, struct xn_exchange 
 static inline json_t *scripted_reply(int status) {
     if (scripted.status != status)
         fail_msg("status %d, expected %d: %.500s", scripted.status, status, scripted.reply.data);
-    json_t *body = json_loadb(scripted.reply.data, scripted.reply.size, 0, NULL);
+    json_t *body = json_loadb(scripted.reply.data, scripted.reply.size, JSON_ALLOW_NUL, NULL);
     assert_non_null(body);
     return body;
 }
@@ -389,7 +389,7 @@ static inline json_t *scripted_event(size_t i, const char **name) {
         const char *end = strstr(at, "\n\n");
         assert_non_null(end);
         if (i == 0) {
-            json_t *event = json_loadb(at + 6, (size_t)(end - at) - 6, JSON_DECODE_ANY, NULL);
+            json_t *event = json_loadb(at + 6, (size_t)(end - at) - 6, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
             return event ? event : json_stringn(at + 6, (size_t)(end - at) - 6);
         }
         at = end + 2;
