@@ -239,6 +239,25 @@ def files():
     page.wait(lambda: page.text(".nothing"), "an empty list")
 
 
+def attachments():
+    open_page()
+    note = downloads / "notes.md"
+    note.write_text("Some notes\n```c\nint x;\n```\n" + "and more\n" * 30, encoding="utf-8")
+    page.one("#attach-file").send_keys(str(note))
+    page.wait(lambda: page.one("#input").get_attribute("value").startswith("notes.md:\n````md\nSome notes\n```c\n"), "the text in the field")
+    page.one("#input").send_keys("What is this?", Keys.ENTER)
+    page.wait(lambda: len(page.all(".message")) == 2 and idle(), "the answer")
+    require(asked()["messages"][0]["content"].endswith("and more\n````\n\nWhat is this?"), asked())
+    folded = page.run("return document.querySelector('.bubble').clientHeight")
+    page.click(".unfold")
+    require(page.run("return document.querySelector('.bubble').clientHeight") > folded + 100, "a long question is folded")
+    binary = downloads / "picture.bin"
+    binary.write_bytes(bytes(range(256)))
+    page.one("#attach-file").send_keys(str(binary))
+    page.wait(lambda: "no text" in page.text("#notice"), "a refusal")
+    require(page.one("#input").get_attribute("value") == "", "nothing was put in")
+
+
 def settings():
     open_page()
     page.click("#open-settings")
@@ -530,7 +549,7 @@ def plain():
 def main():
     checks = support.Checks(page)
     open_page()
-    everything = [modules, conversation, code, growing, stop, retry, edit, reload, background, files, settings, reasoning, tools, troubles,
+    everything = [modules, conversation, code, growing, stop, retry, edit, reload, background, files, attachments, settings, reasoning, tools, troubles,
                   key, hostile, sanitizer, theme, phone, keyboard, accessibility, dashboard, plain]
     if page.run("return document.documentElement.dataset.markdown") == "off":
         # As released with Debian 12; its security updates have one that works.

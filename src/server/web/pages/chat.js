@@ -1,5 +1,6 @@
 // The chat: what is shown and how its parts play together.
 import { hasKey, models, props } from "./api.js";
+import { takeFiles } from "./attach.js";
 import { askForKey, confirmation, lineOfText, openDialog, wireDialogs } from "./dialogs.js";
 import { drawIcons, find, saveFile } from "./dom.js";
 import { count, speed } from "./format.js";
@@ -23,7 +24,7 @@ if (touch) input.enterKeyHint = "enter";
 
 let store = null;
 let heads = [];
-let conversation = null; // the one shown
+let conversation = tree.newConversation("", Date.now()); // the one shown
 let views = new Map(); // of its messages, by id
 let served = []; // models: { id, state, room }
 let serverProps = new Map(); // by model
@@ -129,7 +130,7 @@ function drawSoon(message) {
 }
 let drawDelay = 30;
 setInterval(() => {
-  const current = conversation && run();
+  const current = run();
   if (current) views.get(current.message.id)?.waiting(current);
 }, 500);
 
@@ -148,6 +149,7 @@ const runs = answerer({
   ended(of, message, error) {
     if (error) trouble(error, message);
     else if (offline) backOnline();
+    if (served.some(({ state }) => state === "unloaded" || state === "loading")) lookForModels();
     drawList();
     if (of !== conversation) return;
     const stay = atEnd;
@@ -446,6 +448,12 @@ function submit() {
   send(text);
 }
 
+takeFiles(notice, () => {
+  grow();
+  drawStatus();
+  input.focus();
+});
+
 input.addEventListener("input", () => {
   grow();
   drawStatus();
@@ -534,7 +542,7 @@ async function begin() {
   const real = await openStore(changedElsewhere);
   store = { ...real, save: (conversations) => real.save(conversations.filter((one) => !deleted.has(one.id))) };
   heads = await store.heads();
-  conversation = tree.newConversation(settings.settings.system, Date.now());
+  conversation.system = settings.settings.system;
   const wanted = location.hash.slice(1);
   const found = wanted ? await load(wanted) : null;
   show(found ?? conversation);
