@@ -12,7 +12,9 @@ async function attach(files, notice) {
       notice(file.size > MOST_ATTACHED ? `${file.name} is larger than 1 MB.` : `${file.name} is empty, or no text.`);
       continue;
     }
-    const fence = "`".repeat(Math.max(3, ...Array.from(text.matchAll(/`+/g), ([run]) => run.length + 1)));
+    let ticks = 3; // more than any in the file
+    for (const [run] of text.matchAll(/`+/g)) ticks = Math.max(ticks, run.length + 1);
+    const fence = "`".repeat(ticks);
     const kind = /\.(\w{1,10})$/.exec(file.name)?.[1].toLowerCase() ?? "";
     input.value += `${input.value.trim() ? "\n\n" : ""}${file.name}:\n${fence}${kind}\n${text.replace(/\n$/, "")}\n${fence}\n\n`;
   }
