@@ -14,7 +14,7 @@ static void stamp(char text[32]) {
     char day[24] = "";
     clock_gettime(CLOCK_REALTIME, &now);
     if (gmtime_r(&now.tv_sec, &utc)) strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text, 32, "%s.%03ldZ", day, now.tv_nsec / 1000000);
+    snprintf(text, 32, "%s.%03uZ", day, (unsigned)now.tv_nsec / 1000000 % 1000);
 }
 
 // One write a line, so that lines of several threads do not mix.

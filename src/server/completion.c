@@ -179,6 +179,11 @@ static int prepare(struct xn_completion *c, struct xn_served *served, const stru
         return xn_fail(err, XN_ERR_UNSUPPORTED, "the model has no tokenizer to read and write text with");
     XN_TRY(xn_sampling_check(&r->sampling.sampling, (int32_t)served->model->recipe.vocab, err));
     XN_TRY(xn_prompt_make(served, r, &c->prompt, err));
+    // In words that clients look for, so that they shorten the conversation.
+    if (!r->shift && served->context && c->prompt.ids.n > served->context)
+        return xn_fail(err, XN_ERR_ARGUMENT,
+                       "%s: the prompt is too long: %zu tokens, and this model's maximum context length is %u tokens",
+                       r->messages ? "messages" : "prompt", c->prompt.ids.n, served->context);
     if (r->messages && json_array_size(r->tools) && r->tool_choice != XN_TOOLS_NONE) c->tools = json_incref(r->tools);
     XN_TRY(compile(c, served, r, err));
     XN_TRY(copy_stops(c, r, err));

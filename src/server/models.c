@@ -173,6 +173,7 @@ static int bring(struct xn_models *m, struct xn_slot *slot, double until, struct
 
 static struct xn_served *hold(struct xn_slot *slot) {
     slot->holders++;
+    slot->busy = true;
     slot->used = xn_models_now();
     return &slot->served;
 }
@@ -198,8 +199,10 @@ void xn_served_release(struct xn_models *m, struct xn_served *served) {
     if (!served) return;
     pthread_mutex_lock(&m->lock);
     struct xn_slot *slot = slot_of(served);
-    slot->holders--;
-    slot->used = xn_models_now();
+    if (--slot->holders == 0 && slot->busy) {
+        slot->busy = false;
+        slot->used = xn_models_now();
+    }
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
 }

@@ -56,7 +56,8 @@ class Server:
 
     def memory(self):
         with open(f"/proc/{self.process.pid}/status") as status:
-            return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1)) * 1024
+            found = re.search(r"VmRSS:\s+(\d+)", status.read())
+        return int(found.group(1)) * 1024 if found else 0 # it has just ended
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -431,7 +432,7 @@ def main():
     if not o.requests and not o.seconds:
         o.seconds = 12
     # Freed memory that a sanitizer keeps would look like a leak.
-    os.environ.setdefault("ASAN_OPTIONS", "quarantine_size_mb=16:detect_leaks=1")
+    os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "detect_leaks=1:use_sigaltstack=0") + ":quarantine_size_mb=16"
     server = Server(o.program, ([o.model] if o.model else []) + ["-np", "6", "-c", "4096", "--queue", "64", "--cache-ram", "16",
                                                                  "--log-format", "none", "--timeout", "20", *options])
     counts, failures, memory, seconds = run(server, o)

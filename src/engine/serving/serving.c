@@ -123,8 +123,10 @@ static int check(const struct xn_serving *s, const struct xn_serving_request *r,
             return xn_fail(err, XN_ERR_ARGUMENT, "token %d of the prompt is %d: the vocabulary has %u", i, r->ids[i],
                            vocab);
     if (r->n_ids > s->limit && (!r->shift || r->pooling != XN_POOL_NONE))
-        return xn_fail(err, XN_ERR_ARGUMENT, "the prompt has %u tokens, and the context of a request has room for %u",
-                       r->n_ids, s->limit);
+        // Clients know these words, OpenAI's and Anthropic's, and cut their conversations when they see them.
+        return xn_fail(err, XN_ERR_ARGUMENT,
+                       "the prompt is too long: %u tokens, and the context of a request has room for %u", r->n_ids,
+                       s->limit);
     if (r->grammar && !r->tokenizer) return xn_fail(err, XN_ERR_ARGUMENT, "a grammar needs the model's tokenizer");
     return XN_OK;
 }

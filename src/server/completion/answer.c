@@ -156,6 +156,7 @@ int xn_answer_run_event(void *user, const struct xn_serving_event *event) {
     if (status != XN_OK) {
         xn_completion_failed(c, &err);
         run->unwanted = true;
+        run->token = NULL;
     }
     if (event->kind == XN_SERVING_DONE) {
         xn_completion_left(c, 1); // the run may be gone behind this

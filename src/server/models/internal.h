@@ -13,6 +13,7 @@ struct xn_slot {
     // Under the lock.
     enum xn_model_state state; // LOADING also while it is dropped
     uint32_t holders;
+    bool busy;    // one of them has more than a look at it
     bool leaving; // is dropped as soon as it is free
     double used;  // when it was last asked for, or let go
     double keep;  // seconds that it stays without a request; NaN: as the options say

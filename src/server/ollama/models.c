@@ -17,7 +17,7 @@ static void format_time(char text[XN_OLLAMA_TIME], time_t seconds, long nanoseco
     struct tm utc;
     char day[24] = "1970-01-01T00:00:00";
     if (gmtime_r(&seconds, &utc)) strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &utc);
-    snprintf(text, XN_OLLAMA_TIME, "%s.%06ldZ", day, nanoseconds / 1000);
+    snprintf(text, XN_OLLAMA_TIME, "%s.%06uZ", day, (unsigned)nanoseconds / 1000 % 1000000);
 }
 
 void xn_ollama_time(char text[XN_OLLAMA_TIME], double seconds_from_now) {

@@ -1,6 +1,8 @@
 // Errors as OpenAI's API tells them.
 #include "server/openai/internal.h"
 
+#include <string.h>
+
 static const struct {
     int status;
     const char *type, *code;
@@ -26,6 +28,8 @@ json_t *xn_openai_error(int status, const char *type, const char *message) {
         }
     char param[96];
     bool named = status == 400 && xn_field_named(message, param);
+    // Clients look for this code, to cut their conversations.
+    if (status == 400 && strstr(message, "prompt is too long:")) code = "context_length_exceeded";
     return json_pack("{s:{s:s, s:s, s:s?, s:s?}}", "error", "message", message, "type", type ? type : kind, "param",
                      named ? param : NULL, "code", code);
 }

@@ -170,7 +170,14 @@ static void chat_refuses(void **state) {
         assert_int_equal(scripted.n, 0);
         json_decref(r);
     }
-    json_t *r = post(xn_openai_chat, "{\"model\": \"missing\", " USER "}", 404);
+    uint32_t context = scripted.served.context;
+    scripted.served.context = 4;
+    json_t *r = post(xn_openai_chat, "{" USER "}", 400);
+    scripted.served.context = context;
+    assert_text(r, "error.code", "context_length_exceeded");
+    assert_text(r, "error.param", "messages");
+    json_decref(r);
+    r = post(xn_openai_chat, "{\"model\": \"missing\", " USER "}", 404);
     assert_text(r, "error.code", "not_found");
     json_decref(r);
 }

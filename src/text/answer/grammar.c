@@ -52,11 +52,21 @@ static uint32_t any_object(struct xn_grammar_build *b) {
     return xn_json_common(&b->schema, XN_JSON_OBJECT);
 }
 
+bool xn_build_takes_nothing(const struct xn_grammar_tool *tool) {
+    const json_t *schema = json_object_get(tool->function, "parameters"), *more;
+    if (!schema || json_is_null(schema)) return true;
+    more = json_object_get(schema, "additionalProperties");
+    return json_is_object(json_object_get(schema, "properties")) &&
+           json_object_size(json_object_get(schema, "properties")) == 0 && (!more || json_is_false(more)) &&
+           !json_object_get(schema, "$ref") && !json_object_get(schema, "anyOf") && !json_object_get(schema, "allOf");
+}
+
 int xn_build_arguments(struct xn_grammar_build *b, struct xn_grammar_tool *tool, uint32_t *node) {
     if (!tool->arguments) {
         const json_t *schema = json_object_get(tool->function, "parameters");
-        *node = any_object(b);
-        if (json_object_size(schema)) XN_TRY(xn_build_schema(b, tool, schema, any_object, node));
+        *node = xn_build_takes_nothing(tool) ? XN_FORM_LITERAL(&b->form, "{}") : any_object(b);
+        if (json_object_size(schema) && !xn_build_takes_nothing(tool))
+            XN_TRY(xn_build_schema(b, tool, schema, any_object, node));
         tool->arguments = xn_build_rule(b, "arguments", *node);
     }
     *node = tool->arguments;

@@ -44,6 +44,8 @@ int xn_build_schema(struct xn_grammar_build *b, const struct xn_grammar_tool *to
                     xn_build_wider *wider, uint32_t *node);
 // The arguments of a tool as JSON, by its schema, or any object.
 int xn_build_arguments(struct xn_grammar_build *b, struct xn_grammar_tool *tool, uint32_t *node);
+// Its schema is missing, or lists no properties: it is called without arguments.
+bool xn_build_takes_nothing(const struct xn_grammar_tool *tool);
 // For each tool a node, as alternatives.
 typedef int xn_build_tool(struct xn_grammar_build *b, const void *table, struct xn_grammar_tool *tool, uint32_t *node);
 int xn_build_tools(struct xn_grammar_build *b, const void *table, xn_build_tool *one, uint32_t *node);

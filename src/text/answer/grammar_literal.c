@@ -178,8 +178,10 @@ static uint32_t value(struct literals *l, const json_t *schema, unsigned depth) 
 static int gemma_call(struct xn_grammar_build *b, const void *table, struct xn_grammar_tool *tool, uint32_t *node) {
     struct literals l = *(const struct literals *)table;
     l.tool = tool;
-    *node = XN_FORM_SEQUENCE_OF(&b->form, xn_build_text(b, tool->name),
-                                object(&l, json_object_get(tool->function, "parameters"), 0));
+    const uint32_t arguments = xn_build_takes_nothing(tool)
+                                   ? XN_FORM_LITERAL(&b->form, "{}")
+                                   : object(&l, json_object_get(tool->function, "parameters"), 0);
+    *node = XN_FORM_SEQUENCE_OF(&b->form, xn_build_text(b, tool->name), arguments);
     return l.status;
 }
 

@@ -119,7 +119,7 @@ static void content_is_held_to_what_was_asked(void **state) {
     r.content = XN_ANSWER_GBNF;
     r.gbnf = "root ::= value\nvalue ::= \"<\" string \">\"\nstring ::= [a-z]+";
     r.gbnf_size = strlen(r.gbnf);
-    TEXTS(r, "+<abc>", "-<>", "-5", "+<tool_call>{\"name\":\"now\",\"arguments\":{\"a\":[null]}}</tool_call>");
+    TEXTS(r, "+<abc>", "-<>", "-5", "-<tool_call>{\"name\":\"now\",\"arguments\":{\"a\":[null]}}</tool_call>");
     r.style.format = XN_ANSWER_HARMONY;
     TEXTS(r, "+<|channel|>final<|message|><abc>", "-<|channel|>final<|message|>x");
     json_decref(schema);
@@ -165,7 +165,7 @@ static bool fits_tool(const char *name, const json_t *arguments) {
         return json_is_boolean(json_object_get(arguments, "done")) && (!tags || json_is_array(tags)) &&
                (!at || json_is_number(json_object_get(at, "x")));
     }
-    return strcmp(name, "now") == 0;
+    return strcmp(name, "now") == 0 && json_object_size(arguments) == 0;
 }
 
 struct fit {
