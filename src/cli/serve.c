@@ -15,6 +15,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -238,6 +239,12 @@ static int serve_all(const struct xn_serve_options *o, char **arguments, size_t 
     sigaddset(&s.signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &s.signals, &s.before);
     signal(SIGPIPE, SIG_IGN);
+    // A connection is a descriptor, and shells give programs few of them.
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     int status = serve(&s, arguments, n, &err), exit_status;
     if (status != XN_OK) {
         exit_status = xn_cli_fail(&err);

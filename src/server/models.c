@@ -271,6 +271,7 @@ void xn_models_unload(struct xn_models *m, size_t i) {
 
 static void *keep(void *user) {
     struct xn_models *m = user;
+    pthread_setname_np(pthread_self(), "xenon-models");
     pthread_mutex_lock(&m->lock);
     while (!m->closing) {
         double now = xn_models_now(), next = now + 3600;
