@@ -162,7 +162,7 @@ void xn_metrics_finished(struct xn_metrics *metrics, const char *model, const st
 
 int xn_served_acquire(struct xn_models *models, const char *name, struct xn_served **out, struct xn_error *err) {
     (void)models;
-    if (name && strcmp(name, "missing") == 0) return xn_fail(err, XN_ERR_MISSING, "no model \"missing\"");
+    if (name && strcmp(name, "missing") == 0) return xn_fail(err, XN_ERR_MISSING, "model \"missing\" not found");
     scripted.acquired++;
     *out = &scripted.served;
     return XN_OK;

@@ -178,7 +178,7 @@ static void chat_refuses(void **state) {
     assert_text(r, "error.param", "messages");
     json_decref(r);
     r = post(xn_openai_chat, "{\"model\": \"missing\", " USER "}", 404);
-    assert_text(r, "error.code", "not_found");
+    assert_text(r, "error.code", "model_not_found");
     json_decref(r);
 }
 
