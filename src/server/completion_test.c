@@ -462,12 +462,85 @@ static void prompts_that_fail(void **state) {
     xn_completion_request_free(&r);
 }
 
+// ---- threads: clients that start, cancel and let go, while the serving thread gives events
+
+enum { CLIENTS = 8, EACH = 10, ANSWERS = 3 };
+
+struct ask {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int pieces, finishes, dones;
+    bool failed;
+};
+
+static int note(void *user, const struct xn_completion_event *e) {
+    struct ask *a = user;
+    pthread_mutex_lock(&a->lock);
+    a->pieces += e->kind == XN_COMPLETION_PIECE;
+    a->finishes += e->kind == XN_COMPLETION_FINISH;
+    a->dones += e->kind == XN_COMPLETION_DONE;
+    a->failed |= e->kind == XN_COMPLETION_DONE && e->error;
+    pthread_cond_signal(&a->changed);
+    pthread_mutex_unlock(&a->lock);
+    return 0;
+}
+
+// The i-th of a client: cancelled at once, after a piece, or not at all; let go before or behind its end.
+static int ask(unsigned i) {
+    struct ask a = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    struct xn_completion *c;
+    struct xn_error own;
+    struct xn_completion_request r = chat(NULL);
+    r.n = ANSWERS;
+    int status = xn_completion_start(&scripted.served, &r, note, &a, &c, &own);
+    xn_completion_request_free(&r);
+    if (status != XN_OK) return -1;
+    if (i % 3 == 0) xn_completion_cancel(c);
+    bool early = i % 2 == 0;
+    pthread_mutex_lock(&a.lock);
+    while (i % 3 == 1 && !a.pieces && !a.dones)
+        pthread_cond_wait(&a.changed, &a.lock);
+    pthread_mutex_unlock(&a.lock);
+    if (i % 3 == 1) xn_completion_cancel(c);
+    if (early) xn_completion_release(c);
+    pthread_mutex_lock(&a.lock);
+    while (!a.dones)
+        pthread_cond_wait(&a.changed, &a.lock);
+    pthread_mutex_unlock(&a.lock);
+    if (!early) xn_completion_release(c);
+    return a.dones == 1 && a.finishes == ANSWERS && !a.failed && (i % 3 != 2 || a.pieces >= ANSWERS) ? 0 : -1;
+}
+
+static void *client(void *failures) {
+    for (unsigned i = 0; i < EACH; i++)
+        if (ask(i)) (*(int *)failures)++;
+    return NULL;
+}
+
+static void threads(void **state) {
+    (void)state;
+    fresh("one two three four five six seven eight nine ten");
+    size_t total = CLIENTS * EACH * ANSWERS;
+    assert_true(total <= SCRIPTED_MOST);
+    pthread_t serving, clients[CLIENTS];
+    int failures[CLIENTS] = {0};
+    assert_int_equal(pthread_create(&serving, NULL, scripted_serve, &total), 0);
+    for (int i = 0; i < CLIENTS; i++)
+        assert_int_equal(pthread_create(&clients[i], NULL, client, &failures[i]), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        pthread_join(clients[i], NULL);
+        assert_int_equal(failures[i], 0);
+    }
+    pthread_join(serving, NULL);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts),    cmocka_unit_test(calls),         cmocka_unit_test(stop_strings),
         cmocka_unit_test(several),  cmocka_unit_test(logprobs),      cmocka_unit_test(texts),
         cmocka_unit_test(ends),     cmocka_unit_test(conversations), cmocka_unit_test(text_arguments),
         cmocka_unit_test(grammars), cmocka_unit_test(many_grammars), cmocka_unit_test(prompts_that_fail),
+        cmocka_unit_test(threads),
     };
     int failed = cmocka_run_group_tests(tests, scripted_open, scripted_close);
     forget();
