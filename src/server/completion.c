@@ -128,6 +128,15 @@ void xn_completion_left(struct xn_completion *c, uint32_t answers) {
 
 // ---- start
 
+static bool any_strict(const json_t *tools) {
+    size_t i;
+    const json_t *tool;
+    json_array_foreach(tools, i, tool) {
+        if (json_is_true(json_object_get(json_object_get(tool, "function"), "strict"))) return true;
+    }
+    return false;
+}
+
 static int compile(struct xn_completion *c, const struct xn_served *served, const struct xn_completion_request *r,
                    struct xn_error *err) {
     static const enum xn_answer_content contents[] = {
@@ -148,7 +157,8 @@ static int compile(struct xn_completion *c, const struct xn_served *served, cons
         .gbnf_size = r->grammar ? strlen(r->grammar) : 0,
     };
     if (r->messages) rules.style = served->style; // a text has neither reasoning nor calls
-    if (!rules.required && rules.content == XN_ANSWER_ANY) return XN_OK;
+    // What the model is free to do needs no grammar, unless a tool's arguments are to fit in any case.
+    if (!rules.required && rules.content == XN_ANSWER_ANY && !any_strict(c->tools)) return XN_OK;
     return xn_grammar_take(&rules, &c->grammar, err);
 }
 

@@ -5,7 +5,7 @@ prefix=$work/prefix
 cmake --install "$XENON_BUILD" --prefix "$prefix" >"$work/out" 2>&1 || { fail "cmake --install"; finish; }
 : >"$work/out"
 for file in bin/xenon include/xenon/xenon.h share/man/man1/xenon.1 share/bash-completion/completions/xenon \
-    share/zsh/site-functions/_xenon share/fish/vendor_completions.d/xenon.fish; do
+    share/zsh/site-functions/_xenon share/fish/vendor_completions.d/xenon.fish lib/systemd/system/xenon.service; do
     [ -s "$prefix/$file" ] || fail "not installed: $file"
 done
 package=$(find "$prefix" -name xenon.pc)

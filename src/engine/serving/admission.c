@@ -85,11 +85,15 @@ uint32_t xn_serving_next_branch(const struct xn_serving *s, const struct xn_task
 
 // --- who is next ---
 
-// Those whose beginning is being computed wait for it.
+// Those whose beginning is being computed wait for it. Where many do, those behind them wait with them: finding out is
+// not free.
 static struct xn_task **choose(struct xn_serving *s, struct xn_prefix *prefix) {
+    enum { LOOK_AT = 32 };
     struct xn_task **best = NULL;
-    for (struct xn_task **at = &s->queue.first; *at; at = &(*at)->next) {
+    uint32_t looked = 0;
+    for (struct xn_task **at = &s->queue.first; *at && looked < LOOK_AT; at = &(*at)->next) {
         if (best && !goes_before(s, *at, *best)) continue;
+        looked++;
         struct xn_prefix found = find_prefix(s, *at);
         if (is_being_computed(s, *at, found.reach)) continue;
         best = at;
@@ -202,6 +206,6 @@ void xn_serving_preempt(struct xn_serving *s, struct xn_task *t) {
         if (s->order[i] == t) s->order[i] = NULL;
     s->n_running--;
     struct xn_owner *owner = xn_owner_of(s, t->request.owner);
-    if (owner) owner->running--;
+    if (owner && owner->running) owner->running--;
     xn_task_queue_push(&s->queue, t);
 }

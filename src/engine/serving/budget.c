@@ -41,7 +41,8 @@ void xn_budget_learn(struct xn_budget *b, uint32_t streams, uint32_t rows, bool 
     }
     double plain = plain_seconds(b, streams);
     if (plain == 0) return;
-    // Half of the way, and by half at the most: what a row costs changes with their number, so this is no straight line.
+    // Half of the way, and by half at the most: what a row costs changes with their number, so this is no straight
+    // line.
     double extra = seconds - plain, factor = extra > 0 ? allowed_steps * plain / extra : 2;
     factor = factor > 2 ? 2 : factor < 0.5 ? 0.5 : factor;
     double fitting = rows * factor;

@@ -74,7 +74,7 @@ static void leave_slot(struct xn_serving *s, struct xn_task *task) {
             s->running[i] = NULL;
             s->n_running--;
             struct xn_owner *owner = xn_owner_of(s, task->request.owner);
-            if (owner) owner->running--;
+            if (owner && owner->running) owner->running--;
         }
     for (uint32_t i = 0; i < s->n_order; i++)
         if (s->order[i] == task) s->order[i] = NULL;
@@ -90,7 +90,7 @@ void xn_task_finish(struct xn_serving *s, struct xn_task *task, enum xn_serving_
             xn_prefix_keep(&s->prefixes, task->sequence);
     }
     struct xn_owner *owner = xn_owner_of(s, task->request.owner);
-    if (owner) owner->tasks--;
+    if (owner && owner->tasks) owner->tasks--;
     s->counters.finished++;
     s->counters.cancelled += finish == XN_SERVING_CANCELLED;
     s->counters.failed += finish == XN_SERVING_ERROR;

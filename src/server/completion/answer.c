@@ -17,7 +17,7 @@ int xn_answer_run_begin(struct xn_answer_run *run, const struct xn_answer_run_op
         run->echo = o->prompt->text;
         run->echo_size = o->prompt->size;
     }
-    bool special = r->messages && xn_answer_wants_special(&o->served->style);
+    bool special = r->messages && xn_answer_wants_special(&o->served->style, run->tokenizer);
     xn_detokenizer_init(&run->detokenizer, run->tokenizer, special);
     // A text goes on: its next token's leading blank stays.
     run->detokenizer.started = !r->messages;

@@ -48,7 +48,10 @@ static int open_model(struct xn_slot *slot, const struct xn_models_options *o, s
         return xn_fail(err, XN_ERR_UNSUPPORTED, "the model has no tokenizer that can be used, so it can't be served");
     XN_TRY(spell_breakers(served, o, err));
     struct xn_serving_options serving = o->serving;
-    if (o->trained && served->model->recipe.context) serving.most = (uint32_t)served->model->recipe.context;
+    // Whole pages may hold a little more than was asked for.
+    if (!serving.most) serving.most = serving.context.context;
+    uint32_t trained = served->model->recipe.context;
+    if (o->trained && trained && (!serving.most || trained < serving.most)) serving.most = trained;
     return xn_serving_create(served->model, &serving, &served->serving, err);
 }
 

@@ -50,8 +50,10 @@ struct xn_answer_style {
 };
 // From the source of a chat template (may be NULL).
 struct xn_answer_style xn_answer_detect(const char *chat_template);
-// Whether special tokens must be shown to the parser for this style (else they are dropped by the detokenizer).
-bool xn_answer_wants_special(const struct xn_answer_style *style);
+// Whether special tokens must be shown to the parser for this style (else they are dropped by the detokenizer): its
+// markers are special tokens by nature, or in this vocabulary (may be NULL).
+struct xn_tokenizer;
+bool xn_answer_wants_special(const struct xn_answer_style *style, const struct xn_tokenizer *tokenizer);
 // Whether a prompt ends inside of the reasoning, so that the answer begins there.
 bool xn_answer_thinking(const struct xn_answer_style *style, const char *prompt, size_t size);
 

@@ -343,8 +343,8 @@ static void prompts_tell_where_they_end(void **state) {
         assert_false(xn_answer_thinking(&harmony_style, cases[i].prompt, n));
         assert_false(xn_answer_thinking(&plain, cases[i].prompt, n));
     }
-    assert_true(xn_answer_wants_special(&gemma) && xn_answer_wants_special(&harmony_style));
-    assert_false(xn_answer_wants_special(&think) || xn_answer_wants_special(&plain));
+    assert_true(xn_answer_wants_special(&gemma, NULL) && xn_answer_wants_special(&harmony_style, NULL));
+    assert_false(xn_answer_wants_special(&think, NULL) || xn_answer_wants_special(&plain, NULL));
 }
 
 int main(void) {

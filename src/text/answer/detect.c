@@ -83,9 +83,19 @@ bool xn_answer_thinking(const struct xn_answer_style *style, const char *prompt,
     return size >= n && memcmp(prompt + size - n, style->think_open, n) == 0;
 }
 
-bool xn_answer_wants_special(const struct xn_answer_style *style) {
-    const struct xn_notation *notation = xn_notations[style->format];
-    return (notation && notation->special) || (style->think_open && strpbrk(style->think_open, "|["));
+static bool is_special(const struct xn_tokenizer *tokenizer, const char *text) {
+    const int32_t id = tokenizer && text ? xn_token_id(tokenizer, text) : -1;
+    return id >= 0 && xn_token_is_special(tokenizer, id);
+}
+
+bool xn_answer_wants_special(const struct xn_answer_style *style, const struct xn_tokenizer *tokenizer) {
+    const struct xn_notation *notation =
+        xn_notations[style->format == XN_ANSWER_PLAIN ? XN_ANSWER_HERMES : style->format];
+    if (notation->special || (style->think_open && strpbrk(style->think_open, "|["))) return true;
+    if (is_special(tokenizer, style->think_open) || is_special(tokenizer, style->think_close)) return true;
+    for (int i = 0; notation->openers[i]; i++)
+        if (is_special(tokenizer, notation->openers[i])) return true;
+    return false;
 }
 
 const char *xn_answer_format_name(enum xn_answer_format format) {

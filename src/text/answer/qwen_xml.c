@@ -5,37 +5,27 @@
 
 #define TAGS_MACHINE .begin = xn_tags_begin, .take = xn_tags_take, .end = xn_tags_end, .grammar = xn_tags_grammar
 
+// clang-format off
+#define FUNCTION_TAGS                                                                                                  \
+    .open = "<function=", .name_end = ">", .key_open = "<parameter=", .key_end = ">",                                  \
+    .value_close = "</parameter>", .close = "</function>", .each = true, .between = "\n"
+// clang-format on
+
 const struct xn_notation xn_notation_qwen_xml = {
     .name = "qwen-xml",
     .openers = {"<tool_call>", "<function="},
     TAGS_MACHINE,
-    .table = &(const struct xn_tags_table){.section = "<tool_call>",
-                                           .section_close = "</tool_call>",
-                                           .open = "<function=",
-                                           .name_end = ">",
-                                           .key_open = "<parameter=",
-                                           .key_end = ">",
-                                           .value_close = "</parameter>",
-                                           .close = "</function>",
-                                           .lines = true,
-                                           .each = true,
-                                           .between = "\n"},
+    .table =
+        &(const struct xn_tags_table){
+            .section = "<tool_call>", .section_close = "</tool_call>", .lines = true, FUNCTION_TAGS},
 };
 const struct xn_notation xn_notation_seed = {
     .name = "seed",
     .openers = {"<seed:tool_call>"},
     .special = true,
     TAGS_MACHINE,
-    .table = &(const struct xn_tags_table){.section = "<seed:tool_call>",
-                                           .section_close = "</seed:tool_call>",
-                                           .open = "<function=",
-                                           .name_end = ">",
-                                           .key_open = "<parameter=",
-                                           .key_end = ">",
-                                           .value_close = "</parameter>",
-                                           .close = "</function>",
-                                           .each = true,
-                                           .between = "\n"},
+    .table = &(
+        const struct xn_tags_table){.section = "<seed:tool_call>", .section_close = "</seed:tool_call>", FUNCTION_TAGS},
 };
 const struct xn_notation xn_notation_minimax = {
     .name = "minimax",

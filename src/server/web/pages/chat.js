@@ -1,34 +1,34 @@
 // The chat: what is shown and how its parts play together.
-import { hasKey, models, props } from "./api.js";
+import { hasKey } from "./api.js";
+import { takeFiles } from "./attach.js";
+import { modelChooser } from "./chooser.js";
 import { askForKey, confirmation, lineOfText, openDialog, wireDialogs } from "./dialogs.js";
 import { drawIcons, find, saveFile } from "./dom.js";
+import { follower } from "./follow.js";
 import { count, speed } from "./format.js";
 import { works as markdownWorks } from "./markdown.js";
 import { messageView } from "./messages.js";
 import { answerer } from "./runs.js";
 import { requestFields, setTheme, settingsDialog, theme } from "./settings.js";
 import { drawer, sidebar } from "./sidebar.js";
-import { openStore, readSetting, writeSetting } from "./store.js";
+import { openStore } from "./store.js";
 import * as tree from "./tree.js";
 
 const input = find("input");
 const sendButton = find("send");
 const stopButton = find("stop");
-const scroller = find("scroll");
 const list = find("messages");
-const modelChooser = find("model");
 // On a phone's keyboard Enter makes a line; a button sends.
 const touch = matchMedia("(hover: none) and (pointer: coarse)").matches;
 if (touch) input.enterKeyHint = "enter";
 
 let store = null;
 let heads = [];
-let conversation = null; // the one shown
+let conversation = tree.newConversation("", Date.now()); // the one shown
 let views = new Map(); // of its messages, by id
-let served = []; // models: { id, state, room }
-let serverProps = new Map(); // by model
-let atEnd = true;
 let offline = null; // a timer that looks for the server again
+
+const view = follower(find("scroll"), () => input.focus());
 
 // What is said to screen readers: states, and answers when they are complete.
 function say(text) {
@@ -70,7 +70,7 @@ function drawStatus() {
   const current = run();
   sendButton.hidden = current !== null;
   stopButton.hidden = current === null;
-  sendButton.disabled = !input.value.trim() || !modelChooser.value;
+  sendButton.disabled = !input.value.trim() || !chooser.id();
   const last = tree.path(conversation).findLast((message) => message.role === "assistant" && (message.stats || current?.message === message));
   const stats = current?.stats ?? last?.stats;
   find("speed").textContent = stats?.speed > 0 ? `${current || !stats.exact ? "~" : ""}${speed(stats.speed)} tokens/s` : "";
@@ -78,8 +78,7 @@ function drawStatus() {
 }
 
 function drawContext(stats) {
-  const model = modelChooser.value;
-  const room = serverProps.get(model)?.default_generation_settings?.n_ctx || served.find((one) => one.id === model)?.room;
+  const room = chooser.room();
   const used = stats ? stats.prompt + stats.generated : 0;
   const element = find("context");
   element.hidden = !room || !used || !stats.prompt;
@@ -90,27 +89,6 @@ function drawContext(stats) {
   find("context-text").textContent = `Context ${count(used)} of ${count(room)}`;
 }
 
-function toEnd() {
-  scroller.scrollTop = scroller.scrollHeight;
-}
-
-// The view follows an answer that grows, until a person scrolls up; at the end it follows again.
-let lastTop = 0;
-function noticeScrolling() {
-  const below = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight;
-  if (below < 4) atEnd = true;
-  else if (scroller.scrollTop < lastTop) atEnd = false;
-  else if (scroller.scrollTop > lastTop && below < 48) atEnd = true;
-  lastTop = scroller.scrollTop;
-  find("to-end").hidden = below < 48;
-}
-scroller.addEventListener("scroll", noticeScrolling);
-find("to-end").addEventListener("click", () => {
-  atEnd = true;
-  toEnd();
-  input.focus();
-});
-
 // An answer that grows is drawn at most once a frame, and less often where drawing takes long.
 let drawing = null;
 function drawSoon(message) {
@@ -119,17 +97,17 @@ function drawSoon(message) {
     requestAnimationFrame(() => {
       const began = performance.now();
       drawing = null;
-      noticeScrolling();
-      updateMessage(message);
-      drawStatus();
-      if (atEnd) toEnd();
+      view.during(() => {
+        updateMessage(message);
+        drawStatus();
+      });
       drawDelay = Math.min(400, Math.max(30, 4 * (performance.now() - began)));
     });
   }, drawDelay);
 }
 let drawDelay = 30;
 setInterval(() => {
-  const current = conversation && run();
+  const current = run();
   if (current) views.get(current.message.id)?.waiting(current);
 }, 500);
 
@@ -143,16 +121,15 @@ const runs = answerer({
       return;
     }
     drawMessages();
-    toEnd();
+    view.toEnd();
   },
   ended(of, message, error) {
     if (error) trouble(error, message);
     else if (offline) backOnline();
+    chooser.refresh();
     drawList();
     if (of !== conversation) return;
-    const stay = atEnd;
-    drawMessages();
-    if (stay) toEnd();
+    view.during(drawMessages);
     const plain = views.get(message.id)?.element.querySelector(":scope > .prose")?.textContent ?? "";
     if (message.state === "done") say(plain ? `Answer: ${plain.slice(0, 2000)}` : message.calls.length > 0 ? "The model calls a tool and waits for the result." : "The answer is empty.");
     else if (message.state === "stopped") say("Stopped.");
@@ -169,20 +146,19 @@ function keep(saved) {
 }
 
 function answer() {
-  const model = modelChooser.value;
+  const model = chooser.id();
   if (!model) return;
-  const state = served.find((one) => one.id === model)?.state;
   say("Waiting for the answer.");
-  runs.start(conversation, model, requestFields(settings.settings), state === "unloaded" || state === "loading");
+  runs.start(conversation, model, requestFields(settings.settings), chooser.loads());
   drawList();
   placeAddress();
 }
 
 function send(text) {
+  if (!offline) notice("");
   // A question after a call of tools leaves that without a result.
   tree.addMessage(conversation, conversation.leaf, "user", text, Date.now());
   if (!conversation.named) conversation.title ||= tree.titleOf(text);
-  atEnd = true;
   answer();
 }
 
@@ -203,7 +179,6 @@ const messageActions = {
   retry(message) {
     if (run()) return;
     conversation.leaf = message.parent;
-    atEnd = true;
     answer();
     input.focus();
   },
@@ -239,20 +214,30 @@ function trouble(error, message) {
     askForKey(hasKey() ? "The key was not accepted." : "Ask whoever runs the server for one.").then(async (given) => {
       if (!given) return notice("The server wants an API key.", "Enter key", () => trouble(error, message));
       notice("");
-      await lookForModels();
+      await chooser.look();
       if (message && conversation.leaf === message.id) messageActions.retry(message);
     });
   } else if (error.kind === "offline" || error.kind === "loading") {
     notice(error.kind === "offline" ? "The server can’t be reached. Looking for it again…" : "The server is loading its model…");
     document.body.classList.add("offline");
     clearTimeout(offline);
-    offline = setTimeout(lookForModels, 2000);
+    offline = setTimeout(chooser.look, 2000);
   } else if (!message) {
-    notice(error.message, "Try again", lookForModels);
+    notice(error.message, "Try again", chooser.look);
   } else if (error.kind === "busy") {
     notice(`The server is busy${error.retryAfter ? `; it asks to try again in ${error.retryAfter} s` : ""}.`);
   }
 }
+
+const chooser = modelChooser({
+  changed() {
+    drawStatus();
+    const build = chooser.build();
+    if (typeof build === "string") find("about").textContent ||= `Server: ${build}`;
+  },
+  trouble: (error) => trouble(error, null),
+  found: backOnline,
+});
 
 function backOnline() {
   clearTimeout(offline);
@@ -260,53 +245,6 @@ function backOnline() {
   document.body.classList.remove("offline");
   notice("");
 }
-
-// --- models
-
-function drawModels() {
-  const wanted = readSetting("model", "");
-  const states = { loading: " (loading)", unloaded: " (not loaded)" };
-  modelChooser.replaceChildren(...served.map((model) => new Option(model.id + (states[model.state] ?? ""), model.id)));
-  if (served.some((model) => model.id === wanted)) modelChooser.value = wanted;
-  modelChooser.disabled = served.length < 2;
-  if (served.length === 0) modelChooser.replaceChildren(new Option("no model", ""));
-}
-
-async function lookForProps() {
-  const model = modelChooser.value;
-  if (!model || serverProps.has(model)) return;
-  // Asking about a model that is not there might load it.
-  const state = served.find((one) => one.id === model)?.state;
-  if (state === "unloaded" || state === "loading") return;
-  try {
-    const found = await props(served.length > 1 ? model : "");
-    serverProps.set(model, found);
-    if (typeof found.build_info === "string") find("about").textContent ||= `Server: ${found.build_info}`;
-  } catch {
-    return; // the page lives without
-  }
-  drawStatus();
-}
-
-async function lookForModels() {
-  try {
-    served = await models();
-  } catch (error) {
-    trouble(error, null);
-    return;
-  }
-  if (served.some((model) => model.state === "loading")) setTimeout(lookForModels, 3000);
-  backOnline();
-  drawModels();
-  drawStatus();
-  await lookForProps();
-}
-
-modelChooser.addEventListener("change", () => {
-  writeSetting("model", modelChooser.value);
-  drawStatus();
-  lookForProps();
-});
 
 // --- conversations
 
@@ -320,8 +258,7 @@ function show(next) {
   list.replaceChildren();
   drawMessages();
   drawList();
-  atEnd = true;
-  toEnd();
+  view.toEnd();
   placeAddress();
 }
 
@@ -390,9 +327,9 @@ const settings = settingsDialog({
     conversation.system = text;
     if (heads.some((head) => head.id === conversation.id)) keep(conversation);
   },
-  defaults: () => serverProps.get(modelChooser.value)?.default_generation_settings?.params,
+  defaults: () => chooser.defaults(),
   async key() {
-    if (await askForKey("It is sent with each request to this server, and to no other.")) await lookForModels();
+    if (await askForKey("It is sent with each request to this server, and to no other.")) await chooser.look();
   },
   async exportAll() {
     const all = await store.all();
@@ -440,11 +377,17 @@ function grow() {
 
 function submit() {
   const text = input.value.trim();
-  if (!text || run() || !modelChooser.value) return;
+  if (!text || run() || !chooser.id()) return;
   input.value = "";
   grow();
   send(text);
 }
+
+takeFiles(notice, () => {
+  grow();
+  drawStatus();
+  input.focus();
+});
 
 input.addEventListener("input", () => {
   grow();
@@ -534,12 +477,12 @@ async function begin() {
   const real = await openStore(changedElsewhere);
   store = { ...real, save: (conversations) => real.save(conversations.filter((one) => !deleted.has(one.id))) };
   heads = await store.heads();
-  conversation = tree.newConversation(settings.settings.system, Date.now());
+  conversation.system = settings.settings.system;
   const wanted = location.hash.slice(1);
   const found = wanted ? await load(wanted) : null;
   show(found ?? conversation);
+  await chooser.look();
   if (!store.lasting) notice("This browser keeps no data for this page: chats are lost when it is left.");
-  await lookForModels();
   document.documentElement.dataset.ready = "yes";
 }
 

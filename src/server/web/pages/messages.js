@@ -4,6 +4,10 @@ import { seconds, statistics } from "./format.js";
 import { codeBlock, render } from "./markdown.js";
 import { versions } from "./tree.js";
 
+// Questions longer than this (characters, lines) are shown folded.
+const LONG = 1200;
+const LONG_LINES = 16;
+
 // ‹ 2 / 3 ›: goes through the versions of a message that was edited or answered again.
 function versionButtons(conversation, message, actions) {
   const all = versions(conversation, message);
@@ -23,6 +27,17 @@ function userView(conversation, message, actions) {
   const bubble = h("div", { class: "bubble" }, message.content);
   const bar = h("div", { class: "actions" });
   const element = h("li", { class: "message user" }, h("h2", { class: "off-screen" }, "You"), bubble, bar);
+  if (message.content.length > LONG || message.content.split("\n").length > LONG_LINES) fold();
+
+  function fold() {
+    const show = h("button", { type: "button", class: "quiet unfold", "aria-expanded": "false", onclick: () => {
+      const folded = bubble.classList.toggle("folded");
+      show.textContent = folded ? "Show all" : "Show less";
+      show.setAttribute("aria-expanded", String(!folded));
+    } }, "Show all");
+    bubble.classList.add("folded");
+    bubble.after(show);
+  }
   const edit = iconButton("edit", "Edit message", () => startEditing());
   const copy = copyButton("Copy message", () => message.content);
 
