@@ -43,6 +43,7 @@ int xn_call_handle(void *server, struct xn_exchange *x, xn_call_start *with, str
     int status = xn_field_string(body, "model", &model, err);
     if (status == XN_OK) status = xn_call_begin(&call, server, x, model, err);
     if (status == XN_OK) xn_completion_request_init(&request, call.served);
+    request.exchange = call.x;
     if (status == XN_OK) status = with(&call, body, &request, err);
     xn_completion_request_free(&request);
     xn_call_end(&call);

@@ -72,6 +72,11 @@ void xn_completion_cancel(struct xn_completion *c) {
     pthread_mutex_unlock(&c->lock);
 }
 
+// Also of answers that still wait for a slot, which have no events yet.
+static void cancel_gone(void *completion) {
+    xn_completion_cancel(completion);
+}
+
 int xn_completion_tell(struct xn_completion *c, const struct xn_completion_event *event) {
     int enough = c->event(c->user, event);
     if (enough) xn_completion_cancel(c);
@@ -119,6 +124,7 @@ void xn_completion_left(struct xn_completion *c, uint32_t answers) {
     if (last) c->done = true; // from here on nobody asks the serving for anything
     pthread_mutex_unlock(&c->lock);
     if (!last) return;
+    if (c->exchange) xn_exchange_off_gone(c->exchange, c);
     struct xn_completion_event event = {.kind = XN_COMPLETION_DONE};
     event.usage = sum(c, &event.reasoning);
     if (c->failed) event.error = &c->error;
@@ -266,6 +272,8 @@ int xn_completion_start(struct xn_served *served, const struct xn_completion_req
         return status;
     }
     *out = c;
+    c->exchange = request->exchange;
+    if (c->exchange) xn_exchange_on_gone(c->exchange, cancel_gone, c);
     c->holds += 2; // until DONE, and until this is through: the caller may let go of *out at once
     uint32_t given = 0;
     struct xn_error later;
@@ -274,6 +282,7 @@ int xn_completion_start(struct xn_served *served, const struct xn_completion_req
         given += status == XN_OK;
     }
     if (given == 0) {
+        if (c->exchange) xn_exchange_off_gone(c->exchange, c);
         *out = NULL;
         destroy(c);
         if (err) *err = later;

@@ -8,7 +8,8 @@
 
 #include <jansson.h>
 
-struct xn_served; // a loaded model: model, serving, template, names (models.h)
+struct xn_exchange; // http.h
+struct xn_served;   // a loaded model: model, serving, template, names (models.h)
 
 enum xn_tool_choice { XN_TOOLS_AUTO, XN_TOOLS_NONE, XN_TOOLS_REQUIRED, XN_TOOLS_NAMED };
 enum xn_response_format { XN_FORMAT_TEXT, XN_FORMAT_JSON, XN_FORMAT_SCHEMA, XN_FORMAT_GBNF };
@@ -40,6 +41,7 @@ struct xn_completion_request {
     bool keep_reasoning; // reasoning stays in the content
     int priority;
     uint64_t owner;
+    struct xn_exchange *exchange; // NULL, or whose client's going cancels it; held by the caller until DONE
 };
 uint64_t xn_random_seed(void); // < 2^63
 // What requests to this model begin with: its settings of sampling (a seed of 0 there: a random one), most -1,

@@ -37,10 +37,13 @@ void xn_reply_header(struct xn_exchange *x, const char *name, const char *value)
 int xn_stream_begin(struct xn_exchange *x, int status, const char *content_type, struct xn_error *err);
 int xn_stream_put(struct xn_exchange *x, const void *bytes, size_t size, struct xn_error *err);
 void xn_stream_end(struct xn_exchange *x);
-// Called once when the client goes before the reply is complete: on a thread of the server, without locks; at once
-// where it has gone already. With gone NULL nothing is called any more, and no call is still running when this returns.
-// A client that closes only its sending side has gone too.
+// gone(user) is called once when the client goes before the reply is complete: on a thread of the server, without
+// locks; at once where it has gone already. Several may be asked for. A client that closes only its sending side has
+// gone too.
 void xn_exchange_on_gone(struct xn_exchange *x, void (*gone)(void *user), void *user);
+// Takes that back: nothing is called with this user any more, and no such call (but the caller's own) still runs when
+// this returns.
+void xn_exchange_off_gone(struct xn_exchange *x, void *user);
 // Keeps the exchange alive for a thread that still has to reply; the handler's own hold ends when it returns.
 struct xn_exchange *xn_exchange_hold(struct xn_exchange *x);
 void xn_exchange_release(struct xn_exchange *x);

@@ -30,7 +30,7 @@ def check(good, what):
 class Server:
     def __init__(self, *options, ready=True, environment=None):
         self.lines = []
-        self.process = subprocess.Popen([PROGRAM, "serve", "--port", "0", "-np", "2", "-c", "1024", "-t", "1", *options],
+        self.process = subprocess.Popen([PROGRAM, "serve", "--port", "0", "-np", "2", "-c", "2048", "-t", "1", *options],
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                         env={**os.environ, **(environment or {})})
         self.reader = threading.Thread(target=self.read, daemon=True)
@@ -113,6 +113,33 @@ def alone():
     while time.time() < end and any(slot["is_processing"] for slot in json.loads(s.ask("/slots")[1])):
         time.sleep(0.05)
     check(not any(slot["is_processing"] for slot in json.loads(s.ask("/slots")[1])), "a slot of a client that has gone")
+    # Clients that go while they wait for a slot leave the queue, though nothing of theirs has begun.
+    def send(n):
+        c = socket.create_connection(("127.0.0.1", s.port))
+        text = json.dumps({**LONG, "n_predict": n}).encode()
+        c.sendall(b"POST /completion HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+        return c
+
+    def counts():
+        text = s.ask("/metrics")[1]
+        return tuple(int(re.search(rf"^llamacpp:requests_{what} (\d+)$", text, re.M).group(1)) for what in ("processing", "deferred"))
+
+    def await_counts(wanted):
+        end = time.time() + 20
+        while time.time() < end and counts() != wanted:
+            time.sleep(0.02)
+        return counts()
+
+    running = [send(900) for _ in range(2)]
+    check(await_counts((2, 0)) == (2, 0), f"two run: {counts()}")
+    waiting = [send(900) for _ in range(5)]
+    check(await_counts((2, 5)) == (2, 5), f"two run and five wait: {counts()}")
+    for c in waiting:
+        c.close()
+    check(await_counts((2, 0)) == (2, 0), f"who waited has gone: {counts()}")
+    for c in running:
+        c.close()
+    check(await_counts((0, 0)) == (0, 0), f"all have gone: {counts()}")
     check(s.end() == 0, f"the end: {s.text()}")
     line = next((line for line in s.lines if "id=my-id" in line), "")
     check("POST /v1/chat/completions 200" in line and "generated_tokens=4" in line, f"the log: {line}")
@@ -151,11 +178,11 @@ def endings():
           f"the JSON log: {line}")
     check(any(line.get("event") == "model" and line.get("what") == "loaded" for line in logs), "the JSON log of a model")
     # A second signal ends at once.
-    s = Server("--drain-timeout", "100", "-c", "2048")
+    s = Server("--drain-timeout", "100")
 
     def ask_in_vain():
         try:
-            s.ask("/completion", {**LONG, "n_predict": 2000, "stream": False})
+            s.ask("/completion", {**LONG, "n_predict": 1900, "stream": False})
         except (OSError, http.client.HTTPException):
             pass
 

@@ -4,6 +4,7 @@
 #include "server/completion.h"
 
 #include "api/stop.h"
+#include "server/http.h"
 #include "server/metrics.h"
 #include "server/models.h"
 #include "text/tokenizer.h"
@@ -85,6 +86,7 @@ struct xn_completion {
     // From here on nothing changes after the start.
     struct xn_serving *serving;
     struct xn_metrics *metrics;
+    struct xn_exchange *exchange; // NULL: none
     const char *model;
     int (*event)(void *user, const struct xn_completion_event *event);
     void *user;

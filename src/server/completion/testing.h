@@ -242,6 +242,12 @@ bool xn_exchange_gone(const struct xn_exchange *x) {
     (void)x;
     return scripted.gone;
 }
+void xn_exchange_on_gone(struct xn_exchange *x, void (*gone)(void *user), void *user) {
+    (void)x, (void)gone, (void)user;
+}
+void xn_exchange_off_gone(struct xn_exchange *x, void *user) {
+    (void)x, (void)user;
+}
 void xn_exchange_note(struct xn_exchange *x, const char *name, const char *text) {
     (void)x, (void)name, (void)text;
 }

@@ -118,6 +118,7 @@ void xn_exchange_unref(struct xn_exchange *x) {
     xn_pairs_free(x->headers, x->n_headers);
     xn_pairs_free(x->arguments, x->n_arguments);
     xn_pairs_free(x->reply_headers, x->n_reply_headers);
+    free(x->on_gone);
     free(x->type);
     free(x->out);
     json_decref(x->notes);

@@ -45,7 +45,8 @@ struct xn_exchange {
     // Of all threads, under the lock.
     pthread_mutex_t lock;
     pthread_cond_t called;
-    bool gone, waiting /* the reader is to be woken by what is written */, ended, broken, calling;
+    bool gone, waiting /* the reader is to be woken by what is written */, ended, broken;
+    void *called_user; // of on_gone's call that is running; NULL: none
     pthread_t caller;
     enum xn_reply_state state;
     int status;
@@ -55,8 +56,11 @@ struct xn_exchange {
     char *out; // bytes from `out_begin` on are still to be sent
     size_t out_begin, out_size, out_capacity;
     uint64_t sent;
-    void (*on_gone)(void *user);
-    void *gone_user;
+    struct xn_gone {
+        void (*call)(void *user);
+        void *user;
+    } * on_gone;
+    size_t n_on_gone, on_gone_capacity;
     json_t *notes;
     struct xn_exchange *next_ready, *next_job;
 };

@@ -26,32 +26,38 @@ static void wake(struct xn_exchange *x) {
 
 void xn_exchange_lose(struct xn_exchange *x) {
     pthread_mutex_lock(&x->lock);
-    bool first = !x->gone;
     x->gone = true;
     wake(x);
-    void (*call)(void *) = first ? x->on_gone : NULL;
-    void *user = x->gone_user;
-    x->on_gone = NULL;
-    x->calling = call;
-    x->caller = pthread_self();
-    pthread_mutex_unlock(&x->lock);
-    if (!call) return;
-    call(user);
-    pthread_mutex_lock(&x->lock);
-    x->calling = false;
-    pthread_cond_broadcast(&x->called);
+    while (x->n_on_gone) {
+        struct xn_gone gone = x->on_gone[--x->n_on_gone];
+        x->called_user = gone.user;
+        x->caller = pthread_self();
+        pthread_mutex_unlock(&x->lock);
+        gone.call(gone.user);
+        pthread_mutex_lock(&x->lock);
+        x->called_user = NULL;
+        pthread_cond_broadcast(&x->called);
+    }
     pthread_mutex_unlock(&x->lock);
 }
 
 void xn_exchange_on_gone(struct xn_exchange *x, void (*gone)(void *user), void *user) {
     pthread_mutex_lock(&x->lock);
-    while (x->calling && !pthread_equal(x->caller, pthread_self()))
-        pthread_cond_wait(&x->called, &x->lock);
-    bool now = x->gone && gone;
-    x->on_gone = x->gone ? NULL : gone;
-    x->gone_user = user;
+    bool now = x->gone;
+    // Without memory nobody is called; who asks now and then (xn_exchange_gone) learns it all the same.
+    if (!now && !XN_GROW(x->on_gone, x->on_gone_capacity, x->n_on_gone + 1))
+        x->on_gone[x->n_on_gone++] = (struct xn_gone){gone, user};
     pthread_mutex_unlock(&x->lock);
     if (now) gone(user);
+}
+
+void xn_exchange_off_gone(struct xn_exchange *x, void *user) {
+    pthread_mutex_lock(&x->lock);
+    for (size_t i = x->n_on_gone; i-- > 0;)
+        if (x->on_gone[i].user == user) x->on_gone[i] = x->on_gone[--x->n_on_gone];
+    while (x->called_user == user && !pthread_equal(x->caller, pthread_self()))
+        pthread_cond_wait(&x->called, &x->lock);
+    pthread_mutex_unlock(&x->lock);
 }
 
 void xn_exchange_note(struct xn_exchange *x, const char *name, const char *text) {

@@ -109,7 +109,7 @@ static inline void *brood(void *user) {
 
 static inline int slow(void *server, struct xn_exchange *x, struct xn_error *err) {
     (void)server, (void)err;
-    xn_exchange_on_gone(x, note_gone, NULL);
+    xn_exchange_on_gone(x, note_gone, x);
     return detach(brood, x);
 }
 
@@ -130,7 +130,7 @@ static inline void *flood(void *user) {
 
 static inline int flooding(void *server, struct xn_exchange *x, struct xn_error *err) {
     (void)server;
-    xn_exchange_on_gone(x, note_gone, NULL);
+    xn_exchange_on_gone(x, note_gone, x);
     XN_TRY(xn_stream_begin(x, 200, "application/octet-stream", err));
     return detach(flood, x);
 }

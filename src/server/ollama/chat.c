@@ -32,6 +32,7 @@ static int begin(struct begun *b, void *server, struct xn_exchange *x, struct xn
     XN_TRY(xn_call_begin(&b->call, server, x, model, err));
     b->load_seconds = now() - before;
     xn_completion_request_init(&b->request, b->call.served);
+    b->request.exchange = x;
     return xn_ollama_read(b->body, &b->call, &b->request, &b->options, err);
 }
 
