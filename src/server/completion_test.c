@@ -310,83 +310,6 @@ static void ends(void **state) {
     }
 }
 
-static void conversations(void **state) {
-    (void)state;
-    static const struct {
-        const char *messages, *prompt;
-        bool begun;
-    } cases[] = {
-        {"[{\"role\": \"developer\", \"content\": [{\"type\": \"text\", \"text\": \"Be\"}, {\"type\": \"text\", "
-         "\"text\": "
-         "\"terse\"}]}, {\"role\": \"user\", \"content\": \"Hi\"}]",
-         "<|im_start|>system\nBe\nterse<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", false},
-        // Arguments as objects, the tool's name beside its result, no content where there is none.
-        {"[{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": null, \"tool_calls\": "
-         "[{\"id\": "
-         "\"c1\", \"type\": \"function\", \"function\": {\"name\": \"weather\", \"arguments\": \"{\\\"city\\\": "
-         "\\\"Oulu\\\"}\"}}]}, {\"role\": \"tool\", \"tool_call_id\": \"c1\", \"content\": \"snow\"}]",
-         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<tool_call>weather:{\"city\": \"Oulu\"}</tool_call>"
-         "<|im_end|>\n<|im_start|>tool\nsnow(weather)<|im_end|>\n<|im_start|>assistant\n",
-         false},
-        // The beginning of an answer.
-        {"[{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": \"Hello, \"}]",
-         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello, ", true},
-        {"[{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"content\": \"Hello, \", "
-         "\"reasoning_content\": \"Greet.\"}]",
-         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\nGreet.\n</think>\n\nHello, ", true},
-        {"[{\"role\": \"user\", \"content\": \"Hi\"}, {\"role\": \"assistant\", \"reasoning\": \"Greet.\", "
-         "\"content\": "
-         "\"Hello\"}, {\"role\": \"user\", \"content\": \"Bye\"}]",
-         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>Greet.</think>Hello<|im_end|>\n"
-         "<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n",
-         false},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *text;
-        size_t size;
-        fresh("");
-        struct xn_completion_request r = chat(cases[i].messages);
-        r.no_generation_prompt = cases[i].begun;
-        if (xn_completion_prompt(&scripted.served, &r, &text, &size, &err)) fail_msg("%s", err.message);
-        assert_string_equal(text, cases[i].prompt);
-        assert_int_equal(size, strlen(text));
-        free(text);
-        xn_completion_request_free(&r);
-    }
-    // A beginning behind a prompt that opens the reasoning.
-    char *text;
-    size_t size;
-    struct xn_completion_request r = chat(cases[2].messages);
-    r.no_generation_prompt = true;
-    r.template_arguments = json_pack("{s:b}", "enable_thinking", 1);
-    assert_int_equal(xn_completion_prompt(&scripted.served, &r, &text, &size, &err), XN_OK);
-    assert_string_equal(text, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n<think>\n</think>\n\nHello, ");
-    free(text);
-    xn_completion_request_free(&r);
-}
-
-// Templates that put arguments together as texts get texts.
-static void text_arguments(void **state) {
-    (void)state;
-    static const char source[] = "{% for m in messages %}{% for c in m.tool_calls or [] %}"
-                                 "{{ c.function.name + '(' + c.function.arguments + ')' }}{% endfor %}{% endfor %}";
-    struct xn_template *own, *before = scripted.model.chat;
-    assert_int_equal(xn_template_parse(source, sizeof source - 1, "texts", &own, &err), XN_OK);
-    scripted.model.chat = own;
-    struct xn_completion_request r = chat(
-        "[{\"role\": \"assistant\", \"tool_calls\": [{\"id\": \"a\", \"function\": {\"name\": \"f\", \"arguments\": "
-        "{\"x\": 1}}}]}]");
-    char *text;
-    size_t size;
-    int status = xn_completion_prompt(&scripted.served, &r, &text, &size, &err);
-    scripted.model.chat = before;
-    xn_template_free(own);
-    assert_int_equal(status, XN_OK);
-    assert_string_equal(text, "f({\"x\": 1})");
-    free(text);
-    xn_completion_request_free(&r);
-}
-
 // The same rules give the same compiled grammar, and one that can't be is the client's error.
 static void grammars(void **state) {
     (void)state;
@@ -436,38 +359,84 @@ static void many_grammars(void **state) {
         xn_grammar_drop(held[i]);
 }
 
-static void prompts_that_fail(void **state) {
-    (void)state;
-    fresh("");
+// ---- threads: clients that start, cancel and let go, while the serving thread gives events
+
+enum { CLIENTS = 8, EACH = 10, ANSWERS = 3 };
+
+struct ask {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    int pieces, finishes, dones;
+    bool failed;
+};
+
+static int note(void *user, const struct xn_completion_event *e) {
+    struct ask *a = user;
+    pthread_mutex_lock(&a->lock);
+    a->pieces += e->kind == XN_COMPLETION_PIECE;
+    a->finishes += e->kind == XN_COMPLETION_FINISH;
+    a->dones += e->kind == XN_COMPLETION_DONE;
+    a->failed |= e->kind == XN_COMPLETION_DONE && e->error;
+    pthread_cond_signal(&a->changed);
+    pthread_mutex_unlock(&a->lock);
+    return 0;
+}
+
+// The i-th of a client: cancelled at once, after a piece, or not at all; let go before or behind its end.
+static int ask(unsigned i) {
+    struct ask a = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     struct xn_completion *c;
-    struct xn_completion_request r = chat("[]");
-    r.no_generation_prompt = true;
-    assert_int_equal(xn_completion_start(&scripted.served, &r, on_event, NULL, &c, &err), XN_ERR_ARGUMENT);
+    struct xn_error own;
+    struct xn_completion_request r = chat(NULL);
+    r.n = ANSWERS;
+    int status = xn_completion_start(&scripted.served, &r, note, &a, &c, &own);
     xn_completion_request_free(&r);
-    static const char source[] = "{{ raise_exception('roles must alternate') }}";
-    struct xn_template *own, *before = scripted.model.chat;
-    assert_int_equal(xn_template_parse(source, sizeof source - 1, "raises", &own, &err), XN_OK);
-    scripted.model.chat = own;
-    r = chat(NULL);
-    int status = xn_completion_start(&scripted.served, &r, on_event, NULL, &c, &err);
-    scripted.model.chat = NULL; // a model without: ChatML
-    char *text;
-    size_t size;
-    assert_int_equal(xn_completion_prompt(&scripted.served, &r, &text, &size, &err), XN_OK);
-    scripted.model.chat = before;
-    xn_template_free(own);
-    assert_int_equal(status, XN_ERR_TEMPLATE);
-    assert_string_equal(text, "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
-    free(text);
-    xn_completion_request_free(&r);
+    if (status != XN_OK) return -1;
+    if (i % 3 == 0) xn_completion_cancel(c);
+    bool early = i % 2 == 0;
+    pthread_mutex_lock(&a.lock);
+    while (i % 3 == 1 && !a.pieces && !a.dones)
+        pthread_cond_wait(&a.changed, &a.lock);
+    pthread_mutex_unlock(&a.lock);
+    if (i % 3 == 1) xn_completion_cancel(c);
+    if (early) xn_completion_release(c);
+    pthread_mutex_lock(&a.lock);
+    while (!a.dones)
+        pthread_cond_wait(&a.changed, &a.lock);
+    pthread_mutex_unlock(&a.lock);
+    if (!early) xn_completion_release(c);
+    return a.dones == 1 && a.finishes == ANSWERS && !a.failed && (i % 3 != 2 || a.pieces >= ANSWERS) ? 0 : -1;
+}
+
+static void *client(void *failures) {
+    for (unsigned i = 0; i < EACH; i++)
+        if (ask(i)) (*(int *)failures)++;
+    return NULL;
+}
+
+static void threads(void **state) {
+    (void)state;
+    fresh("one two three four five six seven eight nine ten");
+    size_t total = CLIENTS * EACH * ANSWERS;
+    assert_true(total <= SCRIPTED_MOST);
+    pthread_t serving, clients[CLIENTS];
+    int failures[CLIENTS] = {0};
+    assert_int_equal(pthread_create(&serving, NULL, scripted_serve, &total), 0);
+    for (int i = 0; i < CLIENTS; i++)
+        assert_int_equal(pthread_create(&clients[i], NULL, client, &failures[i]), 0);
+    for (int i = 0; i < CLIENTS; i++) {
+        pthread_join(clients[i], NULL);
+        assert_int_equal(failures[i], 0);
+    }
+    pthread_join(serving, NULL);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parts),    cmocka_unit_test(calls),         cmocka_unit_test(stop_strings),
-        cmocka_unit_test(several),  cmocka_unit_test(logprobs),      cmocka_unit_test(texts),
-        cmocka_unit_test(ends),     cmocka_unit_test(conversations), cmocka_unit_test(text_arguments),
-        cmocka_unit_test(grammars), cmocka_unit_test(many_grammars), cmocka_unit_test(prompts_that_fail),
+        cmocka_unit_test(parts),   cmocka_unit_test(calls),    cmocka_unit_test(stop_strings),
+        cmocka_unit_test(several), cmocka_unit_test(logprobs), cmocka_unit_test(texts),
+        cmocka_unit_test(ends),    cmocka_unit_test(grammars), cmocka_unit_test(many_grammars),
+        cmocka_unit_test(threads),
     };
     int failed = cmocka_run_group_tests(tests, scripted_open, scripted_close);
     forget();

@@ -7,8 +7,10 @@
 #include "server/completion/internal.h"
 #include "text/template.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,7 +46,8 @@ struct scripted_request {
     struct xn_sampling sampling;
     char *prompt; // its ids as text, special tokens spelled out
     uint64_t id;
-    bool cancelled, done;
+    atomic_bool cancelled;
+    bool done;
 };
 static struct {
     struct xn_served served;
@@ -67,6 +70,8 @@ static struct {
     size_t gone_after; // puts; 0: never
     size_t puts;
 } scripted;
+
+static pthread_mutex_t scripted_lock = PTHREAD_MUTEX_INITIALIZER; // of n and ran, where threaded
 
 static char *scripted_text(const int32_t *ids, size_t n) {
     struct xn_text text = {0};
@@ -129,27 +134,45 @@ static void scripted_run_all(void) {
         if (!scripted.requests[scripted.ran].done) scripted_run(&scripted.requests[scripted.ran]);
 }
 
+// The serving thread: runs `total` requests as they come.
+static inline void *scripted_serve(void *total) {
+    while (scripted.ran < *(size_t *)total) {
+        pthread_mutex_lock(&scripted_lock);
+        bool waits = scripted.ran < scripted.n;
+        pthread_mutex_unlock(&scripted_lock);
+        if (waits)
+            scripted_run(&scripted.requests[scripted.ran++]);
+        else
+            sched_yield();
+    }
+    return NULL;
+}
+
 int xn_serving_submit(struct xn_serving *serving, const struct xn_serving_request *request, uint64_t *id, bool *retry,
                       struct xn_error *err) {
     (void)serving;
     *retry = false;
+    pthread_mutex_lock(&scripted_lock);
     if (scripted.n == SCRIPTED_MOST || (scripted.refuse_after && scripted.n >= scripted.refuse_after)) {
+        pthread_mutex_unlock(&scripted_lock);
         *retry = true;
         return xn_fail(err, XN_ERR_LIMIT, "the queue is full");
     }
     struct scripted_request *r = &scripted.requests[scripted.n];
-    *r = (struct scripted_request){.request = *request, .id = 100 + scripted.n};
+    r->request = *request;
+    r->id = *id = 100 + scripted.n;
+    r->cancelled = r->done = false;
     if (request->sampling) r->sampling = *request->sampling;
     r->prompt = scripted_text(request->ids, request->n_ids);
-    *id = r->id;
     scripted.n++;
+    pthread_mutex_unlock(&scripted_lock);
     if (scripted.at_once) scripted_run(r);
     return XN_OK;
 }
 
 void xn_serving_cancel(struct xn_serving *serving, uint64_t id) {
     (void)serving;
-    assert_in_range(id, 100, 100 + scripted.n - 1);
+    assert_in_range(id, 100, 100 + SCRIPTED_MOST - 1);
     scripted.requests[id - 100].cancelled = true;
 }
 
@@ -162,7 +185,7 @@ void xn_metrics_finished(struct xn_metrics *metrics, const char *model, const st
 
 int xn_served_acquire(struct xn_models *models, const char *name, struct xn_served **out, struct xn_error *err) {
     (void)models;
-    if (name && strcmp(name, "missing") == 0) return xn_fail(err, XN_ERR_MISSING, "no model \"missing\"");
+    if (name && strcmp(name, "missing") == 0) return xn_fail(err, XN_ERR_MISSING, "model \"missing\" not found");
     scripted.acquired++;
     *out = &scripted.served;
     return XN_OK;

@@ -26,6 +26,7 @@ json_t *xn_openai_error(int status, const char *type, const char *message) {
             kind = forms[i].type;
             code = forms[i].code;
         }
+    if (status == 404 && strncmp(message, "model ", 6) == 0) code = "model_not_found";
     char param[96];
     bool named = status == 400 && xn_field_named(message, param);
     // Clients look for this code, to cut their conversations.
