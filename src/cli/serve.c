@@ -15,6 +15,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -79,6 +80,10 @@ static int create_models(struct serve *s, char **arguments, size_t n, struct xn_
     return xn_serve_models(o, arguments, n, s->server.models, err);
 }
 
+static bool is_loopback(const char *host) {
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcasecmp(host, "localhost") == 0;
+}
+
 static int start_http(struct serve *s, struct xn_error *err) {
     const struct xn_serve_options *o = s->options;
     XN_TRY(xn_serve_secrets_read(o, &s->secrets, err));
@@ -96,6 +101,7 @@ static int start_http(struct serve *s, struct xn_error *err) {
         .key = s->secrets.private_key,
         .origins = o->origins.items,
         .n_origins = o->origins.n,
+        .own_names = is_loopback(o->host) && !s->secrets.n_keys,
         .body_most = (size_t)o->body_mb << 20,
         .connections = (uint32_t)o->connections,
         .per_address = (uint32_t)o->per_address,
@@ -107,10 +113,6 @@ static int start_http(struct serve *s, struct xn_error *err) {
         .user = &s->log,
     };
     return xn_http_start(&options, &s->server.http, err);
-}
-
-static bool is_loopback(const char *host) {
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcasecmp(host, "localhost") == 0;
 }
 
 // --- what systemd wants to know
@@ -238,6 +240,12 @@ static int serve_all(const struct xn_serve_options *o, char **arguments, size_t 
     sigaddset(&s.signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &s.signals, &s.before);
     signal(SIGPIPE, SIG_IGN);
+    // A connection is a descriptor, and shells give programs few of them.
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
     int status = serve(&s, arguments, n, &err), exit_status;
     if (status != XN_OK) {
         exit_status = xn_cli_fail(&err);
@@ -275,6 +283,7 @@ int xn_command_serve(int argc, char **argv) {
         {0, "ssl-key-file", XN_OPTION_STRING, &o.private_key, "FILE", "its private key (PEM)", 0, 0, NULL},
         {0, "cors", XN_OPTION_LIST, &o.origins, "ORIGIN",
          "web pages of this origin may ask (https://host), or of all (\"*\"); may be repeated", 0, 0, NULL},
+        {'m', "model", XN_OPTION_LIST, &o.models, "MODEL", "one more MODEL", 0, 0, NULL},
         {0, "slots", XN_OPTION_INT, &o.slots, "N", "or -np, --parallel: requests that run at once (8)", 1, 1024, NULL},
         {0, "np", XN_OPTION_INT, &o.slots, "N", "the same", 1, 1024, NULL},
         {0, "parallel", XN_OPTION_INT, &o.slots, "N", "the same", 1, 1024, NULL},
@@ -342,6 +351,7 @@ int xn_command_serve(int argc, char **argv) {
     size_t n;
     int exit_status = xn_options(&usage, argc, argv, &n);
     if (exit_status < 0) exit_status = serve_all(&o, argv + 1, n);
+    free(o.models.items);
     free(o.keys.items);
     free(o.aliases.items);
     free(o.origins.items);

@@ -59,15 +59,16 @@ int xn_models_add(struct xn_models *m, const char *path, const char *const *name
     XN_TRY(xn_slot_measure(path, &slot, err));
     slot.names = xn_alloc_zero(n, sizeof *slot.names);
     slot.path = xn_strdup(path);
-    bool failed = !slot.names || !slot.path || XN_GROW(m->slots, m->capacity, m->n + 1);
+    bool failed = !slot.names || !slot.path;
     for (size_t k = 0; k < n && slot.names; k++, slot.n_names++)
         failed |= !(slot.names[k] = xn_strdup(names[k]));
-    if (failed) {
-        xn_slot_empty(&slot);
-        return xn_fail(err, XN_ERR_NOMEM, "no memory for the names of models");
-    }
-    m->slots[m->n++] = slot;
-    return XN_OK;
+    pthread_mutex_lock(&m->lock); // the keeper looks at them already
+    failed = failed || XN_GROW(m->slots, m->capacity, m->n + 1);
+    if (!failed) m->slots[m->n++] = slot;
+    pthread_mutex_unlock(&m->lock);
+    if (!failed) return XN_OK;
+    xn_slot_empty(&slot);
+    return xn_fail(err, XN_ERR_NOMEM, "no memory for the names of models");
 }
 
 // --- room
@@ -271,6 +272,7 @@ void xn_models_unload(struct xn_models *m, size_t i) {
 
 static void *keep(void *user) {
     struct xn_models *m = user;
+    pthread_setname_np(pthread_self(), "xenon-models");
     pthread_mutex_lock(&m->lock);
     while (!m->closing) {
         double now = xn_models_now(), next = now + 3600;

@@ -296,7 +296,7 @@ def clients_that_go(s):
                 body = json.dumps({**user("Tell me all."), "max_tokens": 200, "stream": kind != 0, "n": rng.randrange(1, 3)})
                 if kind == 3:
                     body = body[: rng.randrange(len(body))]
-                head = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+                head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(body)
                 c.sendall((head + body).encode())
                 time.sleep(rng.random() / 10)
                 if kind == 2:

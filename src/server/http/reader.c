@@ -112,6 +112,7 @@ static void close_all(struct xn_http *http) {
 
 void *xn_reader_run(void *user) {
     struct xn_http *http = user;
+    pthread_setname_np(pthread_self(), "xenon-http");
     double swept = xn_now();
     while (!atomic_load(&http->stopping)) {
         if (atomic_load(&http->draining) && !http->quiesced) {

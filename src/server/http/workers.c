@@ -18,6 +18,7 @@ void xn_workers_run(struct xn_exchange *x) {
 
 static void *work(void *user) {
     struct xn_http *http = user;
+    pthread_setname_np(pthread_self(), "xenon-handler");
     pthread_mutex_lock(&http->lock);
     for (;;) {
         struct xn_exchange *x = http->jobs;
