@@ -2,6 +2,8 @@
 // which ends the turn, or the final message with its content.
 #include "text/answer/grammar.h"
 
+enum { MOST_BEFORE = 8 };
+
 static int call(struct xn_grammar_build *b, const void *table, struct xn_grammar_tool *tool, uint32_t *node) {
     (void)table;
     struct xn_form *f = &b->form;
@@ -28,7 +30,8 @@ int xn_harmony_grammar(struct xn_grammar_build *b, const void *table, uint32_t *
         f, channel, XN_FORM_CHOICE_OF(f, XN_FORM_LITERAL(f, "analysis"), XN_FORM_LITERAL(f, "commentary")), message,
         xn_build_text_without(b, (const char *[]){"<|end|>", NULL}), xn_build_marker(b, "<|end|>"),
         xn_build_marker(b, "<|start|>"), XN_FORM_LITERAL(f, "assistant"));
-    const uint32_t before = xn_form_times(f, free, 0, XN_FORM_UNBOUNDED);
+    // Not for ever: models write one or two.
+    const uint32_t before = xn_form_times(f, free, 0, MOST_BEFORE);
     uint32_t calls = 0, content = 0;
     if (b->n_tools) XN_TRY(xn_build_tools(b, table, call, &calls));
     if (!b->rules->required) {

@@ -220,7 +220,8 @@ struct xn_named_table {
     const char *id_close;                // an id stands first, up to this
     const char *id_open;                 // an id may stand behind the name, after this
     const char *separator;               // between name and arguments
-    bool functions;                      // the name is functions.NAME:INDEX, and an id
+    bool closed_by_end; // section_close is a token that ends the answer, so no text of a grammar has it
+    bool functions;     // the name is functions.NAME:INDEX, and an id
     // "function" may stand in the name's place; the name is then behind the separator, and the arguments in ```json.
     bool typed;
     bool brace; // the arguments' brace may stand in the separator's place, if the tool is known

@@ -29,6 +29,7 @@ const struct xn_notation xn_notation_solar = {
     NAMED_MACHINE,
     .table = &(const struct xn_named_table){.section = "<|tool_calls|>",
                                             .section_close = "<|calls|>",
+                                            .closed_by_end = true,
                                             .open = "<|tool_call:begin|>",
                                             .close = "<|tool_call:end|>",
                                             .id_close = "<|tool_call:name|>",
