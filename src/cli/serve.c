@@ -253,6 +253,7 @@ static int serve_all(const struct xn_serve_options *o, char **arguments, size_t 
         exit_status = run(&s);
         drain(&s);
     }
+    pthread_sigmask(SIG_SETMASK, &s.before, NULL); // who can't wait for the rest may end the program
     close_serve(&s);
     return exit_status;
 }
@@ -267,7 +268,7 @@ int xn_command_serve(int argc, char **argv) {
         .queue = 256,
         .cache_ram = 1024,
         .models_most = 4,
-        .body_mb = 64,
+        .body_mb = 16,
         .connections = 1024,
         .drain = 30,
         .timeout = 60,
@@ -311,7 +312,7 @@ int xn_command_serve(int argc, char **argv) {
          0, NULL},
         {0, "read-only", XN_OPTION_FLAG, &o.read_only, NULL, "clients can't load and unload models by name", 0, 0,
          NULL},
-        {0, "max-body", XN_OPTION_INT, &o.body_mb, "MB", "of a request (64)", 1, 4096, NULL},
+        {0, "max-body", XN_OPTION_INT, &o.body_mb, "MB", "of a request (16)", 1, 4096, NULL},
         {0, "connections", XN_OPTION_INT, &o.connections, "N", "open at once (1024)", 1, 1 << 20, NULL},
         {0, "connections-per-address", XN_OPTION_INT, &o.per_address, "N", "of one client; 0: any number (0)", 0,
          1 << 20, NULL},

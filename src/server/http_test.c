@@ -261,6 +261,47 @@ static void origins(void **state) {
     assert_null(strstr(heard, "Access-Control"));
 }
 
+static char *post_json(const char *body, size_t size) {
+    static char request[4 << 20];
+    int n = snprintf(request, sizeof request, "POST /json HTTP/1.1\r\nContent-Length: %zu\r\n" END, size);
+    memcpy(request + n, body, size);
+    request[(size_t)n + size] = 0;
+    return request;
+}
+
+static void bodies_of_json(void **state) {
+    (void)state;
+    start((struct xn_http_options){0});
+    static char many[3 << 20];
+    static const char right[] = "{\"a\": [1, \"x,\\\",[\"]}";
+    ask(post_json(right, strlen(right)));
+    expect("{\"a\":[1,\"x,\\\",[\"]}");
+    static const char *const wrong[] = {"", "[1]", "{", "\"x\"", "{\"a\": 1, \"a\"}", "nul", "{\"a\": \"\xff\"}"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        ask(post_json(wrong[i], strlen(wrong[i])));
+        expect("HTTP/1.1 400");
+        expect("the body");
+    }
+    // Deep, and with very many values; commas in a text are none.
+    memset(many, '[', 100000);
+    ask(post_json(many, 100000));
+    expect("HTTP/1.1 400");
+    for (size_t i = 0; i < sizeof many; i++)
+        many[i] = "[],"[i % 3];
+    memcpy(many, "{\"a\":[", 6);
+    ask(post_json(many, sizeof many - 3));
+    expect("more than 1048576 values");
+    memset(many, ',', 2 << 20);
+    memcpy(many, "{\"a\":\"", 6);
+    memcpy(many + (2 << 20), "\"}", 2);
+    int fd = dial();
+    const char *request = post_json(many, (2 << 20) + 2);
+    say_bytes(fd, request, strlen(request));
+    assert_false(hear(fd, "\r\n\r\n{\"a\""));
+    expect("HTTP/1.1 200");
+    close(fd);
+}
+
 // A page whose name was made to mean this machine.
 static void other_names(void **state) {
     (void)state;
@@ -287,8 +328,8 @@ static void other_names(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_teardown(name, stop)
     const struct CMUnitTest tests[] = {
-        TEST(answers), TEST(refusals), TEST(garbage), TEST(pipelined),
-        TEST(streams), TEST(keys),     TEST(origins), TEST(other_names),
+        TEST(answers), TEST(refusals), TEST(garbage),     TEST(pipelined),      TEST(streams),
+        TEST(keys),    TEST(origins),  TEST(other_names), TEST(bodies_of_json),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -169,12 +169,30 @@ uint64_t xn_exchange_owner(const struct xn_exchange *x) {
     return x->owner;
 }
 
+// A value takes memory that is many times its text: "[]," is three bytes, and a hundred and more once it is read.
+enum { VALUES_MOST = 1 << 20 };
+static bool has_too_many_values(const char *text, size_t size) {
+    bool quoted = false;
+    size_t n = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (quoted && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && (text[i] == ',' || text[i] == '[' || text[i] == '{'))
+            n++;
+    }
+    return n > VALUES_MOST;
+}
+
 int xn_exchange_json(const struct xn_exchange *x, json_t **out, struct xn_error *err) {
     json_error_t wrong;
     size_t size;
     const char *body = xn_exchange_body(x, &size);
     *out = NULL;
     if (!size) return xn_fail(err, XN_ERR_ARGUMENT, "the body is empty; expected a JSON object");
+    if (has_too_many_values(body, size))
+        return xn_fail(err, XN_ERR_ARGUMENT, "the body has more than %d values", VALUES_MOST);
     json_t *value = json_loadb(body, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, &wrong);
     if (!value)
         return xn_fail(err, XN_ERR_ARGUMENT, "the body is no JSON: %s (line %d, column %d)", wrong.text, wrong.line,

@@ -53,6 +53,13 @@ static inline int echo(void *server, struct xn_exchange *x, struct xn_error *err
     return xn_reply(x, 201, "application/octet-stream", body, size, err);
 }
 
+static inline int read_json(void *server, struct xn_exchange *x, struct xn_error *err) {
+    json_t *body;
+    (void)server;
+    XN_TRY(xn_exchange_json(x, &body, err));
+    return xn_reply_json(x, 200, body, err);
+}
+
 static inline int refuse(void *server, struct xn_exchange *x, struct xn_error *err) {
     (void)server, (void)x;
     return xn_fail(err, XN_ERR_ARGUMENT, "temperature: 9 is too hot");
@@ -151,6 +158,7 @@ static const struct xn_route first_table[] = {
     {"GET", "/hello", XN_ROUTE_PUBLIC | XN_ROUTE_QUICK, form, hello},
     {"POST", "/echo", 0, form, echo},
     {"GET", "/refuse", 0, form, refuse},
+    {"POST", "/json", 0, form, read_json},
     {0},
 };
 static const struct xn_route second_table[] = {
