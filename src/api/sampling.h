@@ -24,7 +24,7 @@ int xn_sampling_held_breakers(struct xn_sampling_held *held, const struct xn_tok
 
 // Changes what the object names in held->sampling (which holds the defaults). Other keys are ignored, or refused where
 // `strict`. tokenizer: for texts in logit_bias and the sequence breakers; may be NULL. Breakers that the caller has set
-// (others than held->breakers) stay where the object names none. XN_ERR_ARGUMENT says which key holds what, and what was
-// expected; ranges are xn_sampling_check's.
+// (others than held->breakers) stay where the object names none. XN_ERR_ARGUMENT says which key holds what, and what
+// was expected; ranges are xn_sampling_check's.
 int xn_sampling_read_json(struct xn_sampling_held *held, const json_t *object, bool strict,
                           const struct xn_tokenizer *tokenizer, struct xn_error *err);

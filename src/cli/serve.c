@@ -80,6 +80,10 @@ static int create_models(struct serve *s, char **arguments, size_t n, struct xn_
     return xn_serve_models(o, arguments, n, s->server.models, err);
 }
 
+static bool is_loopback(const char *host) {
+    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcasecmp(host, "localhost") == 0;
+}
+
 static int start_http(struct serve *s, struct xn_error *err) {
     const struct xn_serve_options *o = s->options;
     XN_TRY(xn_serve_secrets_read(o, &s->secrets, err));
@@ -97,6 +101,7 @@ static int start_http(struct serve *s, struct xn_error *err) {
         .key = s->secrets.private_key,
         .origins = o->origins.items,
         .n_origins = o->origins.n,
+        .own_names = is_loopback(o->host) && !s->secrets.n_keys,
         .body_most = (size_t)o->body_mb << 20,
         .connections = (uint32_t)o->connections,
         .per_address = (uint32_t)o->per_address,
@@ -108,10 +113,6 @@ static int start_http(struct serve *s, struct xn_error *err) {
         .user = &s->log,
     };
     return xn_http_start(&options, &s->server.http, err);
-}
-
-static bool is_loopback(const char *host) {
-    return strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 || strcasecmp(host, "localhost") == 0;
 }
 
 // --- what systemd wants to know
@@ -282,6 +283,7 @@ int xn_command_serve(int argc, char **argv) {
         {0, "ssl-key-file", XN_OPTION_STRING, &o.private_key, "FILE", "its private key (PEM)", 0, 0, NULL},
         {0, "cors", XN_OPTION_LIST, &o.origins, "ORIGIN",
          "web pages of this origin may ask (https://host), or of all (\"*\"); may be repeated", 0, 0, NULL},
+        {'m', "model", XN_OPTION_LIST, &o.models, "MODEL", "one more MODEL", 0, 0, NULL},
         {0, "slots", XN_OPTION_INT, &o.slots, "N", "or -np, --parallel: requests that run at once (8)", 1, 1024, NULL},
         {0, "np", XN_OPTION_INT, &o.slots, "N", "the same", 1, 1024, NULL},
         {0, "parallel", XN_OPTION_INT, &o.slots, "N", "the same", 1, 1024, NULL},
@@ -349,6 +351,7 @@ int xn_command_serve(int argc, char **argv) {
     size_t n;
     int exit_status = xn_options(&usage, argc, argv, &n);
     if (exit_status < 0) exit_status = serve_all(&o, argv + 1, n);
+    free(o.models.items);
     free(o.keys.items);
     free(o.aliases.items);
     free(o.origins.items);

@@ -12,7 +12,7 @@ struct xn_serve_options {
     int64_t port, slots, context, most, batch, queue, cache_ram, models_most, body_mb, connections, per_address;
     int64_t checkpoints;
     double idle, models_gb, drain, timeout;
-    struct xn_strings keys, aliases, origins;
+    struct xn_strings models, keys, aliases, origins;
     bool preload, log_prompts, read_only;
 };
 

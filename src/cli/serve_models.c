@@ -116,6 +116,8 @@ static int collect(const struct xn_serve_options *o, char **arguments, size_t n,
                    struct xn_error *err) {
     for (size_t i = 0; i < n; i++)
         XN_TRY(add_argument(list, arguments[i], err));
+    for (size_t i = 0; i < o->models.n; i++)
+        XN_TRY(add_argument(list, o->models.items[i], err));
     if (o->models_folder) XN_TRY(add_folder(list, o->models_folder, err));
     if (!list->n && o->models_folder)
         return xn_fail(err, XN_ERR_ARGUMENT, "no model in %s: expected *.gguf, or folders with a config.json",

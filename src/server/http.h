@@ -93,7 +93,9 @@ struct xn_http_options {
     const char *certificate, *key; // text of PEM files; NULL: no TLS
     const char *const *origins;    // of other sites that may read replies (CORS); "*": all
     size_t n_origins;
-    size_t body_most;      // bytes; 0: 64 MiB
+    bool own_names;   // only requests to an address, to localhost, or to the host of one of `origins` are answered: a
+                      // name that somebody else's page had resolved to this machine is none of them
+    size_t body_most; // bytes; 0: 64 MiB
     uint32_t headers_most; // bytes of a connection's request line and headers; 0: 32 KiB
     uint32_t connections;  // 0: 1024
     uint32_t per_address;  // connections from one address; 0: as many as there may be

@@ -261,10 +261,34 @@ static void origins(void **state) {
     assert_null(strstr(heard, "Access-Control"));
 }
 
+// A page whose name was made to mean this machine.
+static void other_names(void **state) {
+    (void)state;
+    static const char *const allowed[] = {"https://chat.example:444"};
+    start((struct xn_http_options){.own_names = true, .origins = allowed, .n_origins = 1});
+    static const char *const right[] = {"127.0.0.1",      "127.0.0.1:8080", "[::1]:8080",
+                                        "localhost",      "LocalHost:1",    "a.localhost",
+                                        "192.168.1.2:80", "chat.example",   "chat.example:8080"};
+    static const char *const wrong[] = {"evil.example", "127.0.0.1.evil.example:8080", "localhost.evil.example",
+                                        "xlocalhost",   "chat.example.evil",           "chat.exampl"};
+    char request[256];
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        snprintf(request, sizeof request, "GET /hello HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", right[i]);
+        ask(request);
+        expect("HTTP/1.1 200");
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(request, sizeof request, "GET /hello HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", wrong[i]);
+        ask(request);
+        expect("HTTP/1.1 403");
+    }
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_teardown(name, stop)
     const struct CMUnitTest tests[] = {
-        TEST(answers), TEST(refusals), TEST(garbage), TEST(pipelined), TEST(streams), TEST(keys), TEST(origins),
+        TEST(answers), TEST(refusals), TEST(garbage), TEST(pipelined),
+        TEST(streams), TEST(keys),     TEST(origins), TEST(other_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,7 +105,7 @@ class Client:
 
     def raw(self, path, body):
         data = json.dumps(body).encode() if not isinstance(body, bytes) else body
-        return b"POST %s HTTP/1.1\r\nHost: here\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(data)) + data
+        return b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (path.encode(), len(data)) + data
 
     # A word that no other request has; the grammar leaves nothing else to say.
     def word(self):
@@ -267,8 +267,8 @@ class Client:
 
     def pipeline(self):
         s = self.socket()
-        get = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
-        s.sendall(get * 5 + b"GET /health HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        get = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        s.sendall(get * 5 + b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         data = b""
         while True:
             got = s.recv(65536)
@@ -335,7 +335,7 @@ class Client:
 
     def rubbish(self):
         s = self.socket()
-        text = bytearray(b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\nX: y\r\n\r\n01234567890123456789")
+        text = bytearray(b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\nX: y\r\n\r\n01234567890123456789")
         for _ in range(self.random.randint(1, 10)):
             text[self.random.randrange(len(text))] = self.random.randrange(256)
         s.settimeout(0.05)

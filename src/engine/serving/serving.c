@@ -165,17 +165,19 @@ static int fill(struct xn_serving *s, struct xn_task *t, struct xn_error *err) {
     return XN_OK;
 }
 
+// With the mutex held.
+static int check_queue(const struct xn_serving *s, bool *retry, struct xn_error *err) {
+    *retry = s->waiting >= s->options.queue;
+    if (*retry) return xn_fail(err, XN_ERR_LIMIT, "%u requests wait already, and no more may", s->waiting);
+    return s->stop ? xn_fail(err, XN_ERR_CANCELLED, "the server ends") : XN_OK;
+}
+
 static int hand_over(struct xn_serving *s, struct xn_task *t, uint64_t *id, bool *retry, struct xn_error *err) {
-    int status = XN_OK;
     pthread_mutex_lock(&s->mutex);
-    if (s->waiting >= s->options.queue) {
-        *retry = true;
-        status = xn_fail(err, XN_ERR_LIMIT, "%u requests wait already, and no more may", s->waiting);
-    } else if (s->stop) {
-        status = xn_fail(err, XN_ERR_CANCELLED, "the server ends");
-    } else if (XN_GROW(s->tasks, s->tasks_capacity, s->n_tasks + 1)) {
+    int status = check_queue(s, retry, err);
+    if (status == XN_OK && XN_GROW(s->tasks, s->tasks_capacity, s->n_tasks + 1))
         status = xn_fail(err, XN_ERR_NOMEM, "no memory for a request");
-    } else {
+    if (status == XN_OK) {
         *id = t->id = ++s->next_id;
         s->tasks[s->n_tasks++] = t;
         s->waiting++;
@@ -189,12 +191,16 @@ static int hand_over(struct xn_serving *s, struct xn_task *t, uint64_t *id, bool
 
 int xn_serving_submit(struct xn_serving *s, const struct xn_serving_request *request, uint64_t *id, bool *retry,
                       struct xn_error *err) {
-    *retry = false;
+    // First, so that a full queue costs nothing.
+    pthread_mutex_lock(&s->mutex);
+    int status = check_queue(s, retry, err);
+    pthread_mutex_unlock(&s->mutex);
+    XN_TRY(status);
     XN_TRY(check(s, request, err));
     struct xn_task *t = xn_alloc_zero(1, sizeof *t);
     if (!t) return xn_fail(err, XN_ERR_NOMEM, "no memory for a request");
     t->request = *request;
-    int status = fill(s, t, err);
+    status = fill(s, t, err);
     if (status == XN_OK) status = hand_over(s, t, id, retry, err);
     if (status != XN_OK) xn_task_free(s, t);
     return status;

@@ -81,18 +81,40 @@ static uint32_t piece_of(const struct xn_serving *s, const struct xn_task *t, ui
     return branch - length < want ? branch - length : want;
 }
 
+static bool wants_rows(const struct xn_task *t) {
+    return t && t->rows == 0;
+}
+
+// The prompt that comes first: every other step the shortest rest, so that a short one need not wait until a long one
+// is done, and between them the one that began first, so that a long one is done as well.
+static struct xn_task *first_prompt(const struct xn_serving *s) {
+    struct xn_task *best = NULL;
+    for (uint32_t i = 0; i < s->n_order; i++) {
+        struct xn_task *t = s->order[i];
+        if (!wants_rows(t)) continue;
+        if (!best)
+            best = t;
+        else if (s->counters.steps % 2 && t->request.priority == best->request.priority &&
+                 missing(s, t) < missing(s, best))
+            best = t;
+    }
+    return best;
+}
+
+static uint32_t take_piece(struct xn_serving *s, struct xn_task *t, uint32_t rows, uint32_t *taken) {
+    uint32_t want = piece_of(s, t, rows);
+    make_room(s, *taken + pages_taken(s, t, want));
+    t->rows = rows_with_pages(s, t, want, *taken);
+    *taken += pages_taken(s, t, t->rows);
+    return t->rows;
+}
+
 // Rows for pieces of prompts.
 static uint32_t take_prompts(struct xn_serving *s, uint32_t rows, uint32_t *taken) {
-    uint32_t all = 0;
-    for (uint32_t i = 0; i < s->n_order && all < rows; i++) {
-        struct xn_task *t = s->order[i];
-        if (!t || t->rows) continue;
-        uint32_t want = piece_of(s, t, rows - all);
-        make_room(s, *taken + pages_taken(s, t, want));
-        t->rows = rows_with_pages(s, t, want, *taken);
-        *taken += pages_taken(s, t, t->rows);
-        all += t->rows;
-    }
+    struct xn_task *first = rows ? first_prompt(s) : NULL;
+    uint32_t all = first ? take_piece(s, first, rows, taken) : 0;
+    for (uint32_t i = 0; i < s->n_order && all < rows; i++)
+        if (wants_rows(s->order[i]) && s->order[i] != first) all += take_piece(s, s->order[i], rows - all, taken);
     return all;
 }
 

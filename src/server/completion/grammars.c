@@ -2,15 +2,17 @@
 #include "server/completion/internal.h"
 
 #include "base/memory.h"
+#include "text/grammar/compile.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_KEPT = 32 };
+enum { MOST_KEPT = 32, MOST_BYTES = 128 << 20 };
 
 struct xn_kept_grammar {
     char *key;
     struct xn_grammar *grammar;
+    size_t size;
     uint32_t holds; // one of the list's, as long as it is in there
     uint64_t used;
 };
@@ -18,7 +20,7 @@ struct xn_kept_grammar {
 static struct {
     pthread_mutex_t lock;
     struct xn_kept_grammar *kept[MOST_KEPT];
-    size_t n;
+    size_t n, bytes;
     uint64_t clock;
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -54,19 +56,24 @@ static struct xn_kept_grammar *find_locked(const char *key) {
     return NULL;
 }
 
+// Takes the one that was not used for the longest out of the list.
+static void forget_locked(void) {
+    size_t at = 0;
+    for (size_t i = 1; i < all.n; i++)
+        if (all.kept[i]->used < all.kept[at]->used) at = i;
+    all.bytes -= all.kept[at]->size;
+    drop_locked(all.kept[at]);
+    all.kept[at] = all.kept[--all.n];
+}
+
 static void keep_locked(struct xn_kept_grammar *made) {
-    size_t at = all.n;
-    if (all.n == MOST_KEPT) {
-        at = 0;
-        for (size_t i = 1; i < all.n; i++)
-            if (all.kept[i]->used < all.kept[at]->used) at = i;
-        drop_locked(all.kept[at]);
-    } else {
-        all.n++;
-    }
+    if (made->size > MOST_BYTES) return;
+    while (all.n == MOST_KEPT || (all.n && all.bytes + made->size > MOST_BYTES))
+        forget_locked();
     made->used = ++all.clock;
     made->holds++;
-    all.kept[at] = made;
+    all.bytes += made->size;
+    all.kept[all.n++] = made;
 }
 
 static int make(const struct xn_answer_rules *rules, char *key, struct xn_kept_grammar **out, struct xn_error *err) {
@@ -84,6 +91,8 @@ static int make(const struct xn_answer_rules *rules, char *key, struct xn_kept_g
         return grammar ? xn_fail(err, XN_ERR_NOMEM, "out of memory for a grammar") : status;
     }
     *made = (struct xn_kept_grammar){.key = key, .grammar = grammar, .holds = 1};
+    made->size = strlen(key) + (grammar->n_states + 1) * sizeof *grammar->states +
+                 grammar->n_edges * sizeof *grammar->edges + grammar->n_rules * sizeof *grammar->rule_start;
     *out = made;
     return XN_OK;
 }
@@ -136,6 +145,6 @@ const struct xn_grammar *xn_grammar_of(const struct xn_kept_grammar *kept) {
 void xn_completion_forget_grammars(void) {
     pthread_mutex_lock(&all.lock);
     while (all.n)
-        drop_locked(all.kept[--all.n]);
+        forget_locked();
     pthread_mutex_unlock(&all.lock);
 }

@@ -97,6 +97,24 @@ static int adapt(json_t *message, const json_t *messages, size_t at, const char 
     return failed;
 }
 
+// Whether a template looks into the parts of contents, which it then joins in its own way.
+static bool reads_parts(const char *source) {
+    static const char *const accesses[] = {".text", "['text']", "[\"text\"]"};
+    for (size_t i = 0; i < sizeof accesses / sizeof *accesses && source; i++)
+        if (strstr(source, accesses[i])) return true;
+    return false;
+}
+
+// Contents that stay as they are: arrays of texts, for templates that read those.
+static bool stays(const json_t *content, const char *source) {
+    for (size_t i = 0; i < json_array_size(content); i++) {
+        const json_t *part = json_array_get(content, i);
+        const char *type = json_string_value(json_object_get(part, "type"));
+        if (!type || strcmp(type, "text") != 0 || !json_is_string(json_object_get(part, "text"))) return false;
+    }
+    return json_array_size(content) && reads_parts(source);
+}
+
 int xn_template_messages(const json_t *messages, const char *source, bool text_arguments, json_t **out,
                          struct xn_error *err) {
     *out = NULL;
@@ -104,8 +122,9 @@ int xn_template_messages(const json_t *messages, const char *source, bool text_a
     int status = all ? XN_OK : no_memory(err);
     for (size_t i = 0; i < json_array_size(messages) && status == XN_OK; i++) {
         json_t *message = json_copy(json_array_get(messages, i)), *calls = json_object_get(message, "tool_calls");
+        const json_t *content = json_object_get(message, "content");
         char *text = NULL;
-        status = xn_message_text(json_object_get(message, "content"), &text, err);
+        if (!stays(content, source)) status = xn_message_text(content, &text, err);
         int failed = !message || (text && json_object_set_new(message, "content", json_string(text)));
         free(text);
         if (json_array_size(calls))

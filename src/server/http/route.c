@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "server/http/internal.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -47,6 +48,26 @@ static bool foreign(const struct xn_exchange *x) {
     return !site || !host || strcasecmp(site + 3, host) != 0;
 }
 
+// The name in "name:port" or "[::1]:port": an address, localhost, or that of an allowed origin?
+static bool own_name(const struct xn_http_options *o, const char *host) {
+    const char *end = *host == '[' ? strchr(host, ']') : host + strcspn(host, ":");
+    size_t n = end ? (size_t)(end - host) : 0;
+    struct in_addr address;
+    char name[256];
+    if (*host == '[') return end != NULL; // no name has brackets
+    if (n >= sizeof name) return false;
+    memcpy(name, host, n);
+    name[n] = 0;
+    if (inet_pton(AF_INET, name, &address) == 1 || strcasecmp(name, "localhost") == 0) return true;
+    if (n > 10 && strcasecmp(name + n - 10, ".localhost") == 0) return true;
+    for (size_t i = 0; i < o->n_origins; i++) {
+        const char *site = strstr(o->origins[i], "://");
+        if (strcmp(o->origins[i], "*") == 0) return true;
+        if (site && strncasecmp(site + 3, name, n) == 0 && (site[3 + n] == 0 || site[3 + n] == ':')) return true;
+    }
+    return false;
+}
+
 static void refuse(struct xn_exchange *x, int status, const char *message) {
     if (x->refused) return;
     x->refused = status;
@@ -76,6 +97,9 @@ static void admit(struct xn_exchange *x) {
 }
 
 void xn_route_find(struct xn_exchange *x) {
+    const char *host = xn_exchange_header(x, "Host");
+    if (x->http->options.own_names && host && !own_name(&x->http->options, host))
+        refuse(x, 403, "this server answers to its addresses and to localhost (another name: --cors https://NAME)");
     const char *method = strcmp(x->method, "HEAD") == 0 ? "GET" : x->method;
     char allowed[96] = "";
     for (const struct xn_route *const *table = x->http->options.tables; *table && !x->route; table++)
