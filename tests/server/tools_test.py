@@ -97,9 +97,26 @@ class Server:
                                          {"Content-Type": "application/json"})
         try:
             with urllib.request.urlopen(request, timeout=60) as reply:
-                return json.load(reply)
+                return joined(reply) if body.get("stream") else json.load(reply)
         except urllib.error.HTTPError as error:
             return {"error": error.read().decode()}
+
+
+def joined(lines):
+    """A stream's pieces as the whole answer would be."""
+    message, finish, calls = {"content": ""}, None, []
+    for line in lines:
+        if not line.startswith(b"data: {"):
+            continue
+        for choice in json.loads(line[6:])["choices"]:
+            delta, finish = choice["delta"], choice["finish_reason"] or finish
+            message["content"] += delta.get("content") or ""
+            for piece in delta.get("tool_calls", []):
+                if piece["index"] == len(calls):
+                    calls.append(piece)
+                else:
+                    calls[piece["index"]]["function"]["arguments"] += piece["function"]["arguments"]
+    return {"choices": [{"message": message | {"tool_calls": calls}, "finish_reason": finish}]}
 
 
 def fits(call):
@@ -116,7 +133,7 @@ def check(server, model, bias, named, seed):
     choice = {"type": "function", "function": {"name": "get_weather"}} if named else "required"
     reply = server.ask({"model": model, "messages": [{"role": "user", "content": "Weather?"}], "tools": TOOLS,
                         "tool_choice": choice, "parallel_tool_calls": False, "max_tokens": 400, "seed": seed,
-                        "temperature": 1, "logit_bias": bias})
+                        "temperature": 1, "logit_bias": bias, "stream": seed == 2})
     if REFUSED in reply.get("error", ""):
         return ""
     try:

@@ -37,10 +37,12 @@ int xn_build_schema(struct xn_grammar_build *b, const struct xn_grammar_tool *to
     b->schema.root = root ? root : schema;
     b->schema.prefix = prefix;
     struct xn_error *err = b->schema.err, own;
+    const size_t n_refs = b->schema.n_refs;
     b->schema.err = &own;
     int status = xn_schema_node(&b->schema, NULL, schema, node);
     b->schema.err = err;
     b->schema.prefix = NULL;
+    if (status != XN_OK) b->schema.n_refs = n_refs; // their rules may have no bodies
     if (status == XN_ERR_UNSUPPORTED && !json_is_true(json_object_get(tool->function, "strict"))) {
         *node = wider(b);
         return XN_OK;

@@ -143,6 +143,20 @@ static void what_cannot_be_is_said(void **state) {
                    0, NULL);
     r.tools = odd;
     TEXTS(r, "+<tool_call>{\"name\":\"f\",\"arguments\":{\"b\":[1]}}</tool_call>");
+    // The same behind a reference that is used twice, in a notation that compiles each parameter alone.
+    json_t *twice =
+        json_loads("[{\"function\":{\"name\":\"f\",\"parameters\":{\"type\":\"object\",\"properties\":{\"a\":{"
+                   "\"$ref\":\"#/$defs/o\"},\"b\":{\"$ref\":\"#/$defs/o\"}},\"required\":[\"a\",\"b\"],\"$defs\":{"
+                   "\"o\":{\"type\":\"object\",\"minProperties\":1}}}}}]",
+                   0, NULL);
+    r.tools = twice;
+    r.style.format = XN_ANSWER_GLM;
+    TEXTS(r,
+          "+<tool_call>f\n<arg_key>a</arg_key>\n<arg_value>{\"x\":1}</arg_value>\n<arg_key>b</arg_key>\n<arg_value>[2]"
+          "</arg_value>\n</tool_call>");
+    json_decref(twice);
+    r.tools = odd;
+    r.style.format = XN_ANSWER_HERMES;
     json_object_set_new(json_object_get(json_array_get(odd, 0), "function"), "strict", json_true());
     assert_int_equal(xn_answer_grammar(&r, &g, &err), XN_ERR_UNSUPPORTED);
     assert_non_null(strstr(err.message, "tool 'f'"));
