@@ -4,6 +4,8 @@
 // (THREADS in the environment: of the processor; with 1 the processor's time a token is told apart from other
 // programs'.)
 //
+// GRAMMAR in the environment: answers are JSON objects.
+//
 //     bench_serving MODEL.gguf DEVICE STREAMS REQUESTS PROMPT TOKENS [LONG]
 //
 // STREAMS clients, one after the other REQUESTS requests in all, random prompts of PROMPT tokens, TOKENS answered.
@@ -19,6 +21,7 @@
 
 static struct xn_serving *serving;
 static struct xn_model *model;
+static struct xn_grammar *grammar;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static uint32_t live, submitted, ended, tokens_seen;
@@ -81,6 +84,7 @@ static void submit(uint32_t n, uint32_t most, bool measured) {
                                    .sampling = &sampling,
                                    .ignore_end = true,
                                    .tokenizer = model->tokenizer,
+                                   .grammar = grammar,
                                    .logprobs = -1,
                                    .event = event,
                                    .user = s};
@@ -119,6 +123,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", err.message);
         return 1;
     }
+    if (getenv("GRAMMAR") && xn_grammar_from_json_object(&grammar, &err) != XN_OK) return 1;
     double start = now(), cpu = processor_time();
     pthread_mutex_lock(&mutex);
     while (ended < requests + (extra > 0)) {
@@ -127,7 +132,6 @@ int main(int argc, char **argv) {
         }
         if (extra && ended >= requests / 4) {
             submit(extra, 1, false);
-            requests += 0;
             extra = 0;
             streams++;
             requests++;
@@ -149,6 +153,7 @@ int main(int argc, char **argv) {
            1e3 * state.generate_seconds / (double)(state.steps ? state.steps : 1),
            100 * (wall - state.step_seconds) / state.step_seconds, 1e3 * cpu / tokens_seen);
     xn_serving_free(serving);
+    xn_grammar_free(grammar);
     xn_model_close(model);
     device->table->free(device);
     return 0;

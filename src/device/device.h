@@ -104,8 +104,8 @@ struct xn_device_table {
     // part before, which must still stand. Logits are there after the part that has the head. NULL: only whole steps.
     int (*run_part)(struct xn_executor *executor, const struct xn_batch *batch, uint32_t first, uint32_t n,
                     struct xn_error *err);
-    // The first n rows of a kind (XN_ROWS_...), whole, from and to host memory, between parts. Every device reads X after
-    // a step whose batch keeps rows: what the head's norm is taken of.
+    // The first n rows of a kind (XN_ROWS_...), whole, from and to host memory, between parts. Every device reads X
+    // after a step whose batch keeps rows: what the head's norm is taken of.
     int (*read_rows)(struct xn_executor *executor, int rows, uint32_t n, void *out, struct xn_error *err);
     int (*write_rows)(struct xn_executor *executor, int rows, uint32_t n, const void *in, struct xn_error *err);
 
