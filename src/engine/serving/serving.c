@@ -34,12 +34,20 @@ static uint32_t kept_most(const struct xn_plan *plan, uint32_t pages) {
 
 // A context counts a page that may be partly empty for each of its sequences: with more sequences it gets fewer
 // positions, so that the pages are as many as were asked for.
-static void add_kept(struct xn_serving *s, uint32_t *kept) {
-    struct xn_context_options *o = &s->options.context;
-    uint32_t pages = xn_pages_for(o->context);
-    *kept = kept_most(&s->model->plan, pages);
-    o->context = (pages - *kept) * XN_PAGE_SIZE;
-    o->sequences += *kept;
+static struct xn_context_options with_kept(struct xn_context_options o, uint32_t kept) {
+    o.context = (xn_pages_for(o.context) - kept) * XN_PAGE_SIZE;
+    o.sequences += kept;
+    return o;
+}
+
+// Where states of so many do not fit a device, fewer are kept.
+static int create_context(struct xn_serving *s, uint32_t *kept, struct xn_error *err) {
+    const struct xn_plan *plan = &s->model->plan;
+    for (*kept = kept_most(plan, xn_pages_for(s->options.context.context));; *kept /= 4) {
+        struct xn_context_options o = with_kept(s->options.context, *kept);
+        int status = xn_context_create(s->model, &o, &s->context, err);
+        if (status != XN_ERR_NOMEM || *kept == 0 || plan->n_states == 0) return status;
+    }
 }
 
 static int make(struct xn_serving *s, struct xn_error *err) {
@@ -48,8 +56,7 @@ static int make(struct xn_serving *s, struct xn_error *err) {
     *o = xn_context_chosen(&s->model->recipe, &s->model->plan, o);
     s->slots = o->sequences;
     if (o->checkpoints == 0) o->checkpoints = -1;
-    add_kept(s, &kept);
-    XN_TRY(xn_context_create(s->model, o, &s->context, err));
+    XN_TRY(create_context(s, &kept, err));
     *o = *xn_context_options(s->context);
     // Where ropes follow the length of a sequence, keys are not the beginning of every longer one's.
     uint64_t ram = s->model->plan.n_following_ropes ? 0 : s->options.cache_ram;
