@@ -103,6 +103,20 @@ static inline uint32_t dynamic(struct xn_cl_lowering *l, const struct xn_rope *r
     return (uint32_t)o->n_dynamic++;
 }
 
+// Which of the step's rotations are a rope's.
+static inline uint32_t turn(struct xn_cl_lowering *l, const struct xn_rope *rope) {
+    struct xn_cl_lowered *o = l->out;
+    for (size_t i = 0; i < o->n_turns; i++)
+        if (xn_rope_same(o->turns[i], rope)) return (uint32_t)i;
+    if (XN_GROW(o->turns, o->turns_capacity, o->n_turns + 1) != 0) {
+        l->no_memory = true;
+        return 0;
+    }
+    if (rope->dims / 2 > o->longest_turn) o->longest_turn = rope->dims / 2;
+    o->turns[o->n_turns] = rope;
+    return (uint32_t)o->n_turns++;
+}
+
 static inline struct xn_cl_rope rope(struct xn_cl_lowering *l, const struct xn_rope *r) {
     struct xn_cl_rope out = {.kind = r->kind,
                              .dims = r->kind == XN_ROPE_NONE ? 0 : r->dims,
@@ -114,6 +128,7 @@ static inline struct xn_cl_rope rope(struct xn_cl_lowering *l, const struct xn_r
                              .query_beta = r->query_beta,
                              .query_period = r->query_period};
     if (r->kind == XN_ROPE_NONE) return out;
+    out.turn = turn(l, r);
     out.frequency = vector(l, r->frequency, r->dims / 2);
     if (r->original && r->long_frequency)
         out.long_frequency = vector(l, r->long_frequency, r->dims / 2);

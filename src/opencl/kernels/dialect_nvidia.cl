@@ -2,7 +2,13 @@
 // A function that is called, not inlined, gets as many registers as it likes, and the kernel then fits no large group.
 #define inline inline __attribute__((always_inline))
 #define XN_KERNEL __kernel __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
+#if !defined(XN_WALK)
 #define XN_SCRATCH 11520
+#elif defined(XN_ONE) // 48 KB, less what a walk has beside
+#define XN_SCRATCH 9984
+#else
+#define XN_SCRATCH 10752
+#endif
 
 // The float16 value of these bits.
 static inline float xn_half_bits(uint bits) {

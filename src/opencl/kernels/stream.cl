@@ -6,80 +6,52 @@
 // The code is there once for each format, whatever operations a program has: what a group runs between two waits for
 // the others is run once, so that each instruction that is not in the compute unit's cache costs more than the work.
 
-// Rows of weights, whose table in local memory says where each begins, and which activations it meets.
-struct xn_block {
+// An operation with a product, as a group sees it.
+struct xn_job {
+    uint n;      // tokens
+    uint slices; // of all groups,
+    uint passes; // each of which takes so many products
+    uint pass;
+    uint all, blocks; // of experts: results of a full slice, slices of a token
     struct xn_operand o;
-    uint units;    // of a row
-    uint rows;
-    uint segments; // rows of one format each
-    uint shares;   // a row is cut into so many, each of which has results of its own
+    local struct xn_cl_slice *s; // the slice
 };
 
-// Writes the table's row r.
-static inline void xn_put_row(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint row, uint part, uint r,
-                              local float *scratch) {
-    struct xn_weights_row at = xn_weights_row(e, w, row);
-    local uint *to = (local uint *)(scratch + XN_AT_TABLE) + 4 * r;
-    ulong piece = (ulong)at.piece;
-    to[0] = (uint)piece;
-    to[1] = (uint)(piece >> 32);
-    to[2] = at.units;
-    to[3] = at.first;
-    ((local uint *)(scratch + XN_AT_PART))[r] = part;
+static inline local struct xn_cl_slice_row *xn_slice_rows(local struct xn_cl_slice *s) {
+    return (local struct xn_cl_slice_row *)(s + 1);
+}
+static inline local const struct xn_cl_slice_result *xn_slice_results(local struct xn_cl_slice *s) {
+    return (local const struct xn_cl_slice_result *)(xn_slice_rows(s) + (s->rows + s->rows % 2));
+}
+static inline global const uchar *xn_slice_piece(const struct xn_env *e, local const struct xn_cl_slice *s, uint piece) {
+    return xn_heap(e, s->piece[piece].heap) + s->piece[piece].offset;
 }
 
-// Segments of a block, as they are put into local memory: the format, the row behind the last, bytes of 8 units in the
-// first two planes. The whole group does so, each work-item the same.
-struct xn_segments {
-    uint n, type, end;
-};
-static inline void xn_put_segment(struct xn_segments *s, XN_D const struct xn_cl_weights *w, uint end,
-                                  local float *scratch) {
-    if (end == s->end) return; // no rows
-    if (!s->n || s->type != w->type) s->n++;
-    s->type = w->type;
-    s->end = end;
-    ((local uint4 *)(scratch + XN_AT_SEGMENTS))[s->n - 1] = (uint4)(w->type, end, w->unit_bytes[0], w->unit_bytes[1]);
-}
-
-// Rows are taken by twos. Where there are fewer twos than warps, several warps share each.
-static inline void xn_share(struct xn_block *b) {
-    uint pairs = (b->rows + 1) / 2, wanted = b->units / 24;
-    b->shares = 1;
-    if (pairs <= XN_WARPS / 2 && wanted > 1)
-        b->shares = pairs <= XN_WARPS / 8 && wanted > 7   ? 8
-                    : pairs <= XN_WARPS / 4 && wanted > 3 ? 4
-                    : pairs <= XN_WARPS / 3 && wanted > 2 ? 3
-                                                          : 2;
-}
-
-// Asks for rows r and r + 1 of the table, up to row `end`, by a warp: as lines of the second cache, since bulk requests are
-// taken one after the other, each as long as many lines.
-static inline void xn_prefetch_pair(uint4 segment, uint units, uint r, local const float *scratch) {
-    uint4 row = ((local const uint4 *)(scratch + XN_AT_TABLE))[r], next = row;
-    ulong piece = (ulong)row.x | (ulong)row.y << 32;
-    uint n = units;
-    if (r + 1 < segment.y) {
-        next = ((local const uint4 *)(scratch + XN_AT_TABLE))[r + 1];
-        if (next.x == row.x && next.w == row.w + units) n += units; // as most do
-    }
-    for (uint i = 0; i < XN_CL_PLANES_AHEAD; i++) {
-        uint bytes = i ? segment.w : segment.z;
-        xn_prefetch((global const uchar *)(piece + (ulong)row.w * bytes / 8), n * bytes / 8);
-        piece += (ulong)row.z * bytes / 8 + 15 & ~15ul;
+// Asks for rows r and r + 1, up to row `end`, by a warp: as lines of the second cache, since bulk requests are taken one
+// after the other, each as long as many lines.
+static inline void xn_prefetch_pair(const struct xn_env *e, local struct xn_cl_slice *s, uint i, uint end, uint r) {
+    local const struct xn_cl_slice_row *row = xn_slice_rows(s) + r;
+    uint first = row[0].first, which = row[0].piece & 255, n = s->units;
+    if (r + 1 < end && row[1].first == first + n && (row[1].piece & 255) == which) n += n; // as most do
+    global const uchar *plane = xn_slice_piece(e, s, which);
+#pragma unroll
+    for (uint j = 0; j < XN_CL_PLANES_AHEAD; j++) {
+        uint bytes = s->segment[i].bytes[j];
+        xn_prefetch(plane + (ulong)first * bytes / 8, n * bytes / 8);
+        plane += (ulong)s->piece[which].units * bytes / 8 + 15 & ~15ul;
     }
 }
-// The first rows of each warp, of a table behind a barrier.
+// The first rows of each warp.
 #define XN_PREFETCH_ROWS (4 * XN_WARPS)
-static inline void xn_prefetch_block(const struct xn_block *b, local const float *scratch) {
+static inline void xn_prefetch_slice(const struct xn_env *e, local struct xn_cl_slice *s) {
     uint r0 = 0;
 #pragma unroll 1
-    for (uint i = 0; i < b->segments; i++) {
-        uint4 segment = ((local const uint4 *)(scratch + XN_AT_SEGMENTS))[i];
+    for (uint i = 0; i < s->segments; i++) {
+        uint end = s->segment[i].end;
 #pragma unroll 1
-        for (uint r = r0 + 2 * xn_warp(); r < min(segment.y, r0 + XN_PREFETCH_ROWS); r += 2 * XN_WARPS)
-            xn_prefetch_pair(segment, b->units, r, scratch);
-        r0 = segment.y;
+        for (uint r = r0 + 2 * xn_warp(); r < min(end, r0 + XN_PREFETCH_ROWS); r += 2 * XN_WARPS)
+            xn_prefetch_pair(e, s, i, end, r);
+        r0 = end;
     }
 }
 
@@ -203,8 +175,9 @@ static inline void xn_stage(const struct xn_env *e, const struct xn_operand *o, 
 // The sums of units [u0, u0 + n) of rows [r0, end) of the table with all tokens.
 struct xn_sums {
     uint u0, n, r0, end, tokens;
-    uint units, rows, shares; // of the block
-    bool more;                // units came before
+    uint segment;
+    bool more; // units came before
+    local struct xn_cl_slice *slice;
 };
 
 // What a unit gives with unit x of a token's activations.
@@ -234,8 +207,8 @@ static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 m
         _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++)                                                          \
         {                                                                                                              \
             uint at = min(u + j * XN_LANES + xn_lane(), end - 1);                                                      \
-            raw[j][0] = xn_raw_##F(piece0, row0.z, first0 + at);                                                       \
-            raw[j][1] = xn_raw_##F(piece1, row1.z, first1 + at);                                                       \
+            raw[j][0] = xn_raw_##F(piece0, units0, first0 + at);                                                       \
+            raw[j][1] = xn_raw_##F(piece1, units1, first1 + at);                                                       \
         }                                                                                                              \
         xn_warp_together();                                                                                            \
         _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++) _Pragma("unroll") for (uint i = 0; i < 2; i++)           \
@@ -257,36 +230,35 @@ static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 m
     _Pragma("unroll 1") for (uint at = u + xn_lane(); at < min(u + XN_AHEAD * XN_LANES, end); at += XN_LANES)          \
     {                                                                                                                  \
         float v[2][XN_CL_UNIT];                                                                                        \
-        xn_decode_##F(piece0, row0.z, first0 + at, e->grids, v[0]);                                                    \
-        xn_decode_##F(piece1, row1.z, first1 + at, e->grids, v[1]);                                                    \
+        xn_decode_##F(piece0, units0, first0 + at, e->grids, v[0]);                                                    \
+        xn_decode_##F(piece1, units1, first1 + at, e->grids, v[1]);                                                    \
         _Pragma("unroll") for (uint i = 0; i < 2; i++) _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) if (     \
             t < s->tokens) sum[i][t] += xn_float_sum(v[i], xs + t * (XN_SIZE_XS / XN_TOKENS), part + at);              \
     }
 #define XN_ROW_SUMS(F, XN_STEP)                                                                                        \
-    static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, uint4 segment,                 \
-                                       local float *scratch) {                                                         \
+    static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, local float *scratch) {        \
         local const float *xs = scratch + XN_AT_XS;                                                                    \
-        uint share = 0, each = s->n, pair = xn_warp();                                                                 \
-        if (s->shares > 1) {                                                                                           \
+        local const struct xn_cl_slice_row *rows = xn_slice_rows(s->slice);                                            \
+        uint share = 0, each = s->n, pair = xn_warp(), shares = s->slice->shares;                                      \
+        if (shares > 1) {                                                                                              \
             uint pairs = (s->end - s->r0 + 1) / 2;                                                                     \
             share = pair / pairs;                                                                                      \
             pair -= share * pairs;                                                                                     \
-            each = (s->n + s->shares - 1) / s->shares + 7 & ~7u;                                                       \
-            if (share >= s->shares) return;                                                                            \
+            each = (s->n + shares - 1) / shares + 7 & ~7u;                                                             \
+            if (share >= shares) return;                                                                               \
         }                                                                                                              \
         uint begin = share * each, end = min(begin + each, s->n);                                                      \
         _Pragma("unroll 1") for (uint r = s->r0 + 2 * pair; r < s->end; r += 2 * XN_WARPS)                             \
         {                                                                                                              \
-            local const uint4 *table = (local const uint4 *)(scratch + XN_AT_TABLE);                                   \
-            uint4 row0 = table[r], row1 = table[min(r + 1, s->end - 1)];                                               \
-            global const uchar *piece0 = (global const uchar *)((ulong)row0.x | (ulong)row0.y << 32);                  \
-            global const uchar *piece1 = (global const uchar *)((ulong)row1.x | (ulong)row1.y << 32);                  \
-            uint first0 = row0.w + s->u0, first1 = row1.w + s->u0;                                                     \
-            uint part = ((local const uint *)(scratch + XN_AT_PART))[r] * s->n;                                        \
+            struct xn_cl_slice_row row0 = rows[r], row1 = rows[min(r + 1, s->end - 1)];                                \
+            global const uchar *piece0 = xn_slice_piece(e, s->slice, row0.piece & 255);                                \
+            global const uchar *piece1 = xn_slice_piece(e, s->slice, row1.piece & 255);                                \
+            uint units0 = s->slice->piece[row0.piece & 255].units, units1 = s->slice->piece[row1.piece & 255].units;   \
+            uint first0 = row0.first + s->u0, first1 = row1.first + s->u0, part = (row0.piece >> 8) * s->n;            \
             float sum[2][XN_TOKENS];                                                                                   \
             _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) sum[0][t] = sum[1][t] = 0;                          \
             if (!s->more && r + XN_PREFETCH_ROWS < s->end)                                                             \
-                xn_prefetch_pair(segment, s->units, r + XN_PREFETCH_ROWS, scratch);                                    \
+                xn_prefetch_pair(e, s->slice, s->segment, s->end, r + XN_PREFETCH_ROWS);                               \
             _Pragma("unroll 1") for (uint u = begin; u < end; u += XN_AHEAD * XN_LANES) XN_STEP(F)                     \
             xn_put_sums(s, sum, share, r, scratch + XN_AT_Y);                                                          \
         }                                                                                                              \
@@ -305,7 +277,7 @@ static inline void xn_put_sums(const struct xn_sums *s, float (*sum)[XN_TOKENS],
             x += xn_shuffle_xor(x, mask);
         if (own == t) mine = x;
     }
-    local float *to = y + own * XN_ROWS + share * s->rows + r + odd;
+    local float *to = y + own * XN_ROWS + share * s->slice->rows + r + odd;
     if (own < s->tokens && r + odd < s->end) *to = s->more ? *to + mine : mine;
 }
 // How each format is multiplied.
@@ -339,46 +311,48 @@ static inline void xn_put_sums(const struct xn_sums *s, float (*sum)[XN_TOKENS],
 XN_FORMATS(X)
 #undef X
 
-// y[token][row] of a block, but for the scale of a norm (XN_AT_MOMENTS). The table is behind a barrier; ends with one.
-static inline void xn_product(const struct xn_env *e, struct xn_block *b, local float *scratch) {
-    struct xn_operand *o = &b->o;
+// y[token][row] of a slice, but for the scale of a norm (XN_AT_MOMENTS). The slice is behind a barrier; ends with one.
+static inline void xn_product(const struct xn_env *e, struct xn_job *j, local float *scratch) {
+    local struct xn_cl_slice *slice = j->s;
+    struct xn_operand *o = &j->o;
     bool busy = false; // some may still multiply what stands there, whoever put it there
-    uint r0 = 0;
+    uint r0 = 0, units = slice->units;
 #pragma unroll 1
-    for (uint i = 0; i < b->segments; i++) {
-        uint4 segment = ((local const uint4 *)(scratch + XN_AT_SEGMENTS))[i];
-        bool codes = xn_has_codes(segment.x);
+    for (uint i = 0; i < slice->segments; i++) {
+        uint type = slice->segment[i].type, end = slice->segment[i].end;
+        bool codes = xn_has_codes(type);
         uint room = (codes ? XN_CODE_UNITS : XN_FLOAT_UNITS) & ~7u; // whole blocks of 256 values
-        uint n = min(b->units, room);
+        uint n = min(units, room);
 #pragma unroll 1
-        for (uint u0 = 0; u0 < b->units; u0 += n) {
-            struct xn_sums s = {u0, min(b->units - u0, n), r0, segment.y, o->n, b->units, b->rows, b->shares, u0 != 0};
+        for (uint u0 = 0; u0 < units; u0 += n) {
+            struct xn_sums s = {u0, min(units - u0, n), r0, end, o->n, i, u0 != 0, slice};
             // A chunk is never there: another one was.
-            if (xn_must_stage(o, n < b->units ? 3 + u0 : codes ? 2 : 1)) {
+            if (xn_must_stage(o, n < units ? 3 + u0 : codes ? 2 : 1)) {
                 if (busy) barrier(CLK_LOCAL_MEM_FENCE);
                 xn_stage(e, o, codes, u0, s.n, scratch);
             }
             busy = true;
-            switch (segment.x) {
+            switch (type) {
 #define X(F)                                                                                                           \
     case XN_TYPE_##F:                                                                                                  \
-        xn_row_sums_##F(e, &s, segment, scratch);                                                                      \
+        xn_row_sums_##F(e, &s, scratch);                                                                               \
         break;
                 XN_FORMATS(X)
 #undef X
             }
         }
-        r0 = segment.y;
+        r0 = end;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
 // A result.
-static inline float xn_y(const struct xn_block *b, uint t, uint r, local const float *scratch) {
+static inline float xn_y(const struct xn_job *j, uint t, uint r, local const float *scratch) {
     local const float *y = scratch + XN_AT_Y + t * XN_ROWS + r;
     float x = y[0];
+    uint rows = j->s->rows;
 #pragma unroll 1
-    for (uint i = 1; i < b->shares; i++)
-        x += y[i * b->rows];
+    for (uint i = 1; i < j->s->shares; i++)
+        x += y[i * rows];
     return x * scratch[XN_AT_MOMENTS + 2 * t + 1];
 }
