@@ -34,24 +34,22 @@ static inline uint32_t places(struct xn_cl_lowering *l, const struct xn_cl_array
     return (uint32_t)(o->n_places - array->n_pieces);
 }
 
-// Of 8 units of a row in a plane; 0: there is none, or it has no whole number of them.
-static inline uint32_t bytes_of_8(const struct xn_cl_packed *p, uint32_t plane) {
-    uint64_t bytes = plane < p->row.n_planes ? 8 * (uint64_t)p->row.plane[plane] : 0;
-    return bytes % p->row.units ? 0 : (uint32_t)(bytes / p->row.units);
-}
-
 static inline struct xn_cl_weights weights(struct xn_cl_lowering *l, const struct xn_weights *w) {
     const struct xn_cl_packed *p = (const struct xn_cl_packed *)w;
     if (!w) return (struct xn_cl_weights){0};
     l->formats |= (uint64_t)1 << p->type;
-    return (struct xn_cl_weights){.type = p->type,
-                                  .rows = w->matrix.rows,
-                                  .all_rows = p->array.units,
-                                  .units = p->row.units,
-                                  .place = places(l, &p->array),
-                                  .first = p->array.n_pieces ? p->array.places[0] : (struct xn_cl_place){0},
-                                  .piece = p->array.piece,
-                                  .unit_bytes = {bytes_of_8(p, 0), bytes_of_8(p, 1)}};
+    struct xn_cl_weights out = {
+        .type = p->type,
+        .rows = w->matrix.rows,
+        .all_rows = p->array.units,
+        .units = p->row.units,
+        .place = places(l, &p->array),
+        .first = p->array.n_pieces ? p->array.places[0] : (struct xn_cl_place){0},
+        .piece = p->array.piece,
+    };
+    for (uint32_t i = 0; i < p->row.n_planes; i++)
+        out.plane[i] = p->row.plane[i];
+    return out;
 }
 
 static inline struct xn_cl_norm norm(struct xn_cl_lowering *l, const struct xn_norm *n, uint64_t size) {

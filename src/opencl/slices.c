@@ -1,5 +1,6 @@
 #include "opencl/slices.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 _Static_assert(sizeof(struct xn_cl_slice) == XN_CL_SLICE_BYTES && XN_CL_SLICE_BYTES % 16 == 0, "kernels/shared.h");
@@ -184,9 +185,43 @@ static int put_row(const struct cut *c, struct xn_cl_slice *s, uint32_t *pieces,
     struct xn_cl_segment *segment = &s->segment[s->segments - 1];
     segment->type = w->type;
     segment->end = r + 1;
-    memcpy(segment->bytes, w->unit_bytes, sizeof segment->bytes);
     s->units = w->units;
     return XN_OK;
+}
+
+// Asks for what rows [row0, row0 + n) of a piece take of each plane, `left` bytes at the most.
+static void put_ranges(const struct cut *c, struct xn_cl_slice *s, const struct xn_cl_weights *w, uint32_t row0,
+                       uint32_t n, uint64_t *left) {
+    uint32_t which = row0 / w->piece, before = which * w->piece;
+    uint64_t all = w->all_rows - before < w->piece ? w->all_rows - before : w->piece;
+    const struct xn_cl_place *place = &c->lowered->places[w->place + which];
+    uint64_t plane = place->offset;
+    for (uint32_t p = 0; p < XN_CL_PLANES_MOST && w->plane[p] && s->ranges < XN_CL_SLICE_RANGES; p++) {
+        uint64_t bytes = (uint64_t)n * w->plane[p];
+        if (bytes > *left) bytes = *left;
+        if (!bytes) return;
+        *left -= bytes;
+        s->range[s->ranges++] =
+            (struct xn_cl_slice_range){plane + (uint64_t)(row0 - before) * w->plane[p], place->heap, (uint32_t)bytes};
+        plane += (all * w->plane[p] + 15) / 16 * 16;
+    }
+}
+
+static int by_place(const void *a, const void *b) {
+    const struct row *x = a, *y = b;
+    if (x->w != y->w) return x->w < y->w ? -1 : 1;
+    return x->row < y->row ? -1 : x->row > y->row;
+}
+// What a slice's rows take of memory, as far as it is asked for ahead.
+static void put_all_ranges(const struct cut *c, struct xn_cl_slice *s, struct row *rows) {
+    uint64_t left = XN_CL_SLICE_AHEAD;
+    qsort(rows, s->rows, sizeof *rows, by_place);
+    for (uint32_t r = 0, n; r < s->rows; r += n) {
+        const struct xn_cl_weights *w = rows[r].w;
+        for (n = 1; r + n < s->rows && rows[r + n].w == w && rows[r + n].row == rows[r].row + n; n++)
+            if (rows[r + n].row % w->piece == 0) break;
+        put_ranges(c, s, w, rows[r].row, n, &left);
+    }
 }
 
 static struct xn_cl_slice_result result_of(const struct cut *c, uint32_t v) {
@@ -216,11 +251,14 @@ static int put_slice(const struct cut *c, uint32_t u, uint32_t groups, uint8_t *
     s->blocks = c->blocks;
     s->apart = c->times > 1 && (u < groups || (u - groups) / c->blocks != head);
     put_input(c, head, s);
+    struct row rows[XN_CL_SLICE_ROWS];
     for (uint32_t r = 0; r < s->rows; r++) {
         bool gate = r + s->results < s->rows;
         uint32_t v = s->first + (gate ? r : r - (s->rows - s->results));
-        XN_TRY(put_row(c, s, &pieces, r, row_of(c, head, v, gate), err));
+        rows[r] = row_of(c, head, v, gate);
+        XN_TRY(put_row(c, s, &pieces, r, rows[r], err));
     }
+    put_all_ranges(c, s, rows);
     s->shares = shares_of(s->rows, s->units);
     struct xn_cl_slice_result *results =
         (struct xn_cl_slice_result *)(to + sizeof *s + (s->rows + s->rows % 2) * sizeof(struct xn_cl_slice_row));

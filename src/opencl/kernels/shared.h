@@ -29,7 +29,7 @@ typedef uint64_t xn_u64;
 #define XN_CL_SPLITS 64           // the most parts of a context,
 #define XN_CL_SPLIT_UNITS 512     // and of all key-value heads of a row together
 #define XN_CL_SPLIT_POSITIONS 256 // the fewest positions of a part
-#define XN_CL_PLANES_AHEAD 2      // planes of weights that are read ahead of their use
+#define XN_CL_PLANES_MOST 5       // planes of weights
 #define XN_CL_GROUP 64            // work-items of a group
 #define XN_CL_SCRATCH 7424        // 32-bit values of local memory that an operation gets
 #define XN_CL_TOGETHER 8          // the most query heads that a group of attention takes at once,
@@ -42,6 +42,8 @@ typedef uint64_t xn_u64;
 #define XN_CL_SLICE_RESULTS 128
 #define XN_CL_SLICE_SEGMENTS 4
 #define XN_CL_SLICE_PIECES 8
+#define XN_CL_SLICE_RANGES 12
+#define XN_CL_SLICE_AHEAD 131072 // bytes of a slice that are asked for before they are read
 
 // Where a piece lies.
 struct xn_cl_place {
@@ -55,8 +57,9 @@ struct xn_cl_weights {
     xn_u32 type; // enum xn_type
     xn_u32 rows, all_rows, units;
     xn_u32 place, piece;
-    struct xn_cl_place first;              // of the places
-    xn_u32 unit_bytes[XN_CL_PLANES_AHEAD]; // of 8 units in the first planes
+    struct xn_cl_place first;        // of the places
+    xn_u32 plane[XN_CL_PLANES_MOST]; // bytes that a row takes of each plane
+    xn_u32 unused;
 };
 
 // An enum xn_norm_kind and its numbers; weight and bias are places of vectors.
@@ -352,12 +355,16 @@ struct xn_cl_slices {
 // Rows [begin of the segment before, end) of a slice have one format.
 struct xn_cl_segment {
     xn_u32 type, end;
-    xn_u32 bytes[XN_CL_PLANES_AHEAD]; // of 8 units in the first planes
 };
 // A piece of a matrix: `units` in all.
 struct xn_cl_slice_piece {
     xn_u64 offset;
     xn_u32 heap, units;
+};
+// Bytes that are asked for before they are read.
+struct xn_cl_slice_range {
+    xn_u64 offset;
+    xn_u32 heap, bytes;
 };
 // A row of weights begins at unit `first` of a piece; the rest says which, and in bits 8 and up which part of the
 // activations it meets.
@@ -382,16 +389,17 @@ struct xn_cl_slice {
     xn_u32 shares;              // a row is cut into so many, each of which has sums of its own
     xn_u32 segments, of, apart; // apart: multiplies other activations than the slice before
     xn_u32 all, blocks;         // results of a full slice; slices of the operation (or of each head)
-    xn_u32 unused[2];
+    xn_u32 ranges, unused;
     struct xn_cl_segment segment[XN_CL_SLICE_SEGMENTS];
     struct xn_cl_slice_piece piece[XN_CL_SLICE_PIECES];
+    struct xn_cl_slice_range range[XN_CL_SLICE_RANGES];
     xn_u32 at, stride, k,
         outputs; // of the activations, as struct xn_cl_input has them; outputs: of rows that want logits
     struct xn_cl_norm norm;
 };
-#define XN_CL_SLICE_BYTES 272
-#define XN_CL_SLICE_MOST 3344     // with its rows and results, of one row of the batch,
-#define XN_CL_SLICE_MOST_FEW 1808 // and of a few
+#define XN_CL_SLICE_BYTES 432
+#define XN_CL_SLICE_MOST 3504     // with its rows and results, of one row of the batch,
+#define XN_CL_SLICE_MOST_FEW 1968 // and of a few
 
 #define XN_CL_OP_BYTES 1024 // of a descriptor in the list, whatever its kind
 // What the end of each descriptor's place says.

@@ -27,31 +27,14 @@ static inline global const uchar *xn_slice_piece(const struct xn_env *e, local c
     return xn_heap(e, s->piece[piece].heap) + s->piece[piece].offset;
 }
 
-// Asks for rows r and r + 1, up to row `end`, by a warp: as lines of the second cache, since bulk requests are taken one
-// after the other, each as long as many lines.
-static inline void xn_prefetch_pair(const struct xn_env *e, local struct xn_cl_slice *s, uint i, uint end, uint r) {
-    local const struct xn_cl_slice_row *row = xn_slice_rows(s) + r;
-    uint first = row[0].first, which = row[0].piece & 255, n = s->units;
-    if (r + 1 < end && row[1].first == first + n && (row[1].piece & 255) == which) n += n; // as most do
-    global const uchar *plane = xn_slice_piece(e, s, which);
-#pragma unroll
-    for (uint j = 0; j < XN_CL_PLANES_AHEAD; j++) {
-        uint bytes = s->segment[i].bytes[j];
-        xn_prefetch(plane + (ulong)first * bytes / 8, n * bytes / 8);
-        plane += (ulong)s->piece[which].units * bytes / 8 + 15 & ~15ul;
-    }
-}
-// The first rows of each warp.
-#define XN_PREFETCH_ROWS (4 * XN_WARPS)
-static inline void xn_prefetch_slice(const struct xn_env *e, local struct xn_cl_slice *s) {
-    uint r0 = 0;
+// Asks for what stands in the slice's list.
+static inline void xn_prefetch_slice(const struct xn_env *e, local const struct xn_cl_slice *s) {
 #pragma unroll 1
-    for (uint i = 0; i < s->segments; i++) {
-        uint end = s->segment[i].end;
+    for (uint i = 0; i < s->ranges; i++) {
+        global const uchar *from = xn_heap(e, s->range[i].heap) + s->range[i].offset;
 #pragma unroll 1
-        for (uint r = r0 + 2 * xn_warp(); r < min(end, r0 + XN_PREFETCH_ROWS); r += 2 * XN_WARPS)
-            xn_prefetch_pair(e, s, i, end, r);
-        r0 = end;
+        for (uint at = get_local_id(0) * XN_LINE; at < s->range[i].bytes; at += XN_GROUP * XN_LINE)
+            xn_prefetch_line(from + at);
     }
 }
 
@@ -172,13 +155,42 @@ static inline void xn_stage(const struct xn_env *e, const struct xn_operand *o, 
 
 // --- products ---
 
-// The sums of units [u0, u0 + n) of rows [r0, end) of the table with all tokens.
+// The sums of units [u0, u0 + n) of rows [r0, end) of the slice with all tokens.
 struct xn_sums {
     uint u0, n, r0, end, tokens;
     uint segment;
     bool more; // units came before
     local struct xn_cl_slice *slice;
 };
+// What of a row a warp takes: units [begin, end) of those, of which there are `shares` parts. False: nothing.
+struct xn_share {
+    uint pair, share, begin, end;
+};
+static inline bool xn_share_of(const struct xn_sums *s, struct xn_share *of) {
+    uint shares = s->slice->shares;
+    *of = (struct xn_share){xn_warp(), 0, 0, s->n};
+    if (shares > 1) {
+        uint pairs = (s->end - s->r0 + 1) / 2, each = (s->n + shares - 1) / shares + 7 & ~7u;
+        of->share = of->pair / pairs;
+        of->pair -= of->share * pairs;
+        of->begin = of->share * each;
+        of->end = min(of->begin + each, s->n);
+        if (of->share >= shares) return false;
+    }
+    return true;
+}
+// Where the units of a row begin.
+struct xn_row_at {
+    global const uchar *piece;
+    uint units, first, part;
+};
+static inline struct xn_row_at xn_row_at_of(const struct xn_env *e, const struct xn_sums *s, uint r) {
+    struct xn_cl_slice_row row = xn_slice_rows(s->slice)[r];
+    uint which = row.piece & 255;
+    struct xn_row_at at = {xn_slice_piece(e, s->slice, which), s->slice->piece[which].units, row.first + s->u0,
+                           (row.piece >> 8) * s->n};
+    return at;
+}
 
 // What a unit gives with unit x of a token's activations.
 static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 minimum, local const float *xs, uint x) {
@@ -192,94 +204,6 @@ static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 m
     return d.x * (scale.x * (float)p + scale.y * (float)q) - minimum.x * first - minimum.y * (d.y - first);
 }
 
-// How many units of each of two rows are read before the first is multiplied: as many bytes must be on their way as
-// bandwidth times latency.
-#ifdef XN_ONE
-#define XN_AHEAD 2
-#else
-#define XN_AHEAD 1
-#endif
-
-// Adds to the sums of both rows what units u, u + XN_LANES, ... give.
-#define XN_CODE_STEP(F)                                                                                                \
-    {                                                                                                                  \
-        struct xn_raw raw[XN_AHEAD][2];                                                                                \
-        _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++)                                                          \
-        {                                                                                                              \
-            uint at = min(u + j * XN_LANES + xn_lane(), end - 1);                                                      \
-            raw[j][0] = xn_raw_##F(piece0, units0, first0 + at);                                                       \
-            raw[j][1] = xn_raw_##F(piece1, units1, first1 + at);                                                       \
-        }                                                                                                              \
-        xn_warp_together();                                                                                            \
-        _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++) _Pragma("unroll") for (uint i = 0; i < 2; i++)           \
-        {                                                                                                              \
-            int c[8];                                                                                                  \
-            float2 scale, minimum;                                                                                     \
-            xn_codes_of_##F(raw[j][i], e->grids, c, &scale, &minimum);                                                 \
-            _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++)                                                     \
-            {                                                                                                          \
-                uint at = min(u + j * XN_LANES + xn_lane(), end - 1);                                                  \
-                float x = t < s->tokens ? xn_code_sum(XN_WHOLE_##F, c, scale, minimum,                                 \
-                                                      xs + t * (XN_SIZE_XS / XN_TOKENS), part + at)                    \
-                                        : 0;                                                                           \
-                sum[i][t] += u + j * XN_LANES + xn_lane() < end ? x : 0;                                               \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
-#define XN_FLOAT_STEP(F)                                                                                               \
-    _Pragma("unroll 1") for (uint at = u + xn_lane(); at < min(u + XN_AHEAD * XN_LANES, end); at += XN_LANES)          \
-    {                                                                                                                  \
-        float v[2][XN_CL_UNIT];                                                                                        \
-        xn_decode_##F(piece0, units0, first0 + at, e->grids, v[0]);                                                    \
-        xn_decode_##F(piece1, units1, first1 + at, e->grids, v[1]);                                                    \
-        _Pragma("unroll") for (uint i = 0; i < 2; i++) _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) if (     \
-            t < s->tokens) sum[i][t] += xn_float_sum(v[i], xs + t * (XN_SIZE_XS / XN_TOKENS), part + at);              \
-    }
-#define XN_ROW_SUMS(F, XN_STEP)                                                                                        \
-    static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, local float *scratch) {        \
-        local const float *xs = scratch + XN_AT_XS;                                                                    \
-        local const struct xn_cl_slice_row *rows = xn_slice_rows(s->slice);                                            \
-        uint share = 0, each = s->n, pair = xn_warp(), shares = s->slice->shares;                                      \
-        if (shares > 1) {                                                                                              \
-            uint pairs = (s->end - s->r0 + 1) / 2;                                                                     \
-            share = pair / pairs;                                                                                      \
-            pair -= share * pairs;                                                                                     \
-            each = (s->n + shares - 1) / shares + 7 & ~7u;                                                             \
-            if (share >= shares) return;                                                                               \
-        }                                                                                                              \
-        uint begin = share * each, end = min(begin + each, s->n);                                                      \
-        _Pragma("unroll 1") for (uint r = s->r0 + 2 * pair; r < s->end; r += 2 * XN_WARPS)                             \
-        {                                                                                                              \
-            struct xn_cl_slice_row row0 = rows[r], row1 = rows[min(r + 1, s->end - 1)];                                \
-            global const uchar *piece0 = xn_slice_piece(e, s->slice, row0.piece & 255);                                \
-            global const uchar *piece1 = xn_slice_piece(e, s->slice, row1.piece & 255);                                \
-            uint units0 = s->slice->piece[row0.piece & 255].units, units1 = s->slice->piece[row1.piece & 255].units;   \
-            uint first0 = row0.first + s->u0, first1 = row1.first + s->u0, part = (row0.piece >> 8) * s->n;            \
-            float sum[2][XN_TOKENS];                                                                                   \
-            _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) sum[0][t] = sum[1][t] = 0;                          \
-            if (!s->more && r + XN_PREFETCH_ROWS < s->end)                                                             \
-                xn_prefetch_pair(e, s->slice, s->segment, s->end, r + XN_PREFETCH_ROWS);                               \
-            _Pragma("unroll 1") for (uint u = begin; u < end; u += XN_AHEAD * XN_LANES) XN_STEP(F)                     \
-            xn_put_sums(s, sum, share, r, scratch + XN_AT_Y);                                                          \
-        }                                                                                                              \
-    }
-
-// Adds the lanes' sums of rows r and r + 1 up.
-static inline void xn_put_sums(const struct xn_sums *s, float (*sum)[XN_TOKENS], uint share, uint r, local float *y) {
-    uint own = xn_lane() / 2, odd = xn_lane() % 2;
-    float mine = 0;
-#pragma unroll
-    for (uint t = 0; t < XN_TOKENS; t++) {
-        // Even lanes take the first row's sum, odd ones the second's.
-        float given = odd ? sum[0][t] : sum[1][t], x = (odd ? sum[1][t] : sum[0][t]) + xn_shuffle_xor(given, 1);
-#pragma unroll
-        for (uint mask = 2; mask < XN_LANES; mask *= 2)
-            x += xn_shuffle_xor(x, mask);
-        if (own == t) mine = x;
-    }
-    local float *to = y + own * XN_ROWS + share * s->slice->rows + r + odd;
-    if (own < s->tokens && r + odd < s->end) *to = s->more ? *to + mine : mine;
-}
 // How each format is multiplied.
 #define XN_STEP_Q4_0 XN_CODE_STEP
 #define XN_STEP_Q4_1 XN_CODE_STEP
@@ -307,52 +231,4 @@ static inline void xn_put_sums(const struct xn_sums *s, float (*sum)[XN_TOKENS],
 #define XN_STEP_F32 XN_FLOAT_STEP
 #define XN_STEP_F16 XN_FLOAT_STEP
 #define XN_STEP_BF16 XN_FLOAT_STEP
-#define X(F) XN_ROW_SUMS(F, XN_STEP_##F)
-XN_FORMATS(X)
-#undef X
 
-// y[token][row] of a slice, but for the scale of a norm (XN_AT_MOMENTS). The slice is behind a barrier; ends with one.
-static inline void xn_product(const struct xn_env *e, struct xn_job *j, local float *scratch) {
-    local struct xn_cl_slice *slice = j->s;
-    struct xn_operand *o = &j->o;
-    bool busy = false; // some may still multiply what stands there, whoever put it there
-    uint r0 = 0, units = slice->units;
-#pragma unroll 1
-    for (uint i = 0; i < slice->segments; i++) {
-        uint type = slice->segment[i].type, end = slice->segment[i].end;
-        bool codes = xn_has_codes(type);
-        uint room = (codes ? XN_CODE_UNITS : XN_FLOAT_UNITS) & ~7u; // whole blocks of 256 values
-        uint n = min(units, room);
-#pragma unroll 1
-        for (uint u0 = 0; u0 < units; u0 += n) {
-            struct xn_sums s = {u0, min(units - u0, n), r0, end, o->n, i, u0 != 0, slice};
-            // A chunk is never there: another one was.
-            if (xn_must_stage(o, n < units ? 3 + u0 : codes ? 2 : 1)) {
-                if (busy) barrier(CLK_LOCAL_MEM_FENCE);
-                xn_stage(e, o, codes, u0, s.n, scratch);
-            }
-            busy = true;
-            switch (type) {
-#define X(F)                                                                                                           \
-    case XN_TYPE_##F:                                                                                                  \
-        xn_row_sums_##F(e, &s, scratch);                                                                               \
-        break;
-                XN_FORMATS(X)
-#undef X
-            }
-        }
-        r0 = end;
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-}
-
-// A result.
-static inline float xn_y(const struct xn_job *j, uint t, uint r, local const float *scratch) {
-    local const float *y = scratch + XN_AT_Y + t * XN_ROWS + r;
-    float x = y[0];
-    uint rows = j->s->rows;
-#pragma unroll 1
-    for (uint i = 1; i < j->s->shares; i++)
-        x += y[i * rows];
-    return x * scratch[XN_AT_MOMENTS + 2 * t + 1];
-}

@@ -104,8 +104,6 @@ static inline void xn_fill_experts(const struct xn_env *e, uint number, local co
     if (number == XN_CL_NUMBER_EXPERT_ADD)
         xn_fill_expert_add(e, (local const struct xn_cl_expert_add *)d, u, j, scratch);
 #endif
-    barrier(CLK_LOCAL_MEM_FENCE);
-    xn_prefetch_slice(e, j->s);
 }
 
 static inline void xn_end(const struct xn_env *e, uint number, local const uint4 *d, struct xn_job *j,

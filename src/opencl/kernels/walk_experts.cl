@@ -67,13 +67,21 @@ static inline void xn_put_row(XN_D const struct xn_cl_weights *w, uint at, uint 
     xn_slice_rows(s)[r].first = (row - which * w->piece) * w->units;
     xn_slice_rows(s)[r].piece = at + which | part << 8;
 }
+// Asks for the first bytes of a row of weights, by a warp.
+static inline void xn_ask_for_rows(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint r0, uint end,
+                                   local struct xn_cl_slice *s) {
+    uint bytes = w->plane[0];
+#pragma unroll 1
+    for (uint r = r0 + xn_warp(); r < end; r += XN_WARPS) {
+        struct xn_cl_slice_row row = xn_slice_rows(s)[r];
+        xn_prefetch(xn_slice_piece(e, s, row.piece & 255) + (ulong)(row.first / w->units) * bytes, bytes);
+    }
+}
 static inline void xn_put_segment(XN_D const struct xn_cl_weights *w, uint end, local struct xn_cl_slice *s) {
     uint n = s->segments;
     if (n && s->segment[n - 1].type == w->type) n--;
     s->segment[n].type = w->type;
     s->segment[n].end = end;
-    s->segment[n].bytes[0] = w->unit_bytes[0];
-    s->segment[n].bytes[1] = w->unit_bytes[1];
     s->segments = n + 1;
 }
 // Slice u: results [first, first + results) of `rows` of token `of`, from so many rows of weights.
@@ -89,7 +97,7 @@ static inline void xn_put_slice(uint first, uint results, uint rows, XN_D const 
     s->rows = rows;
     s->units = w->units;
     s->shares = xn_shares_of(rows, w->units);
-    s->segments = 0;
+    s->segments = s->ranges = 0;
 }
 #endif
 
@@ -116,10 +124,14 @@ static inline void xn_fill_expert_gate(const struct xn_env *e, XN_D const struct
         xn_put_row(gate ? &d->gate : &d->up, gate ? 0 : XN_EXPERT_PIECES, ids[choice] * d->size + v - choice * d->size, 0, r,
                    j->s);
     }
-    if (get_local_id(0)) return;
-    xn_put_slice(first, m, gates + m, &d->up, j->s);
-    if (gates) xn_put_segment(&d->gate, gates, j->s);
-    xn_put_segment(&d->up, gates + m, j->s);
+    if (get_local_id(0) == 0) {
+        xn_put_slice(first, m, gates + m, &d->up, j->s);
+        if (gates) xn_put_segment(&d->gate, gates, j->s);
+        xn_put_segment(&d->up, gates + m, j->s);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    xn_ask_for_rows(e, &d->gate, 0, gates, j->s);
+    xn_ask_for_rows(e, &d->up, gates, gates + m, j->s);
 }
 static inline void xn_end_expert_gate(const struct xn_env *e, XN_D const struct xn_cl_expert_gate *d, struct xn_job *j,
                                       local float *scratch) {
@@ -162,9 +174,12 @@ static inline void xn_fill_expert_add(const struct xn_env *e, XN_D const struct 
         uint part = r / each;
         xn_put_row(&d->down, 0, ids[part] * d->down.rows + first + min(r - part * each, m - 1), part, r, j->s);
     }
-    if (get_local_id(0)) return;
-    xn_put_slice(first, m, rows, &d->down, j->s);
-    xn_put_segment(&d->down, rows, j->s);
+    if (get_local_id(0) == 0) {
+        xn_put_slice(first, m, rows, &d->down, j->s);
+        xn_put_segment(&d->down, rows, j->s);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    xn_ask_for_rows(e, &d->down, 0, rows, j->s);
 }
 static inline void xn_end_expert_add(const struct xn_env *e, XN_D const struct xn_cl_expert_add *d, struct xn_job *j,
                                      local float *scratch) {
