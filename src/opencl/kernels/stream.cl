@@ -73,34 +73,51 @@ static inline void xn_stage_8(const float *x, bool there, bool codes, uint at, u
     }
 }
 
+// 8 values as they are read, and the norm's weights for them.
+struct xn_eight {
+    float4 a, b, v, w;
+};
+static inline struct xn_eight xn_read_8(global const float *from, global const float *weight, uint i) {
+    struct xn_eight x;
+    x.a = ((global const float4 *)from)[2 * i];
+    x.b = ((global const float4 *)from)[2 * i + 1];
+    if (weight) {
+        x.v = ((global const float4 *)weight)[2 * i];
+        x.w = ((global const float4 *)weight)[2 * i + 1];
+    }
+    return x;
+}
+static inline float xn_stage_read(struct xn_eight x, bool weighted, bool there, bool codes, uint i, local float *xs) {
+    float squares = 0;
+    if (weighted) {
+        float4 square = x.a * x.a + x.b * x.b;
+        squares = there ? square.x + square.y + square.z + square.w : 0;
+        x.a *= x.v;
+        x.b *= x.w;
+    }
+    float y[8] = {x.a.x, x.a.y, x.a.z, x.a.w, x.b.x, x.b.y, x.b.z, x.b.w};
+    xn_stage_8(y, there, codes, i / 4, i % 4, xs);
+    return squares;
+}
+
 // Units [u0, u0 + n) of a row, of all parts, into local memory, by `workers` work-items, of which each takes a quarter of a
 // unit; the sum of this one's squares.
 static inline float xn_stage_row(const struct xn_env *e, const struct xn_operand *o, uint row, struct xn_moments m,
                                  bool codes, uint u0, uint n, uint worker, uint workers, local float *xs) {
     uint items = 4 * n * o->parts, at0 = o->at + u0 * XN_CL_UNIT;
     float squares = 0;
-    global const float *from = e->act + at0 + (ulong)row * o->stride;
-    bool plain = o->parts == 1 && ((at0 | o->stride) & 3) == 0 && (u0 + n) * XN_CL_UNIT <= o->k;
-    if (plain && !o->norm) {
+    bool weighted = xn_is_deferred(o) && o->norm->weight % 4 == 0;
+    if (o->parts == 1 && ((at0 | o->stride) & 3) == 0 && (u0 + n) * XN_CL_UNIT <= o->k && (weighted || !o->norm)) {
+        global const float *from = e->act + at0 + (ulong)row * o->stride;
+        global const float *weight = weighted ? e->vec + o->norm->weight + u0 * XN_CL_UNIT : 0;
 #pragma unroll 1
-        for (uint i0 = 0; i0 < items; i0 += workers) {
-            uint i = min(i0 + worker, items - 1);
-            float4 a = ((global const float4 *)from)[2 * i], b = ((global const float4 *)from)[2 * i + 1];
-            float x[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
-            xn_stage_8(x, i0 + worker < items, codes, i / 4, i % 4, xs);
-        }
-    } else if (plain && xn_is_deferred(o) && o->norm->weight % 4 == 0) {
-        global const float4 *weight = (global const float4 *)(e->vec + o->norm->weight + u0 * XN_CL_UNIT);
-#pragma unroll 1
-        for (uint i0 = 0; i0 < items; i0 += workers) {
-            uint i = min(i0 + worker, items - 1);
-            float4 a = ((global const float4 *)from)[2 * i], b = ((global const float4 *)from)[2 * i + 1];
-            float4 v = weight[2 * i], w = weight[2 * i + 1], square = a * a + b * b;
-            if (i0 + worker < items) squares += square.x + square.y + square.z + square.w;
-            a *= v;
-            b *= w;
-            float x[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
-            xn_stage_8(x, i0 + worker < items, codes, i / 4, i % 4, xs);
+        for (uint i0 = 0; i0 < items; i0 += 2 * workers) { // two of them are on their way
+            bool more = i0 + workers < items;
+            uint i = min(i0 + worker, items - 1), j = min(i0 + workers + worker, items - 1);
+            struct xn_eight x = xn_read_8(from, weight, i), y = x;
+            if (more) y = xn_read_8(from, weight, j);
+            squares += xn_stage_read(x, weighted, i0 + worker < items, codes, i, xs);
+            if (more) squares += xn_stage_read(y, weighted, i0 + workers + worker < items, codes, j, xs);
         }
     } else {
 #pragma unroll 1
