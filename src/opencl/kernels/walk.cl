@@ -149,8 +149,9 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     local uint4 both[2 * XN_OP_VALUES]; // this operation's descriptor, and the next one's
     local ulong heap[XN_CL_HEAPS];
     local uint4 tokens[XN_TOKENS];
+    local uint pages[XN_TOKENS];
     local uint flag;
-    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens};
+    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens, pages};
     const struct xn_env *e = &env;
     uint group = get_group_id(0), groups = get_num_groups(0), lid = get_local_id(0);
     global const struct xn_cl_step *head = (global const struct xn_cl_step *)step;
@@ -161,7 +162,8 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     // The head alone may be a walk's for a step of many rows, of which it looks at none here.
     if (lid < (head->n_rows <= XN_TOKENS ? head->n_rows : 0)) {
         uint position = step[head->positions + lid], span = step[head->row_span + lid];
-        uint page = step[xn_span_at(e, span)->pages + position / head->page_size];
+        pages[lid] = xn_span_at(e, span)->pages;
+        uint page = step[pages[lid] + position / head->page_size];
         tokens[lid] = (uint4)(position, span, page, position % head->page_size);
     }
     if (lid < XN_OP_VALUES) both[lid] = from[lid];
@@ -180,10 +182,18 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
         struct xn_job job;
         bool product = xn_setup(e, number, d, groups, &job), ready = product && xn_is_early(number);
         if (ready) xn_prepare(e, number, d, u, &job, scratch);
-        if (i > 0 && !xn_all_wait(barriers, target, &flag)) return;
         from += XN_OP_VALUES;
         if (i + 1 < n && lid < XN_OP_VALUES) xn_copy_16(both + (i + 1) % 2 * XN_OP_VALUES + lid, from + lid);
-        if (!product) xn_other(e, number, d, group, groups, scratch);
+#if defined(XN_OP_ATTEND) && defined(XN_FEW_OPERATION)
+        bool few = number == XN_CL_NUMBER_ATTEND && ((local const struct xn_cl_attend *)d)->few;
+        if (few && !xn_few_walk(e, (local const struct xn_cl_attend *)d, group, groups, i > 0 ? barriers : 0, target, &flag,
+                                scratch))
+            return;
+#else
+        const bool few = false;
+#endif
+        if (!few && i > 0 && !xn_all_wait(barriers, target, &flag)) return;
+        if (!product && !few) xn_other(e, number, d, group, groups, scratch);
 #pragma unroll 1
         while (product && u < job.units) {
             if (!ready) xn_prepare(e, number, d, u, &job, scratch);
