@@ -184,7 +184,8 @@ static inline void xn_op_attend(const struct xn_env *e, XN_D const struct xn_cl_
 #endif
 #if defined(XN_FEW_OPERATION) && !defined(XN_WALK) // a walk has it called otherwise
     if (d->few) {
-        xn_few_attend(e, d, group, groups, scratch);
+        struct xn_few_wait nobody = {0, 0, 0};
+        xn_few_attend(e, d, group, groups, nobody, scratch);
         return;
     }
 #endif

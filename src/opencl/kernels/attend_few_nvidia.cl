@@ -7,7 +7,7 @@
 // values to the weights.
 //
 // A step of few rows is bound by what waits for each other here, not by bytes: so a warp finds its own tiles and goes
-// through them without a barrier, what does not depend on this step is asked for before (xn_few_early), and the group
+// through them without a barrier, what does not depend on this step is asked for before, and the group
 // works at most one part of a short context, or of its values, alone.
 //
 // XN_FEW_SIZES(X): the sizes that are compiled, X(number, chunks of 32 values of a key, chunks of 64 of a value); the
@@ -26,9 +26,10 @@
 #else
 #define XN_FEW_LEAST_UNIT 1.0f
 #endif
-// Local memory, in floats: maxima, then sums, of eight heads of each warp; queries; scales of each warp's tile. The sums of
+// Local memory, in floats: what the group works at; maxima, then sums, of eight heads of each warp; queries; scales of each warp's tile. The sums of
 // warps come over queries and scales.
-#define XN_AT_FEW_MOST XN_AT_BODY
+#define XN_AT_FEW_JOB XN_AT_BODY // struct xn_few_job
+#define XN_AT_FEW_MOST (XN_AT_FEW_JOB + 16)
 #define XN_AT_FEW_SUM (XN_AT_FEW_MOST + 8 * XN_FEW_PLACES)
 #define XN_AT_FEW_QUERY (XN_AT_FEW_SUM + 8 * XN_FEW_PLACES)
 #define XN_FEW_SCALES(chunks) (XN_FEW_POSITIONS * (chunks) / 2) // room of a tile's, of so many blocks a position
@@ -89,31 +90,32 @@ static inline struct xn_few_cut xn_few_cut_of(const struct xn_env *e, XN_D const
     return c;
 }
 
-// Part `split` of `splits` of what a row sees, key-value head g and its heads' chunk.
-static inline struct xn_few_job xn_few_job_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row,
-                                              uint pair, uint split, uint splits, uint each) {
-    uint chunk = d->chunks == 1 ? 0 : pair % d->chunks, left = d->queries - chunk * d->together;
-    struct xn_few_job j;
-    uint end = xn_position_of_row(e, row) + 1, begin = xn_few_begin(d, end);
-    j.u.row = row;
-    j.u.g = d->chunks == 1 ? pair : pair / d->chunks;
-    j.u.first_head = j.u.g * d->queries + chunk * d->together;
-    j.u.heads = min(left, d->together);
-    j.u.split = split;
-    j.u.splits = splits;
-    j.u.begin = begin + split * each;
-    j.u.end = split + 1 == splits ? end : j.u.begin + each;
-    j.value0 = 0;
-    j.chunks = (d->value_size + 63) / 64;
-    return j;
+// Part `split` of `splits` of what a row sees, key-value head and chunk of its heads by number; of the values those from
+// value0 on, in so many chunks. Every work-item of a group writes the same, so none needs to wait.
+static inline void xn_few_job_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row, uint pair, uint split,
+                                 uint splits, uint each, uint value0, uint chunks, bool there,
+                                 local struct xn_few_job *j) {
+    uint g = d->chunks == 1 ? pair : pair / d->chunks, chunk = pair - g * d->chunks, before = chunk * d->together;
+    uint end = xn_position_of_row(e, row) + 1, begin = xn_few_begin(d, end) + split * each;
+    j->u.row = row;
+    j->u.g = g;
+    j->u.first_head = g * d->queries + before;
+    j->u.heads = min(d->queries - before, d->together);
+    j->u.split = split;
+    j->u.splits = splits;
+    j->u.begin = begin;
+    j->u.end = !there ? 0 : split + 1 == splits ? end : begin + each;
+    j->value0 = value0;
+    j->chunks = chunks;
 }
 
-// Unit u of all.
-static inline struct xn_few_job xn_few_take(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                                            const struct xn_few_cut *c, uint u) {
-    uint a_row = d->kv_heads * d->chunks, row = 0, splits = 1, split = 0;
+// Unit u of all; one of no positions where that is none.
+static inline void xn_few_take(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const struct xn_few_cut *c, uint u,
+                               local struct xn_few_job *j) {
+    uint a_row = d->kv_heads * d->chunks, row = 0, splits = 1, split = 0, share = 0;
+    bool there = u < c->units;
+    u = there ? u : 0;
     if (c->each == XN_WHOLE) {
-        uint share = 0;
         if (u >= a_row) { // shares of all, rows of those
             row = u / a_row;
             u -= row * a_row;
@@ -123,25 +125,21 @@ static inline struct xn_few_job xn_few_take(const struct xn_env *e, XN_D const s
                 row -= share * n;
             }
         }
-        struct xn_few_job j = xn_few_job_of(e, d, row, u, 0, 1, 0);
-        if (c->shares > 1) {
-            j.value0 = 64 * share;
-            j.chunks = 1;
-        }
-        return j;
-    }
+    } else {
 #pragma unroll 1
-    for (;; row++) {
-        uint end = xn_position_of_row(e, row) + 1;
-        splits = xn_few_splits(c, end - xn_few_begin(d, end));
-        if (u < splits * a_row) break;
-        u -= splits * a_row;
+        for (;; row++) {
+            uint end = xn_position_of_row(e, row) + 1;
+            splits = xn_few_splits(c, end - xn_few_begin(d, end));
+            if (u < splits * a_row) break;
+            u -= splits * a_row;
+        }
+        if (u >= a_row) {
+            split = u / a_row;
+            u -= split * a_row;
+        }
     }
-    if (u >= a_row) {
-        split = u / a_row;
-        u -= split * a_row;
-    }
-    return xn_few_job_of(e, d, row, u, split, splits, c->each);
+    xn_few_job_of(e, d, row, u, split, splits, c->each, 64 * share, c->shares > 1 ? 1 : (d->value_size + 63) / 64, there,
+                  j);
 }
 
 // --- tiles ---
@@ -166,25 +164,25 @@ static inline uint xn_few_page_size(const struct xn_env *e) {
     return xn_step_of(e)->page_size;
 #endif
 }
-static inline struct xn_row xn_few_row(const struct xn_env *e, XN_D const struct xn_cl_cache *c, uint page, uint page_size,
-                                       uint g, uint i) {
-    global uchar *at = xn_page(e, c, page);
-#ifdef XN_CACHE_BLOCKS
-    uint blocks = c->size / XN_CACHE_BLOCK;
-    at += (ulong)(g * page_size) * blocks * (XN_BLOCK_BYTES + 2);
-    struct xn_row row = {at + i * blocks * XN_BLOCK_BYTES,
-                         (global half *)(at + page_size * blocks * XN_BLOCK_BYTES) + i * blocks};
-#else
-    struct xn_row row = {at + (ulong)(g * page_size + i) * c->size * XN_CACHE_BYTES, 0};
-#endif
-    return row;
-}
-static inline struct xn_few_tile xn_few_tile_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                                                const struct xn_unit_of_attention *u, global const uint *pages,
-                                                uint position) {
+static inline struct xn_few_tile xn_few_tile_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint g,
+                                                global const uint *pages, uint position) {
     uint page_size = xn_few_page_size(e), which = position / page_size, page = pages[which];
-    struct xn_few_tile t = {xn_few_row(e, &d->keys, page, page_size, u->g, position - which * page_size),
-                            xn_few_row(e, &d->values, page, page_size, u->g, position - which * page_size)};
+    uint in_page = position - which * page_size;
+    struct xn_few_tile t;
+#pragma unroll 1
+    for (uint i = 0; i < 2; i++) { // keys, then values
+        XN_D const struct xn_cl_cache *c = i ? &d->values : &d->keys;
+        global uchar *at = xn_page(e, c, page);
+        t.key = t.value;
+#ifdef XN_CACHE_BLOCKS
+        uint blocks = c->size / XN_CACHE_BLOCK;
+        at += (ulong)(g * page_size) * blocks * (XN_BLOCK_BYTES + 2);
+        t.value.values = at + in_page * blocks * XN_BLOCK_BYTES;
+        t.value.scales = (global half *)(at + page_size * blocks * XN_BLOCK_BYTES) + in_page * blocks;
+#else
+        t.value.values = at + (ulong)(g * page_size + in_page) * c->size * XN_CACHE_BYTES;
+#endif
+    }
     return t;
 }
 
@@ -196,18 +194,10 @@ XN_INLINE uint xn_few_bytes(uint size) {
     return size * XN_CACHE_BYTES;
 #endif
 }
+// Asks for a tile.
 static inline void xn_few_ask(XN_D const struct xn_cl_attend *d, const struct xn_few_tile *t) {
     xn_prefetch(t->key.values, XN_FEW_POSITIONS * xn_few_bytes(d->keys.size));
     xn_prefetch(t->value.values, XN_FEW_POSITIONS * xn_few_bytes(d->values.size));
-}
-
-// This warp's first tile of a unit: its number, if it has one, and where it lies. Asks for it.
-static inline struct xn_few_tile xn_few_early(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                                              const struct xn_few_job *j) {
-    uint base = j->u.begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS, first = base + xn_warp() * XN_FEW_POSITIONS;
-    struct xn_few_tile t = xn_few_tile_of(e, d, &j->u, xn_few_pages(e, j->u.row), first < j->u.end ? first : base);
-    if (first < j->u.end) xn_few_ask(d, &t);
-    return t;
 }
 
 // --- queries ---
@@ -216,7 +206,7 @@ static inline struct xn_few_tile xn_few_early(const struct xn_env *e, XN_D const
 // those are follows from how lanes load keys: value 32 c + 8 t + i of chunk c is in lane t's word i / 2. They are scaled, so
 // that scores are those of powers of two.
 XN_INLINE void xn_few_queries(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                              const struct xn_unit_of_attention *u, const uint chunks, local uint *to) {
+                              local const struct xn_unit_of_attention *u, const uint chunks, local uint *to) {
     global const float *in = e->act + d->in + (ulong)u->row * d->in_stride + u->first_head * d->head_stride;
     float scale = d->scale * XN_LOG2_E;
 #pragma unroll 1
@@ -248,6 +238,13 @@ XN_INLINE void xn_few_add(float *sums, uint4 values, struct xn_few_weights w) {
     xn_mma_half(sums, values, w.high[0], w.high[1]);
     xn_mma_half(sums, values, w.low[0], w.low[1]);
 }
+
+// What a warp knows of head g: the largest score, in powers of two, and of the lane's positions the sum of weights.
+struct xn_few_state {
+    float most, sum;
+    float unit; // of the sums: a power of two, so that weights times scales are no small halves
+    float largest; // scale of the tile's values
+};
 
 // --- keys and values ---
 //
@@ -296,28 +293,23 @@ XN_INLINE struct xn_few_keys xn_few_read_keys(XN_D const struct xn_cl_attend *d,
     return k;
 }
 
-// The scales of the warp's tile, in local memory: `keys` blocks a position, then `values` of them; what lies behind
-// position `last` may be anything, and is zero there. Returns the largest of the values'.
-XN_INLINE float xn_few_scales(struct xn_few_tile tile, uint keys, uint values, uint last, const uint chunks,
-                              const uint value_chunks, local uint *to) {
-    uint largest = 0;
+// The scales of the warp's tile, into local memory: those of keys, then of values, of at most `chunks` blocks a position.
+// What lies behind position `last` may be anything, and is zero there.
+XN_INLINE void xn_few_read_scales(XN_D const struct xn_cl_attend *d, struct xn_few_tile tile, uint last,
+                                  const uint chunks, local uint *to, struct xn_few_state *state) {
+    uint keys = d->keys.size / XN_CACHE_BLOCK, values = d->values.size / XN_CACHE_BLOCK, largest = 0;
 #pragma unroll
     for (uint j = 0; j < (chunks * 8 + XN_LANES - 1) / XN_LANES; j++) {
-        uint i = j * XN_LANES + xn_lane();
+        uint i = j * XN_LANES + xn_lane(), n = (last + 1) * values;
         if (i < keys * 8) to[i] = ((global const uint *)tile.key.scales)[i];
-    }
-#pragma unroll
-    for (uint j = 0; j < (value_chunks * 16 + XN_LANES - 1) / XN_LANES; j++) {
-        uint i = j * XN_LANES + xn_lane();
         if (i < values * 8) {
-            uint x = ((global const uint *)tile.value.scales)[i], n = (last + 1) * values;
+            uint x = ((global const uint *)tile.value.scales)[i];
             x &= (2 * i < n ? 0xffffu : 0) | (2 * i + 1 < n ? 0xffff0000u : 0);
             to[XN_FEW_SCALES(chunks) + i] = x;
             largest = max(largest, max(x & 0x7fff, x >> 16 & 0x7fff));
         }
     }
-    xn_warp_together();
-    return xn_half_bits(xn_warp_most(largest));
+    state->largest = xn_half_bits(xn_warp_most(largest));
 }
 XN_INLINE float xn_few_scale_at(local const uint *scales, uint i) {
     return xn_half_bits(((local const ushort *)scales)[i]);
@@ -406,6 +398,9 @@ XN_INLINE uint xn_few_value(uint tile, uint g, uint upper) {
 #endif
 }
 #else
+XN_INLINE void xn_few_read_scales(XN_D const struct xn_cl_attend *d, struct xn_few_tile tile, uint last,
+                                  const uint chunks, local uint *to, struct xn_few_state *state) {
+}
 struct xn_few_keys {
     uint4 x[2 * XN_FEW_KEYS_AHEAD];
 };
@@ -490,12 +485,6 @@ XN_INLINE uint xn_few_value(uint tile, uint g, uint upper) {
 
 // --- softmax ---
 
-// What a warp knows of head g: the largest score, in powers of two, and of the lane's positions the sum of weights.
-struct xn_few_state {
-    float most, sum;
-    float unit; // of the sums: a power of two, so that weights times scales are no small halves
-};
-
 // The scores of a tile become weights; returns the factor of what came before. Positions [begin, end) of the tile count.
 XN_INLINE float xn_few_soften(XN_D const struct xn_cl_attend *d, uint begin, uint end, float *p,
                               struct xn_few_state *state) {
@@ -526,6 +515,14 @@ XN_INLINE float xn_few_soften(XN_D const struct xn_cl_attend *d, uint begin, uin
         p[i] = xn_exp2(p[i] - most);
     state->sum = state->sum * factor + ((p[0] + p[1]) + (p[2] + p[3]));
     state->most = most;
+#ifdef XN_CACHE_BLOCKS
+    float unit = as_float(as_uint(fmax(state->largest, XN_FEW_LEAST_UNIT)) & 0x7f800000), was = state->unit;
+    state->unit = fmax(unit, was);
+    factor *= was / state->unit; // exactly
+#pragma unroll
+    for (uint i = 0; i < 4; i++)
+        p[i] /= state->unit;
+#endif
     return factor;
 }
 
@@ -546,7 +543,7 @@ XN_INLINE void xn_few_scale(const uint chunks, float factor, float (*sums)[4]) {
 
 // All heads' values of one position of the result, finished: x is value `value` of head `head` of the unit's.
 static inline void xn_few_put(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                              const struct xn_unit_of_attention *u, uint head, uint value, float x) {
+                              local const struct xn_unit_of_attention *u, uint head, uint value, float x) {
     uint h = u->first_head + head;
     if (d->output_gate)
         x *= xn_sigmoid(e->act[d->in + (ulong)u->row * d->in_stride + h * d->head_stride + d->head_size + value]);
@@ -572,9 +569,9 @@ static inline global float *xn_few_part(const struct xn_env *e, XN_D const struc
 }
 
 // What the warps have, made one: results, or a part's sums.
-XN_INLINE void xn_few_join(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const struct xn_few_job *j,
+XN_INLINE void xn_few_join(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
                            const uint chunks, struct xn_few_state state, float (*sums)[4], local float *scratch) {
-    const struct xn_unit_of_attention *u = &j->u;
+    local const struct xn_unit_of_attention *u = &j->u;
     uint lid = get_local_id(0), lane = xn_lane(), warp = xn_warp(), g = lane / 4, t = lane % 4;
     local float *mosts = scratch + XN_AT_FEW_MOST, *all = scratch + XN_AT_FEW_SUM;
     local float *room = scratch + XN_AT_FEW_QUERY; // when queries and scales are done with
@@ -636,7 +633,7 @@ XN_INLINE void xn_few_join(const struct xn_env *e, XN_D const struct xn_cl_atten
 // Joins the parts of a unit, by the whole group. A work-item takes four values of a head, of every second part.
 #define XN_FEW_PARTS_AHEAD 8
 static inline void xn_few_join_parts(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                                     const struct xn_unit_of_attention *u, local float *scratch) {
+                                     local const struct xn_unit_of_attention *u, local float *scratch) {
     local float *factors = scratch + XN_AT_FEW_QUERY; // of heads and parts; zero behind the last part
     local float4 *halves = (local float4 *)(factors + XN_CL_TOGETHER * XN_CL_SPLITS);
     uint lid = get_local_id(0), half_of = lid / (XN_GROUP / 2), own = lid % (XN_GROUP / 2), a_head = d->value_size / 4;
@@ -678,145 +675,139 @@ static inline void xn_few_join_parts(const struct xn_env *e, XN_D const struct x
             for (uint k = 0; k < XN_FEW_PARTS_AHEAD; k++)
                 sum += y[k] * factors[h * XN_CL_SPLITS + s0 + 2 * k];
         }
-        if (half_of) halves[own] = sum;
+        halves[lid] = sum;
         barrier(CLK_LOCAL_MEM_FENCE);
-        if (!half_of && i0 + own < u->heads * a_head) {
-            sum += halves[own];
-            xn_few_put(e, d, u, h, x, sum.x);
-            xn_few_put(e, d, u, h, x + 1, sum.y);
-            xn_few_put(e, d, u, h, x + 2, sum.z);
-            xn_few_put(e, d, u, h, x + 3, sum.w);
+#pragma unroll 1
+        for (uint k = lid; k < min(2u * XN_GROUP, 4 * (u->heads * a_head - i0)); k += XN_GROUP) {
+            local const float *x0 = (local const float *)halves + k;
+            uint at = 4 * i0 + k, head = at / d->value_size;
+            xn_few_put(e, d, u, head, at - head * d->value_size, x0[0] + x0[2 * XN_GROUP]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 }
 
-XN_INLINE void xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const struct xn_few_job *j,
-                           struct xn_few_tile tile, local float *scratch, const uint key_chunks,
-                           const uint value_chunks) {
-    const struct xn_unit_of_attention *u = &j->u;
-    global const uint *pages = xn_few_pages(e, u->row);
-    local uint *query = (local uint *)(scratch + XN_AT_FEW_QUERY);
-    uint value0 = j->value0 / 64;
-#ifdef XN_CACHE_BLOCKS
-    local uint *scales = query + 256 * key_chunks +
-                         xn_warp() * (XN_FEW_SCALES(key_chunks) + XN_FEW_SCALES(2 * value_chunks));
-    local const uint *value_scales = scales + XN_FEW_SCALES(key_chunks);
-#else
-    local uint *scales = query;
-    local const uint *value_scales = query;
+// Who a unit waits for, once: the operation before (barriers 0: for nobody but this group). False: that was given up.
+struct xn_few_wait {
+    volatile global uint *barriers;
+    uint target;
+    local uint *flag;
+};
+static inline bool xn_few_await(const struct xn_few_wait *w) {
+#ifdef XN_WALK
+    if (w->barriers) return xn_all_wait(w->barriers, w->target, w->flag);
 #endif
+    barrier(CLK_LOCAL_MEM_FENCE); // for what it had in local memory
+    return true;
+}
+
+// A unit, of which there may be no positions: then the group only waits.
+XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
+                           const struct xn_few_wait *w, local float *scratch, const uint key_chunks,
+                           const uint value_chunks) {
+    local const struct xn_unit_of_attention *u = &j->u;
+    const uint n = value_chunks < XN_FEW_VALUES_AHEAD ? value_chunks : XN_FEW_VALUES_AHEAD;
+    local uint *query = (local uint *)(scratch + XN_AT_FEW_QUERY), *scales = query;
+#ifdef XN_CACHE_BLOCKS
+    scales += 256 * key_chunks + xn_warp() * 2 * XN_FEW_SCALES(key_chunks);
+#endif
+    local const uint *value_scales = scales + XN_FEW_SCALES(key_chunks);
     struct xn_few_state state = {-INFINITY, 0, XN_FEW_LEAST_UNIT};
     float sums[4 * XN_FEW_VALUE_CHUNKS][4];
 #pragma unroll
     for (uint i = 0; i < 4 * value_chunks; i++)
         sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0;
-    uint first = u->begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS + xn_warp() * XN_FEW_POSITIONS;
-    xn_few_queries(e, d, u, key_chunks, query);
-    barrier(CLK_LOCAL_MEM_FENCE);
+    // The tile at hand, and the next one, whose first there is before the wait.
+    struct xn_few_tile tile;
+    uint next = u->begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS + xn_warp() * XN_FEW_POSITIONS, first = 0;
+    bool begun = false;
 #pragma unroll 1
-    while (first < u->end) {
-        uint next = first + XN_WARPS * XN_FEW_POSITIONS, end = min(u->end - first, (uint)XN_FEW_POSITIONS);
-        uint begin = u->begin > first ? u->begin - first : 0;
+    for (;;) {
         struct xn_few_tile at = tile;
-        float p[4] = {0, 0, 0, 0};
-        struct xn_few_keys keys = xn_few_read_keys(d, at.key, 0);
-#ifdef XN_CACHE_BLOCKS
-        float largest = xn_few_scales(at, d->keys.size / XN_CACHE_BLOCK, d->values.size / XN_CACHE_BLOCK, end - 1,
-                                      key_chunks, value_chunks, scales);
-#else
-        xn_warp_together(); // all reads are on their way
-#endif
+        struct xn_few_keys keys;
+        uint end = min(u->end - first, (uint)XN_FEW_POSITIONS);
+        if (begun) {
+            keys = xn_few_read_keys(d, at.key, 0);
+            xn_few_read_scales(d, at, end - 1, key_chunks, scales, &state);
+            xn_warp_together(); // all reads are on their way
+        }
         if (next < u->end) {
-            tile = xn_few_tile_of(e, d, u, pages, next);
+            tile = xn_few_tile_of(e, d, u->g, xn_few_pages(e, u->row), next);
             xn_few_ask(d, &tile);
         }
-        xn_few_add_scores(d, &keys, 0, key_chunks, query, scales, p);
+        if (begun) {
+            float p[4] = {0, 0, 0, 0};
+            xn_few_add_scores(d, &keys, 0, key_chunks, query, scales, p);
 #pragma unroll
-        for (uint c = XN_FEW_KEYS_AHEAD; c < key_chunks; c += XN_FEW_KEYS_AHEAD) {
-            keys = xn_few_read_keys(d, at.key, c);
+            for (uint c = XN_FEW_KEYS_AHEAD; c < key_chunks; c += XN_FEW_KEYS_AHEAD) {
+                keys = xn_few_read_keys(d, at.key, c);
+                xn_warp_together();
+                xn_few_add_scores(d, &keys, c, key_chunks, query, scales, p);
+            }
+            struct xn_few_values values = xn_few_read_values(d, at.value, end - 1, j->value0 / 64, j->chunks, n);
             xn_warp_together();
-            xn_few_add_scores(d, &keys, c, key_chunks, query, scales, p);
-        }
-        const uint n = value_chunks < XN_FEW_VALUES_AHEAD ? value_chunks : XN_FEW_VALUES_AHEAD;
-        struct xn_few_values values = xn_few_read_values(d, at.value, end - 1, value0, j->chunks, n);
-        xn_warp_together();
-        float factor = xn_few_soften(d, begin, end, p, &state);
-#ifdef XN_CACHE_BLOCKS
-        float unit = as_float(as_uint(fmax(largest, XN_FEW_LEAST_UNIT)) & 0x7f800000), was = state.unit;
-        state.unit = fmax(unit, was);
-        factor *= was / state.unit; // exactly
+            float factor = xn_few_soften(d, u->begin > first ? u->begin - first : 0, end, p, &state);
+            xn_few_scale(value_chunks, factor, sums);
+            xn_few_add_values(d, &values, j->value0 / 64, j->chunks, n, value_scales, p, sums);
 #pragma unroll
-        for (uint i = 0; i < 4; i++)
-            p[i] /= state.unit;
-#endif
-        xn_few_scale(value_chunks, factor, sums);
-        xn_few_add_values(d, &values, value0, j->chunks, n, value_scales, p, sums);
-#pragma unroll
-        for (uint c = n; c < value_chunks; c += n) {
-            if (c >= j->chunks) continue;
-            values = xn_few_read_values(d, at.value, end - 1, value0 + c, j->chunks - c, n);
-            xn_warp_together();
-            xn_few_add_values(d, &values, value0 + c, j->chunks - c, n, value_scales, p, sums + 4 * c);
+            for (uint c = n; c < value_chunks; c += n) {
+                if (c >= j->chunks) continue;
+                values = xn_few_read_values(d, at.value, end - 1, j->value0 / 64 + c, j->chunks - c, n);
+                xn_warp_together();
+                xn_few_add_values(d, &values, j->value0 / 64 + c, j->chunks - c, n, value_scales, p, sums + 4 * c);
+            }
+        } else {
+            if (!xn_few_await(w)) return false;
+            if (u->end == 0) return true;
+            xn_few_queries(e, d, u, key_chunks, query);
+            barrier(CLK_LOCAL_MEM_FENCE);
+            begun = true;
         }
+        if (next >= u->end) break;
         first = next;
-#ifdef XN_CACHE_BLOCKS
-        xn_warp_together(); // before scales of the next tile come
-#endif
+        next += XN_WARPS * XN_FEW_POSITIONS;
     }
     xn_few_join(e, d, j, value_chunks, state, sums, scratch);
-    if (u->splits == 1) return;
-    if (xn_arrive(e->counters + u->row * d->heads + u->first_head, u->splits, (local uint *)(scratch + XN_AT_ATTEND_FLAG)))
+    if (u->splits > 1 && xn_arrive(e->counters + u->row * d->heads + u->first_head, u->splits,
+                                   (local uint *)(scratch + XN_AT_ATTEND_FLAG)))
         xn_few_join_parts(e, d, u, scratch);
+    return true;
 }
 
-static inline void xn_few_run(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const struct xn_few_job *j,
-                              struct xn_few_tile tile, local float *scratch) {
+static inline bool xn_few_run(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
+                              const struct xn_few_wait *w, local float *scratch) {
 #define XN_SIZE(number, keys, values)                                                                                  \
-    if (d->few == number) xn_few_unit(e, d, j, tile, scratch, keys, values);
+    if (d->few == number) return xn_few_unit(e, d, j, w, scratch, keys, values);
     XN_FEW_SIZES(XN_SIZE)
 #undef XN_SIZE
+    return true;
 }
 
-#ifdef XN_WALK
-// attend after the wait for the operation before, where there is one; false if that was given up.
-static inline bool xn_few_walk(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint group, uint groups,
-                               volatile global uint *barriers, uint target, local uint *flag, local float *scratch) {
+// The whole operation, after a wait; false: that was given up.
+static inline bool xn_few_attend(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint group, uint groups,
+                                 struct xn_few_wait w, local float *scratch) {
+    local struct xn_few_job *j = (local struct xn_few_job *)(scratch + XN_AT_FEW_JOB);
     struct xn_few_cut cut = xn_few_cut_of(e, d, groups);
     uint u = group;
 #pragma unroll 1
     do {
-        struct xn_few_job j;
-        struct xn_few_tile tile;
-        if (u < cut.units) {
-            j = xn_few_take(e, d, &cut, u);
-            tile = xn_few_early(e, d, &j);
-        }
-        if (u == group) {
-            if (barriers && !xn_all_wait(barriers, target, flag)) return false;
-        } else {
-            barrier(CLK_LOCAL_MEM_FENCE); // what the unit before had in local memory
-        }
-        if (u < cut.units) xn_few_run(e, d, &j, tile, scratch);
+        xn_few_take(e, d, &cut, u, j);
+        if (!xn_few_run(e, d, j, &w, scratch)) return false;
+        w.barriers = 0;
         u += groups;
+        if (u < cut.units) barrier(CLK_LOCAL_MEM_FENCE); // this job is done with
     } while (u < cut.units);
     return true;
 }
-#else
-static inline void xn_few_attend(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint group, uint groups,
-                                 local float *scratch) {
-    struct xn_few_cut cut = xn_few_cut_of(e, d, groups);
-    for (uint u = group; u < cut.units; u += groups) {
-        struct xn_few_job j = xn_few_take(e, d, &cut, u);
-        xn_few_run(e, d, &j, xn_few_early(e, d, &j), scratch);
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-}
+
+#ifndef XN_WALK
 // A row and a set of heads, whose context is one part.
 static inline void xn_few_whole(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row, uint pair,
                                 local float *scratch) {
-    struct xn_few_job j = xn_few_job_of(e, d, row, pair, 0, 1, 0);
-    xn_few_run(e, d, &j, xn_few_early(e, d, &j), scratch);
+    struct xn_few_wait nobody = {0, 0, 0};
+    local struct xn_few_job *j = (local struct xn_few_job *)(scratch + XN_AT_FEW_JOB);
     barrier(CLK_LOCAL_MEM_FENCE);
+    xn_few_job_of(e, d, row, pair, 0, 1, 0, 0, (d->value_size + 63) / 64, true, j);
+    xn_few_run(e, d, j, &nobody, scratch);
 }
 #endif

@@ -133,6 +133,14 @@ static inline void xn_other(const struct xn_env *e, uint number, local const uin
     }
 }
 
+// Attention has work of its own to do before the wait.
+#if defined(XN_OP_ATTEND) && defined(XN_FEW_OPERATION)
+#define XN_WAITS_ITSELF
+static inline bool xn_waits_itself(uint number, local const uint4 *d) {
+    return number == XN_CL_NUMBER_ATTEND && ((local const struct xn_cl_attend *)d)->few;
+}
+#endif
+
 #define XN_OP_VALUES (XN_CL_OP_BYTES / 16)
 
 // Finds the rows of a unit of the work, and asks for the first of them.
@@ -179,32 +187,32 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     for (uint i = 0; i < n; i++) {
         local uint4 *d = both + i % 2 * XN_OP_VALUES;
         uint number = ((local const struct xn_cl_op_tail *)(d + XN_CL_OP_TAIL / 16))->number, u = group;
-        struct xn_job job;
-        bool product = xn_setup(e, number, d, groups, &job), ready = product && xn_is_early(number);
-        if (ready) xn_prepare(e, number, d, u, &job, scratch);
         from += XN_OP_VALUES;
         if (i + 1 < n && lid < XN_OP_VALUES) xn_copy_16(both + (i + 1) % 2 * XN_OP_VALUES + lid, from + lid);
-#if defined(XN_OP_ATTEND) && defined(XN_FEW_OPERATION)
-        bool few = number == XN_CL_NUMBER_ATTEND && ((local const struct xn_cl_attend *)d)->few;
-        if (few && !xn_few_walk(e, (local const struct xn_cl_attend *)d, group, groups, i > 0 ? barriers : 0, target, &flag,
-                                scratch))
-            return;
-#else
-        const bool few = false;
+#ifdef XN_WAITS_ITSELF
+        if (xn_waits_itself(number, d)) {
+            struct xn_few_wait before = {i > 0 ? barriers : 0, target, &flag};
+            if (!xn_few_attend(e, (local const struct xn_cl_attend *)d, group, groups, before, scratch)) return;
+        } else
 #endif
-        if (!few && i > 0 && !xn_all_wait(barriers, target, &flag)) return;
-        if (!product && !few) xn_other(e, number, d, group, groups, scratch);
+        {
+            struct xn_job job;
+            bool product = xn_setup(e, number, d, groups, &job), ready = product && xn_is_early(number);
+            if (ready) xn_prepare(e, number, d, u, &job, scratch);
+            if (i > 0 && !xn_all_wait(barriers, target, &flag)) return;
+            if (!product) xn_other(e, number, d, group, groups, scratch);
 #pragma unroll 1
-        while (product && u < job.units) {
-            if (!ready) xn_prepare(e, number, d, u, &job, scratch);
-            ready = false;
-            xn_product(e, &job.b, scratch);
-            xn_end(e, number, d, &job, scratch);
-            if (++job.pass >= job.passes) {
-                job.pass = 0;
-                u += groups;
+            while (product && u < job.units) {
+                if (!ready) xn_prepare(e, number, d, u, &job, scratch);
+                ready = false;
+                xn_product(e, &job.b, scratch);
+                xn_end(e, number, d, &job, scratch);
+                if (++job.pass >= job.passes) {
+                    job.pass = 0;
+                    u += groups;
+                }
+                if (u < job.units) barrier(CLK_LOCAL_MEM_FENCE);
             }
-            if (u < job.units) barrier(CLK_LOCAL_MEM_FENCE);
         }
         xn_copied();
         if (i + 1 == n) break;
