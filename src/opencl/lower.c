@@ -335,6 +335,7 @@ static void lower_attend(struct xn_cl_lowering *l, const struct xn_op *op) {
                              .out_stride = stride(l, a->out),
                              .heads = a->heads,
                              .kv_heads = a->kv_heads,
+                             .queries = queries,
                              .head_size = a->head_size,
                              .value_size = a->value_size,
                              .head_stride = a->head_stride,

@@ -67,7 +67,8 @@ static void needs_of(const struct xn_op *op, uint64_t rows, uint64_t *scratch, u
         break;
     case XN_OP_ATTEND:
         most(scratch,
-             split_rows * op->attend.heads * xn_cl_attend_splits(&op->attend) * ((uint64_t)op->attend.value_size + 2));
+             split_rows * op->attend.heads * xn_cl_attend_splits(&op->attend) * ((uint64_t)op->attend.value_size + 2) +
+                 4);
         most(counters, split_rows * op->attend.heads);
         break;
     case XN_OP_DELTA_NET: {

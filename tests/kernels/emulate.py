@@ -84,6 +84,14 @@ static inline uint test_permute(uint a, uint b, uint selector) {
 #define PTX_ldmatrix_sync_aligned_m8n8_x4_shared_b16(a, b, c, d, p) TEST_MATRICES(test_matrices, a, b, c, d, p)
 #define PTX_ldmatrix_sync_aligned_m8n8_x4_trans_shared_b16(a, b, c, d, p) TEST_MATRICES(test_turned_matrices, a, b, c, d, p)
 #define PTX_ex2_approx_ftz_f32(y, x) y = test_exp2f(x)
+#define PTX_redux_sync_max_u32(y, x, members) y = test_most(x)
+static inline uint test_most(uint x) {
+    for (uint mask = 16; mask; mask /= 2) {
+        uint other = test_shuffle(x, test_lid() % 32 ^ mask);
+        x = max(x, other);
+    }
+    return x;
+}
 #define PTX_cp_async_wait_all() test_copied()
 #define PTX_mma_sync_aligned_m16n8k16_row_col_f32_f16_f16_f32(c0, c1, c2, c3, a0, a1, a2, a3, b0, b1, d0, d1, d2, d3) \\
     { float test_c[4] = {d0, d1, d2, d3}; uint4 test_a = (uint4)(a0, a1, a2, a3); test_mma(test_c, &test_a, b0, b1); c0 = test_c[0]; c1 = test_c[1]; c2 = test_c[2]; c3 = test_c[3]; }

@@ -53,6 +53,14 @@ XN_INLINE void xn_many_copy_chunk(struct xn_row from, uint size, uint row, uint 
 #endif
 }
 
+// Where the first key and the first value of n tiles from a position on lie: rows 2i and 2i + 1 of tile i.
+XN_INLINE void xn_many_addresses(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
+                                 global const struct xn_cl_span *span, uint g, uint position, uint n,
+                                 local struct xn_row *to) {
+    for (uint i = get_local_id(0); i < 2 * n; i += XN_GROUP)
+        to[i] = xn_row_at(e, i % 2 ? &d->values : &d->keys, span, g, position + i / 2 * 16);
+}
+
 // Of `n` positions from a tile on, whose addresses stand at rows[0], rows[2], ...; `of_row` chunks have room for each.
 XN_INLINE void xn_many_copy(local const struct xn_row *rows, uint size, uint n, const uint tiles, const uint of_row,
                             uint to) {
@@ -143,13 +151,6 @@ XN_INLINE void xn_many_values(const uint value_chunks, const uint tiles, uint va
     }
 }
 
-// Without a way around numbers below 2^-126, which are nothing here.
-XN_INLINE float xn_many_power(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
 // Scores of a pair, which are x[.][at] and [at + 1], become weights; returns the factor of what came before. `first`: the
 // position of the first one; whole: the pair sees all of them.
 XN_INLINE float xn_many_soften(XN_D const struct xn_cl_attend *d, const uint tiles, uint first, bool whole,
@@ -169,10 +170,10 @@ XN_INLINE float xn_many_soften(XN_D const struct xn_cl_attend *d, const uint til
         most = fmax(most, x[i / 2][at + i % 2]);
     most = fmax(most, xn_shuffle_xor(most, 1));
     most = fmax(most, xn_shuffle_xor(most, 2));
-    float from = most == -INFINITY ? 0 : most, factor = xn_many_power(pair->most - from); // of nothing: 0
+    float from = most == -INFINITY ? 0 : most, factor = xn_exp2(pair->most - from); // of nothing: 0
 #pragma unroll
     for (uint i = 0; i < 4 * tiles; i++)
-        sum += x[i / 2][at + i % 2] = xn_many_power(x[i / 2][at + i % 2] - from);
+        sum += x[i / 2][at + i % 2] = xn_exp2(x[i / 2][at + i % 2] - from);
     pair->most = most;
     pair->sum = pair->sum * factor + sum;
     return factor;
@@ -247,7 +248,7 @@ XN_INLINE void xn_many_unit(const struct xn_env *e, XN_D const struct xn_cl_atte
     for (uint t0 = 0; t0 < tiles; t0 += XN_MANY_ADDRESSES) {
         uint n = min(tiles - t0, (uint)XN_MANY_ADDRESSES);
         barrier(CLK_LOCAL_MEM_FENCE);
-        xn_few_addresses(e, d, span, g, base + t0 * 16, n, rows);
+        xn_many_addresses(e, d, span, g, base + t0 * 16, n, rows);
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint t = 0, next = 0; t < n; next += together) {
             // `next` is copied while tile `t` is computed with; at first there is none.

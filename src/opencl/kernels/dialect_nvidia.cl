@@ -133,6 +133,7 @@ static inline void xn_warp_together(void) {
 
 // Bytes that will soon be read, into the second cache; by the whole warp.
 static inline void xn_prefetch(global const uchar *from, uint bytes) {
+#pragma unroll 1
     for (uint i = xn_lane() * 128; i < bytes; i += XN_LANES * 128)
         asm volatile("prefetch.global.L2 [%0];" : : "l"(from + i));
 }

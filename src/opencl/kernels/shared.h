@@ -225,7 +225,7 @@ struct xn_cl_expert_add {
 
 struct xn_cl_attend {
     xn_u32 in, in_stride, out, out_stride;
-    xn_u32 heads, kv_heads, head_size, value_size, head_stride;
+    xn_u32 heads, kv_heads, queries, head_size, value_size, head_stride; // queries: heads of a key-value head
     xn_u32 window, sinks, output_gate;
     float scale, soft_cap;
     xn_u32 together, chunks; // query heads that one group takes at once, and how often for a key-value head

@@ -148,6 +148,14 @@ static inline void xn_other(const struct xn_env *e, uint number, local const uin
     }
 }
 
+// Attention has work of its own to do before the wait.
+#if defined(XN_OP_ATTEND) && defined(XN_FEW_OPERATION)
+#define XN_WAITS_ITSELF
+static inline bool xn_waits_itself(uint number, local const uint4 *d) {
+    return number == XN_CL_NUMBER_ATTEND && ((local const struct xn_cl_attend *)d)->few;
+}
+#endif
+
 #define XN_OP_VALUES (XN_CL_OP_BYTES / 16)
 #ifdef XN_ONE
 #define XN_SHAPE 1
@@ -172,8 +180,9 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     local uint4 slices[2 * XN_SLICE_VALUES]; // likewise
     local ulong heap[XN_CL_HEAPS];
     local uint4 tokens[XN_TOKENS];
+    local uint pages[XN_TOKENS];
     local uint flag;
-    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens};
+    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens, pages};
     const struct xn_env *e = &env;
     uint group = get_group_id(0), groups = get_num_groups(0), lid = get_local_id(0);
     global const struct xn_cl_step *head = (global const struct xn_cl_step *)step;
@@ -184,7 +193,8 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     // The head alone may be a walk's for a step of many rows, of which it looks at none here.
     if (lid < (head->n_rows <= XN_TOKENS ? head->n_rows : 0)) {
         uint position = step[head->positions + lid], span = step[head->row_span + lid];
-        uint page = step[xn_span_at(e, span)->pages + position / head->page_size];
+        pages[lid] = xn_span_at(e, span)->pages;
+        uint page = step[pages[lid] + position / head->page_size];
         tokens[lid] = (uint4)(position, span, page, position % head->page_size);
     }
     if (lid < XN_OP_VALUES) both[lid] = from[lid];
@@ -203,58 +213,70 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     for (uint i = 0; i < n; i++) {
         local uint4 *d = both + i % 2 * XN_OP_VALUES;
         local const struct xn_cl_op_tail *tail = (local const struct xn_cl_op_tail *)(d + XN_CL_OP_TAIL / 16);
-        uint number = tail->number, u = group;
-        struct xn_job job;
+        uint number = tail->number;
         own = tail->own[XN_SHAPE];
         struct xn_cl_slices following = tail->following[XN_SHAPE];
         if (i + 1 == n) following.n = 0;
-        job.s = (local struct xn_cl_slice *)(slices + turn * XN_SLICE_VALUES);
-        job.slices = own.n;
-        job.pass = 0;
-        job.passes = 1;
-        if (u < own.n) {
-            job.o.first = 0;
-            job.o.parts = 1;
-            job.o.staged = 0;
-            job.o.n = job.n = xn_tokens_of(e, job.s, &job.o.list);
-            if (job.n == 0) job.slices = 0;
-            xn_begin(e, number, d, job.n, scratch);
-            xn_prefetch_slice(e, job.s);
-        }
-        if (i > 0 && !xn_all_wait(barriers, target, &flag)) return;
         from += XN_OP_VALUES;
         if (i + 1 < n && lid < XN_OP_VALUES) xn_copy_16(both + (i + 1) % 2 * XN_OP_VALUES + lid, from + lid);
-        bool experts = xn_setup_experts(e, number, d, groups, &job);
-        // The slice of the operation behind this one is on its way.
-        bool last = u >= job.slices;
+        bool last = group >= own.n; // the slice of the operation behind this one is on its way
         if (last)
             xn_fetch_slice((global const uint4 *)ops, &following, group, slices + (turn ^ 1) * XN_SLICE_VALUES);
-        if (own.n == 0 && !experts) xn_other(e, number, d, group, groups, scratch);
-#pragma unroll 1
-        while (u < job.slices) {
-            if (experts)
-                xn_fill_experts(e, number, d, u, &job, scratch);
-            else
-                xn_take(e, &job);
-            local uint4 *other = slices + (turn ^ 1) * XN_SLICE_VALUES;
-            if (!last && (experts || u + groups >= job.slices)) {
-                xn_fetch_slice((global const uint4 *)ops, &following, group, other);
-                last = true;
-            } else if (!last) {
-                xn_fetch_slice((global const uint4 *)ops, &own, u + groups, other);
-            }
-            xn_product(e, &job, scratch);
-            xn_end(e, number, d, &job, scratch);
-            if (++job.pass >= job.passes) {
-                job.pass = 0;
-                u += groups;
-                if (!last) {
-                    xn_copied();
-                    turn ^= 1;
-                    job.s = (local struct xn_cl_slice *)other;
+#ifdef XN_WAITS_ITSELF
+        if (xn_waits_itself(number, d)) {
+            struct xn_few_wait before = {i > 0 ? barriers : 0, target, &flag};
+            if (!xn_few_attend(e, (local const struct xn_cl_attend *)d, group, groups, before, scratch)) return;
+        } else
+#endif
+        {
+            struct xn_job job;
+            uint u = group;
+            job.s = (local struct xn_cl_slice *)(slices + turn * XN_SLICE_VALUES);
+            job.slices = own.n;
+            job.pass = 0;
+            job.passes = 1;
+            if (!last) {
+                job.o.first = 0;
+                job.o.parts = 1;
+                job.o.staged = 0;
+                job.o.n = job.n = xn_tokens_of(e, job.s, &job.o.list);
+                xn_begin(e, number, d, job.n, scratch);
+                xn_prefetch_slice(e, job.s);
+                if (job.n == 0) {
+                    job.slices = 0;
+                    last = true;
+                    xn_fetch_slice((global const uint4 *)ops, &following, group, slices + (turn ^ 1) * XN_SLICE_VALUES);
                 }
             }
-            if (u < job.slices) barrier(CLK_LOCAL_MEM_FENCE);
+            if (i > 0 && !xn_all_wait(barriers, target, &flag)) return;
+            bool experts = xn_setup_experts(e, number, d, groups, &job);
+            if (own.n == 0 && !experts) xn_other(e, number, d, group, groups, scratch);
+#pragma unroll 1
+            while (u < job.slices) {
+                if (experts)
+                    xn_fill_experts(e, number, d, u, &job, scratch);
+                else
+                    xn_take(e, &job);
+                local uint4 *other = slices + (turn ^ 1) * XN_SLICE_VALUES;
+                if (!last && u + groups >= job.slices) {
+                    xn_fetch_slice((global const uint4 *)ops, &following, group, other);
+                    last = true;
+                } else if (!last) {
+                    xn_fetch_slice((global const uint4 *)ops, &own, u + groups, other);
+                }
+                xn_product(e, &job, scratch);
+                xn_end(e, number, d, &job, scratch);
+                if (++job.pass >= job.passes) {
+                    job.pass = 0;
+                    u += groups;
+                    if (!last) {
+                        xn_copied();
+                        turn ^= 1;
+                        job.s = (local struct xn_cl_slice *)other;
+                    }
+                }
+                if (u < job.slices) barrier(CLK_LOCAL_MEM_FENCE);
+            }
         }
         turn ^= 1;
         xn_copied();
