@@ -362,6 +362,7 @@ static void lower_attend(struct xn_cl_lowering *l, const struct xn_op *op) {
                              .chunks = (queries + together - 1) / together,
                              .few = xn_cl_attend_few(a, l->limits),
                              .splits = xn_cl_attend_splits(a),
+                             .exact = l->plan->sensitive,
                              .keys = cached(l, a->cache, true)};
     d.values = a->values_in_keys ? d.keys : cached(l, a->cache, false);
     d.partial = scratch(l) + take_store(l, a, &d);

@@ -225,6 +225,7 @@ struct xn_cl_attend {
     xn_u32 together, chunks; // query heads that one group takes at once, and how often for a key-value head
     xn_u32 few;              // which of the sizes of XN_CL_FEW_SIZES, for kernels that have it; 0: none
     xn_u32 splits;           // the most parts of a context
+    xn_u32 exact;            // queries and weights are rounded to no less than 22 bits (NVIDIA; else of few rows)
     struct xn_cl_cache keys, values;
     xn_u32 partial; // of split contexts: rows * heads * splits * (value_size + 2)
     // What a walk stores before, instead of an operation of its own.
