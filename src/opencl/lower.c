@@ -96,6 +96,21 @@ static void join_ops(struct xn_cl_lowering *l) {
     if (o->n_many_ops) memcpy(o->ops + o->n_ops * XN_CL_OP_BYTES, o->many_ops, o->n_many_ops * XN_CL_OP_BYTES);
     for (size_t i = 0; i < o->n; i++)
         if (o->launches[i].op >= XN_CL_MANY_OPS) o->launches[i].op += (uint32_t)o->n_ops - XN_CL_MANY_OPS;
+    o->ops_bytes = (o->n_ops + o->n_many_ops) * XN_CL_OP_BYTES;
+}
+
+// Where a rope's rotations lie among those of a row is known when all ropes are.
+static void place_turns(struct xn_cl_lowering *l) {
+    struct xn_cl_lowered *o = l->out;
+    o->turn_frequencies = xn_alloc((size_t)o->longest_turn + 1, sizeof *o->turn_frequencies);
+    if (!o->turn_frequencies) l->no_memory = true;
+    for (size_t i = 0; i < o->n_ops; i++) {
+        uint8_t *op = o->ops + i * XN_CL_OP_BYTES;
+        struct xn_cl_project *d = (struct xn_cl_project *)op;
+        if (((const struct xn_cl_op_tail *)(op + XN_CL_OP_TAIL))->number != XN_CL_KERNEL_PROJECT) continue;
+        for (uint32_t p = 0; p < d->n_parts; p++)
+            d->part[p].rope.turn *= 2 * o->longest_turn;
+    }
 }
 
 static void lower_embed(struct xn_cl_lowering *l, const struct xn_op *op) {
@@ -442,6 +457,7 @@ int xn_cl_lower(const struct xn_plan *plan, const struct xn_limits *limits, cons
         out->first_launch[i + 1] = out->n;
     }
     join_ops(&l);
+    if (!l.no_memory) place_turns(&l);
     return l.no_memory ? xn_fail(err, XN_ERR_NOMEM, "no memory for a plan of %u operations", plan->n_ops) : XN_OK;
 }
 
@@ -453,5 +469,7 @@ void xn_cl_lowered_free(struct xn_cl_lowered *l) {
     free(l->vec);
     free(l->places);
     free(l->dynamic);
+    free(l->turns);
+    free(l->turn_frequencies);
     *l = (struct xn_cl_lowered){0};
 }

@@ -65,11 +65,11 @@ static inline uint test_permute(uint a, uint b, uint selector) {
 #define PTX_dp4a_s32_s32(sum, a, b, acc) sum = test_dot(a, b, acc)
 #define PTX_cvt_pack_sat_s8_s32_b32(r, a, b, c) r = test_pack(a, b, c)
 #define PTX_fence_acq_rel_gpu()
-#define PTX_ld_global_nc_L1__no_allocate_v4_u32(a, b, c, d, p) { uint4 test_v = *(global const uint4 *)test_aligned(p, 16); a = test_v.x; b = test_v.y; c = test_v.z; d = test_v.w; }
-#define PTX_ld_global_nc_v2_u32(a, b, p) { uint2 test_v = *(global const uint2 *)test_aligned(p, 8); a = test_v.x; b = test_v.y; }
-#define PTX_ld_global_nc_u32(x, p) x = *(global const uint *)test_aligned(p, 4)
-#define PTX_ld_global_nc_u16(x, p) x = *(global const ushort *)test_aligned(p, 2)
-#define PTX_ld_global_nc_u8(x, p) x = *(global const uchar *)(p)
+#define PTX_ld_global_L1__no_allocate_v4_u32(a, b, c, d, p) { uint4 test_v = *(global const uint4 *)test_aligned(p, 16); a = test_v.x; b = test_v.y; c = test_v.z; d = test_v.w; }
+#define PTX_ld_global_v2_u32(a, b, p) { uint2 test_v = *(global const uint2 *)test_aligned(p, 8); a = test_v.x; b = test_v.y; }
+#define PTX_ld_global_u32(x, p) x = *(global const uint *)test_aligned(p, 4)
+#define PTX_ld_global_u16(x, p) x = *(global const ushort *)test_aligned(p, 2)
+#define PTX_ld_global_u8(x, p) x = *(global const uchar *)(p)
 #define PTX_bar_warp_sync(members) test_warp()
 #define PTX_prefetch_global_L2(p)
 #define PTX_red_release_gpu_global_add_u32(p, x) *(p) += x

@@ -141,6 +141,10 @@ static inline uint xn_rows(const struct xn_env *e) {
     return xn_step_of(e)->n_rows;
 #endif
 }
+// Where the rotations of a row begin in the step.
+static inline uint xn_rotations(const struct xn_env *e, uint row) {
+    return row ? xn_step_of(e)->rotations + row * xn_step_of(e)->rotations_stride : xn_step_of(e)->rotations;
+}
 static inline global const struct xn_cl_span *xn_span_at(const struct xn_env *e, uint i) {
     return (global const struct xn_cl_span *)(e->step + xn_step_of(e)->spans) + i;
 }
