@@ -140,7 +140,7 @@ static inline bool xn_many_takes(global const struct xn_cl_span *span) {
 }
 static inline uint xn_many_units(XN_D const struct xn_cl_attend *d, global const struct xn_cl_span *span) {
     if (!xn_many_takes(span)) return span->n_rows * d->kv_heads * d->chunks;
-    return (span->n_rows * d->queries + XN_MANY_PAIRS - 1) / XN_MANY_PAIRS * d->kv_heads;
+    return (span->n_rows * d->queries + XN_MANY_PAIRS(d) - 1) / XN_MANY_PAIRS(d) * d->kv_heads;
 }
 static inline void xn_attend_many(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint group, uint groups,
                                   local float *scratch) {

@@ -18,8 +18,7 @@
 #define XN_FEW_WHOLE 512     // positions that are one part: to join parts costs more than to go on
 #define XN_FEW_PART 256      // the fewest positions of a part
 #define XN_FEW_KEYS_AHEAD 4  // chunks of keys that are read together,
-#define XN_FEW_VALUES_AHEAD 2 // and of values
-#define XN_FEW_VALUE_CHUNKS 8 // the most
+#define XN_FEW_VALUE_CHUNKS 2 // of values, the most that a group works at
 #define XN_FEW_PLACES (XN_WARPS < 4 ? 4 : XN_WARPS) // of warps' maxima and sums
 #ifdef XN_CACHE_BLOCKS
 #define XN_FEW_LEAST_UNIT 0x1p-30f
@@ -37,7 +36,7 @@
 #error "attention needs more local memory than operations get"
 #endif
 
-// What a group works at: a unit, of which only some values, from value0 on, so many chunks of 64.
+// What a group works at: a unit, of which only some values: `chunks` of 64 from value0 on.
 struct xn_few_job {
     struct xn_unit_of_attention u;
     uint value0, chunks;
@@ -45,12 +44,21 @@ struct xn_few_job {
 
 // --- the cut ---
 
-// How all rows' contexts are cut: parts of `each` positions; or, where every context is one part, of values, `shares` parts.
+// How the work is cut: contexts into parts of `each` positions; values into `shares` of so many chunks of 64.
 struct xn_few_cut {
-    uint each, shares, units;
+    uint each, shares, chunks, units;
 };
 
-// Positions that a row sees.
+static inline uint xn_few_value_chunks(XN_D const struct xn_cl_attend *d) {
+    return (d->value_size + 63) / 64;
+}
+static inline struct xn_few_cut xn_few_whole_cut(XN_D const struct xn_cl_attend *d) {
+    uint chunks = xn_few_value_chunks(d);
+    struct xn_few_cut c = {XN_WHOLE, (chunks + 1) / XN_FEW_VALUE_CHUNKS, min(chunks, (uint)XN_FEW_VALUE_CHUNKS), 0};
+    return c;
+}
+
+// Positions that a row sees are those from here on.
 static inline uint xn_few_begin(XN_D const struct xn_cl_attend *d, uint end) {
     return d->window && end > d->window ? end - d->window : 0;
 }
@@ -59,9 +67,9 @@ static inline uint xn_few_splits(const struct xn_few_cut *c, uint n) {
 }
 
 static inline struct xn_few_cut xn_few_cut_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint groups) {
-    struct xn_few_cut c = {XN_WHOLE, 1, 0};
+    struct xn_few_cut c = xn_few_whole_cut(d);
     uint n = xn_rows(e), a_row = d->kv_heads * d->chunks, longest = 0, all = 0;
-    c.units = n * a_row;
+    c.units = n * a_row * c.shares;
     if (n > XN_CL_SPLIT_ROWS) return c;
 #pragma unroll 1
     for (uint row = 0; row < n; row++) {
@@ -70,33 +78,33 @@ static inline struct xn_few_cut xn_few_cut_of(const struct xn_env *e, XN_D const
         all += seen; // below 2^31 of each row; what overflows is cut at the longest
     }
     if (longest <= XN_FEW_WHOLE || d->splits == 1) {
-        uint shares = (d->value_size + 63) / 64;
-        if (c.units * shares <= groups) {
-            c.shares = shares;
-            c.units *= shares;
-        }
+        uint most = n * a_row * xn_few_value_chunks(d); // units of one chunk
+        if (most > groups) return c;
+        c.shares = xn_few_value_chunks(d);
+        c.chunks = 1;
+        c.units = most;
         return c;
     }
     // No more parts than there are groups, as far as that can be; of each row the last part is a short one.
-    uint sharing = groups / a_row, parts = sharing > n ? sharing - n + 1 : 1;
+    uint inner = a_row * c.shares, sharing = groups / inner, parts = sharing > n ? sharing - n + 1 : 1;
     uint each = max((all + parts - 1) / parts, (longest + d->splits - 1) / d->splits);
     c.each = max((each + XN_FEW_POSITIONS - 1) / XN_FEW_POSITIONS * XN_FEW_POSITIONS, (uint)XN_FEW_PART);
     c.units = 0;
 #pragma unroll 1
     for (uint row = 0; row < n; row++) {
         uint end = xn_position_of_row(e, row) + 1;
-        c.units += xn_few_splits(&c, end - xn_few_begin(d, end)) * a_row;
+        c.units += xn_few_splits(&c, end - xn_few_begin(d, end)) * inner;
     }
     return c;
 }
 
-// Part `split` of `splits` of what a row sees, key-value head and chunk of its heads by number; of the values those from
-// value0 on, in so many chunks. Every work-item of a group writes the same, so none needs to wait.
-static inline void xn_few_job_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row, uint pair, uint split,
-                                 uint splits, uint each, uint value0, uint chunks, bool there,
+// Part `split` of `splits` of what a row sees, key-value head and chunk of its heads by number, a share of the values. Every
+// work-item of a group writes the same, so none needs to wait. `there`: it has positions.
+static inline void xn_few_job_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const struct xn_few_cut *c,
+                                 uint row, uint pair, uint split, uint splits, uint share, bool there,
                                  local struct xn_few_job *j) {
-    uint g = d->chunks == 1 ? pair : pair / d->chunks, chunk = pair - g * d->chunks, before = chunk * d->together;
-    uint end = xn_position_of_row(e, row) + 1, begin = xn_few_begin(d, end) + split * each;
+    uint g = d->chunks == 1 ? pair : pair / d->chunks, before = (pair - g * d->chunks) * d->together;
+    uint end = xn_position_of_row(e, row) + 1, begin = xn_few_begin(d, end) + (split ? split * c->each : 0);
     j->u.row = row;
     j->u.g = g;
     j->u.first_head = g * d->queries + before;
@@ -104,42 +112,33 @@ static inline void xn_few_job_of(const struct xn_env *e, XN_D const struct xn_cl
     j->u.split = split;
     j->u.splits = splits;
     j->u.begin = begin;
-    j->u.end = !there ? 0 : split + 1 == splits ? end : begin + each;
-    j->value0 = value0;
-    j->chunks = chunks;
+    j->u.end = !there ? 0 : split + 1 == splits ? end : begin + c->each;
+    j->value0 = share * c->chunks * 64;
+    j->chunks = min(c->chunks, xn_few_value_chunks(d) - share * c->chunks);
 }
 
 // Unit u of all; one of no positions where that is none.
 static inline void xn_few_take(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const struct xn_few_cut *c, uint u,
                                local struct xn_few_job *j) {
-    uint a_row = d->kv_heads * d->chunks, row = 0, splits = 1, split = 0, share = 0;
+    uint a_row = d->kv_heads * d->chunks, inner = a_row * c->shares, row = 0, splits = 1, split = 0, share = 0;
     bool there = u < c->units;
     u = there ? u : 0;
     if (c->each == XN_WHOLE) {
-        if (u >= a_row) { // shares of all, rows of those
-            row = u / a_row;
-            u -= row * a_row;
-            if (c->shares > 1) {
-                uint n = xn_rows(e);
-                share = row / n;
-                row -= share * n;
-            }
-        }
+        if (u >= inner) row = u / inner;
+        u -= row * inner;
     } else {
 #pragma unroll 1
         for (;; row++) {
             uint end = xn_position_of_row(e, row) + 1;
             splits = xn_few_splits(c, end - xn_few_begin(d, end));
-            if (u < splits * a_row) break;
-            u -= splits * a_row;
+            if (u < splits * inner) break;
+            u -= splits * inner;
         }
-        if (u >= a_row) {
-            split = u / a_row;
-            u -= split * a_row;
-        }
+        if (u >= inner) split = u / inner;
+        u -= split * inner;
     }
-    xn_few_job_of(e, d, row, u, split, splits, c->each, 64 * share, c->shares > 1 ? 1 : (d->value_size + 63) / 64, there,
-                  j);
+    if (u >= a_row) share = u / a_row;
+    xn_few_job_of(e, d, c, row, u - share * a_row, split, splits, share, there, j);
 }
 
 // --- tiles ---
@@ -152,7 +151,7 @@ struct xn_few_tile {
 // The numbers of the pages of a row's sequence.
 static inline global const uint *xn_few_pages(const struct xn_env *e, uint row) {
 #ifdef XN_WALK
-    return e->step + e->pages[row];
+    return e->step + e->spans[row].x;
 #else
     return e->step + xn_span_at(e, xn_span_of_row(e, row))->pages;
 #endif
@@ -251,7 +250,7 @@ struct xn_few_state {
 //   xn_few_read_keys    of chunks [first, first + XN_FEW_KEYS_AHEAD), positions g and g + 8
 //   xn_few_add_scores   adds what those chunks give to head g's scores of positions 2t, 2t + 1, and those plus 8: sums of
 //                       rows g and g + 8, which are the halves of a query
-//   xn_few_read_values  of `used` chunks of 64 from `first` on, XN_FEW_VALUES_AHEAD at the most; positions to `last` count
+//   xn_few_read_values  of `used` chunks of 64 from `first` on; positions to `last` count
 //   xn_few_add_values   adds their products with the weights
 //   xn_few_value        which value sums[tile][2 * upper ...] of lanes g is
 
@@ -260,7 +259,7 @@ struct xn_few_keys {
     uint2 x[2 * XN_FEW_KEYS_AHEAD];
 };
 struct xn_few_values {
-    uint x[2 * XN_FEW_VALUES_AHEAD][4];
+    uint x[2 * XN_FEW_VALUE_CHUNKS][4];
 };
 
 // Eight codes of lane t's, as halves.
@@ -344,6 +343,7 @@ XN_INLINE struct xn_few_values xn_few_read_values(XN_D const struct xn_cl_attend
     for (uint j = 0; j < 2 * n; j++)
 #pragma unroll
         for (uint i = 0; i < 4; i++) {
+            if (j >= 2 * used) continue;
             uint at = (2 * t + i % 2 + i / 2 * 8) * blocks + min(2 * first + j, blocks - 1);
 #ifdef XN_CACHE_Q8_0
             v.x[j][i] = ((global const uint *)value.values)[at * 8 + g];
@@ -405,7 +405,7 @@ struct xn_few_keys {
     uint4 x[2 * XN_FEW_KEYS_AHEAD];
 };
 struct xn_few_values {
-    uint4 x[XN_FEW_VALUES_AHEAD][4];
+    uint4 x[XN_FEW_VALUE_CHUNKS][4];
 };
 
 XN_INLINE struct xn_few_keys xn_few_read_keys(XN_D const struct xn_cl_attend *d, struct xn_row key, uint first) {
@@ -539,6 +539,54 @@ XN_INLINE void xn_few_scale(const uint chunks, float factor, float (*sums)[4]) {
     }
 }
 
+// --- the step's own positions, of a cache in blocks ---
+
+#if defined(XN_WALK) && defined(XN_CACHE_BLOCKS)
+#define XN_FEW_STORES
+// A warp makes a lane's value each a block of the cache.
+static inline void xn_few_store_block(float x, global uchar *codes, global half *scale_at) {
+    uint lane = xn_lane(), bits = as_uint(x) & 0x7fffffff;
+    uint most = xn_warp_most(bits > 0x7f800000 ? 0 : bits); // of numbers
+#ifdef XN_CACHE_Q8_0
+    float scale = as_float(most) / 127, inverse = scale != 0 ? 1 / scale : 0;
+    ((global char *)codes)[lane] = (char)xn_code(x, inverse, -127, 127);
+#else
+    uint first = 31 - xn_warp_most(bits == most ? 31 - lane : 0);
+    float scale = most ? xn_shuffle(x, first) / -8 : 0, inverse = scale != 0 ? 1 / scale : 0;
+    uint word = (uint)((int)xn_code(x, inverse, -8, 7) + 8) << (lane % 8 / 2 * 4 + lane % 2 * 16);
+#pragma unroll
+    for (uint mask = 1; mask < 8; mask *= 2)
+        word |= as_uint(xn_shuffle_xor(as_float(word), mask));
+    if (lane % 8 == 0) ((global uint *)codes)[lane / 8] = word;
+#endif
+    if (lane == 0) vstore_half_rte(scale, 0, scale_at);
+}
+
+// Puts into the cache what a unit sees of this step: heads that project left in scratch. Other groups may do so too, and
+// write the same; so nobody waits for it but this group.
+static inline void xn_few_store(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
+                                local const struct xn_unit_of_attention *u) {
+    uint position = xn_position_of_row(e, u->row), from = max(u->begin, e->spans[u->row].y), at = xn_warp();
+    uint n = u->end > from ? u->end - from : 0, row0 = u->row - (position - from);
+#pragma unroll 1
+    for (uint i = 0; i < d->n_stored; i++) {
+        XN_D const struct xn_cl_stored *s = &d->stored[i];
+        XN_D const struct xn_cl_cache *c = s->values ? &d->values : &d->keys;
+        uint blocks = s->head_size / XN_CACHE_BLOCK, of_row = c->size / XN_CACHE_BLOCK, codes = of_row * XN_BLOCK_BYTES;
+#pragma unroll 1
+        for (; at < n * blocks; at += XN_WARPS) {
+            uint r = at / blocks, block = at - r * blocks, row = row0 + r;
+            uint in_page = e->tokens[row].w, to = s->cache_at / XN_CACHE_BLOCK + block;
+            float x = e->act[s->in + (ulong)row * s->in_stride + u->g * s->head_stride + XN_CACHE_BLOCK * block + xn_lane()];
+            global uchar *head = xn_page(e, c, e->tokens[row].z) + (ulong)(u->g * e->page_size) * (codes + 2 * of_row);
+            xn_few_store_block(x, head + in_page * codes + to * XN_BLOCK_BYTES,
+                               (global half *)(head + e->page_size * codes) + in_page * of_row + to);
+        }
+        at -= n * blocks;
+    }
+}
+#endif
+
 // --- a unit ---
 
 // All heads' values of one position of the result, finished: x is value `value` of head `head` of the unit's.
@@ -633,10 +681,12 @@ XN_INLINE void xn_few_join(const struct xn_env *e, XN_D const struct xn_cl_atten
 // Joins the parts of a unit, by the whole group. A work-item takes four values of a head, of every second part.
 #define XN_FEW_PARTS_AHEAD 8
 static inline void xn_few_join_parts(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                                     local const struct xn_unit_of_attention *u, local float *scratch) {
+                                     local const struct xn_few_job *j, local float *scratch) {
+    local const struct xn_unit_of_attention *u = &j->u;
+    uint values = min(64 * j->chunks, d->value_size - j->value0);
     local float *factors = scratch + XN_AT_FEW_QUERY; // of heads and parts; zero behind the last part
     local float4 *halves = (local float4 *)(factors + XN_CL_TOGETHER * XN_CL_SPLITS);
-    uint lid = get_local_id(0), half_of = lid / (XN_GROUP / 2), own = lid % (XN_GROUP / 2), a_head = d->value_size / 4;
+    uint lid = get_local_id(0), half_of = lid / (XN_GROUP / 2), own = lid % (XN_GROUP / 2), a_head = values / 4;
 #pragma unroll 1
     for (uint h = xn_warp(); h < u->heads; h += XN_WARPS) {
         global const float2 *states =
@@ -662,7 +712,7 @@ static inline void xn_few_join_parts(const struct xn_env *e, XN_D const struct x
 #pragma unroll 1
     for (uint i0 = 0; i0 < u->heads * a_head; i0 += XN_GROUP / 2) {
         uint i = min(i0 + own, u->heads * a_head - 1), h = i / a_head, x = 4 * (i - h * a_head);
-        global const float *part = xn_few_part(e, d, u->row, u->first_head + h) + x;
+        global const float *part = xn_few_part(e, d, u->row, u->first_head + h) + j->value0 + x;
         float4 sum = 0;
 #pragma unroll 1
         for (uint s0 = half_of; s0 < u->splits; s0 += 2 * XN_FEW_PARTS_AHEAD) {
@@ -680,8 +730,8 @@ static inline void xn_few_join_parts(const struct xn_env *e, XN_D const struct x
 #pragma unroll 1
         for (uint k = lid; k < min(2u * XN_GROUP, 4 * (u->heads * a_head - i0)); k += XN_GROUP) {
             local const float *x0 = (local const float *)halves + k;
-            uint at = 4 * i0 + k, head = at / d->value_size;
-            xn_few_put(e, d, u, head, at - head * d->value_size, x0[0] + x0[2 * XN_GROUP]);
+            uint at = 4 * i0 + k, head = at / values;
+            xn_few_put(e, d, u, head, j->value0 + at - head * values, x0[0] + x0[2 * XN_GROUP]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
@@ -706,7 +756,6 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
                            const struct xn_few_wait *w, local float *scratch, const uint key_chunks,
                            const uint value_chunks) {
     local const struct xn_unit_of_attention *u = &j->u;
-    const uint n = value_chunks < XN_FEW_VALUES_AHEAD ? value_chunks : XN_FEW_VALUES_AHEAD;
     local uint *query = (local uint *)(scratch + XN_AT_FEW_QUERY), *scales = query;
 #ifdef XN_CACHE_BLOCKS
     scales += 256 * key_chunks + xn_warp() * 2 * XN_FEW_SCALES(key_chunks);
@@ -744,23 +793,20 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
                 xn_warp_together();
                 xn_few_add_scores(d, &keys, c, key_chunks, query, scales, p);
             }
-            struct xn_few_values values = xn_few_read_values(d, at.value, end - 1, j->value0 / 64, j->chunks, n);
+            struct xn_few_values values =
+                xn_few_read_values(d, at.value, end - 1, j->value0 / 64, j->chunks, value_chunks);
             xn_warp_together();
             float factor = xn_few_soften(d, u->begin > first ? u->begin - first : 0, end, p, &state);
             xn_few_scale(value_chunks, factor, sums);
-            xn_few_add_values(d, &values, j->value0 / 64, j->chunks, n, value_scales, p, sums);
-#pragma unroll
-            for (uint c = n; c < value_chunks; c += n) {
-                if (c >= j->chunks) continue;
-                values = xn_few_read_values(d, at.value, end - 1, j->value0 / 64 + c, j->chunks - c, n);
-                xn_warp_together();
-                xn_few_add_values(d, &values, j->value0 / 64 + c, j->chunks - c, n, value_scales, p, sums + 4 * c);
-            }
+            xn_few_add_values(d, &values, j->value0 / 64, j->chunks, value_chunks, value_scales, p, sums);
         } else {
             if (!xn_few_await(w)) return false;
             if (u->end == 0) return true;
+#ifdef XN_FEW_STORES
+            xn_few_store(e, d, u);
+#endif
             xn_few_queries(e, d, u, key_chunks, query);
-            barrier(CLK_LOCAL_MEM_FENCE);
+            barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
             begun = true;
         }
         if (next >= u->end) break;
@@ -768,16 +814,17 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
         next += XN_WARPS * XN_FEW_POSITIONS;
     }
     xn_few_join(e, d, j, value_chunks, state, sums, scratch);
-    if (u->splits > 1 && xn_arrive(e->counters + u->row * d->heads + u->first_head, u->splits,
-                                   (local uint *)(scratch + XN_AT_ATTEND_FLAG)))
-        xn_few_join_parts(e, d, u, scratch);
+    if (u->splits > 1 && xn_arrive(e->counters + (u->row * d->heads + u->first_head) * XN_CL_VALUE_SHARES +
+                                       j->value0 / (64 * XN_FEW_VALUE_CHUNKS),
+                                   u->splits, (local uint *)(scratch + XN_AT_ATTEND_FLAG)))
+        xn_few_join_parts(e, d, j, scratch);
     return true;
 }
 
 static inline bool xn_few_run(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
                               const struct xn_few_wait *w, local float *scratch) {
 #define XN_SIZE(number, keys, values)                                                                                  \
-    if (d->few == number) return xn_few_unit(e, d, j, w, scratch, keys, values);
+    if (d->few == number) return xn_few_unit(e, d, j, w, scratch, keys, values < 2 ? values : 2);
     XN_FEW_SIZES(XN_SIZE)
 #undef XN_SIZE
     return true;
@@ -804,10 +851,14 @@ static inline bool xn_few_attend(const struct xn_env *e, XN_D const struct xn_cl
 // A row and a set of heads, whose context is one part.
 static inline void xn_few_whole(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row, uint pair,
                                 local float *scratch) {
-    struct xn_few_wait nobody = {0, 0, 0};
     local struct xn_few_job *j = (local struct xn_few_job *)(scratch + XN_AT_FEW_JOB);
-    barrier(CLK_LOCAL_MEM_FENCE);
-    xn_few_job_of(e, d, row, pair, 0, 1, 0, 0, (d->value_size + 63) / 64, true, j);
-    xn_few_run(e, d, j, &nobody, scratch);
+    struct xn_few_wait nobody = {0, 0, 0};
+    struct xn_few_cut cut = xn_few_whole_cut(d);
+#pragma unroll 1
+    for (uint share = 0; share < cut.shares; share++) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        xn_few_job_of(e, d, &cut, row, pair, 0, 1, share, true, j);
+        xn_few_run(e, d, j, &nobody, scratch);
+    }
 }
 #endif
