@@ -15,9 +15,8 @@
 
 #define XN_FEW_OPERATION // this is all of attend, but for the sizes of no number
 #define XN_FEW_POSITIONS 16
-#define XN_FEW_WHOLE 512     // positions that are one part: to join parts costs more than to go on
+#define XN_FEW_WHOLE 1024    // positions that are one part: to join parts costs more than to go on
 #define XN_FEW_PART 256      // the fewest positions of a part
-#define XN_FEW_KEYS_AHEAD 4  // chunks of keys that are read together,
 #define XN_FEW_VALUE_CHUNKS 2 // of values, the most that a group works at
 #define XN_FEW_PLACES (XN_WARPS < 4 ? 4 : XN_WARPS) // of warps' maxima and sums
 #ifdef XN_CACHE_BLOCKS
@@ -28,7 +27,8 @@
 // Local memory, in floats: what the group works at; maxima, then sums, of eight heads of each warp; queries; scales of each warp's tile. The sums of
 // warps come over queries and scales.
 #define XN_AT_FEW_JOB XN_AT_BODY // struct xn_few_job
-#define XN_AT_FEW_MOST (XN_AT_FEW_JOB + 16)
+#define XN_AT_FEW_CUT (XN_AT_FEW_JOB + 16) // struct xn_few_cut
+#define XN_AT_FEW_MOST (XN_AT_FEW_CUT + 16)
 #define XN_AT_FEW_SUM (XN_AT_FEW_MOST + 8 * XN_FEW_PLACES)
 #define XN_AT_FEW_QUERY (XN_AT_FEW_SUM + 8 * XN_FEW_PLACES)
 #define XN_FEW_SCALES(chunks) (XN_FEW_POSITIONS * (chunks) / 2) // room of a tile's, of so many blocks a position
@@ -40,67 +40,66 @@
 struct xn_few_job {
     struct xn_unit_of_attention u;
     uint value0, chunks;
+    uint rows; // of the batch
 };
 
 // --- the cut ---
 
 // How the work is cut: contexts into parts of `each` positions; values into `shares` of so many chunks of 64.
 struct xn_few_cut {
-    uint each, shares, chunks, units;
+    uint rows, each, shares, chunks, units;
+    uint splits[XN_CL_SPLIT_ROWS]; // of each row
 };
 
 static inline uint xn_few_value_chunks(XN_D const struct xn_cl_attend *d) {
     return (d->value_size + 63) / 64;
 }
-static inline struct xn_few_cut xn_few_whole_cut(XN_D const struct xn_cl_attend *d) {
-    uint chunks = xn_few_value_chunks(d);
-    struct xn_few_cut c = {XN_WHOLE, (chunks + 1) / XN_FEW_VALUE_CHUNKS, min(chunks, (uint)XN_FEW_VALUE_CHUNKS), 0};
-    return c;
+// Contexts in parts of `each` positions, values in shares of so many chunks: `parts` of all rows' contexts. Every work-item of
+// a group writes the same, and each thing once, so that it may read at once what its warp has written.
+static inline void xn_few_put_cut(XN_D const struct xn_cl_attend *d, uint rows, uint each, uint parts, uint chunks,
+                                  local struct xn_few_cut *c) {
+    uint shares = chunks > 1 ? (xn_few_value_chunks(d) + 1) / XN_FEW_VALUE_CHUNKS : xn_few_value_chunks(d);
+    c->rows = rows;
+    c->each = each;
+    c->shares = shares;
+    c->chunks = chunks;
+    c->units = parts * d->kv_heads * d->chunks * shares;
 }
 
 // Positions that a row sees are those from here on.
 static inline uint xn_few_begin(XN_D const struct xn_cl_attend *d, uint end) {
     return d->window && end > d->window ? end - d->window : 0;
 }
-static inline uint xn_few_splits(const struct xn_few_cut *c, uint n) {
-    return n <= c->each ? 1 : (n + c->each - 1) / c->each;
-}
-
-static inline struct xn_few_cut xn_few_cut_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint groups) {
-    struct xn_few_cut c = xn_few_whole_cut(d);
-    uint n = xn_rows(e), a_row = d->kv_heads * d->chunks, longest = 0, all = 0;
-    c.units = n * a_row * c.shares;
-    if (n > XN_CL_SPLIT_ROWS) return c;
-#pragma unroll 1
-    for (uint row = 0; row < n; row++) {
-        uint end = xn_position_of_row(e, row) + 1, seen = end - xn_few_begin(d, end);
-        longest = max(longest, seen);
-        all += seen; // below 2^31 of each row; what overflows is cut at the longest
+static inline void xn_few_cut_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint groups,
+                                 local struct xn_few_cut *c) {
+    uint n = xn_rows(e), a_row = d->kv_heads * d->chunks, seen = 0, each = XN_WHOLE, parts = n;
+    uint chunks = XN_FEW_VALUE_CHUNKS;
+    if (n <= XN_CL_SPLIT_ROWS) {
+        if (xn_lane() < n) { // a lane's row
+            uint end = xn_position_of_row(e, xn_lane()) + 1;
+            seen = end - xn_few_begin(d, end);
+        }
+        uint longest = xn_warp_most(seen), all = xn_warp_total(seen); // which is below 2^31 of each row
+        if (longest <= XN_FEW_WHOLE || d->splits == 1) {
+            if (n * a_row * xn_few_value_chunks(d) <= groups) chunks = 1;
+        } else {
+            // No more parts than there are groups, as far as that can be; of each row the last part is a short one.
+            uint sharing = groups / (a_row * ((xn_few_value_chunks(d) + 1) / XN_FEW_VALUE_CHUNKS));
+            uint wanted = sharing > n ? sharing - n + 1 : 1;
+            each = max((all + wanted - 1) / wanted, (longest + d->splits - 1) / d->splits);
+            each = max((each + XN_FEW_POSITIONS - 1) / XN_FEW_POSITIONS * XN_FEW_POSITIONS, (uint)XN_FEW_PART);
+            uint splits = (seen + each - 1) / each;
+            if (xn_lane() < XN_CL_SPLIT_ROWS) c->splits[xn_lane()] = splits;
+            parts = xn_warp_total(splits);
+        }
     }
-    if (longest <= XN_FEW_WHOLE || d->splits == 1) {
-        uint most = n * a_row * xn_few_value_chunks(d); // units of one chunk
-        if (most > groups) return c;
-        c.shares = xn_few_value_chunks(d);
-        c.chunks = 1;
-        c.units = most;
-        return c;
-    }
-    // No more parts than there are groups, as far as that can be; of each row the last part is a short one.
-    uint inner = a_row * c.shares, sharing = groups / inner, parts = sharing > n ? sharing - n + 1 : 1;
-    uint each = max((all + parts - 1) / parts, (longest + d->splits - 1) / d->splits);
-    c.each = max((each + XN_FEW_POSITIONS - 1) / XN_FEW_POSITIONS * XN_FEW_POSITIONS, (uint)XN_FEW_PART);
-    c.units = 0;
-#pragma unroll 1
-    for (uint row = 0; row < n; row++) {
-        uint end = xn_position_of_row(e, row) + 1;
-        c.units += xn_few_splits(&c, end - xn_few_begin(d, end)) * inner;
-    }
-    return c;
+    xn_few_put_cut(d, n, each, parts, chunks, c);
+    xn_warp_together();
 }
 
 // Part `split` of `splits` of what a row sees, key-value head and chunk of its heads by number, a share of the values. Every
 // work-item of a group writes the same, so none needs to wait. `there`: it has positions.
-static inline void xn_few_job_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const struct xn_few_cut *c,
+static inline void xn_few_job_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_cut *c,
                                  uint row, uint pair, uint split, uint splits, uint share, bool there,
                                  local struct xn_few_job *j) {
     uint g = d->chunks == 1 ? pair : pair / d->chunks, before = (pair - g * d->chunks) * d->together;
@@ -114,11 +113,12 @@ static inline void xn_few_job_of(const struct xn_env *e, XN_D const struct xn_cl
     j->u.begin = begin;
     j->u.end = !there ? 0 : split + 1 == splits ? end : begin + c->each;
     j->value0 = share * c->chunks * 64;
+    j->rows = c->rows;
     j->chunks = min(c->chunks, xn_few_value_chunks(d) - share * c->chunks);
 }
 
 // Unit u of all; one of no positions where that is none.
-static inline void xn_few_take(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const struct xn_few_cut *c, uint u,
+static inline void xn_few_take(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_cut *c, uint u,
                                local struct xn_few_job *j) {
     uint a_row = d->kv_heads * d->chunks, inner = a_row * c->shares, row = 0, splits = 1, split = 0, share = 0;
     bool there = u < c->units;
@@ -129,8 +129,7 @@ static inline void xn_few_take(const struct xn_env *e, XN_D const struct xn_cl_a
     } else {
 #pragma unroll 1
         for (;; row++) {
-            uint end = xn_position_of_row(e, row) + 1;
-            splits = xn_few_splits(c, end - xn_few_begin(d, end));
+            splits = c->splits[row];
             if (u < splits * inner) break;
             u -= splits * inner;
         }
@@ -164,9 +163,8 @@ static inline uint xn_few_page_size(const struct xn_env *e) {
 #endif
 }
 static inline struct xn_few_tile xn_few_tile_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint g,
-                                                global const uint *pages, uint position) {
-    uint page_size = xn_few_page_size(e), which = position / page_size, page = pages[which];
-    uint in_page = position - which * page_size;
+                                                uint page, uint in_page) {
+    uint page_size = xn_few_page_size(e);
     struct xn_few_tile t;
 #pragma unroll 1
     for (uint i = 0; i < 2; i++) { // keys, then values
@@ -247,20 +245,25 @@ struct xn_few_state {
 
 // --- keys and values ---
 //
-//   xn_few_read_keys    of chunks [first, first + XN_FEW_KEYS_AHEAD), positions g and g + 8
-//   xn_few_add_scores   adds what those chunks give to head g's scores of positions 2t, 2t + 1, and those plus 8: sums of
-//                       rows g and g + 8, which are the halves of a query
-//   xn_few_read_values  of `used` chunks of 64 from `first` on; positions to `last` count
-//   xn_few_add_values   adds their products with the weights
+//   xn_few_read_keys    of chunks 2 step and 2 step + 1, positions g and g + 8. Of an even step and the next one there is
+//                       room at once
+//   xn_few_add_scores   adds what those chunks give to the scores: sums of rows g and g + 8, the halves of a query
+//   xn_few_scores       head g's scores of positions 2t, 2t + 1, and those plus 8
+//   xn_few_read_values  of chunk c of `used` chunks of 64 from `first` on; positions to `last` count
+//   xn_few_add_values   adds its products with the weights
 //   xn_few_value        which value sums[tile][2 * upper ...] of lanes g is
 
 #ifdef XN_CACHE_BLOCKS
 struct xn_few_keys {
-    uint2 x[2 * XN_FEW_KEYS_AHEAD];
+    uint2 x[8];
 };
 struct xn_few_values {
     uint x[2 * XN_FEW_VALUE_CHUNKS][4];
 };
+struct xn_few_products {
+    float scores[4];
+};
+#define XN_FEW_SCALE_WORDS 5 // of a lane, the most: of 18 blocks a position
 
 // Eight codes of lane t's, as halves.
 XN_INLINE uint4 xn_few_codes(uint2 x) {
@@ -279,30 +282,41 @@ XN_INLINE uint2 xn_few_key(global const uchar *row, uint c) {
     return (uint2)(*(global const uint *)(row + c * XN_BLOCK_BYTES), 0);
 #endif
 }
-XN_INLINE struct xn_few_keys xn_few_read_keys(XN_D const struct xn_cl_attend *d, struct xn_row key, uint first) {
-    struct xn_few_keys k;
+XN_INLINE void xn_few_read_keys(XN_D const struct xn_cl_attend *d, struct xn_row key, const uint step,
+                                struct xn_few_keys *k) {
     uint blocks = d->head_size / XN_CACHE_BLOCK, bytes = blocks * XN_BLOCK_BYTES;
     global const uchar *row = key.values + xn_lane() / 4 * bytes + xn_lane() % 4 * (XN_BLOCK_BYTES / 4);
 #pragma unroll
-    for (uint i = 0; i < XN_FEW_KEYS_AHEAD; i++) {
-        uint c = min(first + i, blocks - 1); // queries are zero behind the last
-        k.x[2 * i] = xn_few_key(row, c);
-        k.x[2 * i + 1] = xn_few_key(row + 8 * bytes, c);
+    for (uint i = 0; i < 2; i++) {
+        uint c = min(2 * step + i, blocks - 1); // queries are zero behind the last
+        k->x[step % 2 * 4 + 2 * i] = xn_few_key(row, c);
+        k->x[step % 2 * 4 + 2 * i + 1] = xn_few_key(row + 8 * bytes, c);
     }
-    return k;
 }
 
-// The scales of the warp's tile, into local memory: those of keys, then of values, of at most `chunks` blocks a position.
-// What lies behind position `last` may be anything, and is zero there.
-XN_INLINE void xn_few_read_scales(XN_D const struct xn_cl_attend *d, struct xn_few_tile tile, uint last,
-                                  const uint chunks, local uint *to, struct xn_few_state *state) {
-    uint keys = d->keys.size / XN_CACHE_BLOCK, values = d->values.size / XN_CACHE_BLOCK, largest = 0;
+// The scales of a tile: of keys, then of values, of at most `chunks` blocks a position; word i of 32 l + lane is lane's.
+struct xn_few_scales {
+    uint keys[XN_FEW_SCALE_WORDS], values[XN_FEW_SCALE_WORDS];
+};
+XN_INLINE void xn_few_read_scales(XN_D const struct xn_cl_attend *d, const struct xn_few_tile *tile, const uint chunks,
+                                  struct xn_few_scales *s) {
+    uint keys = d->keys.size / XN_CACHE_BLOCK * 8, values = d->values.size / XN_CACHE_BLOCK * 8;
 #pragma unroll
     for (uint j = 0; j < (chunks * 8 + XN_LANES - 1) / XN_LANES; j++) {
-        uint i = j * XN_LANES + xn_lane(), n = (last + 1) * values;
-        if (i < keys * 8) to[i] = ((global const uint *)tile.key.scales)[i];
-        if (i < values * 8) {
-            uint x = ((global const uint *)tile.value.scales)[i];
+        uint i = j * XN_LANES + xn_lane();
+        s->keys[j] = ((global const uint *)tile->key.scales)[min(i, keys - 1)];
+        s->values[j] = ((global const uint *)tile->value.scales)[min(i, values - 1)];
+    }
+}
+// Puts them into local memory, for the warp. What lies behind position `last` may be anything, and is zero there.
+XN_INLINE void xn_few_put_scales(XN_D const struct xn_cl_attend *d, const struct xn_few_scales *s, uint last,
+                                 const uint chunks, local uint *to, struct xn_few_state *state) {
+    uint keys = d->keys.size / XN_CACHE_BLOCK * 8, values = d->values.size / XN_CACHE_BLOCK * 8, largest = 0;
+#pragma unroll
+    for (uint j = 0; j < (chunks * 8 + XN_LANES - 1) / XN_LANES; j++) {
+        uint i = j * XN_LANES + xn_lane(), n = (last + 1) * values / 8, x = s->values[j];
+        if (i < keys) to[i] = s->keys[j];
+        if (i < values) {
             x &= (2 * i < n ? 0xffffu : 0) | (2 * i + 1 < n ? 0xffff0000u : 0);
             to[XN_FEW_SCALES(chunks) + i] = x;
             largest = max(largest, max(x & 0x7fff, x >> 16 & 0x7fff));
@@ -314,53 +328,60 @@ XN_INLINE float xn_few_scale_at(local const uint *scales, uint i) {
     return xn_half_bits(((local const ushort *)scales)[i]);
 }
 
-XN_INLINE void xn_few_add_scores(XN_D const struct xn_cl_attend *d, const struct xn_few_keys *k, uint first,
-                                 const uint chunks, local const uint *query, local const uint *scales, float *p) {
+XN_INLINE void xn_few_no_scores(struct xn_few_products *p) {
+    p->scores[0] = p->scores[1] = p->scores[2] = p->scores[3] = 0;
+}
+XN_INLINE void xn_few_add_scores(XN_D const struct xn_cl_attend *d, const struct xn_few_keys *k, const uint step,
+                                 local const uint *query, local const uint *scales, struct xn_few_products *p) {
     uint lane = xn_lane(), t = lane % 4, blocks = d->head_size / XN_CACHE_BLOCK;
 #pragma unroll
-    for (uint i = 0; i < XN_FEW_KEYS_AHEAD; i++) {
-        uint c = first + i;
-        if (c >= chunks || c >= blocks) continue;
-        uint4 x = xn_few_codes(k->x[2 * i]), y = xn_few_codes(k->x[2 * i + 1]);
+    for (uint i = 0; i < 2; i++) {
+        uint c = 2 * step + i;
+        if (c >= blocks) continue;
+        uint4 x = xn_few_codes(k->x[step % 2 * 4 + 2 * i]), y = xn_few_codes(k->x[step % 2 * 4 + 2 * i + 1]);
         uint4 a = ((local const uint4 *)query)[c * 64 + lane], b = ((local const uint4 *)query)[c * 64 + 32 + lane];
         float low[4] = {0, 0, 0, 0}, high[4] = {0, 0, 0, 0};
         xn_mma_half(low, a, x.x, x.y);
         xn_mma_half(high, a, y.x, y.y);
         xn_mma_half(low, b, x.z, x.w);
         xn_mma_half(high, b, y.z, y.w);
-        p[0] += (low[0] + low[2]) * xn_few_scale_at(scales, 2 * t * blocks + c);
-        p[1] += (low[1] + low[3]) * xn_few_scale_at(scales, (2 * t + 1) * blocks + c);
-        p[2] += (high[0] + high[2]) * xn_few_scale_at(scales, (2 * t + 8) * blocks + c);
-        p[3] += (high[1] + high[3]) * xn_few_scale_at(scales, (2 * t + 9) * blocks + c);
+        p->scores[0] += (low[0] + low[2]) * xn_few_scale_at(scales, 2 * t * blocks + c);
+        p->scores[1] += (low[1] + low[3]) * xn_few_scale_at(scales, (2 * t + 1) * blocks + c);
+        p->scores[2] += (high[0] + high[2]) * xn_few_scale_at(scales, (2 * t + 8) * blocks + c);
+        p->scores[3] += (high[1] + high[3]) * xn_few_scale_at(scales, (2 * t + 9) * blocks + c);
     }
 }
-
-XN_INLINE struct xn_few_values xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last,
-                                                  uint first, uint used, const uint n) {
-    struct xn_few_values v;
-    uint lane = xn_lane(), g = lane / 4, t = lane % 4, blocks = d->values.size / XN_CACHE_BLOCK;
+XN_INLINE void xn_few_scores(const struct xn_few_products *p, float *scores) {
 #pragma unroll
-    for (uint j = 0; j < 2 * n; j++)
+    for (uint i = 0; i < 4; i++)
+        scores[i] = p->scores[i];
+}
+
+XN_INLINE void xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint first, uint used,
+                                  const uint c, struct xn_few_values *v) {
+    uint lane = xn_lane(), g = lane / 4, t = lane % 4, blocks = d->values.size / XN_CACHE_BLOCK;
+    if (c >= used) return;
+#pragma unroll
+    for (uint j = 2 * c; j < 2 * c + 2; j++)
 #pragma unroll
         for (uint i = 0; i < 4; i++) {
-            if (j >= 2 * used) continue;
             uint at = (2 * t + i % 2 + i / 2 * 8) * blocks + min(2 * first + j, blocks - 1);
 #ifdef XN_CACHE_Q8_0
-            v.x[j][i] = ((global const uint *)value.values)[at * 8 + g];
+            v->x[j][i] = ((global const uint *)value.values)[at * 8 + g];
 #else
-            v.x[j][i] = ((global const ushort *)value.values)[at * 8 + g];
+            v->x[j][i] = ((global const ushort *)value.values)[at * 8 + g];
 #endif
         }
-    return v;
 }
 
 // sums[2 c + i]: of block c, four values of each lane.
 XN_INLINE void xn_few_add_values(XN_D const struct xn_cl_attend *d, const struct xn_few_values *v, uint first,
-                                 uint used, const uint n, local const uint *scales, const float *p, float (*sums)[4]) {
+                                 uint used, const uint chunk, local const uint *scales, const float *p,
+                                 const struct xn_few_weights *all, float (*sums)[4]) {
     uint t = xn_lane() % 4, blocks = d->values.size / XN_CACHE_BLOCK;
+    if (chunk >= used) return;
 #pragma unroll
-    for (uint j = 0; j < 2 * n; j++) {
-        if (j >= 2 * used) continue;
+    for (uint j = 2 * chunk; j < 2 * chunk + 2; j++) {
         uint c = min(2 * first + j, blocks - 1); // what is behind the last is not looked at
         struct xn_few_weights w = xn_few_weights_of(p[0] * xn_few_scale_at(scales, 2 * t * blocks + c),
                                                     p[1] * xn_few_scale_at(scales, (2 * t + 1) * blocks + c),
@@ -398,83 +419,91 @@ XN_INLINE uint xn_few_value(uint tile, uint g, uint upper) {
 #endif
 }
 #else
-XN_INLINE void xn_few_read_scales(XN_D const struct xn_cl_attend *d, struct xn_few_tile tile, uint last,
-                                  const uint chunks, local uint *to, struct xn_few_state *state) {
-}
 struct xn_few_keys {
-    uint4 x[2 * XN_FEW_KEYS_AHEAD];
+    uint4 x[8];
 };
 struct xn_few_values {
     uint4 x[XN_FEW_VALUE_CHUNKS][4];
 };
+struct xn_few_products {
+    float low[4], high[4];
+};
+struct xn_few_scales {
+    uint none;
+};
+XN_INLINE void xn_few_read_scales(XN_D const struct xn_cl_attend *d, const struct xn_few_tile *tile, const uint chunks,
+                                  struct xn_few_scales *s) {
+}
+XN_INLINE void xn_few_put_scales(XN_D const struct xn_cl_attend *d, const struct xn_few_scales *s, uint last,
+                                 const uint chunks, local uint *to, struct xn_few_state *state) {
+}
 
-XN_INLINE struct xn_few_keys xn_few_read_keys(XN_D const struct xn_cl_attend *d, struct xn_row key, uint first) {
-    struct xn_few_keys k;
+XN_INLINE void xn_few_read_keys(XN_D const struct xn_cl_attend *d, struct xn_row key, const uint step,
+                                struct xn_few_keys *k) {
     uint lane = xn_lane(), bytes = 2 * d->head_size;
-    global const uchar *row = key.values + lane / 4 * bytes + lane % 4 * 16 + first * 64;
+    global const uchar *row = key.values + lane / 4 * bytes + lane % 4 * 16;
 #pragma unroll
-    for (uint i = 0; i < XN_FEW_KEYS_AHEAD; i++) {
-        bool there = (first + i) * 32 + lane % 4 * 8 < d->head_size;
-        k.x[2 * i] = there ? *(global const uint4 *)(row + i * 64) : (uint4)(0, 0, 0, 0);
-        k.x[2 * i + 1] = there ? *(global const uint4 *)(row + 8 * bytes + i * 64) : (uint4)(0, 0, 0, 0);
+    for (uint i = 0; i < 2; i++) {
+        const uint c = 2 * step + i;
+        bool there = c * 32 + lane % 4 * 8 < d->head_size;
+        k->x[step % 2 * 4 + 2 * i] = there ? *(global const uint4 *)(row + c * 64) : (uint4)(0, 0, 0, 0);
+        k->x[step % 2 * 4 + 2 * i + 1] = there ? *(global const uint4 *)(row + 8 * bytes + c * 64) : (uint4)(0, 0, 0, 0);
     }
-    return k;
 }
-XN_INLINE void xn_few_add_scores(XN_D const struct xn_cl_attend *d, const struct xn_few_keys *k, uint first,
-                                 const uint chunks, local const uint *query, local const uint *scales, float *p) {
-    uint lane = xn_lane();
-    float low[4] = {0, 0, 0, 0}, high[4] = {0, 0, 0, 0};
+XN_INLINE void xn_few_no_scores(struct xn_few_products *p) {
 #pragma unroll
-    for (uint i = 0; i < XN_FEW_KEYS_AHEAD; i++) {
-        uint c = first + i;
-        if (c < chunks) {
-            uint4 a = ((local const uint4 *)query)[c * 64 + lane], b = ((local const uint4 *)query)[c * 64 + 32 + lane];
-            xn_mma_half(low, a, k->x[2 * i].x, k->x[2 * i].y);
-            xn_mma_half(high, a, k->x[2 * i + 1].x, k->x[2 * i + 1].y);
-            xn_mma_half(low, b, k->x[2 * i].z, k->x[2 * i].w);
-            xn_mma_half(high, b, k->x[2 * i + 1].z, k->x[2 * i + 1].w);
-        }
+    for (uint i = 0; i < 4; i++)
+        p->low[i] = p->high[i] = 0;
+}
+XN_INLINE void xn_few_add_scores(XN_D const struct xn_cl_attend *d, const struct xn_few_keys *k, const uint step,
+                                 local const uint *query, local const uint *scales, struct xn_few_products *p) {
+    uint lane = xn_lane();
+#pragma unroll
+    for (uint i = 0; i < 2; i++) {
+        const uint c = 2 * step + i;
+        uint4 a = ((local const uint4 *)query)[c * 64 + lane], b = ((local const uint4 *)query)[c * 64 + 32 + lane];
+        uint4 x = k->x[step % 2 * 4 + 2 * i], y = k->x[step % 2 * 4 + 2 * i + 1];
+        xn_mma_half(p->low, a, x.x, x.y);
+        xn_mma_half(p->high, a, y.x, y.y);
+        xn_mma_half(p->low, b, x.z, x.w);
+        xn_mma_half(p->high, b, y.z, y.w);
     }
-    p[0] += low[0] + low[2];
-    p[1] += low[1] + low[3];
-    p[2] += high[0] + high[2];
-    p[3] += high[1] + high[3];
+}
+XN_INLINE void xn_few_scores(const struct xn_few_products *p, float *scores) {
+    scores[0] = p->low[0] + p->low[2];
+    scores[1] = p->low[1] + p->low[3];
+    scores[2] = p->high[0] + p->high[2];
+    scores[3] = p->high[1] + p->high[3];
 }
 
-XN_INLINE struct xn_few_values xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last,
-                                                  uint first, uint used, const uint n) {
-    struct xn_few_values v;
+XN_INLINE void xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint first, uint used,
+                                  const uint c, struct xn_few_values *v) {
     uint lane = xn_lane(), t = lane % 4, bytes = 2 * d->values.size;
     global const uchar *column = value.values + lane / 4 * 16 + first * 128;
+    if (c >= used) return;
+    bool there = (first + c) * 64 + lane / 4 * 8 < d->value_size;
 #pragma unroll
-    for (uint c = 0; c < n; c++)
-#pragma unroll
-        for (uint i = 0; i < 4; i++) { // what lies behind the last position may be anything
-            uint position = min(2 * t + i % 2 + i / 2 * 8, last);
-            bool there = c < used && (first + c) * 64 + lane / 4 * 8 < d->value_size;
-            v.x[c][i] = there ? *(global const uint4 *)(column + position * bytes + c * 128) : (uint4)(0, 0, 0, 0);
-        }
-    return v;
+    for (uint i = 0; i < 4; i++) { // what lies behind the last position may be anything
+        uint position = min(2 * t + i % 2 + i / 2 * 8, last);
+        v->x[c][i] = there ? *(global const uint4 *)(column + position * bytes + c * 128) : (uint4)(0, 0, 0, 0);
+    }
 }
 
 // sums[4 c + i]: values 64 c + 8 g + 2 i (+ 1) of heads 2t, 2t + 1.
 XN_INLINE void xn_few_add_values(XN_D const struct xn_cl_attend *d, const struct xn_few_values *v, uint first,
-                                 uint used, const uint n, local const uint *scales, const float *p, float (*sums)[4]) {
-    struct xn_few_weights w = xn_few_weights_of(p[0], p[1], p[2], p[3]);
+                                 uint used, const uint c, local const uint *scales, const float *p,
+                                 const struct xn_few_weights *w, float (*sums)[4]) {
+    if (c >= used) return;
 #define XN_FEW_PAIR(i, word)                                                                                           \
     {                                                                                                                  \
         uint4 a = (uint4)(xn_low_of(v->x[c][0].word, v->x[c][1].word), xn_high_of(v->x[c][0].word, v->x[c][1].word),   \
                           xn_low_of(v->x[c][2].word, v->x[c][3].word), xn_high_of(v->x[c][2].word, v->x[c][3].word));  \
-        xn_few_add(sums[4 * c + i], a, w);                                                                             \
+        xn_few_add(sums[4 * c + i], a, *w);                                                                            \
     }
-#pragma unroll
-    for (uint c = 0; c < n; c++) {
-        if (c >= used) continue;
-        XN_FEW_PAIR(0, x)
-        XN_FEW_PAIR(1, y)
-        XN_FEW_PAIR(2, z)
-        XN_FEW_PAIR(3, w)
-    }
+    XN_FEW_PAIR(0, x)
+    XN_FEW_PAIR(1, y)
+    XN_FEW_PAIR(2, z)
+    XN_FEW_PAIR(3, w)
 #undef XN_FEW_PAIR
 }
 
@@ -563,8 +592,8 @@ static inline void xn_few_store_block(float x, global uchar *codes, global half 
 }
 
 // Puts into the cache what a unit sees of this step: heads that project left in scratch. Other groups may do so too, and
-// write the same; so nobody waits for it but this group.
-static inline void xn_few_store(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
+// write the same; so nobody waits for it but this group, where it is true.
+static inline bool xn_few_store(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
                                 local const struct xn_unit_of_attention *u) {
     uint position = xn_position_of_row(e, u->row), from = max(u->begin, e->spans[u->row].y), at = xn_warp();
     uint n = u->end > from ? u->end - from : 0, row0 = u->row - (position - from);
@@ -584,6 +613,7 @@ static inline void xn_few_store(const struct xn_env *e, XN_D const struct xn_cl_
         }
         at -= n * blocks;
     }
+    return n && d->n_stored;
 }
 #endif
 
@@ -611,9 +641,10 @@ static inline global float *xn_few_part_state(const struct xn_env *e, XN_D const
                                               uint h) {
     return e->act + d->partial + (ulong)(row * d->heads + h) * d->splits * 2;
 }
-static inline global float *xn_few_part(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row, uint h) {
-    ulong states = ((ulong)xn_rows(e) * d->heads * d->splits * 2 + 3) & ~3ul;
-    return e->act + d->partial + states + (ulong)(row * d->heads + h) * d->splits * d->value_size;
+static inline global float *xn_few_part(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
+                                        local const struct xn_few_job *j, uint h) {
+    ulong states = ((ulong)j->rows * d->heads * d->splits * 2 + 3) & ~3ul;
+    return e->act + d->partial + states + (ulong)(j->u.row * d->heads + h) * d->splits * d->value_size;
 }
 
 // What the warps have, made one: results, or a part's sums.
@@ -673,7 +704,7 @@ XN_INLINE void xn_few_join(const struct xn_env *e, XN_D const struct xn_cl_atten
             if (u->splits == 1)
                 xn_few_put(e, d, u, head, value, x);
             else
-                xn_few_part(e, d, u->row, u->first_head + head)[u->split * d->value_size + value] = x;
+                xn_few_part(e, d, j, u->first_head + head)[u->split * d->value_size + value] = x;
         }
     }
 }
@@ -712,7 +743,7 @@ static inline void xn_few_join_parts(const struct xn_env *e, XN_D const struct x
 #pragma unroll 1
     for (uint i0 = 0; i0 < u->heads * a_head; i0 += XN_GROUP / 2) {
         uint i = min(i0 + own, u->heads * a_head - 1), h = i / a_head, x = 4 * (i - h * a_head);
-        global const float *part = xn_few_part(e, d, u->row, u->first_head + h) + j->value0 + x;
+        global const float *part = xn_few_part(e, d, j, u->first_head + h) + j->value0 + x;
         float4 sum = 0;
 #pragma unroll 1
         for (uint s0 = half_of; s0 < u->splits; s0 += 2 * XN_FEW_PARTS_AHEAD) {
@@ -766,50 +797,69 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
 #pragma unroll
     for (uint i = 0; i < 4 * value_chunks; i++)
         sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0;
-    // The tile at hand, and the next one, whose first there is before the wait.
+    // What is read of a tile is asked for one after the other, each a phase of the tile before: so some is always on its way,
+    // in the registers of what was read before. Where the first tile lies is known before the wait, and it is asked for.
+    const uint steps = key_chunks / 2, held = steps < 2 ? steps : 2;
+    struct xn_few_keys keys;
+    struct xn_few_scales scale_words;
     struct xn_few_tile tile;
     uint next = u->begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS + xn_warp() * XN_FEW_POSITIONS, first = 0;
     bool begun = false;
 #pragma unroll 1
     for (;;) {
-        struct xn_few_tile at = tile;
-        struct xn_few_keys keys;
-        uint end = min(u->end - first, (uint)XN_FEW_POSITIONS);
-        if (begun) {
-            keys = xn_few_read_keys(d, at.key, 0);
-            xn_few_read_scales(d, at, end - 1, key_chunks, scales, &state);
-            xn_warp_together(); // all reads are on their way
-        }
-        if (next < u->end) {
-            tile = xn_few_tile_of(e, d, u->g, xn_few_pages(e, u->row), next);
-            xn_few_ask(d, &tile);
+        struct xn_few_products products;
+        struct xn_few_values values;
+        uint end = min(u->end - first, (uint)XN_FEW_POSITIONS), page = 0, in_page = 0;
+        bool more = next < u->end;
+        if (more) { // its number is there when it is used
+            uint page_size = xn_few_page_size(e), which = next / page_size;
+            page = xn_few_pages(e, u->row)[which];
+            in_page = next - which * page_size;
         }
         if (begun) {
-            float p[4] = {0, 0, 0, 0};
-            xn_few_add_scores(d, &keys, 0, key_chunks, query, scales, p);
-#pragma unroll
-            for (uint c = XN_FEW_KEYS_AHEAD; c < key_chunks; c += XN_FEW_KEYS_AHEAD) {
-                keys = xn_few_read_keys(d, at.key, c);
-                xn_warp_together();
-                xn_few_add_scores(d, &keys, c, key_chunks, query, scales, p);
-            }
-            struct xn_few_values values =
-                xn_few_read_values(d, at.value, end - 1, j->value0 / 64, j->chunks, value_chunks);
+            xn_few_put_scales(d, &scale_words, end - 1, key_chunks, scales, &state);
+            xn_few_no_scores(&products);
             xn_warp_together();
+#pragma unroll
+            for (uint step = 0; step < steps; step++) {
+                xn_few_add_scores(d, &keys, step, query, scales, &products);
+                if (step + held < steps)
+                    xn_few_read_keys(d, tile.key, step + held, &keys);
+                else
+                    xn_few_read_values(d, tile.value, end - 1, j->value0 / 64, j->chunks, step + held - steps, &values);
+                xn_warp_together();
+            }
+        }
+        if (more) tile = xn_few_tile_of(e, d, u->g, page, in_page);
+        if (begun) {
+            float p[4];
+            xn_few_scores(&products, p);
             float factor = xn_few_soften(d, u->begin > first ? u->begin - first : 0, end, p, &state);
             xn_few_scale(value_chunks, factor, sums);
-            xn_few_add_values(d, &values, j->value0 / 64, j->chunks, value_chunks, value_scales, p, sums);
+            struct xn_few_weights weights = xn_few_weights_of(p[0], p[1], p[2], p[3]);
+#pragma unroll
+            for (uint c = 0; c < value_chunks; c++) {
+                xn_few_add_values(d, &values, j->value0 / 64, j->chunks, c, value_scales, p, &weights, sums);
+                if (more) xn_few_read_keys(d, tile.key, c, &keys);
+                xn_warp_together();
+            }
         } else {
+            if (more) xn_few_ask(d, &tile);
             if (!xn_few_await(w)) return false;
             if (u->end == 0) return true;
 #ifdef XN_FEW_STORES
-            xn_few_store(e, d, u);
+            if (xn_few_store(e, d, u)) barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
 #endif
+#pragma unroll
+            for (uint step = 0; step < held; step++)
+                if (more) xn_few_read_keys(d, tile.key, step, &keys);
+            xn_warp_together();
             xn_few_queries(e, d, u, key_chunks, query);
-            barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+            barrier(CLK_LOCAL_MEM_FENCE);
             begun = true;
         }
-        if (next >= u->end) break;
+        if (!more) break;
+        xn_few_read_scales(d, &tile, key_chunks, &scale_words);
         first = next;
         next += XN_WARPS * XN_FEW_POSITIONS;
     }
@@ -834,16 +884,17 @@ static inline bool xn_few_run(const struct xn_env *e, XN_D const struct xn_cl_at
 static inline bool xn_few_attend(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint group, uint groups,
                                  struct xn_few_wait w, local float *scratch) {
     local struct xn_few_job *j = (local struct xn_few_job *)(scratch + XN_AT_FEW_JOB);
-    struct xn_few_cut cut = xn_few_cut_of(e, d, groups);
+    local struct xn_few_cut *cut = (local struct xn_few_cut *)(scratch + XN_AT_FEW_CUT);
+    xn_few_cut_of(e, d, groups, cut);
     uint u = group;
 #pragma unroll 1
     do {
-        xn_few_take(e, d, &cut, u, j);
+        xn_few_take(e, d, cut, u, j);
         if (!xn_few_run(e, d, j, &w, scratch)) return false;
         w.barriers = 0;
         u += groups;
-        if (u < cut.units) barrier(CLK_LOCAL_MEM_FENCE); // this job is done with
-    } while (u < cut.units);
+        if (u < cut->units) barrier(CLK_LOCAL_MEM_FENCE); // this job is done with
+    } while (u < cut->units);
     return true;
 }
 
@@ -852,12 +903,13 @@ static inline bool xn_few_attend(const struct xn_env *e, XN_D const struct xn_cl
 static inline void xn_few_whole(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row, uint pair,
                                 local float *scratch) {
     local struct xn_few_job *j = (local struct xn_few_job *)(scratch + XN_AT_FEW_JOB);
+    local struct xn_few_cut *cut = (local struct xn_few_cut *)(scratch + XN_AT_FEW_CUT);
     struct xn_few_wait nobody = {0, 0, 0};
-    struct xn_few_cut cut = xn_few_whole_cut(d);
+    xn_few_put_cut(d, 0, XN_WHOLE, 0, XN_FEW_VALUE_CHUNKS, cut);
 #pragma unroll 1
-    for (uint share = 0; share < cut.shares; share++) {
+    for (uint share = 0; share < cut->shares; share++) {
         barrier(CLK_LOCAL_MEM_FENCE);
-        xn_few_job_of(e, d, &cut, row, pair, 0, 1, share, true, j);
+        xn_few_job_of(e, d, cut, row, pair, 0, 1, share, true, j);
         xn_few_run(e, d, j, &nobody, scratch);
     }
 }
