@@ -43,7 +43,7 @@ typedef uint64_t xn_u64;
 #define XN_CL_SLICE_SEGMENTS 4
 #define XN_CL_SLICE_PIECES 8
 #define XN_CL_SLICE_RANGES 12
-#define XN_CL_SLICE_AHEAD 131072 // bytes of a slice that are asked for before they are read
+#define XN_CL_SLICE_AHEAD 24576 // bytes of a slice that are asked for before they are read
 
 // Where a piece lies.
 struct xn_cl_place {

@@ -190,7 +190,7 @@ static inline bool xn_share_of(const struct xn_sums *s, struct xn_share *of) {
         uint pairs = (s->end - s->r0 + 1) / 2, each = (s->n + shares - 1) / shares + 7 & ~7u;
         of->share = of->pair / pairs;
         of->pair -= of->share * pairs;
-        of->begin = of->share * each;
+        of->begin = min(of->share * each, s->n);
         of->end = min(of->begin + each, s->n);
         if (of->share >= shares) return false;
     }

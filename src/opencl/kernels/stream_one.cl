@@ -1,74 +1,83 @@
-// Products of one row of the batch on NVIDIA's GPUs (stream.cl). The units of two rows of weights that lie in one piece are
-// taken as one row by the lanes of a warp, and the sums of both kept apart.
+// Products of one row of the batch on NVIDIA's GPUs (stream.cl). Half of a warp takes a row of weights, so that what both
+// halves read of activations is the same. While units are multiplied the next ones are on their way: all groups ask for
+// memory at the same time, and would wait for it at the same time as well.
 
-#define XN_AHEAD 4 // units of a lane that are read before the first is multiplied: bandwidth times latency is on its way
+#define XN_AHEAD 3 // units of a lane on their way
+#define XN_HALF (XN_LANES / 2)
 
-static inline void xn_put_one(const struct xn_sums *s, float sum0, float sum1, uint share, uint r, uint rows,
-                              local float *y) {
-    bool odd = xn_lane() % 2; // even lanes take the first row's sum, odd ones the second's
-    float x = (odd ? sum1 : sum0) + xn_shuffle_xor(odd ? sum0 : sum1, 1);
+static inline void xn_put_one(const struct xn_sums *s, float sum, uint share, uint r, local float *y) {
 #pragma unroll
-    for (uint mask = 2; mask < XN_LANES; mask *= 2)
-        x += xn_shuffle_xor(x, mask);
-    local float *to = y + share * s->slice->rows + r + xn_lane();
-    if (xn_lane() < rows) *to = s->more ? *to + x : x;
+    for (uint mask = 1; mask < XN_HALF; mask *= 2)
+        sum += xn_shuffle_xor(sum, mask);
+    local float *to = y + share * s->slice->rows + r;
+    if (xn_lane() % XN_HALF == 0 && r < s->end) *to = s->more ? *to + sum : sum;
 }
 
-#define XN_CODE_STEP(F)                                                                                                \
-    _Pragma("unroll 1") for (uint u = 0; u < total; u += XN_AHEAD * XN_LANES)                                          \
+#define XN_READ_UNITS(F, raw, row, u)                                                                                  \
+    _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++)                                                              \
+        raw[j] = xn_raw_##F(row.piece, row.units, row.first + min((u) + j * XN_HALF + in, of.end - 1));
+#define XN_ADD_UNIT(F, j)                                                                                              \
     {                                                                                                                  \
-        struct xn_raw raw[XN_AHEAD];                                                                                   \
-        _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++)                                                          \
-        {                                                                                                              \
-            uint i = min(u + j * XN_LANES + xn_lane(), total - 1);                                                     \
-            raw[j] = xn_raw_##F(row.piece, row.units, (i < n ? first : second) + i);                                   \
-        }                                                                                                              \
-        xn_warp_together();                                                                                            \
-        _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++) if (u + j * XN_LANES < total)                            \
-        {                                                                                                              \
-            int c[8];                                                                                                  \
-            float2 scale, minimum;                                                                                     \
-            uint i = min(u + j * XN_LANES + xn_lane(), total - 1);                                                     \
-            xn_codes_of_##F(raw[j], e->grids, c, &scale, &minimum);                                                    \
-            float x = xn_code_sum(XN_WHOLE_##F, c, scale, minimum, xs, part + (i < n ? i : i - n));                             \
-            if (u + j * XN_LANES + xn_lane() >= total) x = 0;                                                          \
-            sum0 += i < n ? x : 0;                                                                                     \
-            sum1 += i < n ? 0 : x;                                                                                     \
-        }                                                                                                              \
+        int c[8];                                                                                                      \
+        float2 scale, minimum;                                                                                         \
+        uint i = u + (j)*XN_HALF + in;                                                                                 \
+        xn_codes_of_##F(raw[j], e->grids, c, &scale, &minimum);                                                        \
+        float x = xn_code_sum(XN_WHOLE_##F, c, scale, minimum, xs, part + min(i, of.end - 1));                         \
+        sum += i < of.end ? x : 0;                                                                                     \
     }
-#define XN_FLOAT_STEP(F)                                                                                               \
-    _Pragma("unroll 1") for (uint i = xn_lane(); i < n; i += XN_LANES)                                                 \
-    {                                                                                                                  \
-        float v[2][XN_CL_UNIT];                                                                                        \
-        xn_decode_##F(row.piece, row.units, first + i, e->grids, v[0]);                                                \
-        xn_decode_##F(row.piece, row.units, (total > n ? second + n : first) + i, e->grids, v[1]);                     \
-        sum0 += xn_float_sum(v[0], xs, part + i);                                                                             \
-        sum1 += xn_float_sum(v[1], xs, part + i);                                                                             \
-    }
-// Rows that lie in two pieces are taken one after the other.
-#define XN_ROW_SUMS(F, XN_STEP)                                                                                        \
+// The first units of a row that is read next are those of the warp's next row.
+#define XN_CODE_SUMS(F)                                                                                                \
     static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, local float *scratch) {        \
-        local const struct xn_cl_slice_row *table = xn_slice_rows(s->slice);                                           \
+        local const float *xs = scratch + XN_AT_XS;                                                                    \
         struct xn_share of;                                                                                            \
         if (!xn_share_of(s, &of)) return;                                                                              \
-        uint n = of.end > of.begin ? of.end - of.begin : 0;                                                            \
-        _Pragma("unroll 1") for (uint pair = s->r0 + 2 * of.pair; pair < s->end; pair += 2 * XN_WARPS)                 \
-        {                                                                                                              \
-            uint rows;                                                                                                 \
-            _Pragma("unroll 1") for (uint r = pair; r < min(pair + 2, s->end); r += rows)                              \
-            {                                                                                                          \
-                struct xn_row_at row = xn_row_at_of(e, s, r);                                                          \
-                rows = r == pair && r + 1 < s->end && table[r + 1].piece == table[r].piece ? 2 : 1;                    \
-                uint total = rows * n, first = row.first + of.begin;                                                   \
-                uint second = rows == 2 ? table[r + 1].first + s->u0 + of.begin - n : 0;                               \
-                local const float *xs = scratch + XN_AT_XS;                                                            \
-                uint part = row.part + of.begin;                                                                       \
-                float sum0 = 0, sum1 = 0;                                                                              \
-                XN_STEP(F)                                                                                             \
-                xn_put_one(s, sum0, sum1, of.share, r, rows, scratch + XN_AT_Y);                                       \
+        uint half_of = xn_lane() / XN_HALF, in = xn_lane() % XN_HALF, r = s->r0 + 2 * of.pair, u = of.begin;           \
+        if (r >= s->end) return;                                                                                       \
+        struct xn_row_at row = xn_row_at_of(e, s, min(r + half_of, s->end - 1));                                       \
+        struct xn_raw raw[XN_AHEAD], next[XN_AHEAD];                                                                   \
+        XN_READ_UNITS(F, raw, row, u)                                                                                  \
+        float sum = 0;                                                                                                 \
+        _Pragma("unroll 1") while (true) {                                                                             \
+            uint part = row.part, after = u + XN_AHEAD * XN_HALF;                                                      \
+            bool ends = after >= of.end, more = !ends || r + 2 * XN_WARPS < s->end;                                    \
+            if (ends) after = of.begin;                                                                                \
+            if (ends && more) row = xn_row_at_of(e, s, min(r + 2 * XN_WARPS + half_of, s->end - 1));                   \
+            if (more) XN_READ_UNITS(F, next, row, after)                                                               \
+            xn_warp_together();                                                                                        \
+            XN_ADD_UNIT(F, 0)                                                                                          \
+            XN_ADD_UNIT(F, 1)                                                                                          \
+            if (u + 2 * XN_HALF < of.end) XN_ADD_UNIT(F, 2)                                                            \
+            if (ends) {                                                                                                \
+                xn_put_one(s, sum, of.share, r + half_of, scratch + XN_AT_Y);                                          \
+                sum = 0;                                                                                               \
+                r += 2 * XN_WARPS;                                                                                     \
             }                                                                                                          \
+            if (!more) break;                                                                                          \
+            u = after;                                                                                                 \
+            _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++) raw[j] = next[j];                                    \
         }                                                                                                              \
     }
-#define X(F) XN_ROW_SUMS(F, XN_STEP_##F)
+#define XN_FLOAT_SUMS(F)                                                                                               \
+    static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, local float *scratch) {        \
+        local const float *xs = scratch + XN_AT_XS;                                                                    \
+        struct xn_share of;                                                                                            \
+        if (!xn_share_of(s, &of)) return;                                                                              \
+        uint half_of = xn_lane() / XN_HALF, in = xn_lane() % XN_HALF;                                                  \
+        _Pragma("unroll 1") for (uint r = s->r0 + 2 * of.pair; r < s->end; r += 2 * XN_WARPS)                          \
+        {                                                                                                              \
+            struct xn_row_at row = xn_row_at_of(e, s, min(r + half_of, s->end - 1));                                   \
+            float sum = 0;                                                                                             \
+            _Pragma("unroll 2") for (uint i = of.begin + in; i < of.end; i += XN_HALF)                                 \
+            {                                                                                                          \
+                float v[XN_CL_UNIT];                                                                                   \
+                xn_decode_##F(row.piece, row.units, row.first + i, e->grids, v);                                       \
+                sum += xn_float_sum(v, xs, row.part + i);                                                              \
+            }                                                                                                          \
+            xn_put_one(s, sum, of.share, r + half_of, scratch + XN_AT_Y);                                              \
+        }                                                                                                              \
+    }
+#define XN_CODE_STEP(F) XN_CODE_SUMS(F)
+#define XN_FLOAT_STEP(F) XN_FLOAT_SUMS(F)
+#define X(F) XN_STEP_##F(F)
 XN_FORMATS(X)
 #undef X

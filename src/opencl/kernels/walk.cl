@@ -166,11 +166,22 @@ static inline bool xn_waits_itself(uint number, local const uint4 *d) {
 #endif
 
 // Copies slice u of those of an operation, while other work is done.
-static inline void xn_fetch_slice(global const uint4 *all, const struct xn_cl_slices *of, uint u, local uint4 *to) {
-    if (u >= of->n) return;
-    global const uint4 *from = all + of->place + (ulong)u * of->stride;
-    for (uint i = get_local_id(0); i < of->stride; i += XN_GROUP)
-        xn_copy_16(to + i, from + i);
+static inline void xn_fetch_slice(global const uchar *ops, const struct xn_cl_slices *of, uint u, local uint4 *to) {
+    uint i = get_local_id(0);
+    if (u < of->n && i < of->stride)
+        xn_copy_16(to + i, (global const uint4 *)ops + of->place + (ulong)u * of->stride + i);
+}
+#if XN_SLICE_VALUES > XN_GROUP
+#error "a slice has more values than a group has work-items"
+#endif
+// The slice behind slice u of `n` of this operation: its own, or the first of the operation that follows.
+static inline void xn_fetch_next(global const uchar *ops, const struct xn_cl_slices *own,
+                                 const struct xn_cl_slices *following, uint n, uint u, uint group, uint groups,
+                                 local uint4 *to) {
+    if (u + groups < n)
+        xn_fetch_slice(ops, own, u + groups, to);
+    else
+        xn_fetch_slice(ops, following, group, to);
 }
 
 // n operations from `op` on.
@@ -199,7 +210,7 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     }
     if (lid < XN_OP_VALUES) both[lid] = from[lid];
     struct xn_cl_slices own = ((global const struct xn_cl_op_tail *)(from + XN_CL_OP_TAIL / 16))->own[XN_SHAPE];
-    xn_fetch_slice((global const uint4 *)ops, &own, group, slices);
+    xn_fetch_slice(ops, &own, group, slices);
     if (lid == 0) {
         global uchar *all[XN_CL_HEAPS] = {heap0, heap1, heap2,  heap3,  heap4,  heap5,  heap6,  heap7,
                                           heap8, heap9, heap10, heap11, heap12, heap13, heap14, heap15};
@@ -219,9 +230,9 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
         if (i + 1 == n) following.n = 0;
         from += XN_OP_VALUES;
         if (i + 1 < n && lid < XN_OP_VALUES) xn_copy_16(both + (i + 1) % 2 * XN_OP_VALUES + lid, from + lid);
-        bool last = group >= own.n; // the slice of the operation behind this one is on its way
-        if (last)
-            xn_fetch_slice((global const uint4 *)ops, &following, group, slices + (turn ^ 1) * XN_SLICE_VALUES);
+        bool cut = group < own.n; // the slices of this group
+        // The next slice, of this operation or of the one behind it, comes while this one is worked on.
+        if (!cut) xn_fetch_slice(ops, &following, group, slices + (turn ^ 1) * XN_SLICE_VALUES);
 #ifdef XN_WAITS_ITSELF
         if (xn_waits_itself(number, d)) {
             struct xn_few_wait before = {i > 0 ? barriers : 0, target, &flag};
@@ -235,47 +246,37 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
             job.slices = own.n;
             job.pass = 0;
             job.passes = 1;
-            if (!last) {
+            if (cut) {
+                xn_prefetch_slice(e, job.s);
                 job.o.first = 0;
                 job.o.parts = 1;
                 job.o.staged = 0;
                 job.o.n = job.n = xn_tokens_of(e, job.s, &job.o.list);
                 xn_begin(e, number, d, job.n, scratch);
-                xn_prefetch_slice(e, job.s);
-                if (job.n == 0) {
-                    job.slices = 0;
-                    last = true;
-                    xn_fetch_slice((global const uint4 *)ops, &following, group, slices + (turn ^ 1) * XN_SLICE_VALUES);
-                }
+                xn_take(e, &job);
+                if (job.n == 0) job.slices = 0;
+                xn_fetch_next(ops, &own, &following, job.slices, u, group, groups, slices + (turn ^ 1) * XN_SLICE_VALUES);
             }
             if (i > 0 && !xn_all_wait(barriers, target, &flag)) return;
-            bool experts = xn_setup_experts(e, number, d, groups, &job);
+            bool experts = !cut && xn_setup_experts(e, number, d, groups, &job);
             if (own.n == 0 && !experts) xn_other(e, number, d, group, groups, scratch);
 #pragma unroll 1
             while (u < job.slices) {
-                if (experts)
-                    xn_fill_experts(e, number, d, u, &job, scratch);
-                else
-                    xn_take(e, &job);
-                local uint4 *other = slices + (turn ^ 1) * XN_SLICE_VALUES;
-                if (!last && u + groups >= job.slices) {
-                    xn_fetch_slice((global const uint4 *)ops, &following, group, other);
-                    last = true;
-                } else if (!last) {
-                    xn_fetch_slice((global const uint4 *)ops, &own, u + groups, other);
-                }
+                if (experts) xn_fill_experts(e, number, d, u, &job, scratch);
                 xn_product(e, &job, scratch);
                 xn_end(e, number, d, &job, scratch);
                 if (++job.pass >= job.passes) {
                     job.pass = 0;
                     u += groups;
-                    if (!last) {
-                        xn_copied();
-                        turn ^= 1;
-                        job.s = (local struct xn_cl_slice *)other;
-                    }
                 }
-                if (u < job.slices) barrier(CLK_LOCAL_MEM_FENCE);
+                if (u >= job.slices) break;
+                xn_copied();
+                barrier(CLK_LOCAL_MEM_FENCE);
+                if (experts) continue;
+                turn ^= 1;
+                job.s = (local struct xn_cl_slice *)(slices + turn * XN_SLICE_VALUES);
+                xn_take(e, &job);
+                xn_fetch_next(ops, &own, &following, job.slices, u, group, groups, slices + (turn ^ 1) * XN_SLICE_VALUES);
             }
         }
         turn ^= 1;
