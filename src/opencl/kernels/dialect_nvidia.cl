@@ -79,12 +79,12 @@ static inline bool xn_arrive(volatile global uint *counter, uint expected, local
     if (get_local_id(0) == 0) {
         *last = expected == 1;
         if (expected > 1) {
-            asm volatile("fence.acq_rel.gpu;" ::: "memory");
-            if (atomic_inc(counter) + 1 == expected) {
+            uint before;
+            asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
+            if (before + 1 == expected) {
                 *last = 1;
-                atomic_xchg(counter, 0);
+                *counter = 0;
             }
-            asm volatile("fence.acq_rel.gpu;" ::: "memory");
         }
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
