@@ -271,14 +271,17 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
         if (more) tile = xn_few_tile_of(e, d, u->g, page, in_page);
         if (begun) {
             float p[4];
+            if (more) {
+#pragma unroll
+                for (uint step = 0; step < held; step++)
+                    xn_few_read_keys(d, tile.key, step, &keys);
+                xn_few_read_scales(d, &tile, key_chunks, &scale_words);
+            }
+            xn_warp_together();
             xn_few_scores(&products, p);
             float factor = xn_few_soften(d, u->begin > first ? u->begin - first : 0, end, p, &state);
             xn_few_scale(factor, sums);
-            if (more) xn_few_read_keys(d, tile.key, 0, &keys);
-            xn_warp_together();
             xn_few_add_values(d, &values, chunk, value_scales, p, sums);
-            if (more && held > 1) xn_few_read_keys(d, tile.key, 1, &keys);
-            xn_warp_together();
             there = false;
         } else {
             // Of what steps before have left all is read now; what this one brings, after the wait.
@@ -304,12 +307,12 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
             }
             xn_warp_together();
             xn_few_queries(e, d, u, key_chunks, query);
+            if (more) xn_few_read_scales(d, &tile, key_chunks, &scale_words);
             xn_copied();
             barrier(CLK_LOCAL_MEM_FENCE);
             begun = true;
         }
         if (!more) break;
-        xn_few_read_scales(d, &tile, key_chunks, &scale_words);
         first = next;
         next += stride;
     }
