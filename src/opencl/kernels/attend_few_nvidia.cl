@@ -83,19 +83,20 @@ static inline global float *xn_few_part(const struct xn_env *e, XN_D const struc
 
 // What the warps have, made one: results, or a part's sums.
 XN_INLINE void xn_few_join(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
-                           const uint chunks, struct xn_few_state state, float (*sums)[4], local float *scratch) {
+                           struct xn_few_state state, float (*sums)[4], local float *scratch) {
     local const struct xn_unit_of_attention *u = &j->u;
     uint lid = get_local_id(0), lane = xn_lane(), warp = xn_warp(), g = lane / 4, t = lane % 4;
+    uint warps = XN_WARPS / j->chunks; // of a chunk
     local float *mosts = scratch + XN_AT_FEW_MOST, *all = scratch + XN_AT_FEW_SUM;
     local float *room = scratch + XN_AT_FEW_QUERY; // when queries and scales are done with
     state.sum += xn_shuffle_xor(state.sum, 1);
     state.sum += xn_shuffle_xor(state.sum, 2);
-    if (t == 0) {
-        mosts[g * XN_FEW_PLACES + warp] = state.most;
-        all[g * XN_FEW_PLACES + warp] = state.sum;
+    if (t == 0) { // those of further chunks went through the same tiles
+        mosts[g * XN_FEW_PLACES + warp] = warp < warps ? state.most : -INFINITY;
+        all[g * XN_FEW_PLACES + warp] = warp < warps ? state.sum : 0;
     }
 #if XN_WARPS < 4
-    if (lid < 32 && lid % 4 >= XN_WARPS) mosts[lid / 4 * 4 + lid % 4] = -INFINITY, all[lid / 4 * 4 + lid % 4] = 0;
+    if (lid < 32 && lid % 4 >= XN_WARPS) mosts[lid] = -INFINITY, all[lid] = 0;
 #endif
     barrier(CLK_LOCAL_MEM_FENCE);
     float m[XN_FEW_PLACES / 4], most = -INFINITY, sum = 0;
@@ -117,29 +118,25 @@ XN_INLINE void xn_few_join(const struct xn_env *e, XN_D const struct xn_cl_atten
         to[0] = most;
         to[1] = sum;
     }
-    xn_few_scale(chunks, factor, sums);
+    xn_few_scale(factor, sums);
 #pragma unroll
-    for (uint c = 0; c < chunks; c++) {
-        if (c >= j->chunks) continue;
-        if (c) barrier(CLK_LOCAL_MEM_FENCE);
-#pragma unroll
-        for (uint i = 0; i < 4; i++)
-            ((local float4 *)room)[(warp * 4 + i) * 32 + lane] =
-                (float4)(sums[4 * c + i][0], sums[4 * c + i][1], sums[4 * c + i][2], sums[4 * c + i][3]);
-        barrier(CLK_LOCAL_MEM_FENCE);
+    for (uint i = 0; i < 4; i++)
+        ((local float4 *)room)[(warp * 4 + i) * 32 + lane] = (float4)(sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
+    barrier(CLK_LOCAL_MEM_FENCE);
 #pragma unroll 1
-        for (uint i = lid; i < 512; i += XN_GROUP) {
-            uint l = i / 4 % 32, head = l % 4 * 2 + i % 2, value = j->value0 + 64 * c + xn_few_value(i / 128, l / 4, i / 2 % 2);
-            float x = 0;
+    for (uint i = lid; i < 512 * j->chunks; i += XN_GROUP) {
+        uint l = i / 4 % 32, head = l % 4 * 2 + i % 2, chunk = i / 512, value = j->value0 + 64 * chunk;
+        local const float *from = room + chunk * warps * 512 + i % 512;
+        float x = 0;
+        value += xn_few_value(i / 128 % 4, l / 4, i / 2 % 2);
 #pragma unroll
-            for (uint w = 0; w < XN_WARPS; w++)
-                x += room[w * 512 + i];
-            if (head >= u->heads || value >= d->value_size) continue;
-            if (u->splits == 1)
-                xn_few_put(e, d, u, head, value, x);
-            else
-                xn_few_part(e, d, j, u->first_head + head)[u->split * d->value_size + value] = x;
-        }
+        for (uint w = 0; w < XN_WARPS; w++)
+            if (w < warps) x += from[w * 512];
+        if (head >= u->heads || value >= d->value_size) continue;
+        if (u->splits == 1)
+            xn_few_put(e, d, u, head, value, x);
+        else
+            xn_few_part(e, d, j, u->first_head + head)[u->split * d->value_size + value] = x;
     }
 }
 
@@ -218,8 +215,7 @@ static inline bool xn_few_await(const struct xn_few_wait *w) {
 
 // A unit, of which there may be no positions: then the group only waits.
 XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
-                           const struct xn_few_wait *w, local float *scratch, const uint key_chunks,
-                           const uint value_chunks) {
+                           const struct xn_few_wait *w, local float *scratch, const uint key_chunks) {
     local const struct xn_unit_of_attention *u = &j->u;
     local uint *query = (local uint *)(scratch + XN_AT_FEW_QUERY), *scales = query;
 #ifdef XN_CACHE_BLOCKS
@@ -227,17 +223,24 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
 #endif
     local const uint *value_scales = scales + XN_FEW_SCALES(key_chunks);
     struct xn_few_state state = {-INFINITY, 0, XN_FEW_LEAST_UNIT};
-    float sums[4 * XN_FEW_VALUE_CHUNKS][4];
+    float sums[4][4];
 #pragma unroll
-    for (uint i = 0; i < 4 * value_chunks; i++)
+    for (uint i = 0; i < 4; i++)
         sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0;
     // What is read of a tile is asked for one after the other, each a phase of the tile before: so some is always on its way,
     // in the registers of what was read before. Where the first tile lies is known before the wait, and it is asked for.
     const uint steps = key_chunks / 2, held = steps < 2 ? steps : 2;
+    const bool room = key_chunks <= 4; // for a first tile's values in local memory
+    local uint4 *early = (local uint4 *)(scratch + XN_AT_FEW_QUERY + 256 * key_chunks) + xn_warp() * XN_FEW_EARLY;
+    bool there = false; // they are there
     struct xn_few_keys keys;
     struct xn_few_scales scale_words;
     struct xn_few_tile tile;
-    uint next = u->begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS + xn_warp() * XN_FEW_POSITIONS, first = 0;
+    // Where there are two chunks of values each half of the warps takes one, of the same tiles: so a warp needs few registers,
+    // and reads keys that are in the first cache.
+    uint stride = XN_WARPS / j->chunks * XN_FEW_POSITIONS, chunk = xn_warp() * XN_FEW_POSITIONS / stride;
+    uint next = u->begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS + xn_warp() * XN_FEW_POSITIONS - chunk * stride, first = 0;
+    chunk += j->value0 / 64;
     bool begun = false;
 #pragma unroll 1
     for (;;) {
@@ -259,45 +262,61 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
                 xn_few_add_scores(d, &keys, step, query, scales, &products);
                 if (step + held < steps)
                     xn_few_read_keys(d, tile.key, step + held, &keys);
-                else
-                    xn_few_read_values(d, tile.value, end - 1, j->value0 / 64, j->chunks, step + held - steps, &values);
+                else if (step + held == steps && !there)
+                    xn_few_read_values(d, tile.value, end - 1, chunk, &values);
                 xn_warp_together();
             }
+            if (there) xn_few_take_values(d, chunk, early, &values);
         }
         if (more) tile = xn_few_tile_of(e, d, u->g, page, in_page);
         if (begun) {
             float p[4];
+            if (more) {
+#pragma unroll
+                for (uint step = 0; step < held; step++)
+                    xn_few_read_keys(d, tile.key, step, &keys);
+                xn_few_read_scales(d, &tile, key_chunks, &scale_words);
+            }
+            xn_warp_together();
             xn_few_scores(&products, p);
             float factor = xn_few_soften(d, u->begin > first ? u->begin - first : 0, end, p, &state);
-            xn_few_scale(value_chunks, factor, sums);
-            struct xn_few_weights weights = xn_few_weights_of(p[0], p[1], p[2], p[3]);
-#pragma unroll
-            for (uint c = 0; c < value_chunks; c++) {
-                xn_few_add_values(d, &values, j->value0 / 64, j->chunks, c, value_scales, p, &weights, sums);
-                if (more) xn_few_read_keys(d, tile.key, c, &keys);
-                xn_warp_together();
-            }
+            xn_few_scale(factor, sums);
+            xn_few_add_values(d, &values, chunk, value_scales, p, sums);
+            there = false;
         } else {
-            if (more) xn_few_ask(d, &tile);
+            // Of what steps before have left all is read now; what this one brings, after the wait.
+            bool old = next + XN_FEW_POSITIONS <= xn_few_past(e, u->row);
+            if (more && old) {
+#pragma unroll
+                for (uint step = 0; step < held; step++)
+                    xn_few_read_keys(d, tile.key, step, &keys);
+                there = room && xn_few_copy_values(d, tile.value, chunk, early);
+            }
+            xn_warp_together();
+            if (more) xn_few_ask(d, &tile, !old, !there);
+            if (u->splits == 1) xn_few_ask_ahead(e, d, u, next, stride);
             if (!xn_few_await(w)) return false;
             if (u->end == 0) return true;
 #ifdef XN_FEW_STORES
             if (xn_few_store(e, d, u)) barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
 #endif
+            if (more && !old) {
 #pragma unroll
-            for (uint step = 0; step < held; step++)
-                if (more) xn_few_read_keys(d, tile.key, step, &keys);
+                for (uint step = 0; step < held; step++)
+                    xn_few_read_keys(d, tile.key, step, &keys);
+            }
             xn_warp_together();
             xn_few_queries(e, d, u, key_chunks, query);
+            if (more) xn_few_read_scales(d, &tile, key_chunks, &scale_words);
+            xn_copied();
             barrier(CLK_LOCAL_MEM_FENCE);
             begun = true;
         }
         if (!more) break;
-        xn_few_read_scales(d, &tile, key_chunks, &scale_words);
         first = next;
-        next += XN_WARPS * XN_FEW_POSITIONS;
+        next += stride;
     }
-    xn_few_join(e, d, j, value_chunks, state, sums, scratch);
+    xn_few_join(e, d, j, state, sums, scratch);
     if (u->splits > 1 && xn_arrive(e->counters + (u->row * d->heads + u->first_head) * XN_CL_VALUE_SHARES +
                                        j->value0 / (64 * XN_FEW_VALUE_CHUNKS),
                                    u->splits, (local uint *)(scratch + XN_AT_ATTEND_FLAG)))
@@ -308,7 +327,7 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
 static inline bool xn_few_run(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
                               const struct xn_few_wait *w, local float *scratch) {
 #define XN_SIZE(number, keys, values)                                                                                  \
-    if (d->few == number) return xn_few_unit(e, d, j, w, scratch, keys, values < 2 ? values : 2);
+    if (d->few == number) return xn_few_unit(e, d, j, w, scratch, keys);
     XN_FEW_SIZES(XN_SIZE)
 #undef XN_SIZE
     return true;

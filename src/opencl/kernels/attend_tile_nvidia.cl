@@ -57,10 +57,29 @@ XN_INLINE uint xn_few_bytes(uint size) {
     return size * XN_CACHE_BYTES;
 #endif
 }
-// Asks for a tile.
-static inline void xn_few_ask(XN_D const struct xn_cl_attend *d, const struct xn_few_tile *t) {
-    xn_prefetch(t->key.values, XN_FEW_POSITIONS * xn_few_bytes(d->keys.size));
-    xn_prefetch(t->value.values, XN_FEW_POSITIONS * xn_few_bytes(d->values.size));
+// Asks for a tile, or a part of it.
+static inline void xn_few_ask(XN_D const struct xn_cl_attend *d, const struct xn_few_tile *t, bool keys, bool values) {
+    if (keys) xn_prefetch(t->key.values, XN_FEW_POSITIONS * xn_few_bytes(d->keys.size));
+    if (values) xn_prefetch(t->value.values, XN_FEW_POSITIONS * xn_few_bytes(d->values.size));
+}
+// And for the warp's tiles behind that at a position.
+static inline void xn_few_ask_ahead(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
+                                    local const struct xn_unit_of_attention *u, uint position, uint stride) {
+    uint page_size = xn_few_page_size(e);
+#pragma unroll 1
+    for (uint at = position + stride; at < u->end; at += stride) {
+        uint which = at / page_size;
+        struct xn_few_tile t = xn_few_tile_of(e, d, u->g, xn_few_pages(e, u->row)[which], at - which * page_size);
+        xn_few_ask(d, &t, true, true);
+    }
+}
+// Positions of a row's sequence that were there before this step: what comes with it is there after the wait.
+static inline uint xn_few_past(const struct xn_env *e, uint row) {
+#ifdef XN_WALK
+    return e->spans[row].y;
+#else
+    return XN_WHOLE;
+#endif
 }
 
 // --- queries ---
@@ -115,8 +134,9 @@ struct xn_few_state {
 //                       room at once
 //   xn_few_add_scores   adds what those chunks give to the scores: sums of rows g and g + 8, the halves of a query
 //   xn_few_scores       head g's scores of positions 2t, 2t + 1, and those plus 8
-//   xn_few_read_values  of chunk c of `used` chunks of 64 from `first` on; positions to `last` count
+//   xn_few_read_values  of chunk `chunk` of 64; positions to `last` count
 //   xn_few_add_values   adds its products with the weights
+//   xn_few_copy_values, xn_few_take_values     reads them by way of local memory
 //   xn_few_value        which value sums[tile][2 * upper ...] of lanes g is
 
 #ifdef XN_CACHE_BLOCKS
@@ -124,7 +144,7 @@ struct xn_few_keys {
     uint2 x[8];
 };
 struct xn_few_values {
-    uint x[2 * XN_FEW_VALUE_CHUNKS][4];
+    uint x[2][4];
 };
 struct xn_few_products {
     float scores[4];
@@ -223,15 +243,14 @@ XN_INLINE void xn_few_scores(const struct xn_few_products *p, float *scores) {
         scores[i] = p->scores[i];
 }
 
-XN_INLINE void xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint first, uint used,
-                                  const uint c, struct xn_few_values *v) {
+XN_INLINE void xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
+                                  struct xn_few_values *v) {
     uint lane = xn_lane(), g = lane / 4, t = lane % 4, blocks = d->values.size / XN_CACHE_BLOCK;
-    if (c >= used) return;
 #pragma unroll
-    for (uint j = 2 * c; j < 2 * c + 2; j++)
+    for (uint j = 0; j < 2; j++)
 #pragma unroll
         for (uint i = 0; i < 4; i++) {
-            uint at = (2 * t + i % 2 + i / 2 * 8) * blocks + min(2 * first + j, blocks - 1);
+            uint at = (2 * t + i % 2 + i / 2 * 8) * blocks + min(2 * chunk + j, blocks - 1);
 #ifdef XN_CACHE_Q8_0
             v->x[j][i] = ((global const uint *)value.values)[at * 8 + g];
 #else
@@ -240,15 +259,22 @@ XN_INLINE void xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_r
         }
 }
 
-// sums[2 c + i]: of block c, four values of each lane.
-XN_INLINE void xn_few_add_values(XN_D const struct xn_cl_attend *d, const struct xn_few_values *v, uint first,
-                                 uint used, const uint chunk, local const uint *scales, const float *p,
-                                 const struct xn_few_weights *all, float (*sums)[4]) {
+// These are few: none are copied.
+#define XN_FEW_EARLY 0
+XN_INLINE bool xn_few_copy_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint chunk, local uint4 *to) {
+    return false;
+}
+XN_INLINE void xn_few_take_values(XN_D const struct xn_cl_attend *d, uint chunk, local const uint4 *from,
+                                  struct xn_few_values *v) {
+}
+
+// sums[2 j + i]: of block j, four values of each lane.
+XN_INLINE void xn_few_add_values(XN_D const struct xn_cl_attend *d, const struct xn_few_values *v, uint chunk,
+                                 local const uint *scales, const float *p, float (*sums)[4]) {
     uint t = xn_lane() % 4, blocks = d->values.size / XN_CACHE_BLOCK;
-    if (chunk >= used) return;
 #pragma unroll
-    for (uint j = 2 * chunk; j < 2 * chunk + 2; j++) {
-        uint c = min(2 * first + j, blocks - 1); // what is behind the last is not looked at
+    for (uint j = 0; j < 2; j++) {
+        uint c = min(2 * chunk + j, blocks - 1); // what is behind the last is not looked at
         struct xn_few_weights w = xn_few_weights_of(p[0] * xn_few_scale_at(scales, 2 * t * blocks + c),
                                                     p[1] * xn_few_scale_at(scales, (2 * t + 1) * blocks + c),
                                                     p[2] * xn_few_scale_at(scales, (2 * t + 8) * blocks + c),
@@ -289,7 +315,7 @@ struct xn_few_keys {
     uint4 x[8];
 };
 struct xn_few_values {
-    uint4 x[XN_FEW_VALUE_CHUNKS][4];
+    uint4 x[4];
 };
 struct xn_few_products {
     float low[4], high[4];
@@ -342,29 +368,47 @@ XN_INLINE void xn_few_scores(const struct xn_few_products *p, float *scores) {
     scores[3] = p->high[1] + p->high[3];
 }
 
-XN_INLINE void xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint first, uint used,
-                                  const uint c, struct xn_few_values *v) {
+XN_INLINE void xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
+                                  struct xn_few_values *v) {
     uint lane = xn_lane(), t = lane % 4, bytes = 2 * d->values.size;
-    global const uchar *column = value.values + lane / 4 * 16 + first * 128;
-    if (c >= used) return;
-    bool there = (first + c) * 64 + lane / 4 * 8 < d->value_size;
+    global const uchar *column = value.values + lane / 4 * 16 + chunk * 128;
+    bool there = chunk * 64 + lane / 4 * 8 < d->value_size;
 #pragma unroll
     for (uint i = 0; i < 4; i++) { // what lies behind the last position may be anything
         uint position = min(2 * t + i % 2 + i / 2 * 8, last);
-        v->x[c][i] = there ? *(global const uint4 *)(column + position * bytes + c * 128) : (uint4)(0, 0, 0, 0);
+        v->x[i] = there ? *(global const uint4 *)(column + position * bytes) : (uint4)(0, 0, 0, 0);
     }
 }
 
-// sums[4 c + i]: values 64 c + 8 g + 2 i (+ 1) of heads 2t, 2t + 1.
-XN_INLINE void xn_few_add_values(XN_D const struct xn_cl_attend *d, const struct xn_few_values *v, uint first,
-                                 uint used, const uint c, local const uint *scales, const float *p,
-                                 const struct xn_few_weights *w, float (*sums)[4]) {
-    if (c >= used) return;
+// The values of a chunk of a tile of which all positions are there, each lane's own, into local memory; there once
+// copies are (xn_copied).
+#define XN_FEW_EARLY (4 * XN_LANES) // of 16 bytes
+XN_INLINE bool xn_few_copy_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint chunk, local uint4 *to) {
+    uint lane = xn_lane(), t = lane % 4, bytes = 2 * d->values.size;
+    global const uchar *column = value.values + lane / 4 * 16 + chunk * 128;
+    if (chunk * 64 + lane / 4 * 8 >= d->value_size) return true;
+#pragma unroll
+    for (uint i = 0; i < 4; i++)
+        xn_copy_16(to + i * XN_LANES + lane, column + (2 * t + i % 2 + i / 2 * 8) * bytes);
+    return true;
+}
+XN_INLINE void xn_few_take_values(XN_D const struct xn_cl_attend *d, uint chunk, local const uint4 *from,
+                                  struct xn_few_values *v) {
+    bool there = chunk * 64 + xn_lane() / 4 * 8 < d->value_size;
+#pragma unroll
+    for (uint i = 0; i < 4; i++)
+        v->x[i] = there ? from[i * XN_LANES + xn_lane()] : (uint4)(0, 0, 0, 0);
+}
+
+// sums[i]: values 8 g + 2 i (+ 1) of heads 2t, 2t + 1.
+XN_INLINE void xn_few_add_values(XN_D const struct xn_cl_attend *d, const struct xn_few_values *v, uint chunk,
+                                 local const uint *scales, const float *p, float (*sums)[4]) {
+    struct xn_few_weights w = xn_few_weights_of(p[0], p[1], p[2], p[3]);
 #define XN_FEW_PAIR(i, word)                                                                                           \
     {                                                                                                                  \
-        uint4 a = (uint4)(xn_low_of(v->x[c][0].word, v->x[c][1].word), xn_high_of(v->x[c][0].word, v->x[c][1].word),   \
-                          xn_low_of(v->x[c][2].word, v->x[c][3].word), xn_high_of(v->x[c][2].word, v->x[c][3].word));  \
-        xn_few_add(sums[4 * c + i], a, *w);                                                                            \
+        uint4 a = (uint4)(xn_low_of(v->x[0].word, v->x[1].word), xn_high_of(v->x[0].word, v->x[1].word),               \
+                          xn_low_of(v->x[2].word, v->x[3].word), xn_high_of(v->x[2].word, v->x[3].word));              \
+        xn_few_add(sums[i], a, w);                                                                                     \
     }
     XN_FEW_PAIR(0, x)
     XN_FEW_PAIR(1, y)
@@ -374,7 +418,7 @@ XN_INLINE void xn_few_add_values(XN_D const struct xn_cl_attend *d, const struct
 }
 
 XN_INLINE uint xn_few_value(uint tile, uint g, uint upper) {
-    return tile / 4 * 64 + g * 8 + tile % 4 * 2 + upper;
+    return g * 8 + tile * 2 + upper;
 }
 #endif
 
@@ -422,11 +466,11 @@ XN_INLINE float xn_few_soften(XN_D const struct xn_cl_attend *d, uint begin, uin
 }
 
 // Sums of heads 2t, 2t + 1 are multiplied by those heads' factors.
-XN_INLINE void xn_few_scale(const uint chunks, float factor, float (*sums)[4]) {
+XN_INLINE void xn_few_scale(float factor, float (*sums)[4]) {
     uint t = xn_lane() % 4;
     float even = xn_shuffle(factor, 8 * t), odd = xn_shuffle(factor, 8 * t + 4);
 #pragma unroll
-    for (uint i = 0; i < 4 * chunks; i++) {
+    for (uint i = 0; i < 4; i++) {
         sums[i][0] *= even;
         sums[i][1] *= odd;
         sums[i][2] *= even;
