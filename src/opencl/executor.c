@@ -3,6 +3,7 @@
 
 #include "device/cache.h"
 #include "opencl/recorded.h"
+#include "opencl/slices.h"
 
 #include <stdlib.h>
 
@@ -60,7 +61,7 @@ static int take_pinned(struct xn_executor *e, size_t bytes, struct xn_error *err
 static int take_buffers(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
     uint64_t logits = (uint64_t)e->view.limits.outputs * e->view.plan->vocab;
-    XN_TRY(take_buffer(e, XN_CL_OPS, (l->n_ops + l->n_many_ops) * XN_CL_OP_BYTES, "operations", l->ops, err));
+    XN_TRY(take_buffer(e, XN_CL_OPS, l->ops_bytes, "operations", l->ops, err));
     XN_TRY(take_buffer(e, XN_CL_PLACES, l->n_places * sizeof *l->places, "places", l->places, err));
     XN_TRY(take_buffer(e, XN_CL_VEC, l->n_vec * sizeof *l->vec, "vectors", l->vec, err));
     XN_TRY(take_buffer(e, XN_CL_ACT, l->map.size * 4, "activations", NULL, err));
@@ -80,6 +81,8 @@ int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *pla
     struct xn_cl_tiles tiles = xn_cl_tiles_of(device);
     int status = take_cache(e, err);
     if (status == XN_OK) status = xn_cl_lower(plan, limits, e->cache, e->states, &tiles, &e->lowered, err);
+    if (status == XN_OK && xn_cl_can_walk(device->dialect))
+        status = xn_cl_cut_slices(&e->lowered, device->info.units, limits->page_size, limits->rows > 1, err);
     if (status == XN_OK) status = take_buffers(e, err);
     if (status == XN_OK) status = xn_cl_make_walkers(e, err);
     if (status == XN_OK) status = xn_cl_make_kernels(e, err);

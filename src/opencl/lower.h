@@ -33,6 +33,7 @@ struct xn_cl_launch {
     enum xn_op_kind kind;
     uint32_t op;
     uint32_t shapes; // bits: 1 << enum xn_cl_shape
+    bool attended;   // a walk leaves it to attend, so that its descriptor stands elsewhere
 };
 
 struct xn_cl_lowered {
@@ -40,6 +41,7 @@ struct xn_cl_lowered {
     // XN_CL_OP_BYTES each: one for each operation of the plan or a few, then those that many rows take alone.
     uint8_t *ops, *many_ops;
     size_t n_ops, n_many_ops, ops_capacity, many_ops_capacity;
+    uint64_t ops_bytes;            // of ops: all descriptors, and what a walk has behind them (slices.h)
     struct xn_cl_launch *launches; // in the plan's order
     size_t n, launches_capacity;
     size_t *first_launch; // of each of the plan's operations, and the end
@@ -49,6 +51,11 @@ struct xn_cl_lowered {
     size_t n_places, places_capacity;
     const struct xn_rope **dynamic; // ropes whose frequencies each step brings
     size_t n_dynamic, dynamic_capacity;
+    const struct xn_rope **turns; // ropes whose rotations each step of few rows brings, each of which has a place of as
+                                  // many pairs as the longest
+    size_t n_turns, turns_capacity;
+    uint32_t longest_turn;    // the most pairs of one
+    float *turn_frequencies;  // [longest_turn], for who fills a step
     uint32_t longest_dynamic; // the most frequencies of one
 };
 

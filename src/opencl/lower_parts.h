@@ -34,24 +34,22 @@ static inline uint32_t places(struct xn_cl_lowering *l, const struct xn_cl_array
     return (uint32_t)(o->n_places - array->n_pieces);
 }
 
-// Of 8 units of a row in a plane; 0: there is none, or it has no whole number of them.
-static inline uint32_t bytes_of_8(const struct xn_cl_packed *p, uint32_t plane) {
-    uint64_t bytes = plane < p->row.n_planes ? 8 * (uint64_t)p->row.plane[plane] : 0;
-    return bytes % p->row.units ? 0 : (uint32_t)(bytes / p->row.units);
-}
-
 static inline struct xn_cl_weights weights(struct xn_cl_lowering *l, const struct xn_weights *w) {
     const struct xn_cl_packed *p = (const struct xn_cl_packed *)w;
     if (!w) return (struct xn_cl_weights){0};
     l->formats |= (uint64_t)1 << p->type;
-    return (struct xn_cl_weights){.type = p->type,
-                                  .rows = w->matrix.rows,
-                                  .all_rows = p->array.units,
-                                  .units = p->row.units,
-                                  .place = places(l, &p->array),
-                                  .first = p->array.n_pieces ? p->array.places[0] : (struct xn_cl_place){0},
-                                  .piece = p->array.piece,
-                                  .unit_bytes = {bytes_of_8(p, 0), bytes_of_8(p, 1)}};
+    struct xn_cl_weights out = {
+        .type = p->type,
+        .rows = w->matrix.rows,
+        .all_rows = p->array.units,
+        .units = p->row.units,
+        .place = places(l, &p->array),
+        .first = p->array.n_pieces ? p->array.places[0] : (struct xn_cl_place){0},
+        .piece = p->array.piece,
+    };
+    for (uint32_t i = 0; i < p->row.n_planes; i++)
+        out.plane[i] = p->row.plane[i];
+    return out;
 }
 
 static inline struct xn_cl_norm norm(struct xn_cl_lowering *l, const struct xn_norm *n, uint64_t size) {
@@ -103,6 +101,20 @@ static inline uint32_t dynamic(struct xn_cl_lowering *l, const struct xn_rope *r
     return (uint32_t)o->n_dynamic++;
 }
 
+// Which of the step's rotations are a rope's.
+static inline uint32_t turn(struct xn_cl_lowering *l, const struct xn_rope *rope) {
+    struct xn_cl_lowered *o = l->out;
+    for (size_t i = 0; i < o->n_turns; i++)
+        if (xn_rope_same(o->turns[i], rope)) return (uint32_t)i;
+    if (XN_GROW(o->turns, o->turns_capacity, o->n_turns + 1) != 0) {
+        l->no_memory = true;
+        return 0;
+    }
+    if (rope->dims / 2 > o->longest_turn) o->longest_turn = rope->dims / 2;
+    o->turns[o->n_turns] = rope;
+    return (uint32_t)o->n_turns++;
+}
+
 static inline struct xn_cl_rope rope(struct xn_cl_lowering *l, const struct xn_rope *r) {
     struct xn_cl_rope out = {.kind = r->kind,
                              .dims = r->kind == XN_ROPE_NONE ? 0 : r->dims,
@@ -114,6 +126,7 @@ static inline struct xn_cl_rope rope(struct xn_cl_lowering *l, const struct xn_r
                              .query_beta = r->query_beta,
                              .query_period = r->query_period};
     if (r->kind == XN_ROPE_NONE) return out;
+    out.turn = turn(l, r);
     out.frequency = vector(l, r->frequency, r->dims / 2);
     if (r->original && r->long_frequency)
         out.long_frequency = vector(l, r->long_frequency, r->dims / 2);

@@ -328,6 +328,8 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         add_file(s, "codes.cl");
         add_file(s, "activations.cl");
         add_file(s, "stream.cl");
+        add_file(s, key->shape == XN_CL_ONE ? "stream_one.cl" : "stream_few.cl");
+        add_file(s, "stream_product.cl");
     } else if (k->needs & XN_CL_PRODUCTS && !body->runs[key->shape]) {
         add_file(s, "operand.cl");
         add_file(s, "product.cl");
@@ -343,6 +345,10 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         add_file(s, "attend_unit.cl");
         add_file(s, "attend_plain.cl");
         if (body->attend_few || attends_many(key, body)) add_file(s, body->unit);
+        if (body == &bodies[XN_CL_NVIDIA]) {
+            add_file(s, "attend_cut_nvidia.cl");
+            add_file(s, "attend_tile_nvidia.cl");
+        }
         if (body->attend_few) add_file(s, body->attend_few);
         if (attends_many(key, body)) add_file(s, body->attend_many);
     }

@@ -3,6 +3,7 @@
 
 #include "model/rope.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { HEAD = sizeof(struct xn_cl_step) / 4, SPAN = sizeof(struct xn_cl_span) / 4 };
@@ -44,6 +45,27 @@ static void fill_frequencies(const struct xn_executor *e, uint32_t *to, const st
         }
 }
 
+// Cosines and sines for each of the plan's ropes, [row][rope][pair][2].
+static void fill_rotations(const struct xn_executor *e, uint32_t *to, const struct xn_batch *b,
+                           const struct xn_cl_step *head) {
+    const struct xn_cl_lowered *l = &e->lowered;
+    for (uint32_t i = 0; i < b->n_spans; i++)
+        for (size_t turn = 0; turn < l->n_turns; turn++) {
+            const struct xn_rope *rope = l->turns[turn];
+            const float *frequency = xn_rope_at(rope, b->spans[i].rope_length, l->turn_frequencies);
+            for (uint32_t r = 0; r < b->spans[i].n_rows; r++) {
+                uint32_t row = b->spans[i].first_row + r;
+                float *at =
+                    (float *)(to + head->rotations + (size_t)row * head->rotations_stride) + 2 * turn * l->longest_turn;
+                for (uint32_t p = 0; p < rope->dims / 2; p++) {
+                    float angle = (float)b->positions[row] * frequency[p];
+                    at[2 * p] = cosf(angle) * rope->magnitude;
+                    at[2 * p + 1] = sinf(angle) * rope->magnitude;
+                }
+            }
+        }
+}
+
 int xn_cl_step_fill(struct xn_executor *e, const struct xn_batch *b, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
     uint64_t n_pages = 0, n_frequencies = (uint64_t)l->n_dynamic * b->n_spans * l->longest_dynamic;
@@ -53,9 +75,12 @@ int xn_cl_step_fill(struct xn_executor *e, const struct xn_batch *b, struct xn_e
                               .n_spans = b->n_spans,
                               .n_outputs = b->n_outputs,
                               .page_size = e->view.limits.page_size,
-                              .tokens = HEAD,
                               .frequencies_stride = l->longest_dynamic,
-                              .barrier = (uint32_t)l->map.barrier};
+                              .barrier = (uint32_t)l->map.barrier,
+                              .rotations = HEAD};
+    if (b->n_rows <= XN_CL_STREAM_TOKENS && e->walker[XN_CL_ONE] != XN_CL_NONE)
+        head.rotations_stride = 2 * (uint32_t)l->n_turns * l->longest_turn;
+    head.tokens = head.rotations + b->n_rows * head.rotations_stride;
     head.positions = head.tokens + b->n_rows;
     head.row_span = head.positions + b->n_rows;
     head.outputs = head.row_span + b->n_rows;
@@ -71,6 +96,7 @@ int xn_cl_step_fill(struct xn_executor *e, const struct xn_batch *b, struct xn_e
     fill_rows(e->step, b, &head);
     fill_spans(e, e->step, b, &head, (uint32_t)pages);
     fill_frequencies(e, e->step, b, &head);
+    if (head.rotations_stride) fill_rotations(e, e->step, b, &head);
     e->step_size = frequencies + n_frequencies;
     return XN_OK;
 }

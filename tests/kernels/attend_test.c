@@ -90,6 +90,7 @@ static void draw(struct trial *t) {
     d->few = 1 + number;
     d->kv_heads = 1 + below(3);
     d->heads = d->kv_heads * (1 + below(7));
+    d->queries = d->heads / d->kv_heads;
     d->head_size = below(2) ? most_size : block * (1 + below(most_size / block));
     d->value_size = below(2) ? d->head_size : block * (1 + below(most_size / block));
     d->output_gate = below(3) == 0 && d->value_size <= d->head_size;

@@ -65,11 +65,11 @@ static inline uint test_permute(uint a, uint b, uint selector) {
 #define PTX_dp4a_s32_s32(sum, a, b, acc) sum = test_dot(a, b, acc)
 #define PTX_cvt_pack_sat_s8_s32_b32(r, a, b, c) r = test_pack(a, b, c)
 #define PTX_fence_acq_rel_gpu()
-#define PTX_ld_global_nc_L1__no_allocate_v4_u32(a, b, c, d, p) { uint4 test_v = *(global const uint4 *)test_aligned(p, 16); a = test_v.x; b = test_v.y; c = test_v.z; d = test_v.w; }
-#define PTX_ld_global_nc_v2_u32(a, b, p) { uint2 test_v = *(global const uint2 *)test_aligned(p, 8); a = test_v.x; b = test_v.y; }
-#define PTX_ld_global_nc_u32(x, p) x = *(global const uint *)test_aligned(p, 4)
-#define PTX_ld_global_nc_u16(x, p) x = *(global const ushort *)test_aligned(p, 2)
-#define PTX_ld_global_nc_u8(x, p) x = *(global const uchar *)(p)
+#define PTX_ld_global_L1__no_allocate_v4_u32(a, b, c, d, p) { uint4 test_v = *(global const uint4 *)test_aligned(p, 16); a = test_v.x; b = test_v.y; c = test_v.z; d = test_v.w; }
+#define PTX_ld_global_v2_u32(a, b, p) { uint2 test_v = *(global const uint2 *)test_aligned(p, 8); a = test_v.x; b = test_v.y; }
+#define PTX_ld_global_u32(x, p) x = *(global const uint *)test_aligned(p, 4)
+#define PTX_ld_global_u16(x, p) x = *(global const ushort *)test_aligned(p, 2)
+#define PTX_ld_global_u8(x, p) x = *(global const uchar *)(p)
 #define PTX_bar_warp_sync(members) test_warp()
 #define PTX_prefetch_global_L2(p)
 #define PTX_red_release_gpu_global_add_u32(p, x) *(p) += x
@@ -84,6 +84,21 @@ static inline uint test_permute(uint a, uint b, uint selector) {
 #define PTX_ldmatrix_sync_aligned_m8n8_x4_shared_b16(a, b, c, d, p) TEST_MATRICES(test_matrices, a, b, c, d, p)
 #define PTX_ldmatrix_sync_aligned_m8n8_x4_trans_shared_b16(a, b, c, d, p) TEST_MATRICES(test_turned_matrices, a, b, c, d, p)
 #define PTX_ex2_approx_ftz_f32(y, x) y = test_exp2f(x)
+#define PTX_atom_acq_rel_gpu_global_add_u32(y, p, x) y = *(p), *(p) += x
+#define PTX_redux_sync_max_u32(y, x, members) y = test_most(x)
+#define PTX_redux_sync_add_u32(y, x, members) y = test_total(x)
+static inline uint test_total(uint x) {
+    for (uint mask = 16; mask; mask /= 2)
+        x += test_shuffle(x, test_lid() % 32 ^ mask);
+    return x;
+}
+static inline uint test_most(uint x) {
+    for (uint mask = 16; mask; mask /= 2) {
+        uint other = test_shuffle(x, test_lid() % 32 ^ mask);
+        x = max(x, other);
+    }
+    return x;
+}
 #define PTX_cp_async_wait_all() test_copied()
 #define PTX_mma_sync_aligned_m16n8k16_row_col_f32_f16_f16_f32(c0, c1, c2, c3, a0, a1, a2, a3, b0, b1, d0, d1, d2, d3) \\
     { float test_c[4] = {d0, d1, d2, d3}; uint4 test_a = (uint4)(a0, a1, a2, a3); test_mma(test_c, &test_a, b0, b1); c0 = test_c[0]; c1 = test_c[1]; c2 = test_c[2]; c3 = test_c[3]; }

@@ -37,6 +37,9 @@ static const struct kind {
     {"heads", XN_OP_HEADS, {XN_Q8_0, XN_TYPE_COUNT}, 96, 60, {1, 8}, 2, 0, 0},
     {"embed", XN_OP_EMBED, {XN_Q4_K, XN_TYPE_COUNT}, 1536, 100, {1, 8}, 2, 0, 0},
     {"attend", XN_OP_ATTEND, {XN_F16, XN_TYPE_COUNT}, 0, 0, {1, 5, 8}, 3, 0, 0},
+    {"attend Q8_0", XN_OP_ATTEND, {XN_Q8_0, XN_TYPE_COUNT}, 0, 0, {1, 4, 8}, 3, 0, 0},
+    {"attend Q4_0", XN_OP_ATTEND, {XN_Q4_0, XN_TYPE_COUNT}, 0, 0, {1, 8}, 3, 0, 0},
+    {"attend of prompts", XN_OP_ATTEND, {XN_F16, XN_TYPE_COUNT}, 0, 0, {12, 40}, 2, 0, 0},
 };
 
 static struct xn_check_blocks *blocks;

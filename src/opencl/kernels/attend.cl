@@ -1,5 +1,4 @@
 // attend: the parts of the work, their joining, and the operation. attend_unit.cl says what a unit is.
-#define XN_WHOLE 0x7fffffffu // of a context that is one part
 #ifndef XN_SPLIT_POSITIONS
 #define XN_SPLIT_POSITIONS XN_CL_SPLIT_POSITIONS
 #endif
@@ -59,10 +58,12 @@ static inline void xn_join_parts(const struct xn_env *e, XN_D const struct xn_cl
 
 static inline local float *xn_attend_body(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
                                           const struct xn_unit_of_attention *u, local float *scratch) {
+#ifndef XN_FEW_OPERATION
 #define XN_SIZE(number, keys, values)                                                                                  \
     if (d->few == number) return xn_few_unit(e, d, u, scratch, keys, values);
     XN_FEW_SIZES(XN_SIZE)
 #undef XN_SIZE
+#endif
     return xn_plain_unit(e, d, u, scratch);
 }
 
@@ -119,14 +120,13 @@ static inline uint xn_positions_of_part(const struct xn_env *e, XN_D const struc
 // Unit `at` of a row's kv_heads * chunks * splits.
 static inline struct xn_unit_of_attention xn_unit_of(XN_D const struct xn_cl_attend *d, uint row, uint at,
                                                      struct xn_seen seen) {
-    uint queries = d->heads / d->kv_heads; // of a key-value head
-    uint chunk = at / seen.splits % d->chunks, left = queries - chunk * d->together;
+    uint chunk = at / seen.splits % d->chunks, left = d->queries - chunk * d->together;
     struct xn_unit_of_attention u;
     u.row = row;
     u.split = at % seen.splits;
     u.splits = seen.splits;
     u.g = at / seen.splits / d->chunks;
-    u.first_head = u.g * queries + chunk * d->together;
+    u.first_head = u.g * d->queries + chunk * d->together;
     u.heads = left < d->together ? left : d->together;
     u.begin = seen.begin + u.split * seen.each;
     u.end = seen.splits == 1 ? seen.end : min(u.begin + seen.each, seen.end);
@@ -140,7 +140,7 @@ static inline bool xn_many_takes(global const struct xn_cl_span *span) {
 }
 static inline uint xn_many_units(XN_D const struct xn_cl_attend *d, global const struct xn_cl_span *span) {
     if (!xn_many_takes(span)) return span->n_rows * d->kv_heads * d->chunks;
-    return (span->n_rows * (d->heads / d->kv_heads) + XN_MANY_PAIRS - 1) / XN_MANY_PAIRS * d->kv_heads;
+    return (span->n_rows * d->queries + XN_MANY_PAIRS(d) - 1) / XN_MANY_PAIRS(d) * d->kv_heads;
 }
 static inline void xn_attend_many(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint group, uint groups,
                                   local float *scratch) {
@@ -155,10 +155,13 @@ static inline void xn_attend_many(const struct xn_env *e, XN_D const struct xn_c
         }
         global const struct xn_cl_span *span = xn_span_at(e, s);
         if (!xn_many_takes(span)) {
-            struct xn_seen seen = xn_seen_of(e, d, span->first_row + at / (d->kv_heads * d->chunks), XN_WHOLE);
-            struct xn_unit_of_attention u =
-                xn_unit_of(d, span->first_row + at / (d->kv_heads * d->chunks), at % (d->kv_heads * d->chunks), seen);
+            uint a_row = d->kv_heads * d->chunks, row = span->first_row + at / a_row;
+#ifdef XN_FEW_OPERATION
+            xn_few_whole(e, d, row, at % a_row, scratch);
+#else
+            struct xn_unit_of_attention u = xn_unit_of(d, row, at % a_row, xn_seen_of(e, d, row, XN_WHOLE));
             xn_attend_unit(e, d, &u, e->counters, scratch);
+#endif
             continue;
         }
         uint g = at % d->kv_heads, block = n / d->kv_heads - 1 - at / d->kv_heads; // those that see the most come first
@@ -176,6 +179,13 @@ static inline void xn_op_attend(const struct xn_env *e, XN_D const struct xn_cl_
 #ifdef XN_MANY_SIZES
     if (n > XN_CL_SPLIT_ROWS && d->few && d->few <= XN_MANY_MOST) {
         xn_attend_many(e, d, group, groups, scratch);
+        return;
+    }
+#endif
+#if defined(XN_FEW_OPERATION) && !defined(XN_WALK) // a walk has it called otherwise
+    if (d->few) {
+        struct xn_few_wait nobody = {0, 0, 0};
+        xn_few_attend(e, d, group, groups, nobody, scratch);
         return;
     }
 #endif

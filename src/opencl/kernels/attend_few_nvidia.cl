@@ -1,378 +1,369 @@
-// attend for few rows on NVIDIA's tensor cores: a warp takes 16 positions at a time, whose keys and values it loads as
-// they lie, 16 bytes a lane, for eight query heads together. Scores are (queries) x (keys)^T with the heads as rows, so
-// that a lane gets them where it needs them as columns of (values)^T x (weights). Queries and weights are two halves
-// each, which have 22 bits together: for scores those are rows g and g + 8 of one product.
-//
-// Codes of a cache in blocks are halves without rounding; a key's scales come to what a block's product gives, those of
-// values to the weights.
-//
-// XN_FEW_SIZES(X): the sizes that are compiled, X(number, chunks of 32 values of a key, chunks of 64 of a value); the
-// descriptor says which one an operation takes.
+// attend for few rows on NVIDIA's GPUs: a unit of the work, and the operation. A warp finds its own tiles and goes through
+// them without a barrier; what does not depend on this step is asked for before the wait for other groups. Then what the
+// warps have is joined, and what groups have of a long context.
 
-#define XN_FEW_POSITIONS 16
-#ifdef XN_CACHE_BLOCKS
-#define XN_FEW_LEAST_UNIT 0x1p-30f
-#else
-#define XN_FEW_LEAST_UNIT 1.0f
-#endif
-#define XN_FEW_TILES 64 // whose addresses are looked up together
-#define XN_FEW_AHEAD (XN_GROUP > 512 ? 1 : 4) // chunks of keys on their way: large groups have few registers
-#define XN_FEW_VALUE_CHUNKS 8 // the most
-#define XN_SPLIT_POSITIONS (XN_WARPS > 4 ? 16 * XN_WARPS : 64) // the fewest of a part
-#define XN_AT_FEW_STATE XN_AT_BODY // maximum and sum of eight heads of each warp
-#define XN_AT_FEW_ADDRESS (XN_AT_FEW_STATE + 16 * XN_WARPS)
-#define XN_AT_FEW_QUERY (XN_AT_FEW_ADDRESS + 8 * XN_FEW_TILES)
+// --- the step's own positions, of a cache in blocks ---
 
-// Queries as the warp's product wants them: the words of lane l for step s (16 values of a key) at 32 s + l. Which values
-// those are follows from how lanes load keys: value 32 c + 8 t + i of chunk c is in lane t's word i / 2.
-XN_INLINE void xn_few_queries(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                                  const struct xn_unit_of_attention *u, const uint chunks, local uint *to) {
-    global const float *in = e->act + d->in + (ulong)u->row * d->in_stride + u->first_head * d->head_stride;
-    for (uint i = get_local_id(0); i < chunks * 128; i += XN_GROUP) {
-        uint step = i / 64, lane = i / 2 % 32, pair = i % 2, head = lane / 4;
-        uint x = step / 2 * 32 + lane % 4 * 8 + step % 2 * 4 + pair * 2;
-        bool there = head < u->heads && x < d->head_size;
-        float a = there ? in[head * d->head_stride + x] : 0, b = there ? in[head * d->head_stride + x + 1] : 0;
-        uint both = xn_halves(a, b);
-        to[step * 128 + lane * 4 + pair * 2] = both;
-        to[step * 128 + lane * 4 + pair * 2 + 1] = xn_halves(a - xn_low_half(both), b - xn_high_half(both));
-    }
-}
-
-// Where the first key and the first value of n tiles from a position on lie: rows 2i and 2i + 1 of tile i.
-XN_INLINE void xn_few_addresses(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                                    global const struct xn_cl_span *span, uint g, uint position, uint n,
-                                    local struct xn_row *to) {
-    for (uint i = get_local_id(0); i < 2 * n; i += XN_GROUP)
-        to[i] = xn_row_at(e, i % 2 ? &d->values : &d->keys, span, g, position + i / 2 * XN_FEW_POSITIONS);
-}
-
-// Bytes of the values, or the codes, of a position.
-XN_INLINE uint xn_few_bytes(uint size) {
-#ifdef XN_CACHE_BLOCKS
-    return size / XN_CACHE_BLOCK * XN_BLOCK_BYTES;
-#else
-    return size * XN_CACHE_BYTES;
-#endif
-}
-
-// Weights as two halves each: positions 2t, 2t + 1, then those plus 8.
-struct xn_few_weights {
-    uint high[2], low[2];
-};
-XN_INLINE struct xn_few_weights xn_few_weights_of(float a, float b, float c, float d) {
-    struct xn_few_weights w;
-    w.high[0] = xn_halves(a, b);
-    w.high[1] = xn_halves(c, d);
-    w.low[0] = xn_halves(a - xn_low_half(w.high[0]), b - xn_high_half(w.high[0]));
-    w.low[1] = xn_halves(c - xn_low_half(w.high[1]), d - xn_high_half(w.high[1]));
-    return w;
-}
-XN_INLINE void xn_few_add(float *sums, uint4 values, struct xn_few_weights w) {
-    xn_mma_half(sums, values, w.high[0], w.high[1]);
-    xn_mma_half(sums, values, w.low[0], w.low[1]);
-}
-
-// Scores of the tile for head g: positions 2t, 2t + 1, then those plus 8.
-#ifdef XN_CACHE_BLOCKS
-// The eight codes of a key's chunk that are lane t's, as halves.
-XN_INLINE uint4 xn_few_codes(global const uchar *codes, uint t) {
+#if defined(XN_WALK) && defined(XN_CACHE_BLOCKS)
+#define XN_FEW_STORES
+// A warp makes a lane's value each a block of the cache.
+static inline void xn_few_store_block(float x, global uchar *codes, global half *scale_at) {
+    uint lane = xn_lane(), bits = as_uint(x) & 0x7fffffff;
+    uint most = xn_warp_most(bits > 0x7f800000 ? 0 : bits); // of numbers
 #ifdef XN_CACHE_Q8_0
-    uint2 x = ((global const uint2 *)codes)[t] ^ 0x80808080;
-    return (uint4)(xn_low_bytes(x.x), xn_high_bytes(x.x), xn_low_bytes(x.y), xn_high_bytes(x.y));
+    float scale = as_float(most) / 127, inverse = scale != 0 ? 1 / scale : 0;
+    ((global char *)codes)[lane] = (char)xn_code(x, inverse, -127, 127);
 #else
-    uint x = ((global const uint *)codes)[t];
-    return (uint4)(xn_nibble_halves(x), xn_nibble_halves(x >> 4), xn_nibble_halves(x >> 8), xn_nibble_halves(x >> 12));
+    uint first = 31 - xn_warp_most(bits == most ? 31 - lane : 0);
+    float scale = most ? xn_shuffle(x, first) / -8 : 0, inverse = scale != 0 ? 1 / scale : 0;
+    uint word = (uint)((int)xn_code(x, inverse, -8, 7) + 8) << (lane % 8 / 2 * 4 + lane % 2 * 16);
+#pragma unroll
+    for (uint mask = 1; mask < 8; mask *= 2)
+        word |= as_uint(xn_shuffle_xor(as_float(word), mask));
+    if (lane % 8 == 0) ((global uint *)codes)[lane / 8] = word;
 #endif
+    if (lane == 0) vstore_half_rte(scale, 0, scale_at);
 }
 
-XN_INLINE void xn_few_scores(XN_D const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
-                                 local const uint *query, float *p) {
-    uint lane = xn_lane(), t = lane % 4, blocks = d->head_size / XN_CACHE_BLOCK, bytes = blocks * XN_BLOCK_BYTES;
-    global const uchar *row = key.values + lane / 4 * bytes;
-    p[0] = p[1] = p[2] = p[3] = 0;
-#pragma unroll
-    for (uint c = 0; c < chunks; c++) {
-        if (c >= blocks) continue;
-        uint4 x = xn_few_codes(row + c * XN_BLOCK_BYTES, t), y = xn_few_codes(row + 8 * bytes + c * XN_BLOCK_BYTES, t);
-        uint4 a = ((local const uint4 *)query)[c * 64 + lane], b = ((local const uint4 *)query)[c * 64 + 32 + lane];
-        float low[4] = {0, 0, 0, 0}, high[4] = {0, 0, 0, 0};
-        xn_mma_half(low, a, x.x, x.y);
-        xn_mma_half(high, a, y.x, y.y);
-        xn_mma_half(low, b, x.z, x.w);
-        xn_mma_half(high, b, y.z, y.w);
-        global const half *scales = key.scales + c;
-        p[0] += (low[0] + low[2]) * vload_half(2 * t * blocks, scales);
-        p[1] += (low[1] + low[3]) * vload_half((2 * t + 1) * blocks, scales);
-        p[2] += (high[0] + high[2]) * vload_half((2 * t + 8) * blocks, scales);
-        p[3] += (high[1] + high[3]) * vload_half((2 * t + 9) * blocks, scales);
-    }
-}
-
-// sums[2 c + i]: of block c, four values of each lane.
-XN_INLINE void xn_few_values(XN_D const struct xn_cl_attend *d, const uint chunks, struct xn_row value, uint last,
-                                 const float *p, float (*sums)[4]) {
-    uint lane = xn_lane(), g = lane / 4, t = lane % 4, blocks = d->values.size / XN_CACHE_BLOCK;
-#pragma unroll
-    for (uint c = 0; c < 2 * chunks; c++) {
-        if (c * XN_CACHE_BLOCK >= d->value_size) continue;
-        uint x[4];
-        float scale[4];
-#pragma unroll
-        for (uint i = 0; i < 4; i++) { // what lies behind the last position may be anything
-            uint at = min(2 * t + i % 2 + i / 2 * 8, last) * blocks + c;
-            scale[i] = vload_half(at, value.scales);
-#ifdef XN_CACHE_Q8_0
-            x[i] = ((global const uint *)value.values)[at * 8 + g] ^ 0x80808080;
-#else
-            x[i] = ((global const ushort *)value.values)[at * 8 + g];
-#endif
+// Puts into the cache what a unit sees of this step: heads that project left in scratch. Other groups may do so too, and
+// write the same; so nobody waits for it but this group, where it is true.
+static inline bool xn_few_store(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
+                                local const struct xn_unit_of_attention *u) {
+    uint position = xn_position_of_row(e, u->row), from = max(u->begin, e->spans[u->row].y), at = xn_warp();
+    uint n = u->end > from ? u->end - from : 0, row0 = u->row - (position - from);
+#pragma unroll 1
+    for (uint i = 0; i < d->n_stored; i++) {
+        XN_D const struct xn_cl_stored *s = &d->stored[i];
+        XN_D const struct xn_cl_cache *c = s->values ? &d->values : &d->keys;
+        uint blocks = s->head_size / XN_CACHE_BLOCK, of_row = c->size / XN_CACHE_BLOCK, codes = of_row * XN_BLOCK_BYTES;
+#pragma unroll 1
+        for (; at < n * blocks; at += XN_WARPS) {
+            uint r = at / blocks, block = at - r * blocks, row = row0 + r;
+            uint in_page = e->tokens[row].w, to = s->cache_at / XN_CACHE_BLOCK + block;
+            float x = e->act[s->in + (ulong)row * s->in_stride + u->g * s->head_stride + XN_CACHE_BLOCK * block + xn_lane()];
+            global uchar *head = xn_page(e, c, e->tokens[row].z) + (ulong)(u->g * e->page_size) * (codes + 2 * of_row);
+            xn_few_store_block(x, head + in_page * codes + to * XN_BLOCK_BYTES,
+                               (global half *)(head + e->page_size * codes) + in_page * of_row + to);
         }
-        struct xn_few_weights w = xn_few_weights_of(p[0] * scale[0], p[1] * scale[1], p[2] * scale[2], p[3] * scale[3]);
-#ifdef XN_CACHE_Q8_0
-        xn_few_add(sums[2 * c],
-                   (uint4)(xn_byte_halves(x[0], x[1], 0), xn_byte_halves(x[0], x[1], 1),
-                           xn_byte_halves(x[2], x[3], 0), xn_byte_halves(x[2], x[3], 1)),
-                   w);
-        xn_few_add(sums[2 * c + 1],
-                   (uint4)(xn_byte_halves(x[0], x[1], 2), xn_byte_halves(x[0], x[1], 3),
-                           xn_byte_halves(x[2], x[3], 2), xn_byte_halves(x[2], x[3], 3)),
-                   w);
-#else
-        uint a = x[0] | x[1] << 16, b = x[2] | x[3] << 16;
-        xn_few_add(sums[2 * c],
-                   (uint4)(xn_nibble_halves(a), xn_nibble_halves(a >> 4), xn_nibble_halves(b), xn_nibble_halves(b >> 4)),
-                   w);
-        xn_few_add(sums[2 * c + 1],
-                   (uint4)(xn_nibble_halves(a >> 8), xn_nibble_halves(a >> 12), xn_nibble_halves(b >> 8),
-                           xn_nibble_halves(b >> 12)),
-                   w);
-#endif
+        at -= n * blocks;
     }
-}
-
-// Which value sums[tile][2 * upper ...] of lanes g is.
-XN_INLINE uint xn_few_value(uint tile, uint g, uint upper) {
-#ifdef XN_CACHE_Q8_0
-    return tile / 2 * 32 + g * 4 + tile % 2 * 2 + upper;
-#else
-    return tile / 2 * 32 + g / 2 * 8 + (tile % 2 * 2 + upper) * 2 + g % 2;
-#endif
-}
-#else
-XN_INLINE void xn_few_scores(XN_D const struct xn_cl_attend *d, const uint chunks, struct xn_row key,
-                                 local const uint *query, float *p) {
-    uint lane = xn_lane(), bytes = 2 * d->head_size;
-    global const uchar *row = key.values + lane / 4 * bytes + lane % 4 * 16;
-    float low[4] = {0, 0, 0, 0}, high[4] = {0, 0, 0, 0};
-#pragma unroll
-    for (uint first = 0; first < chunks; first += XN_FEW_AHEAD) {
-        uint4 x[2 * XN_FEW_AHEAD];
-#pragma unroll
-        for (uint i = 0; i < XN_FEW_AHEAD; i++) {
-            uint c = first + i;
-            bool there = c * 32 + lane % 4 * 8 < d->head_size;
-            x[2 * i] = there ? *(global const uint4 *)(row + c * 64) : (uint4)(0, 0, 0, 0);
-            x[2 * i + 1] = there ? *(global const uint4 *)(row + 8 * bytes + c * 64) : (uint4)(0, 0, 0, 0);
-        }
-#pragma unroll
-        for (uint i = 0; i < XN_FEW_AHEAD; i++) {
-            uint c = first + i;
-            if (c < chunks) {
-                uint4 a = ((local const uint4 *)query)[c * 64 + lane];
-                uint4 b = ((local const uint4 *)query)[c * 64 + 32 + lane];
-                xn_mma_half(low, a, x[2 * i].x, x[2 * i].y);
-                xn_mma_half(high, a, x[2 * i + 1].x, x[2 * i + 1].y);
-                xn_mma_half(low, b, x[2 * i].z, x[2 * i].w);
-                xn_mma_half(high, b, x[2 * i + 1].z, x[2 * i + 1].w);
-            }
-        }
-    }
-    p[0] = low[0] + low[2];
-    p[1] = low[1] + low[3];
-    p[2] = high[0] + high[2];
-    p[3] = high[1] + high[3];
-}
-
-// sums[4 c + i]: values 64 c + 8 g + 2 i (+ 1) of heads 2t, 2t + 1.
-XN_INLINE void xn_few_values(XN_D const struct xn_cl_attend *d, const uint chunks, struct xn_row value,
-                                 uint last, const float *p, float (*sums)[4]) {
-    uint lane = xn_lane(), t = lane % 4, bytes = 2 * d->values.size;
-    global const uchar *column = value.values + lane / 4 * 16;
-    struct xn_few_weights w = xn_few_weights_of(p[0], p[1], p[2], p[3]);
-#define XN_FEW_PAIR(i, word)                                                                                           \
-    {                                                                                                                  \
-        uint4 a = (uint4)(xn_low_of(x[0].word, x[1].word), xn_high_of(x[0].word, x[1].word),                           \
-                          xn_low_of(x[2].word, x[3].word), xn_high_of(x[2].word, x[3].word));                          \
-        xn_few_add(sums[4 * c + i], a, w);                                                                             \
-    }
-#pragma unroll
-    for (uint c = 0; c < chunks; c++) {
-        uint4 x[4];
-#pragma unroll
-        for (uint i = 0; i < 4; i++) { // what lies behind the last position may be anything
-            uint position = min(2 * t + i % 2 + i / 2 * 8, last);
-            bool there = c * 64 + lane / 4 * 8 < d->value_size;
-            x[i] = there ? *(global const uint4 *)(column + position * bytes + c * 128) : (uint4)(0, 0, 0, 0);
-        }
-        XN_FEW_PAIR(0, x)
-        XN_FEW_PAIR(1, y)
-        XN_FEW_PAIR(2, z)
-        XN_FEW_PAIR(3, w)
-    }
-#undef XN_FEW_PAIR
-}
-
-XN_INLINE uint xn_few_value(uint tile, uint g, uint upper) {
-    return tile / 4 * 64 + g * 8 + tile % 4 * 2 + upper;
+    return n && d->n_stored;
 }
 #endif
 
-// What a warp knows of head g: the largest score, and of the lane's positions the sum of weights.
-struct xn_few_state {
-    float most, sum;
-    float unit; // of the sums: a power of two, so that weights times scales are no small halves
-};
+// --- a unit ---
 
-// The sums' unit becomes what the tile's scales need, if that is more; positions to `last` count. Returns by what sums in
-// the former unit are to be multiplied.
-XN_INLINE float xn_few_unit_of(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last,
-                                   struct xn_few_state *state) {
-#ifdef XN_CACHE_BLOCKS
-    uint n = (last + 1) * (d->values.size / XN_CACHE_BLOCK);
-    float most = 0;
-    for (uint i = xn_lane(); i < n; i += XN_LANES)
-        most = fmax(most, fabs(vload_half(i, value.scales)));
-    float unit = as_float(as_uint(fmax(xn_warp_max(most), XN_FEW_LEAST_UNIT)) & 0x7f800000), was = state->unit;
-    state->unit = fmax(unit, was);
-    return was / state->unit;
-#else
-    return 1;
-#endif
+// All heads' values of one position of the result, finished: x is value `value` of head `head` of the unit's.
+static inline void xn_few_put(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
+                              local const struct xn_unit_of_attention *u, uint head, uint value, float x) {
+    uint h = u->first_head + head;
+    if (d->output_gate)
+        x *= xn_sigmoid(e->act[d->in + (ulong)u->row * d->in_stride + h * d->head_stride + d->head_size + value]);
+    e->act[d->out + (ulong)u->row * d->out_stride + h * d->value_size + value] = x;
 }
 
-// The scores of a tile become weights; returns the factor of what came before. Positions [begin, end) of the tile count.
-XN_INLINE float xn_few_soften(XN_D const struct xn_cl_attend *d, uint begin, uint end, float *p,
-                                  struct xn_few_state *state) {
-    uint t = xn_lane() % 4;
-    float most = state->most, factor;
-#pragma unroll
-    for (uint i = 0; i < 4; i++) {
-        uint position = 2 * t + i % 2 + i / 2 * 8;
-        float x = p[i] * d->scale;
-        if (d->soft_cap != 0) x = d->soft_cap * tanh(x / d->soft_cap);
-        p[i] = position >= begin && position < end ? x : -INFINITY;
-        most = fmax(most, p[i]);
-    }
-    most = fmax(most, xn_shuffle_xor(most, 1));
-    most = fmax(most, xn_shuffle_xor(most, 2));
-    factor = exp(state->most - most); // of nothing before: exp(-inf)
-    state->sum *= factor;
-#pragma unroll
-    for (uint i = 0; i < 4; i++)
-        state->sum += p[i] = exp(p[i] - most);
-    state->most = most;
-    return factor;
+// What sums of head h are multiplied by to become results, if the largest score and the sum of weights are these.
+static inline float xn_few_inverse(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint h, float most,
+                                   float sum) {
+    if (d->sinks == XN_CL_NONE) return 1.0f / sum;
+    float sink = e->vec[d->sinks + h] * XN_LOG2_E, larger = fmax(most, sink), factor = xn_exp2(most - larger);
+    return factor / (sum * factor + xn_exp2(sink - larger));
 }
 
-XN_INLINE void xn_few_scale(const uint chunks, float factor, float (*sums)[4]) {
-    uint t = xn_lane() % 4;
-    float even = xn_shuffle(factor, 8 * t), odd = xn_shuffle(factor, 8 * t + 4);
-#pragma unroll
-    for (uint i = 0; i < 4 * chunks; i++) {
-        sums[i][0] *= even;
-        sums[i][1] *= odd;
-        sums[i][2] *= even;
-        sums[i][3] *= odd;
-    }
+// Of parts of contexts: largest scores and sums of weights, then sums of values.
+static inline global float *xn_few_part_state(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row,
+                                              uint h) {
+    return e->act + d->partial + (ulong)(row * d->heads + h) * d->splits * 2;
+}
+static inline global float *xn_few_part(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
+                                        local const struct xn_few_job *j, uint h) {
+    ulong states = ((ulong)j->rows * d->heads * d->splits * 2 + 3) & ~3ul;
+    return e->act + d->partial + states + (ulong)(j->u.row * d->heads + h) * d->splits * d->value_size;
 }
 
-// Adds up what the warps have, some blocks of 16 values by 8 heads at a time: `result` is heads x value_size.
-XN_INLINE void xn_few_join(XN_D const struct xn_cl_attend *d, const struct xn_unit_of_attention *u,
-                               const uint chunks, uint workers, struct xn_few_state state, float (*sums)[4],
-                               local float *scratch, local float *result, local float *room, uint floats) {
-    uint lid = get_local_id(0), lane = xn_lane(), warp = xn_warp();
-    local float *states = scratch + XN_AT_FEW_STATE;
+// What the warps have, made one: results, or a part's sums.
+XN_INLINE void xn_few_join(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
+                           struct xn_few_state state, float (*sums)[4], local float *scratch) {
+    local const struct xn_unit_of_attention *u = &j->u;
+    uint lid = get_local_id(0), lane = xn_lane(), warp = xn_warp(), g = lane / 4, t = lane % 4;
+    uint warps = XN_WARPS / j->chunks; // of a chunk
+    local float *mosts = scratch + XN_AT_FEW_MOST, *all = scratch + XN_AT_FEW_SUM;
+    local float *room = scratch + XN_AT_FEW_QUERY; // when queries and scales are done with
     state.sum += xn_shuffle_xor(state.sum, 1);
     state.sum += xn_shuffle_xor(state.sum, 2);
-    if (warp < workers && lane % 4 == 0) {
-        states[16 * warp + lane / 2] = state.most;
-        states[16 * warp + lane / 2 + 1] = state.sum;
+    if (t == 0) { // those of further chunks went through the same tiles
+        mosts[g * XN_FEW_PLACES + warp] = warp < warps ? state.most : -INFINITY;
+        all[g * XN_FEW_PLACES + warp] = warp < warps ? state.sum : 0;
+    }
+#if XN_WARPS < 4
+    if (lid < 32 && lid % 4 >= XN_WARPS) mosts[lid] = -INFINITY, all[lid] = 0;
+#endif
+    barrier(CLK_LOCAL_MEM_FENCE);
+    float m[XN_FEW_PLACES / 4], most = -INFINITY, sum = 0;
+#pragma unroll
+    for (uint i = 0; i < XN_FEW_PLACES / 4; i++)
+        most = fmax(most, m[i] = mosts[g * XN_FEW_PLACES + t + 4 * i]);
+    most = fmax(most, xn_shuffle_xor(most, 1));
+    most = fmax(most, xn_shuffle_xor(most, 2));
+#pragma unroll
+    for (uint i = 0; i < XN_FEW_PLACES / 4; i++)
+        sum += all[g * XN_FEW_PLACES + t + 4 * i] * xn_exp2(m[i] - most);
+    sum += xn_shuffle_xor(sum, 1);
+    sum += xn_shuffle_xor(sum, 2);
+    float factor = xn_exp2(state.most - most) * state.unit;
+    if (u->splits == 1) {
+        factor *= xn_few_inverse(e, d, u->first_head + min(g, u->heads - 1), most, sum);
+    } else if (warp == 0 && t == 0 && g < u->heads) {
+        global float *to = xn_few_part_state(e, d, u->row, u->first_head + g) + 2 * u->split;
+        to[0] = most;
+        to[1] = sum;
+    }
+    xn_few_scale(factor, sums);
+#pragma unroll
+    for (uint i = 0; i < 4; i++)
+        ((local float4 *)room)[(warp * 4 + i) * 32 + lane] = (float4)(sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
+    barrier(CLK_LOCAL_MEM_FENCE);
+#pragma unroll 1
+    for (uint i = lid; i < 512 * j->chunks; i += XN_GROUP) {
+        uint l = i / 4 % 32, head = l % 4 * 2 + i % 2, chunk = i / 512, value = j->value0 + 64 * chunk;
+        local const float *from = room + chunk * warps * 512 + i % 512;
+        float x = 0;
+        value += xn_few_value(i / 128 % 4, l / 4, i / 2 % 2);
+#pragma unroll
+        for (uint w = 0; w < XN_WARPS; w++)
+            if (w < warps) x += from[w * 512];
+        if (head >= u->heads || value >= d->value_size) continue;
+        if (u->splits == 1)
+            xn_few_put(e, d, u, head, value, x);
+        else
+            xn_few_part(e, d, j, u->first_head + head)[u->split * d->value_size + value] = x;
+    }
+}
+
+// Joins the parts of a unit, by the whole group. A work-item takes four values of a head, of every second part.
+#define XN_FEW_PARTS_AHEAD 8
+static inline void xn_few_join_parts(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
+                                     local const struct xn_few_job *j, local float *scratch) {
+    local const struct xn_unit_of_attention *u = &j->u;
+    uint values = min(64 * j->chunks, d->value_size - j->value0);
+    local float *factors = scratch + XN_AT_FEW_QUERY; // of heads and parts; zero behind the last part
+    local float4 *halves = (local float4 *)(factors + XN_CL_TOGETHER * XN_CL_SPLITS);
+    uint lid = get_local_id(0), half_of = lid / (XN_GROUP / 2), own = lid % (XN_GROUP / 2), a_head = values / 4;
+#pragma unroll 1
+    for (uint h = xn_warp(); h < u->heads; h += XN_WARPS) {
+        global const float2 *states =
+            (global const float2 *)xn_few_part_state(e, d, u->row, u->first_head + h);
+        float2 state[XN_CL_SPLITS / XN_LANES];
+        float most = -INFINITY, sum = 0;
+#pragma unroll
+        for (uint i = 0; i < XN_CL_SPLITS / XN_LANES; i++) {
+            uint s = i * XN_LANES + xn_lane();
+            state[i] = s < u->splits ? states[s] : (float2)(-INFINITY, 0);
+            most = fmax(most, state[i].x);
+        }
+        most = xn_warp_max(most);
+#pragma unroll
+        for (uint i = 0; i < XN_CL_SPLITS / XN_LANES; i++)
+            sum += state[i].y * xn_exp2(state[i].x - most);
+        float inverse = xn_few_inverse(e, d, u->first_head + h, most, xn_warp_sum(sum, 0));
+#pragma unroll
+        for (uint i = 0; i < XN_CL_SPLITS / XN_LANES; i++)
+            factors[h * XN_CL_SPLITS + i * XN_LANES + xn_lane()] = xn_exp2(state[i].x - most) * inverse;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    float most = -INFINITY, sum = 0;
-    for (uint w = 0; w < workers; w++)
-        most = fmax(most, states[16 * w + lane / 4 * 2]);
-    if (warp == 0) {
-        for (uint w = 0; w < workers; w++)
-            sum += states[16 * w + lane / 4 * 2 + 1] * exp(states[16 * w + lane / 4 * 2] - most);
-        if (lane % 4 == 0) {
-            scratch[XN_AT_MOST + 3 * (lane / 4)] = most;
-            scratch[XN_AT_MOST + 3 * (lane / 4) + 1] = sum;
-        }
-    }
-    xn_few_scale(chunks, exp(state.most - most) * state.unit, sums);
-    uint together = floats / (128 * workers), blocks = 4 * chunks;
-    for (uint first = 0; first < blocks; first += together) {
-        uint n = min(together, blocks - first);
+#pragma unroll 1
+    for (uint i0 = 0; i0 < u->heads * a_head; i0 += XN_GROUP / 2) {
+        uint i = min(i0 + own, u->heads * a_head - 1), h = i / a_head, x = 4 * (i - h * a_head);
+        global const float *part = xn_few_part(e, d, j, u->first_head + h) + j->value0 + x;
+        float4 sum = 0;
+#pragma unroll 1
+        for (uint s0 = half_of; s0 < u->splits; s0 += 2 * XN_FEW_PARTS_AHEAD) {
+            float4 y[XN_FEW_PARTS_AHEAD];
 #pragma unroll
-        for (uint i = 0; i < 4 * chunks; i++)
-            if (warp < workers && i >= first && i - first < n)
-                ((local float4 *)room)[(warp * n + i - first) * 32 + lane] =
-                    (float4)(sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
+            for (uint k = 0; k < XN_FEW_PARTS_AHEAD; k++)
+                y[k] = *(global const float4 *)(part + min(s0 + 2 * k, u->splits - 1) * d->value_size);
+            xn_warp_together();
+#pragma unroll
+            for (uint k = 0; k < XN_FEW_PARTS_AHEAD; k++)
+                sum += y[k] * factors[h * XN_CL_SPLITS + s0 + 2 * k];
+        }
+        halves[lid] = sum;
         barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint i = lid; i < n * 128; i += XN_GROUP) {
-            uint block = first + i / 128, l = i / 4 % 32, j = i % 4, head = l % 4 * 2 + j % 2;
-            uint x = xn_few_value(block, l / 4, j / 2);
-            float all = 0;
-            for (uint w = 0; w < workers; w++)
-                all += room[w * n * 128 + i];
-            if (head < u->heads && x < d->value_size) result[head * d->value_size + x] = all;
+#pragma unroll 1
+        for (uint k = lid; k < min(2u * XN_GROUP, 4 * (u->heads * a_head - i0)); k += XN_GROUP) {
+            local const float *x0 = (local const float *)halves + k;
+            uint at = 4 * i0 + k, head = at / values;
+            xn_few_put(e, d, u, head, j->value0 + at - head * values, x0[0] + x0[2 * XN_GROUP]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 }
 
-// Of a unit: the sums of its heads x value_size values, unscaled, at what is returned; their maxima and sums of weights
-// at XN_AT_MOST.
-XN_INLINE local float *
-xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d, const struct xn_unit_of_attention *u,
-            local float *scratch, const uint key_chunks, const uint value_chunks) {
-    global const struct xn_cl_span *span = xn_span_at(e, xn_span_of_row(e, u->row));
-    local struct xn_row *addresses = (local struct xn_row *)(scratch + XN_AT_FEW_ADDRESS);
-    local uint *query = (local uint *)(scratch + XN_AT_FEW_QUERY);
-    local float *result = scratch + XN_AT_FEW_QUERY; // when queries are done with
-    uint used = XN_AT_FEW_QUERY + max(256 * key_chunks, 8 * d->value_size), floats = XN_SCRATCH - used;
-    uint base = u->begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS, warp = xn_warp();
-    uint tiles = (u->end - base + XN_FEW_POSITIONS - 1) / XN_FEW_POSITIONS;
-    uint key_bytes = xn_few_bytes(d->keys.size), value_bytes = xn_few_bytes(d->values.size); // of a position
-    uint workers = min(min((uint)XN_WARPS, tiles), floats / 128);
-    struct xn_few_state state = {-INFINITY, 0, XN_FEW_LEAST_UNIT};
-    float sums[4 * XN_FEW_VALUE_CHUNKS][4];
-#pragma unroll
-    for (uint i = 0; i < 4 * value_chunks; i++)
-        sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0;
-    xn_few_queries(e, d, u, key_chunks, query);
-    for (uint i0 = 0; i0 < tiles; i0 += XN_FEW_TILES) {
-        uint n = min(tiles - i0, (uint)XN_FEW_TILES);
-        xn_few_addresses(e, d, span, u->g, base + i0 * XN_FEW_POSITIONS, n, addresses);
-        barrier(CLK_LOCAL_MEM_FENCE);
-        for (uint i = warp; i < n && warp < workers; i += workers) {
-            uint first = base + (i0 + i) * XN_FEW_POSITIONS, end = min(u->end - first, (uint)XN_FEW_POSITIONS);
-            uint begin = u->begin > first ? u->begin - first : 0;
-            float p[4];
-            xn_prefetch(addresses[2 * i + 1].values, end * value_bytes);
-            if (i + workers < n) xn_prefetch(addresses[2 * (i + workers)].values, XN_FEW_POSITIONS * key_bytes);
-            xn_few_scores(d, key_chunks, addresses[2 * i], query, p);
-            float factor = xn_few_soften(d, begin, end, p, &state);
-            factor *= xn_few_unit_of(d, addresses[2 * i + 1], end - 1, &state);
-            for (uint j = 0; j < 4; j++)
-                p[j] /= state.unit; // exactly
-            xn_few_scale(value_chunks, factor, sums);
-            xn_few_values(d, value_chunks, addresses[2 * i + 1], end - 1, p, sums);
-        }
-        barrier(CLK_LOCAL_MEM_FENCE);
-    }
-    xn_few_join(d, u, value_chunks, workers, state, sums, scratch, result, scratch + used, floats);
-    return result;
+// Who a unit waits for, once: the operation before (barriers 0: for nobody but this group). False: that was given up.
+struct xn_few_wait {
+    volatile global uint *barriers;
+    uint target;
+    local uint *flag;
+};
+static inline bool xn_few_await(const struct xn_few_wait *w) {
+#ifdef XN_WALK
+    if (w->barriers) return xn_all_wait(w->barriers, w->target, w->flag);
+#endif
+    barrier(CLK_LOCAL_MEM_FENCE); // for what it had in local memory
+    return true;
 }
+
+// A unit, of which there may be no positions: then the group only waits.
+XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
+                           const struct xn_few_wait *w, local float *scratch, const uint key_chunks) {
+    local const struct xn_unit_of_attention *u = &j->u;
+    local uint *query = (local uint *)(scratch + XN_AT_FEW_QUERY), *scales = query;
+#ifdef XN_CACHE_BLOCKS
+    scales += 256 * key_chunks + xn_warp() * 2 * XN_FEW_SCALES(key_chunks);
+#endif
+    local const uint *value_scales = scales + XN_FEW_SCALES(key_chunks);
+    struct xn_few_state state = {-INFINITY, 0, XN_FEW_LEAST_UNIT};
+    float sums[4][4];
+#pragma unroll
+    for (uint i = 0; i < 4; i++)
+        sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0;
+    // What is read of a tile is asked for one after the other, each a phase of the tile before: so some is always on its way,
+    // in the registers of what was read before. Where the first tile lies is known before the wait, and it is asked for.
+    const uint steps = key_chunks / 2, held = steps < 2 ? steps : 2;
+    const bool room = key_chunks <= 4; // for a first tile's values in local memory
+    local uint4 *early = (local uint4 *)(scratch + XN_AT_FEW_QUERY + 256 * key_chunks) + xn_warp() * XN_FEW_EARLY;
+    bool there = false; // they are there
+    struct xn_few_keys keys;
+    struct xn_few_scales scale_words;
+    struct xn_few_tile tile;
+    // Where there are two chunks of values each half of the warps takes one, of the same tiles: so a warp needs few registers,
+    // and reads keys that are in the first cache.
+    uint stride = XN_WARPS / j->chunks * XN_FEW_POSITIONS, chunk = xn_warp() * XN_FEW_POSITIONS / stride;
+    uint next = u->begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS + xn_warp() * XN_FEW_POSITIONS - chunk * stride, first = 0;
+    chunk += j->value0 / 64;
+    bool begun = false;
+#pragma unroll 1
+    for (;;) {
+        struct xn_few_products products;
+        struct xn_few_values values;
+        uint end = min(u->end - first, (uint)XN_FEW_POSITIONS), page = 0, in_page = 0;
+        bool more = next < u->end;
+        if (more) { // its number is there when it is used
+            uint page_size = xn_few_page_size(e), which = next / page_size;
+            page = xn_few_pages(e, u->row)[which];
+            in_page = next - which * page_size;
+        }
+        if (begun) {
+            xn_few_put_scales(d, &scale_words, end - 1, key_chunks, scales, &state);
+            xn_few_no_scores(&products);
+            xn_warp_together();
+#pragma unroll
+            for (uint step = 0; step < steps; step++) {
+                xn_few_add_scores(d, &keys, step, query, scales, &products);
+                if (step + held < steps)
+                    xn_few_read_keys(d, tile.key, step + held, &keys);
+                else if (step + held == steps && !there)
+                    xn_few_read_values(d, tile.value, end - 1, chunk, &values);
+                xn_warp_together();
+            }
+            if (there) xn_few_take_values(d, chunk, early, &values);
+        }
+        if (more) tile = xn_few_tile_of(e, d, u->g, page, in_page);
+        if (begun) {
+            float p[4];
+            if (more) {
+#pragma unroll
+                for (uint step = 0; step < held; step++)
+                    xn_few_read_keys(d, tile.key, step, &keys);
+                xn_few_read_scales(d, &tile, key_chunks, &scale_words);
+            }
+            xn_warp_together();
+            xn_few_scores(&products, p);
+            float factor = xn_few_soften(d, u->begin > first ? u->begin - first : 0, end, p, &state);
+            xn_few_scale(factor, sums);
+            xn_few_add_values(d, &values, chunk, value_scales, p, sums);
+            there = false;
+        } else {
+            // Of what steps before have left all is read now; what this one brings, after the wait.
+            bool old = next + XN_FEW_POSITIONS <= xn_few_past(e, u->row);
+            if (more && old) {
+#pragma unroll
+                for (uint step = 0; step < held; step++)
+                    xn_few_read_keys(d, tile.key, step, &keys);
+                there = room && xn_few_copy_values(d, tile.value, chunk, early);
+            }
+            xn_warp_together();
+            if (more) xn_few_ask(d, &tile, !old, !there);
+            if (u->splits == 1) xn_few_ask_ahead(e, d, u, next, stride);
+            if (!xn_few_await(w)) return false;
+            if (u->end == 0) return true;
+#ifdef XN_FEW_STORES
+            if (xn_few_store(e, d, u)) barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
+#endif
+            if (more && !old) {
+#pragma unroll
+                for (uint step = 0; step < held; step++)
+                    xn_few_read_keys(d, tile.key, step, &keys);
+            }
+            xn_warp_together();
+            xn_few_queries(e, d, u, key_chunks, query);
+            if (more) xn_few_read_scales(d, &tile, key_chunks, &scale_words);
+            xn_copied();
+            barrier(CLK_LOCAL_MEM_FENCE);
+            begun = true;
+        }
+        if (!more) break;
+        first = next;
+        next += stride;
+    }
+    xn_few_join(e, d, j, state, sums, scratch);
+    if (u->splits > 1 && xn_arrive(e->counters + (u->row * d->heads + u->first_head) * XN_CL_VALUE_SHARES +
+                                       j->value0 / (64 * XN_FEW_VALUE_CHUNKS),
+                                   u->splits, (local uint *)(scratch + XN_AT_ATTEND_FLAG)))
+        xn_few_join_parts(e, d, j, scratch);
+    return true;
+}
+
+static inline bool xn_few_run(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
+                              const struct xn_few_wait *w, local float *scratch) {
+#define XN_SIZE(number, keys, values)                                                                                  \
+    if (d->few == number) return xn_few_unit(e, d, j, w, scratch, keys);
+    XN_FEW_SIZES(XN_SIZE)
+#undef XN_SIZE
+    return true;
+}
+
+// The whole operation, after a wait; false: that was given up.
+static inline bool xn_few_attend(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint group, uint groups,
+                                 struct xn_few_wait w, local float *scratch) {
+    local struct xn_few_job *j = (local struct xn_few_job *)(scratch + XN_AT_FEW_JOB);
+    local struct xn_few_cut *cut = (local struct xn_few_cut *)(scratch + XN_AT_FEW_CUT);
+    xn_few_cut_of(e, d, groups, cut);
+    uint u = group;
+#pragma unroll 1
+    do {
+        xn_few_take(e, d, cut, u, j);
+        if (!xn_few_run(e, d, j, &w, scratch)) return false;
+        w.barriers = 0;
+        u += groups;
+        if (u < cut->units) barrier(CLK_LOCAL_MEM_FENCE); // this job is done with
+    } while (u < cut->units);
+    return true;
+}
+
+#ifndef XN_WALK
+// A row and a set of heads, whose context is one part.
+static inline void xn_few_whole(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row, uint pair,
+                                local float *scratch) {
+    local struct xn_few_job *j = (local struct xn_few_job *)(scratch + XN_AT_FEW_JOB);
+    local struct xn_few_cut *cut = (local struct xn_few_cut *)(scratch + XN_AT_FEW_CUT);
+    struct xn_few_wait nobody = {0, 0, 0};
+    xn_few_put_cut(d, 0, XN_WHOLE, 0, XN_FEW_VALUE_CHUNKS, cut);
+#pragma unroll 1
+    for (uint share = 0; share < cut->shares; share++) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        xn_few_job_of(e, d, cut, row, pair, 0, 1, share, true, j);
+        xn_few_run(e, d, j, &nobody, scratch);
+    }
+}
+#endif

@@ -6,7 +6,7 @@
 // In local memory there are fragments: of keys 8 positions by 16 values, of values 8 values by 16 positions, two of which
 // are a word. Sizes are up to 128 values a head, of which a lane's sums take half of its registers.
 
-#define XN_MANY_PAIRS XN_GROUP
+#define XN_MANY_PAIRS(d) XN_GROUP
 #define XN_MANY_POSITIONS (4 * XN_LANES) // copied together
 #define XN_MANY_ITEMS (XN_GROUP / XN_MANY_POSITIONS) // work-items that share a position
 #define XN_MANY_BUFFERS (XN_LANES == 8 ? 2 : 1)
@@ -189,7 +189,7 @@ XN_INLINE void xn_many_unit(const struct xn_env *e, XN_D const struct xn_cl_atte
                             global const struct xn_cl_span *span, uint g, uint block, local float *scratch,
                             const uint chunks, const uint value_chunks) {
     uint pairs = span->n_rows * (d->heads / d->kv_heads);
-    uint first = block * XN_MANY_PAIRS + xn_warp() * XN_LANES, i = first + xn_lane();
+    uint first = block * XN_MANY_PAIRS(d) + xn_warp() * XN_LANES, i = first + xn_lane();
     struct xn_many_pair pair = xn_many_pair_of(d, span, g, min(i, pairs - 1));
     global const float *in = e->act + d->in + (ulong)pair.row * d->in_stride + pair.head * d->head_stride;
     uint size = d->head_size;
@@ -204,8 +204,8 @@ XN_INLINE void xn_many_unit(const struct xn_env *e, XN_D const struct xn_cl_atte
     float8 y0 = 0, y1 = 0, y2 = 0, y3 = 0, y4 = 0, y5 = 0, y6 = 0, y7 = 0;
     float8 y8 = 0, y9 = 0, y10 = 0, y11 = 0, y12 = 0, y13 = 0, y14 = 0, y15 = 0;
     // What the group sees, and of it this sub-group: some of its pairs, and all of them.
-    uint end = xn_many_pair_of(d, span, g, min((block + 1) * XN_MANY_PAIRS, pairs) - 1).end;
-    uint base = xn_many_pair_of(d, span, g, block * XN_MANY_PAIRS).begin / 16 * 16;
+    uint end = xn_many_pair_of(d, span, g, min((block + 1) * XN_MANY_PAIRS(d), pairs) - 1).end;
+    uint base = xn_many_pair_of(d, span, g, block * XN_MANY_PAIRS(d)).begin / 16 * 16;
     struct xn_many_pair least = xn_many_pair_of(d, span, g, min(first, pairs - 1));
     struct xn_many_pair largest = xn_many_pair_of(d, span, g, min(first + XN_LANES - 1, pairs - 1));
     uint mine_end = first < pairs ? largest.end : 0, turn = 0;

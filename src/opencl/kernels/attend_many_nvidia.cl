@@ -4,12 +4,15 @@
 // rounded to halves, sums are float32. Scores stay in the registers in which the product with the values wants its
 // weights.
 //
+// Where a rounding may decide what else is computed (struct xn_cl_attend's exact) a warp takes 8 pairs, whose queries and
+// weights are two halves each, as rows g and g + 8 of its products.
+//
 // In local memory a row is one position's values, in chunks of 16 bytes; chunk c of row r is at c ^ r % 8, so that
 // neither whole rows nor the same chunk of 8 rows meet in a bank.
 
 #define XN_MANY_KEY_CHUNKS 8
 #define XN_MANY_VALUE_CHUNKS 4 // the most
-#define XN_MANY_PAIRS (16 * XN_WARPS)
+#define XN_MANY_PAIRS(d) ((d)->exact ? 8 * XN_WARPS : 16 * XN_WARPS)
 #define XN_MANY_TILES(key_chunks) ((key_chunks) > 4 ? 1 : 2) // of 16 positions, copied together
 #define XN_MANY_HALVES 4096 // of the keys or the values of these
 #define XN_MANY_ADDRESSES 64 // tiles whose addresses are looked up together
@@ -53,6 +56,14 @@ XN_INLINE void xn_many_copy_chunk(struct xn_row from, uint size, uint row, uint 
 #endif
 }
 
+// Where the first key and the first value of n tiles from a position on lie: rows 2i and 2i + 1 of tile i.
+XN_INLINE void xn_many_addresses(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
+                                 global const struct xn_cl_span *span, uint g, uint position, uint n,
+                                 local struct xn_row *to) {
+    for (uint i = get_local_id(0); i < 2 * n; i += XN_GROUP)
+        to[i] = xn_row_at(e, i % 2 ? &d->values : &d->keys, span, g, position + i / 2 * 16);
+}
+
 // Of `n` positions from a tile on, whose addresses stand at rows[0], rows[2], ...; `of_row` chunks have room for each.
 XN_INLINE void xn_many_copy(local const struct xn_row *rows, uint size, uint n, const uint tiles, const uint of_row,
                             uint to) {
@@ -92,17 +103,22 @@ XN_INLINE uint4 xn_many_turned(uint address) {
     return m;
 }
 
-// Values 16 s ... of pair a's and pair b's queries.
-XN_INLINE uint4 xn_many_query(global const float *a, global const float *b, uint s, uint size) {
+// What halves leave of two values, as halves.
+XN_INLINE uint xn_many_rest(float low, float high, uint halves) {
+    return xn_halves(low - xn_low_half(halves), high - xn_high_half(halves));
+}
+
+// Values 16 s ... of pair a's and pair b's queries; exact: of pair a's, and what that leaves.
+XN_INLINE uint4 xn_many_query(global const float *a, global const float *b, uint s, uint size, bool exact) {
     uint x = 16 * s + xn_lane() % 4 * 2;
     uint4 q = {0, 0, 0, 0};
     if (x < size) {
         q.x = xn_halves(a[x], a[x + 1]);
-        q.y = xn_halves(b[x], b[x + 1]);
+        q.y = exact ? xn_many_rest(a[x], a[x + 1], q.x) : xn_halves(b[x], b[x + 1]);
     }
     if (x + 8 < size) {
         q.z = xn_halves(a[x + 8], a[x + 9]);
-        q.w = xn_halves(b[x + 8], b[x + 9]);
+        q.w = exact ? xn_many_rest(a[x + 8], a[x + 9], q.z) : xn_halves(b[x + 8], b[x + 9]);
     }
     return q;
 }
@@ -127,13 +143,18 @@ XN_INLINE void xn_many_scores(const uint key_chunks, const uint tiles, uint keys
 }
 
 // sums[i]: values 8 i + 2t and 8 i + 2t + 1 of pair g, then of pair g + 8.
-XN_INLINE void xn_many_values(const uint value_chunks, const uint tiles, uint values, float (*x)[4], float (*sums)[4]) {
+XN_INLINE void xn_many_values(const uint value_chunks, const uint tiles, uint values, bool exact, float (*x)[4],
+                              float (*sums)[4]) {
     const uint of_row = value_chunks * 8;
     uint lane = xn_lane(), place = lane % 16 * of_row * 16 + (lane / 16 ^ lane % 8) * 16;
 #pragma unroll
     for (uint j = 0; j < tiles; j++) {
-        uint4 weights = (uint4)(xn_halves(x[2 * j][0], x[2 * j][1]), xn_halves(x[2 * j][2], x[2 * j][3]),
-                                xn_halves(x[2 * j + 1][0], x[2 * j + 1][1]), xn_halves(x[2 * j + 1][2], x[2 * j + 1][3]));
+        uint4 weights;
+        weights.x = xn_halves(x[2 * j][0], x[2 * j][1]);
+        weights.z = xn_halves(x[2 * j + 1][0], x[2 * j + 1][1]);
+        weights.y = exact ? xn_many_rest(x[2 * j][0], x[2 * j][1], weights.x) : xn_halves(x[2 * j][2], x[2 * j][3]);
+        weights.w = exact ? xn_many_rest(x[2 * j + 1][0], x[2 * j + 1][1], weights.z)
+                          : xn_halves(x[2 * j + 1][2], x[2 * j + 1][3]);
 #pragma unroll
         for (uint c = 0; c < of_row / 2; c++) {
             uint4 v = xn_many_turned(values + j * 256 * of_row + (place ^ 32 * c));
@@ -141,13 +162,6 @@ XN_INLINE void xn_many_values(const uint value_chunks, const uint tiles, uint va
             xn_mma_half(sums[2 * c + 1], weights, v.z, v.w);
         }
     }
-}
-
-// Without a way around numbers below 2^-126, which are nothing here.
-XN_INLINE float xn_many_power(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
 }
 
 // Scores of a pair, which are x[.][at] and [at + 1], become weights; returns the factor of what came before. `first`: the
@@ -169,10 +183,10 @@ XN_INLINE float xn_many_soften(XN_D const struct xn_cl_attend *d, const uint til
         most = fmax(most, x[i / 2][at + i % 2]);
     most = fmax(most, xn_shuffle_xor(most, 1));
     most = fmax(most, xn_shuffle_xor(most, 2));
-    float from = most == -INFINITY ? 0 : most, factor = xn_many_power(pair->most - from); // of nothing: 0
+    float from = most == -INFINITY ? 0 : most, factor = xn_exp2(pair->most - from); // of nothing: 0
 #pragma unroll
     for (uint i = 0; i < 4 * tiles; i++)
-        sum += x[i / 2][at + i % 2] = xn_many_power(x[i / 2][at + i % 2] - from);
+        sum += x[i / 2][at + i % 2] = xn_exp2(x[i / 2][at + i % 2] - from);
     pair->most = most;
     pair->sum = pair->sum * factor + sum;
     return factor;
@@ -223,8 +237,10 @@ XN_INLINE void xn_many_unit(const struct xn_env *e, XN_D const struct xn_cl_atte
     const uint together = XN_MANY_TILES(key_chunks);
     local struct xn_row *rows = (local struct xn_row *)scratch;
     uint copies = xn_many_shared(scratch) + 2 * XN_MANY_ADDRESSES * (uint)sizeof *rows;
-    uint pairs = span->n_rows * (d->heads / d->kv_heads), lane = xn_lane();
-    uint first = block * XN_MANY_PAIRS + xn_warp() * 16, i = first + lane / 4;
+    bool exact = d->exact;
+    uint of_group = XN_MANY_PAIRS(d), of_warp = of_group / XN_WARPS;
+    uint pairs = span->n_rows * d->queries, lane = xn_lane();
+    uint first = block * of_group + xn_warp() * of_warp, i = first + lane / 4;
     uint key_size = d->head_size, value_size = d->values.size;
     struct xn_many_pair a = xn_many_pair_of(d, span, g, min(i, pairs - 1));
     struct xn_many_pair b = xn_many_pair_of(d, span, g, min(i + 8, pairs - 1));
@@ -233,21 +249,21 @@ XN_INLINE void xn_many_unit(const struct xn_env *e, XN_D const struct xn_cl_atte
     global const float *in_b = e->act + d->in + (ulong)b.row * d->in_stride + b.head * d->head_stride;
 #pragma unroll
     for (uint s = 0; s < 2 * key_chunks; s++)
-        q[s] = xn_many_query(in_a, in_b, s, key_size);
+        q[s] = xn_many_query(in_a, in_b, s, key_size, exact);
     float sums[8 * XN_MANY_VALUE_CHUNKS][4];
 #pragma unroll
     for (uint s = 0; s < 8 * value_chunks; s++)
         sums[s][0] = sums[s][1] = sums[s][2] = sums[s][3] = 0;
     // What the group sees, and of it this warp: some of its pairs, and all of them.
-    uint end = xn_many_pair_of(d, span, g, min((block + 1) * XN_MANY_PAIRS, pairs) - 1).end;
-    uint base = xn_many_pair_of(d, span, g, block * XN_MANY_PAIRS).begin / 16 * 16, tiles = (end - base + 15) / 16;
+    uint end = xn_many_pair_of(d, span, g, min((block + 1) * of_group, pairs) - 1).end;
+    uint base = xn_many_pair_of(d, span, g, block * of_group).begin / 16 * 16, tiles = (end - base + 15) / 16;
     struct xn_many_pair least = xn_many_pair_of(d, span, g, min(first, pairs - 1));
-    struct xn_many_pair largest = xn_many_pair_of(d, span, g, min(first + 15, pairs - 1));
+    struct xn_many_pair largest = xn_many_pair_of(d, span, g, min(first + of_warp - 1, pairs - 1));
     uint mine_end = first < pairs ? largest.end : 0;
     for (uint t0 = 0; t0 < tiles; t0 += XN_MANY_ADDRESSES) {
         uint n = min(tiles - t0, (uint)XN_MANY_ADDRESSES);
         barrier(CLK_LOCAL_MEM_FENCE);
-        xn_few_addresses(e, d, span, g, base + t0 * 16, n, rows);
+        xn_many_addresses(e, d, span, g, base + t0 * 16, n, rows);
         barrier(CLK_LOCAL_MEM_FENCE);
         for (uint t = 0, next = 0; t < n; next += together) {
             // `next` is copied while tile `t` is computed with; at first there is none.
@@ -266,9 +282,14 @@ XN_INLINE void xn_many_unit(const struct xn_env *e, XN_D const struct xn_cl_atte
             bool whole = at >= largest.begin && at + 16 * together <= least.end;
             float x[4][4];
             xn_many_scores(key_chunks, together, from, q, x);
+            if (exact) {
+#pragma unroll
+                for (uint k = 0; k < 4 * together; k++)
+                    x[k / 2][k % 2] += x[k / 2][k % 2 + 2];
+            }
             xn_many_scale(d, together, x);
             float factor_a = xn_many_soften(d, together, at, whole, x, 0, &a);
-            float factor_b = xn_many_soften(d, together, at, whole, x, 2, &b);
+            float factor_b = exact ? factor_a : xn_many_soften(d, together, at, whole, x, 2, &b);
             if (factor_a != 1 || factor_b != 1) {
 #pragma unroll
                 for (uint s = 0; s < 8 * value_chunks; s++) {
@@ -278,14 +299,19 @@ XN_INLINE void xn_many_unit(const struct xn_env *e, XN_D const struct xn_cl_atte
                     sums[s][3] *= factor_b;
                 }
             }
-            xn_many_values(value_chunks, together, from + 2 * XN_MANY_HALVES, x, sums);
+            xn_many_values(value_chunks, together, from + 2 * XN_MANY_HALVES, exact, x, sums);
         }
     }
     a.sum += xn_shuffle_xor(a.sum, 1);
     b.sum += xn_shuffle_xor(b.sum, 1);
     a.sum += xn_shuffle_xor(a.sum, 2);
     b.sum += xn_shuffle_xor(b.sum, 2);
+    if (exact) {
+#pragma unroll
+        for (uint k = 0; k < 16 * value_chunks; k++)
+            sums[k / 2][k % 2] += sums[k / 2][k % 2 + 2];
+    }
     if (i < pairs) xn_many_finish(e, d, value_chunks, a, sums, 0);
-    if (i + 8 < pairs) xn_many_finish(e, d, value_chunks, b, sums, 2);
+    if (!exact && i + 8 < pairs) xn_many_finish(e, d, value_chunks, b, sums, 2);
     barrier(CLK_LOCAL_MEM_FENCE);
 }

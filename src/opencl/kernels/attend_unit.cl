@@ -7,6 +7,8 @@
 #define XN_AT_FACTORS (XN_AT_ATTEND_FLAG + 8)
 #define XN_AT_BODY XN_AT_FACTORS
 
+#define XN_WHOLE 0x7fffffffu // positions of a part of a context that is one
+
 struct xn_unit_of_attention {
     uint row, g, first_head, heads, split, splits;
     uint begin, end; // positions

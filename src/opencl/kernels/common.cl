@@ -23,6 +23,7 @@ struct xn_env {
 #ifdef XN_WALK
     local const ulong *heap; // addresses: a walk looks into heaps at many places, each of which would choose among all
     local const uint4 *tokens; // of each row of the batch: position, span, page of the cache, position in the page
+    local const uint2 *spans;  // and of its span: where the numbers of its pages are in the step, positions before it
     uint page_size;
 #else
     global uchar *heap0, *heap1, *heap2, *heap3, *heap4, *heap5, *heap6, *heap7, *heap8, *heap9, *heap10, *heap11,
@@ -139,6 +140,10 @@ static inline uint xn_rows(const struct xn_env *e) {
 #else
     return xn_step_of(e)->n_rows;
 #endif
+}
+// Where the rotations of a row begin in the step.
+static inline uint xn_rotations(const struct xn_env *e, uint row) {
+    return row ? xn_step_of(e)->rotations + row * xn_step_of(e)->rotations_stride : xn_step_of(e)->rotations;
 }
 static inline global const struct xn_cl_span *xn_span_at(const struct xn_env *e, uint i) {
     return (global const struct xn_cl_span *)(e->step + xn_step_of(e)->spans) + i;

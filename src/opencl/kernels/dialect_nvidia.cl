@@ -2,7 +2,13 @@
 // A function that is called, not inlined, gets as many registers as it likes, and the kernel then fits no large group.
 #define inline inline __attribute__((always_inline))
 #define XN_KERNEL __kernel __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
+#if !defined(XN_WALK)
 #define XN_SCRATCH 11520
+#elif defined(XN_ONE) // 48 KB, less what a walk has beside
+#define XN_SCRATCH 9920
+#else
+#define XN_SCRATCH 10656
+#endif
 
 // The float16 value of these bits.
 static inline float xn_half_bits(uint bits) {
@@ -73,44 +79,45 @@ static inline bool xn_arrive(volatile global uint *counter, uint expected, local
     if (get_local_id(0) == 0) {
         *last = expected == 1;
         if (expected > 1) {
-            asm volatile("fence.acq_rel.gpu;" ::: "memory");
-            if (atomic_inc(counter) + 1 == expected) {
+            uint before;
+            asm volatile("atom.acq_rel.gpu.global.add.u32 %0, [%1], 1;" : "=r"(before) : "l"(counter) : "memory");
+            if (before + 1 == expected) {
                 *last = 1;
-                atomic_xchg(counter, 0);
+                *counter = 0;
             }
-            asm volatile("fence.acq_rel.gpu;" ::: "memory");
         }
     }
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     return *last;
 }
 
-// Reading of weights, which are read once. They stay in this order, so that what is written first is on its way first.
+// Reading of weights, which are read once. They stay in this order, so that what is written first is on its way first; and
+// with the reads of what never changes (.nc) the compiler would put them off over a barrier.
 static inline uint4 xn_load_16(global const uint4 *p) {
     uint4 x;
-    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+    asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
                  : "l"(p));
     return x;
 }
 static inline uint2 xn_load_8(global const uint2 *p) {
     uint2 x;
-    asm volatile("ld.global.nc.v2.u32 {%0, %1}, [%2];" : "=r"(x.x), "=r"(x.y) : "l"(p));
+    asm volatile("ld.global.v2.u32 {%0, %1}, [%2];" : "=r"(x.x), "=r"(x.y) : "l"(p));
     return x;
 }
 static inline uint xn_load_4(global const uint *p) {
     uint x;
-    asm volatile("ld.global.nc.u32 %0, [%1];" : "=r"(x) : "l"(p));
+    asm volatile("ld.global.u32 %0, [%1];" : "=r"(x) : "l"(p));
     return x;
 }
 static inline uint xn_load_2(global const ushort *p) {
     ushort x;
-    asm volatile("ld.global.nc.u16 %0, [%1];" : "=h"(x) : "l"(p));
+    asm volatile("ld.global.u16 %0, [%1];" : "=h"(x) : "l"(p));
     return x;
 }
 static inline uint xn_load_1(global const uchar *p) {
     uint x;
-    asm volatile("ld.global.nc.u8 %0, [%1];" : "=r"(x) : "l"(p));
+    asm volatile("ld.global.u8 %0, [%1];" : "=r"(x) : "l"(p));
     return x;
 }
 #define XN_LOAD_16(p, i) xn_load_16((global const uint4 *)(p) + (i))
@@ -126,8 +133,13 @@ static inline void xn_warp_together(void) {
 
 // Bytes that will soon be read, into the second cache; by the whole warp.
 static inline void xn_prefetch(global const uchar *from, uint bytes) {
+#pragma unroll 1
     for (uint i = xn_lane() * 128; i < bytes; i += XN_LANES * 128)
         asm volatile("prefetch.global.L2 [%0];" : : "l"(from + i));
+}
+#define XN_LINE 128
+static inline void xn_prefetch_line(global const uchar *from) {
+    asm volatile("prefetch.global.L2 [%0];" : : "l"(from));
 }
 
 // Four values times `inverse`, at most 127, as bytes; adds to their sum.

@@ -32,12 +32,11 @@ static inline void xn_finish_warps(const struct xn_env *e, XN_D const struct xn_
             x[j] = v;
     }
     for (uint i = lane; i < (mine ? half_dims : 0); i += XN_LANES) {
-        float angle = (float)position * xn_frequency(e, &p->rope, span, i);
-        float c = cos(angle) * p->rope.magnitude, s = sin(angle) * p->rope.magnitude;
+        float2 turn = xn_turn_of(e, &p->rope, row, i);
         uint a = p->rope_at + (p->rope.kind == 1 ? i : 2 * i), b = a + (p->rope.kind == 1 ? half_dims : 1);
         float xa = normed ? xn_normed(e, &p->norm, m, x[a], a) : x[a];
         float xb = normed ? xn_normed(e, &p->norm, m, x[b], b) : x[b];
-        float ya = (xa * c - xb * s) * temperature, yb = (xa * s + xb * c) * temperature;
+        float ya = (xa * turn.x - xb * turn.y) * temperature, yb = (xa * turn.y + xb * turn.x) * temperature;
         if (cached) {
             xn_cache_store(ya, to, p->cache_at + a);
             xn_cache_store(yb, to, p->cache_at + b);

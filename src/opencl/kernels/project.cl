@@ -1,6 +1,12 @@
 // project: a norm and up to four products, of which the heads may be normed, rotated and stored into the cache. Who
 // completes a head finishes it.
 
+// Cosine and sine of a pair of a row, times the rope's magnitude.
+#ifdef XN_WALK
+static inline float2 xn_turn_of(const struct xn_env *e, XN_D const struct xn_cl_rope *rope, uint row, uint pair) {
+    return *(global const float2 *)(e->step + xn_rotations(e, row) + rope->turn + 2 * pair);
+}
+#else
 static inline float xn_frequency(const struct xn_env *e, XN_D const struct xn_cl_rope *rope, uint span, uint i) {
     global const struct xn_cl_step *step = xn_step_of(e);
     if (rope->dynamic != XN_CL_NONE)
@@ -9,6 +15,12 @@ static inline float xn_frequency(const struct xn_env *e, XN_D const struct xn_cl
         return e->vec[rope->long_frequency + i];
     return e->vec[rope->frequency + i];
 }
+static inline float2 xn_turn_of(const struct xn_env *e, XN_D const struct xn_cl_rope *rope, uint row, uint pair) {
+    uint position = xn_position_of_row(e, row);
+    float angle = (float)position * xn_frequency(e, rope, xn_span_of_row(e, row), pair);
+    return (float2)(cos(angle) * rope->magnitude, sin(angle) * rope->magnitude);
+}
+#endif
 
 static inline float xn_temperature(XN_D const struct xn_cl_part *p, uint position) {
     if (!p->is_query || p->rope.query_beta == 0) return 1;
@@ -21,7 +33,7 @@ static inline void xn_finish_heads(const struct xn_env *e, XN_D const struct xn_
                                    uint n, local float *red) {
     global const struct xn_cl_step *step = xn_step_of(e);
     global float *y = e->act + p->out + (ulong)row * p->out_stride;
-    uint position = e->step[step->positions + row], span = xn_span_of_row(e, row), lid = get_local_id(0);
+    uint position = xn_position_of_row(e, row), span = xn_span_of_row(e, row), lid = get_local_id(0);
     uint half_dims = p->rope.dims / 2;
     float temperature = xn_temperature(p, position);
     uint normed = p->norm.kind == XN_NORM_NONE || n == 0 ? 0 : p->norm_whole ? 1 : n;
@@ -38,12 +50,11 @@ static inline void xn_finish_heads(const struct xn_env *e, XN_D const struct xn_
     for (uint i = lid; i < n * half_dims; i += XN_GROUP) { // none without a rope
         uint pair = i % half_dims;
         global float *x = y + (ulong)(first + i / half_dims) * p->head_stride + p->rope_at;
-        float angle = (float)position * xn_frequency(e, &p->rope, span, pair);
-        float c = cos(angle) * p->rope.magnitude, s = sin(angle) * p->rope.magnitude;
+        float2 turn = xn_turn_of(e, &p->rope, row, pair);
         uint a = p->rope.kind == 1 ? pair : 2 * pair, b = p->rope.kind == 1 ? pair + half_dims : 2 * pair + 1;
         float xa = x[a], xb = x[b];
-        x[a] = xa * c - xb * s;
-        x[b] = xa * s + xb * c;
+        x[a] = xa * turn.x - xb * turn.y;
+        x[b] = xa * turn.y + xb * turn.x;
     }
     barrier(CLK_GLOBAL_MEM_FENCE);
     for (uint i = lid; i < n * p->head_size; i += XN_GROUP) {

@@ -29,13 +29,21 @@ typedef uint64_t xn_u64;
 #define XN_CL_SPLITS 64           // the most parts of a context,
 #define XN_CL_SPLIT_UNITS 512     // and of all key-value heads of a row together
 #define XN_CL_SPLIT_POSITIONS 256 // the fewest positions of a part
-#define XN_CL_PLANES_AHEAD 2      // planes of weights that are read ahead of their use
+#define XN_CL_PLANES_MOST 5       // planes of weights
 #define XN_CL_GROUP 64            // work-items of a group
 #define XN_CL_SCRATCH 7424        // 32-bit values of local memory that an operation gets
 #define XN_CL_TOGETHER 8          // the most query heads that a group of attention takes at once,
 #define XN_CL_HEAD_FLOATS 6144    // and the most values of queries and results that they may have together
 #define XN_CL_MAX_KEY 3072        // values of a delta net's key
 #define XN_CL_MAX_TAPS 64         // of a convolution
+#define XN_CL_WALK_GROUP 512      // work-items of a group of a walk
+#define XN_CL_SLICE_ROWS 320      // rows of weights of a slice, for one row of the batch,
+#define XN_CL_SLICE_ROWS_FEW 64   // and for a few; of `project` for one:
+#define XN_CL_SLICE_RESULTS 128
+#define XN_CL_SLICE_SEGMENTS 4
+#define XN_CL_SLICE_PIECES 8
+#define XN_CL_SLICE_RANGES 12
+#define XN_CL_SLICE_AHEAD 32768 // bytes of a slice that are asked for before they are read
 
 // Where a piece lies.
 struct xn_cl_place {
@@ -49,8 +57,9 @@ struct xn_cl_weights {
     xn_u32 type; // enum xn_type
     xn_u32 rows, all_rows, units;
     xn_u32 place, piece;
-    struct xn_cl_place first;              // of the places
-    xn_u32 unit_bytes[XN_CL_PLANES_AHEAD]; // of 8 units in the first planes
+    struct xn_cl_place first;        // of the places
+    xn_u32 plane[XN_CL_PLANES_MOST]; // bytes that a row takes of each plane
+    xn_u32 unused;
 };
 
 // An enum xn_norm_kind and its numbers; weight and bias are places of vectors.
@@ -73,6 +82,7 @@ struct xn_cl_rope {
     xn_u32 dynamic; // which of the step's tables of frequencies; NONE: none
     float magnitude, query_beta;
     xn_u32 query_period;
+    xn_u32 turn; // which of the step's rotations
 };
 
 // Keys or values of a cache layer: page p is unit p; of a page, position i of head g begins at value
@@ -138,7 +148,7 @@ struct xn_cl_project {
 
 // Rows of float32 heads to a cache in blocks.
 struct xn_cl_store_part {
-    xn_u32 in, in_stride, heads, head_size, head_stride, cache_at;
+    xn_u32 in, in_stride, heads, head_size, head_stride, cache_at, values; // values: else of keys
     struct xn_cl_cache cache;
 };
 struct xn_cl_store {
@@ -213,17 +223,26 @@ struct xn_cl_expert_add {
     struct xn_cl_sum sum;
 };
 
+// As struct xn_cl_store_part.
+struct xn_cl_stored {
+    xn_u32 in, in_stride, head_size, head_stride, cache_at, values;
+};
 struct xn_cl_attend {
     xn_u32 in, in_stride, out, out_stride;
-    xn_u32 heads, kv_heads, head_size, value_size, head_stride;
+    xn_u32 heads, kv_heads, queries, head_size, value_size, head_stride; // queries: heads of a key-value head
     xn_u32 window, sinks, output_gate;
     float scale, soft_cap;
     xn_u32 together, chunks; // query heads that one group takes at once, and how often for a key-value head
     xn_u32 few;              // which of the sizes of XN_CL_FEW_SIZES, for kernels that have it; 0: none
     xn_u32 splits;           // the most parts of a context
+    xn_u32 exact;            // queries and weights are rounded to no less than 22 bits (NVIDIA; else of few rows)
     struct xn_cl_cache keys, values;
     xn_u32 partial; // of split contexts: rows * heads * splits * (value_size + 2)
+    // What a walk stores before, instead of an operation of its own.
+    xn_u32 n_stored;
+    struct xn_cl_stored stored[XN_CL_MAX_PARTS];
 };
+#define XN_CL_VALUE_SHARES 4 // the most parts that values are cut into (NVIDIA)
 
 // Sizes of heads for which attention on matrix units is compiled: number, keys by 32 values, values by 64.
 #define XN_CL_FEW_SIZES(X) X(1, 2, 1) X(2, 4, 2) X(3, 8, 4) X(4, 18, 8)
@@ -333,11 +352,71 @@ struct xn_cl_join {
 #define XN_CL_GRID_IQ3_S 7936
 #define XN_CL_GRID_VALUES 8448
 
+// --- what a group of a walk takes at once ---
+
+// Slices of an operation whose rows of weights are known beforehand are cut by the host (slices.c), for each number of
+// groups: slice u, of group u % groups, begins at 16-byte value `place` + u * stride behind the start of all
+// descriptors.
+struct xn_cl_slices {
+    xn_u32 place, stride, n, unused;
+};
+
+// Rows [begin of the segment before, end) of a slice have one format.
+struct xn_cl_segment {
+    xn_u32 type, end;
+};
+// A piece of a matrix: `units` in all.
+struct xn_cl_slice_piece {
+    xn_u64 offset;
+    xn_u32 heap, units;
+};
+// Bytes that are asked for before they are read.
+struct xn_cl_slice_range {
+    xn_u64 offset;
+    xn_u32 heap, bytes;
+};
+// A row of weights begins at unit `first` of a piece; the rest says which, and in bits 8 and up which part of the
+// activations it meets.
+struct xn_cl_slice_row {
+    xn_u32 first, piece;
+};
+// What becomes of a row's result, in `project`: its place without the token's part of it, in the activations or in a
+// head of the cache; the first of two neighbours' rotation among those of a token.
+#define XN_CL_RESULT_PART 0xffu     // which part of the operation
+#define XN_CL_RESULT_CACHE 0x100u   // goes to the cache
+#define XN_CL_RESULT_NOWHERE 0x200u // goes nowhere: a value between heads
+#define XN_CL_RESULT_TEMPERED 0x400u
+struct xn_cl_slice_result {
+    xn_u32 to;
+    float bias;
+    xn_u32 rotation, part;
+};
+// The rows follow, then (16 bytes aligned) the results.
+struct xn_cl_slice {
+    xn_u32 first, results;      // results [first, first + results) of the operation, or of head `of`
+    xn_u32 rows, units;         // of weights; of a row
+    xn_u32 shares;              // a row is cut into so many, each of which has sums of its own
+    xn_u32 segments, of, apart; // apart: multiplies other activations than the slice before
+    xn_u32 all, blocks;         // results of a full slice; slices of the operation (or of each head)
+    xn_u32 ranges, range_bits;  // of which there are at most 1 << range_bits
+    struct xn_cl_segment segment[XN_CL_SLICE_SEGMENTS];
+    struct xn_cl_slice_piece piece[XN_CL_SLICE_PIECES];
+    struct xn_cl_slice_range range[XN_CL_SLICE_RANGES];
+    xn_u32 at, stride, k,
+        outputs; // of the activations, as struct xn_cl_input has them; outputs: of rows that want logits
+    struct xn_cl_norm norm;
+};
+#define XN_CL_SLICE_BYTES 432
+#define XN_CL_SLICE_MOST 3504     // with its rows and results, of one row of the batch,
+#define XN_CL_SLICE_MOST_FEW 1968 // and of a few
+
 #define XN_CL_OP_BYTES 1024 // of a descriptor in the list, whatever its kind
 // What the end of each descriptor's place says.
-#define XN_CL_OP_TAIL 1008
+#define XN_CL_OP_TAIL 944
 struct xn_cl_op_tail {
-    xn_u32 number, unused[3]; // enum xn_cl_kernel
+    xn_u32 number, unused[3];         // enum xn_cl_kernel
+    struct xn_cl_slices own[2];       // for a few rows of the batch, and for one; n 0: there are none, or not cut here
+    struct xn_cl_slices following[2]; // of the operation behind it
 };
 
 // A device-wide barrier, in the counters: how many groups have come to it, ever; and, 32 values on, whether one gave
@@ -352,7 +431,8 @@ struct xn_cl_step {
     xn_u32 spans;                                // struct xn_cl_span [n_spans]
     xn_u32 frequencies, frequencies_stride;      // of dynamic ropes: [rope][span][stride] float32
     xn_u32 barrier;                              // place in the counters
-    xn_u32 unused[2];
+    // Of few rows, [row][stride] float32: cosine and sine of each pair of each rope, times its magnitude.
+    xn_u32 rotations, rotations_stride;
 };
 struct xn_cl_span {
     xn_u32 first_row, n_rows, past, slot;

@@ -6,81 +6,37 @@
 // The code is there once for each format, whatever operations a program has: what a group runs between two waits for
 // the others is run once, so that each instruction that is not in the compute unit's cache costs more than the work.
 
-// Rows of weights, whose table in local memory says where each begins, and which activations it meets.
-struct xn_block {
+// An operation with a product, as a group sees it.
+struct xn_job {
+    uint n;      // tokens
+    uint slices; // of all groups,
+    uint passes; // each of which takes so many products
+    uint pass;
+    uint all, blocks; // of experts: results of a full slice, slices of a token
     struct xn_operand o;
-    uint units;    // of a row
-    uint rows;
-    uint segments; // rows of one format each
-    uint shares;   // a row is cut into so many, each of which has results of its own
+    local struct xn_cl_slice *s; // the slice
+    float2 early;                // what its results need of memory
 };
 
-// Writes the table's row r.
-static inline void xn_put_row(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint row, uint part, uint r,
-                              local float *scratch) {
-    struct xn_weights_row at = xn_weights_row(e, w, row);
-    local uint *to = (local uint *)(scratch + XN_AT_TABLE) + 4 * r;
-    ulong piece = (ulong)at.piece;
-    to[0] = (uint)piece;
-    to[1] = (uint)(piece >> 32);
-    to[2] = at.units;
-    to[3] = at.first;
-    ((local uint *)(scratch + XN_AT_PART))[r] = part;
+static inline local struct xn_cl_slice_row *xn_slice_rows(local struct xn_cl_slice *s) {
+    return (local struct xn_cl_slice_row *)(s + 1);
+}
+static inline local const struct xn_cl_slice_result *xn_slice_results(local struct xn_cl_slice *s) {
+    return (local const struct xn_cl_slice_result *)(xn_slice_rows(s) + (s->rows + s->rows % 2));
+}
+static inline global const uchar *xn_slice_piece(const struct xn_env *e, local const struct xn_cl_slice *s, uint piece) {
+    return xn_heap(e, s->piece[piece].heap) + s->piece[piece].offset;
 }
 
-// Segments of a block, as they are put into local memory: the format, the row behind the last, bytes of 8 units in the
-// first two planes. The whole group does so, each work-item the same.
-struct xn_segments {
-    uint n, type, end;
-};
-static inline void xn_put_segment(struct xn_segments *s, XN_D const struct xn_cl_weights *w, uint end,
-                                  local float *scratch) {
-    if (end == s->end) return; // no rows
-    if (!s->n || s->type != w->type) s->n++;
-    s->type = w->type;
-    s->end = end;
-    ((local uint4 *)(scratch + XN_AT_SEGMENTS))[s->n - 1] = (uint4)(w->type, end, w->unit_bytes[0], w->unit_bytes[1]);
-}
-
-// Rows are taken by twos. Where there are fewer twos than warps, several warps share each.
-static inline void xn_share(struct xn_block *b) {
-    uint pairs = (b->rows + 1) / 2, wanted = b->units / 24;
-    b->shares = 1;
-    if (pairs <= XN_WARPS / 2 && wanted > 1)
-        b->shares = pairs <= XN_WARPS / 8 && wanted > 7   ? 8
-                    : pairs <= XN_WARPS / 4 && wanted > 3 ? 4
-                    : pairs <= XN_WARPS / 3 && wanted > 2 ? 3
-                                                          : 2;
-}
-
-// Asks for rows r and r + 1 of the table, up to row `end`, by a warp: as lines of the second cache, since bulk requests are
-// taken one after the other, each as long as many lines.
-static inline void xn_prefetch_pair(uint4 segment, uint units, uint r, local const float *scratch) {
-    uint4 row = ((local const uint4 *)(scratch + XN_AT_TABLE))[r], next = row;
-    ulong piece = (ulong)row.x | (ulong)row.y << 32;
-    uint n = units;
-    if (r + 1 < segment.y) {
-        next = ((local const uint4 *)(scratch + XN_AT_TABLE))[r + 1];
-        if (next.x == row.x && next.w == row.w + units) n += units; // as most do
-    }
-    for (uint i = 0; i < XN_CL_PLANES_AHEAD; i++) {
-        uint bytes = i ? segment.w : segment.z;
-        xn_prefetch((global const uchar *)(piece + (ulong)row.w * bytes / 8), n * bytes / 8);
-        piece += (ulong)row.z * bytes / 8 + 15 & ~15ul;
-    }
-}
-// The first rows of each warp, of a table behind a barrier.
-#define XN_PREFETCH_ROWS (4 * XN_WARPS)
-static inline void xn_prefetch_block(const struct xn_block *b, local const float *scratch) {
-    uint r0 = 0;
+// Asks for what stands in the slice's list: some warps for each range.
+static inline void xn_prefetch_slice(const struct xn_env *e, local const struct xn_cl_slice *s) {
+    uint bits = s->range_bits, i = xn_warp() & ((1u << bits) - 1);
+    if (i >= s->ranges) return;
+    global const uchar *from = xn_heap(e, s->range[i].heap) + s->range[i].offset;
 #pragma unroll 1
-    for (uint i = 0; i < b->segments; i++) {
-        uint4 segment = ((local const uint4 *)(scratch + XN_AT_SEGMENTS))[i];
-#pragma unroll 1
-        for (uint r = r0 + 2 * xn_warp(); r < min(segment.y, r0 + XN_PREFETCH_ROWS); r += 2 * XN_WARPS)
-            xn_prefetch_pair(segment, b->units, r, scratch);
-        r0 = segment.y;
-    }
+    for (uint at = ((xn_warp() >> bits) * XN_LANES + xn_lane()) * XN_LINE; at < s->range[i].bytes;
+         at += (XN_WARPS >> bits) * XN_LANES * XN_LINE)
+        xn_prefetch_line(from + at);
 }
 
 // --- activations ---
@@ -118,35 +74,73 @@ static inline void xn_stage_8(const float *x, bool there, bool codes, uint at, u
     }
 }
 
+// 8 values as they are read, and the norm's weights for them.
+struct xn_eight {
+    float4 a, b, v, w;
+};
+static inline struct xn_eight xn_read_8(global const float *from, global const float *weight, uint i) {
+    struct xn_eight x;
+    x.a = ((global const float4 *)from)[2 * i];
+    x.b = ((global const float4 *)from)[2 * i + 1];
+    if (weight) {
+        x.v = ((global const float4 *)weight)[2 * i];
+        x.w = ((global const float4 *)weight)[2 * i + 1];
+    }
+    return x;
+}
+static inline float xn_stage_read(struct xn_eight x, bool weighted, bool there, bool codes, uint i, local float *xs) {
+    float squares = 0;
+    if (weighted) {
+        float4 square = x.a * x.a + x.b * x.b;
+        squares = there ? square.x + square.y + square.z + square.w : 0;
+        x.a *= x.v;
+        x.b *= x.w;
+    }
+    float y[8] = {x.a.x, x.a.y, x.a.z, x.a.w, x.b.x, x.b.y, x.b.z, x.b.w};
+    xn_stage_8(y, there, codes, i / 4, i % 4, xs);
+    return squares;
+}
+
+// Items of 8 values, `wide` of a work-item's (4 at the most) on their way at once.
+#define XN_STAGE_NORMED 2
+#ifdef XN_ONE
+#define XN_STAGE_PLAIN 3
+#else
+#define XN_STAGE_PLAIN 4
+#endif
+static inline float xn_stage_items(global const float *from, global const float *weight, bool codes, uint items,
+                                   uint worker, uint workers, const uint wide, local float *xs) {
+    float squares = 0;
+#pragma unroll 1
+    for (uint i0 = 0; i0 < items; i0 += wide * workers) {
+        struct xn_eight x[4];
+#pragma unroll
+        for (uint j = 0; j < 4; j++)
+            if (j < wide) x[j] = xn_read_8(from, weight, min(i0 + j * workers + worker, items - 1));
+#pragma unroll
+        for (uint j = 0; j < 4; j++) {
+            uint i = i0 + j * workers + worker;
+            if (j < wide && (j == 0 || i0 + j * workers < items))
+                squares += xn_stage_read(x[j], weight != 0, i < items, codes, min(i, items - 1), xs);
+        }
+    }
+    return squares;
+}
+
 // Units [u0, u0 + n) of a row, of all parts, into local memory, by `workers` work-items, of which each takes a quarter of a
 // unit; the sum of this one's squares.
 static inline float xn_stage_row(const struct xn_env *e, const struct xn_operand *o, uint row, struct xn_moments m,
                                  bool codes, uint u0, uint n, uint worker, uint workers, local float *xs) {
     uint items = 4 * n * o->parts, at0 = o->at + u0 * XN_CL_UNIT;
     float squares = 0;
-    global const float *from = e->act + at0 + (ulong)row * o->stride;
-    bool plain = o->parts == 1 && ((at0 | o->stride) & 3) == 0 && (u0 + n) * XN_CL_UNIT <= o->k;
-    if (plain && !o->norm) {
-#pragma unroll 1
-        for (uint i0 = 0; i0 < items; i0 += workers) {
-            uint i = min(i0 + worker, items - 1);
-            float4 a = ((global const float4 *)from)[2 * i], b = ((global const float4 *)from)[2 * i + 1];
-            float x[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
-            xn_stage_8(x, i0 + worker < items, codes, i / 4, i % 4, xs);
-        }
-    } else if (plain && xn_is_deferred(o) && o->norm->weight % 4 == 0) {
-        global const float4 *weight = (global const float4 *)(e->vec + o->norm->weight + u0 * XN_CL_UNIT);
-#pragma unroll 1
-        for (uint i0 = 0; i0 < items; i0 += workers) {
-            uint i = min(i0 + worker, items - 1);
-            float4 a = ((global const float4 *)from)[2 * i], b = ((global const float4 *)from)[2 * i + 1];
-            float4 v = weight[2 * i], w = weight[2 * i + 1], square = a * a + b * b;
-            if (i0 + worker < items) squares += square.x + square.y + square.z + square.w;
-            a *= v;
-            b *= w;
-            float x[8] = {a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w};
-            xn_stage_8(x, i0 + worker < items, codes, i / 4, i % 4, xs);
-        }
+    bool weighted = xn_is_deferred(o) && o->norm->weight % 4 == 0;
+    if (o->parts == 1 && ((at0 | o->stride) & 3) == 0 && (u0 + n) * XN_CL_UNIT <= o->k && (weighted || !o->norm)) {
+        global const float *from = e->act + at0 + (ulong)row * o->stride;
+        global const float *weight = weighted ? e->vec + o->norm->weight + u0 * XN_CL_UNIT : 0;
+        if (weighted)
+            squares = xn_stage_items(from, weight, codes, items, worker, workers, XN_STAGE_NORMED, xs);
+        else
+            xn_stage_items(from, 0, codes, items, worker, workers, XN_STAGE_PLAIN, xs);
     } else {
 #pragma unroll 1
         for (uint i0 = 0; i0 < items; i0 += workers) {
@@ -200,12 +194,42 @@ static inline void xn_stage(const struct xn_env *e, const struct xn_operand *o, 
 
 // --- products ---
 
-// The sums of units [u0, u0 + n) of rows [r0, end) of the table with all tokens.
+// The sums of units [u0, u0 + n) of rows [r0, end) of the slice with all tokens.
 struct xn_sums {
     uint u0, n, r0, end, tokens;
-    uint units, rows, shares; // of the block
-    bool more;                // units came before
+    uint segment;
+    bool more; // units came before
+    local struct xn_cl_slice *slice;
 };
+// What of a row a warp takes: units [begin, end) of those, of which there are `shares` parts. False: nothing.
+struct xn_share {
+    uint pair, share, begin, end;
+};
+static inline bool xn_share_of(const struct xn_sums *s, struct xn_share *of) {
+    uint shares = s->slice->shares;
+    *of = (struct xn_share){xn_warp(), 0, 0, s->n};
+    if (shares > 1) {
+        uint pairs = (s->end - s->r0 + 1) / 2, each = (s->n + shares - 1) / shares + 7 & ~7u;
+        of->share = of->pair / pairs;
+        of->pair -= of->share * pairs;
+        of->begin = min(of->share * each, s->n);
+        of->end = min(of->begin + each, s->n);
+        if (of->share >= shares) return false;
+    }
+    return true;
+}
+// Where the units of a row begin.
+struct xn_row_at {
+    global const uchar *piece;
+    uint units, first, part;
+};
+static inline struct xn_row_at xn_row_at_of(const struct xn_env *e, const struct xn_sums *s, uint r) {
+    struct xn_cl_slice_row row = xn_slice_rows(s->slice)[r];
+    uint which = row.piece & 255;
+    struct xn_row_at at = {xn_slice_piece(e, s->slice, which), s->slice->piece[which].units, row.first + s->u0,
+                           (row.piece >> 8) * s->n};
+    return at;
+}
 
 // What a unit gives with unit x of a token's activations.
 static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 minimum, local const float *xs, uint x) {
@@ -219,95 +243,6 @@ static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 m
     return d.x * (scale.x * (float)p + scale.y * (float)q) - minimum.x * first - minimum.y * (d.y - first);
 }
 
-// How many units of each of two rows are read before the first is multiplied: as many bytes must be on their way as
-// bandwidth times latency.
-#ifdef XN_ONE
-#define XN_AHEAD 2
-#else
-#define XN_AHEAD 1
-#endif
-
-// Adds to the sums of both rows what units u, u + XN_LANES, ... give.
-#define XN_CODE_STEP(F)                                                                                                \
-    {                                                                                                                  \
-        struct xn_raw raw[XN_AHEAD][2];                                                                                \
-        _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++)                                                          \
-        {                                                                                                              \
-            uint at = min(u + j * XN_LANES + xn_lane(), end - 1);                                                      \
-            raw[j][0] = xn_raw_##F(piece0, row0.z, first0 + at);                                                       \
-            raw[j][1] = xn_raw_##F(piece1, row1.z, first1 + at);                                                       \
-        }                                                                                                              \
-        xn_warp_together();                                                                                            \
-        _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++) _Pragma("unroll") for (uint i = 0; i < 2; i++)           \
-        {                                                                                                              \
-            int c[8];                                                                                                  \
-            float2 scale, minimum;                                                                                     \
-            xn_codes_of_##F(raw[j][i], e->grids, c, &scale, &minimum);                                                 \
-            _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++)                                                     \
-            {                                                                                                          \
-                uint at = min(u + j * XN_LANES + xn_lane(), end - 1);                                                  \
-                float x = t < s->tokens ? xn_code_sum(XN_WHOLE_##F, c, scale, minimum,                                 \
-                                                      xs + t * (XN_SIZE_XS / XN_TOKENS), part + at)                    \
-                                        : 0;                                                                           \
-                sum[i][t] += u + j * XN_LANES + xn_lane() < end ? x : 0;                                               \
-            }                                                                                                          \
-        }                                                                                                              \
-    }
-#define XN_FLOAT_STEP(F)                                                                                               \
-    _Pragma("unroll 1") for (uint at = u + xn_lane(); at < min(u + XN_AHEAD * XN_LANES, end); at += XN_LANES)          \
-    {                                                                                                                  \
-        float v[2][XN_CL_UNIT];                                                                                        \
-        xn_decode_##F(piece0, row0.z, first0 + at, e->grids, v[0]);                                                    \
-        xn_decode_##F(piece1, row1.z, first1 + at, e->grids, v[1]);                                                    \
-        _Pragma("unroll") for (uint i = 0; i < 2; i++) _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) if (     \
-            t < s->tokens) sum[i][t] += xn_float_sum(v[i], xs + t * (XN_SIZE_XS / XN_TOKENS), part + at);              \
-    }
-#define XN_ROW_SUMS(F, XN_STEP)                                                                                        \
-    static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, uint4 segment,                 \
-                                       local float *scratch) {                                                         \
-        local const float *xs = scratch + XN_AT_XS;                                                                    \
-        uint share = 0, each = s->n, pair = xn_warp();                                                                 \
-        if (s->shares > 1) {                                                                                           \
-            uint pairs = (s->end - s->r0 + 1) / 2;                                                                     \
-            share = pair / pairs;                                                                                      \
-            pair -= share * pairs;                                                                                     \
-            each = (s->n + s->shares - 1) / s->shares + 7 & ~7u;                                                       \
-            if (share >= s->shares) return;                                                                            \
-        }                                                                                                              \
-        uint begin = share * each, end = min(begin + each, s->n);                                                      \
-        _Pragma("unroll 1") for (uint r = s->r0 + 2 * pair; r < s->end; r += 2 * XN_WARPS)                             \
-        {                                                                                                              \
-            local const uint4 *table = (local const uint4 *)(scratch + XN_AT_TABLE);                                   \
-            uint4 row0 = table[r], row1 = table[min(r + 1, s->end - 1)];                                               \
-            global const uchar *piece0 = (global const uchar *)((ulong)row0.x | (ulong)row0.y << 32);                  \
-            global const uchar *piece1 = (global const uchar *)((ulong)row1.x | (ulong)row1.y << 32);                  \
-            uint first0 = row0.w + s->u0, first1 = row1.w + s->u0;                                                     \
-            uint part = ((local const uint *)(scratch + XN_AT_PART))[r] * s->n;                                        \
-            float sum[2][XN_TOKENS];                                                                                   \
-            _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) sum[0][t] = sum[1][t] = 0;                          \
-            if (!s->more && r + XN_PREFETCH_ROWS < s->end)                                                             \
-                xn_prefetch_pair(segment, s->units, r + XN_PREFETCH_ROWS, scratch);                                    \
-            _Pragma("unroll 1") for (uint u = begin; u < end; u += XN_AHEAD * XN_LANES) XN_STEP(F)                     \
-            xn_put_sums(s, sum, share, r, scratch + XN_AT_Y);                                                          \
-        }                                                                                                              \
-    }
-
-// Adds the lanes' sums of rows r and r + 1 up.
-static inline void xn_put_sums(const struct xn_sums *s, float (*sum)[XN_TOKENS], uint share, uint r, local float *y) {
-    uint own = xn_lane() / 2, odd = xn_lane() % 2;
-    float mine = 0;
-#pragma unroll
-    for (uint t = 0; t < XN_TOKENS; t++) {
-        // Even lanes take the first row's sum, odd ones the second's.
-        float given = odd ? sum[0][t] : sum[1][t], x = (odd ? sum[1][t] : sum[0][t]) + xn_shuffle_xor(given, 1);
-#pragma unroll
-        for (uint mask = 2; mask < XN_LANES; mask *= 2)
-            x += xn_shuffle_xor(x, mask);
-        if (own == t) mine = x;
-    }
-    local float *to = y + own * XN_ROWS + share * s->rows + r + odd;
-    if (own < s->tokens && r + odd < s->end) *to = s->more ? *to + mine : mine;
-}
 // How each format is multiplied.
 #define XN_STEP_Q4_0 XN_CODE_STEP
 #define XN_STEP_Q4_1 XN_CODE_STEP
@@ -335,50 +270,4 @@ static inline void xn_put_sums(const struct xn_sums *s, float (*sum)[XN_TOKENS],
 #define XN_STEP_F32 XN_FLOAT_STEP
 #define XN_STEP_F16 XN_FLOAT_STEP
 #define XN_STEP_BF16 XN_FLOAT_STEP
-#define X(F) XN_ROW_SUMS(F, XN_STEP_##F)
-XN_FORMATS(X)
-#undef X
 
-// y[token][row] of a block, but for the scale of a norm (XN_AT_MOMENTS). The table is behind a barrier; ends with one.
-static inline void xn_product(const struct xn_env *e, struct xn_block *b, local float *scratch) {
-    struct xn_operand *o = &b->o;
-    bool busy = false; // some may still multiply what stands there, whoever put it there
-    uint r0 = 0;
-#pragma unroll 1
-    for (uint i = 0; i < b->segments; i++) {
-        uint4 segment = ((local const uint4 *)(scratch + XN_AT_SEGMENTS))[i];
-        bool codes = xn_has_codes(segment.x);
-        uint room = (codes ? XN_CODE_UNITS : XN_FLOAT_UNITS) & ~7u; // whole blocks of 256 values
-        uint n = min(b->units, room);
-#pragma unroll 1
-        for (uint u0 = 0; u0 < b->units; u0 += n) {
-            struct xn_sums s = {u0, min(b->units - u0, n), r0, segment.y, o->n, b->units, b->rows, b->shares, u0 != 0};
-            // A chunk is never there: another one was.
-            if (xn_must_stage(o, n < b->units ? 3 + u0 : codes ? 2 : 1)) {
-                if (busy) barrier(CLK_LOCAL_MEM_FENCE);
-                xn_stage(e, o, codes, u0, s.n, scratch);
-            }
-            busy = true;
-            switch (segment.x) {
-#define X(F)                                                                                                           \
-    case XN_TYPE_##F:                                                                                                  \
-        xn_row_sums_##F(e, &s, segment, scratch);                                                                      \
-        break;
-                XN_FORMATS(X)
-#undef X
-            }
-        }
-        r0 = segment.y;
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-}
-
-// A result.
-static inline float xn_y(const struct xn_block *b, uint t, uint r, local const float *scratch) {
-    local const float *y = scratch + XN_AT_Y + t * XN_ROWS + r;
-    float x = y[0];
-#pragma unroll 1
-    for (uint i = 1; i < b->shares; i++)
-        x += y[i * b->rows];
-    return x * scratch[XN_AT_MOMENTS + 2 * t + 1];
-}

@@ -1,146 +1,216 @@
-// The same as walk_dense.cl for routers and the experts that tokens chose.
+// The same as walk_dense.cl for routers and the experts that tokens chose. Which those are is known when the choice is, so
+// that their slices are cut here, as slices.c does for others.
 
 #ifdef XN_OP_ROUTE
-static inline void xn_setup_route(const struct xn_env *e, XN_D const struct xn_cl_route *d, uint groups,
-                                  struct xn_job *j) {
-    j->n = xn_rows(e);
-    xn_cut(j, d->router.rows + d->shared.rows, 1, groups, XN_ROWS);
-    j->b.o = xn_operand_of(&d->in, XN_CL_NONE);
-    j->b.o.n = j->n;
-}
-static inline void xn_fill_route(const struct xn_env *e, XN_D const struct xn_cl_route *d, uint u, struct xn_job *j,
-                                 local float *scratch) {
-    uint routers = d->router.rows;
-    xn_take_unit(j, u, routers + d->shared.rows);
-    j->b.units = d->router.units;
-    j->b.rows = j->m;
-#pragma unroll 1
-    for (uint r = get_local_id(0); r < j->m; r += XN_GROUP) {
-        uint v = j->v0 + r;
-        xn_put_row(e, v < routers ? &d->router : &d->shared, v < routers ? v : v - routers, 0, r, scratch);
-    }
-    uint end = routers > j->v0 ? min(routers - j->v0, j->m) : 0;
-    xn_put_segments(j, &d->router, end, &d->shared, scratch);
-}
 static inline void xn_end_route(const struct xn_env *e, XN_D const struct xn_cl_route *d, struct xn_job *j,
                                 local float *scratch) {
-#pragma unroll 1
-    for (uint i = get_local_id(0); i < j->n * j->m; i += XN_GROUP) {
-        uint t = XN_TOKEN_OF(i, j->m), r = i - t * j->m, v = j->v0 + r;
-        float x = xn_y(&j->b, t, r, scratch);
+    uint t, r;
+    if (xn_takes_result(j, &t, &r)) {
+        uint v = j->s->first + r;
+        float x = xn_y(j, t, r, scratch);
         if (v >= d->router.rows)
             e->act[d->gate + (ulong)t * d->gate_stride] = xn_sigmoid(x);
         else
             e->act[d->scratch + (ulong)t * d->experts + v] = x + (d->bias != XN_CL_NONE ? e->vec[d->bias + v] : 0);
     }
-    if (!xn_arrive(e->counters, j->blocks, (local uint *)(scratch + XN_AT_FLAG))) return;
-    j->b.o.staged = 0;
+    if (!xn_arrive(e->counters, j->s->blocks, (local uint *)(scratch + XN_AT_FLAG))) return;
+    j->o.staged = 0;
 #pragma unroll 1
-    for (uint t = 0; t < j->n; t++)
+    for (t = 0; t < j->n; t++)
         xn_choose(e, d, t, true, scratch);
 }
 #endif
 
-// The experts that a token chose, from the j0-th on.
+#if defined(XN_OP_EXPERT_GATE) || defined(XN_OP_EXPERT_ADD)
+// The experts that a token chose.
 static inline global const uint *xn_ids(const struct xn_env *e, uint ids, uint width, uint token) {
     return (global const uint *)e->act + ids + token * width;
 }
 
+// Rows of a slice, of `most` at the most, so that all groups have one if possible, or several of one size; even, so that
+// pairs stay together. (slices.c)
+static inline uint xn_cut_rows(uint rows, uint groups, uint most) {
+    uint each = (rows + groups - 1) / groups;
+    if (each > most) each = (each + (each + most - 1) / most - 1) / ((each + most - 1) / most);
+    return min(max(each + each % 2, 2u), most);
+}
+static inline void xn_cut(struct xn_job *j, uint rows, uint tokens, uint groups, uint most) {
+    j->all = xn_cut_rows(rows * tokens, groups, most);
+    j->blocks = (rows + j->all - 1) / j->all;
+    j->slices = j->blocks * tokens;
+    j->n = 1;
+}
+static inline uint xn_shares_of(uint rows, uint units) {
+    uint pairs = (rows + 1) / 2, wanted = units / 24;
+    if (pairs > XN_WARPS / 2 || wanted <= 1) return 1;
+    return pairs <= XN_WARPS / 8 && wanted > 7   ? 8
+           : pairs <= XN_WARPS / 4 && wanted > 3 ? 4
+           : pairs <= XN_WARPS / 3 && wanted > 2 ? 3
+                                                 : 2;
+}
+
+// The pieces of a stack of matrices, from the slice's piece `at` on: the host sees to it that there are not more.
+#define XN_EXPERT_PIECES (XN_CL_SLICE_PIECES / 2)
+static inline void xn_put_pieces(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint at,
+                                 local struct xn_cl_slice *s) {
+    uint i = get_local_id(0);
+    ulong before = (ulong)i * w->piece;
+    if (i >= XN_EXPERT_PIECES || before >= w->all_rows) return;
+    struct xn_cl_place place = i ? e->places[w->place + i] : w->first;
+    s->piece[at + i].offset = place.offset;
+    s->piece[at + i].heap = place.heap;
+    s->piece[at + i].units = min(w->piece, w->all_rows - (uint)before) * w->units;
+}
+static inline void xn_put_row(XN_D const struct xn_cl_weights *w, uint at, uint row, uint part, uint r,
+                              local struct xn_cl_slice *s) {
+    uint which = row < w->piece ? 0 : row / w->piece;
+    xn_slice_rows(s)[r].first = (row - which * w->piece) * w->units;
+    xn_slice_rows(s)[r].piece = at + which | part << 8;
+}
+// Asks for the first bytes of a row of weights, by a warp.
+static inline void xn_ask_for_rows(const struct xn_env *e, XN_D const struct xn_cl_weights *w, uint r0, uint end,
+                                   local struct xn_cl_slice *s) {
+    uint bytes = w->plane[0];
+#pragma unroll 1
+    for (uint r = r0 + xn_warp(); r < end; r += XN_WARPS) {
+        struct xn_cl_slice_row row = xn_slice_rows(s)[r];
+        xn_prefetch(xn_slice_piece(e, s, row.piece & 255) + (ulong)(row.first / w->units) * bytes, bytes);
+    }
+}
+static inline void xn_put_segment(XN_D const struct xn_cl_weights *w, uint end, local struct xn_cl_slice *s) {
+    uint n = s->segments;
+    if (n && s->segment[n - 1].type == w->type) n--;
+    s->segment[n].type = w->type;
+    s->segment[n].end = end;
+    s->segments = n + 1;
+}
+// Slice u: results [first, first + results) of `rows` of token `of`, from so many rows of weights.
+static inline uint xn_take_slice(struct xn_job *j, uint u, uint rows, uint *first) {
+    j->o.first = u < j->blocks ? 0 : u / j->blocks;
+    *first = (u - j->o.first * j->blocks) * j->all;
+    return min(j->all, rows - *first);
+}
+static inline void xn_put_slice(uint first, uint results, uint rows, XN_D const struct xn_cl_weights *w,
+                                local struct xn_cl_slice *s) {
+    s->first = first;
+    s->results = results;
+    s->rows = rows;
+    s->units = w->units;
+    s->shares = xn_shares_of(rows, w->units);
+    s->segments = s->ranges = 0;
+}
+#endif
+
 #ifdef XN_OP_EXPERT_GATE
 static inline void xn_setup_expert_gate(const struct xn_env *e, XN_D const struct xn_cl_expert_gate *d, uint groups,
                                         struct xn_job *j) {
-    j->n = 1;
     xn_cut(j, d->used * d->size, xn_rows(e), groups, XN_ROWS / 2);
-    j->of = XN_CL_NONE;
-    j->b.o = xn_operand_of(&d->in, XN_CL_NONE);
-    j->b.o.n = 1;
+    j->passes = 1;
+    j->o = xn_operand_of(&d->in, XN_CL_NONE);
+    j->o.first = XN_CL_NONE;
+    j->o.n = 1;
 }
 static inline void xn_fill_expert_gate(const struct xn_env *e, XN_D const struct xn_cl_expert_gate *d, uint u,
                                        struct xn_job *j, local float *scratch) {
-    uint before = j->of, gates;
-    xn_take_unit(j, u, d->used * d->size);
-    if (j->of != before) j->b.o.staged = 0;
-    j->b.o.first = j->of;
-    gates = d->gate.rows ? j->m : 0;
-    j->b.units = d->up.units;
-    j->b.rows = gates + j->m;
-    global const uint *ids = xn_ids(e, d->ids, d->width, j->of);
+    uint before = j->o.first, first, m = xn_take_slice(j, u, d->used * d->size, &first), gates = d->gate.rows ? m : 0;
+    if (j->o.first != before) j->o.staged = 0;
+    global const uint *ids = xn_ids(e, d->ids, d->width, j->o.first);
+    xn_put_pieces(e, &d->up, XN_EXPERT_PIECES, j->s);
+    if (gates) xn_put_pieces(e, &d->gate, 0, j->s);
 #pragma unroll 1
-    for (uint r = get_local_id(0); r < j->b.rows; r += XN_GROUP) {
-        uint v = j->v0 + (r < gates ? r : r - gates), choice = v / d->size;
-        xn_put_row(e, r < gates ? &d->gate : &d->up, ids[choice] * d->size + v - choice * d->size, 0, r, scratch);
+    for (uint r = get_local_id(0); r < gates + m; r += XN_GROUP) {
+        bool gate = r < gates;
+        uint v = first + (gate ? r : r - gates), choice = v / d->size;
+        xn_put_row(gate ? &d->gate : &d->up, gate ? 0 : XN_EXPERT_PIECES, ids[choice] * d->size + v - choice * d->size, 0, r,
+                   j->s);
     }
-    xn_put_segments(j, &d->gate, gates, &d->up, scratch);
+    if (get_local_id(0) == 0) {
+        xn_put_slice(first, m, gates + m, &d->up, j->s);
+        if (gates) xn_put_segment(&d->gate, gates, j->s);
+        xn_put_segment(&d->up, gates + m, j->s);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    xn_ask_for_rows(e, &d->gate, 0, gates, j->s);
+    xn_ask_for_rows(e, &d->up, gates, gates + m, j->s);
 }
 static inline void xn_end_expert_gate(const struct xn_env *e, XN_D const struct xn_cl_expert_gate *d, struct xn_job *j,
                                       local float *scratch) {
-    uint gates = j->b.rows - j->m;
-    global const uint *ids = xn_ids(e, d->ids, d->width, j->of);
-#pragma unroll 1
-    for (uint r = get_local_id(0); r < j->m; r += XN_GROUP) {
-        uint v = j->v0 + r, choice = v / d->size;
-        float x = xn_glu_of(e, &d->glu, gates ? d->gate_bias : XN_CL_NONE, d->up_bias,
-                            ids[choice] * d->size + v - choice * d->size, gates != 0, xn_y(&j->b, 0, r, scratch),
-                            xn_y(&j->b, 0, gates + r, scratch));
-        e->act[d->out + (ulong)j->of * d->out_stride + v] = x;
-    }
+    uint gates = j->s->rows - j->s->results, r = get_local_id(0), token = j->o.first;
+    if (r >= j->s->results) return;
+    uint v = j->s->first + r, choice = v / d->size, at = 0;
+    if (d->gate_bias != XN_CL_NONE || d->up_bias != XN_CL_NONE)
+        at = xn_ids(e, d->ids, d->width, token)[choice] * d->size + v - choice * d->size;
+    float x = xn_glu_of(e, &d->glu, gates ? d->gate_bias : XN_CL_NONE, d->up_bias, at, gates != 0, xn_y(j, 0, r, scratch),
+                        xn_y(j, 0, gates + r, scratch));
+    e->act[d->out + (ulong)token * d->out_stride + v] = x;
 }
 #endif
 
 #ifdef XN_OP_EXPERT_ADD
-// A unit takes the rows of as many experts at once as there is room for, in passes.
+// The sum that a norm waits for: value i of a row.
+static inline void xn_wait_or_sum(const struct xn_env *e, XN_D const struct xn_cl_sum *s, uint scratch_at, uint row,
+                                  uint rows, uint i, float x) {
+    if (s->norm.kind != XN_NORM_NONE)
+        e->act[scratch_at + (ulong)row * rows + i] = x;
+    else
+        xn_sum_value(e, s, row, i, x);
+}
+
+// A slice has the rows of as many experts at once as there is room for, in passes.
 static inline uint xn_experts_of_pass(XN_D const struct xn_cl_expert_add *d, uint c) {
     uint room = (xn_has_codes(d->down.type) ? XN_CODE_UNITS : XN_FLOAT_UNITS) / d->down.units;
     return max(1u, min(d->used, min(room, XN_ROWS / c)));
 }
 static inline void xn_setup_expert_add(const struct xn_env *e, XN_D const struct xn_cl_expert_add *d, uint groups,
                                        struct xn_job *j) {
-    uint n = xn_rows(e);
-    j->n = 1;
-    xn_cut(j, d->down.rows, n, groups, XN_ROWS / min(d->used, XN_ROWS / 2u) & ~1u);
-    j->passes = (d->used + xn_experts_of_pass(d, j->c) - 1) / xn_experts_of_pass(d, j->c);
-    j->b.o = xn_operand_at(d->in, d->in_stride, d->size);
-    j->b.o.n = 1;
+    xn_cut(j, d->down.rows, xn_rows(e), groups, XN_ROWS / min(d->used, XN_ROWS / 2u) & ~1u);
+    j->passes = (d->used + xn_experts_of_pass(d, j->all) - 1) / xn_experts_of_pass(d, j->all);
+    j->o = xn_operand_at(d->in, d->in_stride, d->size);
+    j->o.n = 1;
 }
 static inline void xn_fill_expert_add(const struct xn_env *e, XN_D const struct xn_cl_expert_add *d, uint u,
                                       struct xn_job *j, local float *scratch) {
-    uint most = xn_experts_of_pass(d, j->c), j0 = j->pass * most, parts = min(most, d->used - j0);
-    xn_take_unit(j, u, d->down.rows);
-    j->b.o.at = d->in + j0 * d->size;
-    j->b.o.first = j->of;
-    j->b.o.parts = parts;
-    j->b.o.staged = 0;
-    j->b.units = d->down.units;
-    uint each = j->m + j->m % 2; // two rows that are taken together meet the same activations
-    j->b.rows = parts * each;
-    global const uint *ids = xn_ids(e, d->ids, d->width, j->of) + j0;
+    uint most = xn_experts_of_pass(d, j->all), j0 = j->pass * most, parts = min(most, d->used - j0), first;
+    uint m = xn_take_slice(j, u, d->down.rows, &first);
+    j->o.at = d->in + j0 * d->size;
+    j->o.parts = parts;
+    j->o.staged = 0;
+    uint each = m + m % 2, rows = parts * each; // two rows that are taken together meet the same activations
+    global const uint *ids = xn_ids(e, d->ids, d->width, j->o.first) + j0;
+    xn_put_pieces(e, &d->down, 0, j->s);
 #pragma unroll 1
-    for (uint r = get_local_id(0); r < j->b.rows; r += XN_GROUP) {
+    for (uint r = get_local_id(0); r < rows; r += XN_GROUP) {
         uint part = r / each;
-        xn_put_row(e, &d->down, ids[part] * d->down.rows + j->v0 + min(r - part * each, j->m - 1), part, r, scratch);
+        xn_put_row(&d->down, 0, ids[part] * d->down.rows + first + min(r - part * each, m - 1), part, r, j->s);
     }
-    xn_put_segments(j, &d->down, 0, &d->down, scratch);
+    if (get_local_id(0) == 0) {
+        xn_put_slice(first, m, rows, &d->down, j->s);
+        xn_put_segment(&d->down, rows, j->s);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    xn_ask_for_rows(e, &d->down, 0, rows, j->s);
 }
 static inline void xn_end_expert_add(const struct xn_env *e, XN_D const struct xn_cl_expert_add *d, struct xn_job *j,
                                      local float *scratch) {
-    uint rows = d->down.rows, parts = j->b.o.parts, each = j->m + j->m % 2, j0 = j->pass * xn_experts_of_pass(d, j->c);
-    global const uint *ids = xn_ids(e, d->ids, d->width, j->of) + j0;
-    global const float *weights = e->act + d->chosen_weights + j->of * d->width + j0;
+    uint rows = d->down.rows, parts = j->o.parts, m = j->s->results, each = m + m % 2, token = j->o.first;
+    uint j0 = j->pass * xn_experts_of_pass(d, j->all), r = get_local_id(0), at = j->s->first + r;
+    bool last = j->pass + 1 == j->passes;
     local float *sum = scratch + XN_AT_SUM;
-#pragma unroll 1
-    for (uint r = get_local_id(0); r < j->m; r += XN_GROUP) {
+    if (r < m) {
+        global const uint *ids = xn_ids(e, d->ids, d->width, token) + j0;
+        global const float *weights = e->act + d->chosen_weights + token * d->width + j0;
         float x = j->pass ? sum[r] : 0;
 #pragma unroll 1
         for (uint part = 0; part < parts; part++) {
-            float one = xn_y(&j->b, 0, part * each + r, scratch);
-            if (d->bias != XN_CL_NONE) one += e->vec[d->bias + ids[part] * rows + j->v0 + r];
+            float one = xn_y(j, 0, part * each + r, scratch);
+            if (d->bias != XN_CL_NONE) one += e->vec[d->bias + ids[part] * rows + at];
             x += weights[part] * one;
         }
         sum[r] = x;
-        if (j->pass + 1 == j->passes) xn_wait_or_sum(e, &d->sum, d->scratch, j->of, rows, j->v0 + r, x);
+        if (last) xn_wait_or_sum(e, &d->sum, d->scratch, token, rows, at, x);
     }
-    if (d->sum.norm.kind == XN_NORM_NONE || j->pass + 1 < j->passes) return;
-    if (!xn_arrive(e->counters + j->of, j->blocks, (local uint *)(scratch + XN_AT_FLAG))) return;
-    xn_sum_row(e, &d->sum, j->of, e->act + d->scratch + (ulong)j->of * rows, rows, scratch + XN_AT_RED);
+    if (d->sum.norm.kind == XN_NORM_NONE || !last) return;
+    if (!xn_arrive(e->counters + token, j->blocks, (local uint *)(scratch + XN_AT_FLAG))) return;
+    xn_sum_row(e, &d->sum, token, e->act + d->scratch + (ulong)token * rows, rows, scratch + XN_AT_RED);
 }
 #endif
