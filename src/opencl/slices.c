@@ -8,6 +8,8 @@ _Static_assert(XN_CL_SLICE_BYTES + XN_CL_SLICE_ROWS * 8 <= XN_CL_SLICE_MOST, "ke
 _Static_assert(XN_CL_SLICE_BYTES + XN_CL_SLICE_RESULTS * 24 <= XN_CL_SLICE_MOST, "kernels/shared.h");
 _Static_assert(XN_CL_SLICE_BYTES + XN_CL_SLICE_ROWS_FEW * 24 <= XN_CL_SLICE_MOST_FEW, "kernels/shared.h");
 
+_Static_assert(XN_CL_SLICE_RANGES <= XN_CL_WALK_GROUP / 32, "kernels/stream.cl: a warp for each");
+
 enum { FEW, ONE, SHAPES, WARPS = XN_CL_WALK_GROUP / 32 };
 
 // An operation as it is cut.
@@ -222,6 +224,8 @@ static void put_all_ranges(const struct cut *c, struct xn_cl_slice *s, struct ro
             if (rows[r + n].row % w->piece == 0) break;
         put_ranges(c, s, w, rows[r].row, n, &left);
     }
+    while ((uint32_t)1 << s->range_bits < s->ranges)
+        s->range_bits++;
 }
 
 static struct xn_cl_slice_result result_of(const struct cut *c, uint32_t v) {

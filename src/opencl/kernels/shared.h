@@ -43,7 +43,7 @@ typedef uint64_t xn_u64;
 #define XN_CL_SLICE_SEGMENTS 4
 #define XN_CL_SLICE_PIECES 8
 #define XN_CL_SLICE_RANGES 12
-#define XN_CL_SLICE_AHEAD 24576 // bytes of a slice that are asked for before they are read
+#define XN_CL_SLICE_AHEAD 32768 // bytes of a slice that are asked for before they are read
 
 // Where a piece lies.
 struct xn_cl_place {
@@ -398,7 +398,7 @@ struct xn_cl_slice {
     xn_u32 shares;              // a row is cut into so many, each of which has sums of its own
     xn_u32 segments, of, apart; // apart: multiplies other activations than the slice before
     xn_u32 all, blocks;         // results of a full slice; slices of the operation (or of each head)
-    xn_u32 ranges, unused;
+    xn_u32 ranges, range_bits;  // of which there are at most 1 << range_bits
     struct xn_cl_segment segment[XN_CL_SLICE_SEGMENTS];
     struct xn_cl_slice_piece piece[XN_CL_SLICE_PIECES];
     struct xn_cl_slice_range range[XN_CL_SLICE_RANGES];

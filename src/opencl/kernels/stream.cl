@@ -15,6 +15,7 @@ struct xn_job {
     uint all, blocks; // of experts: results of a full slice, slices of a token
     struct xn_operand o;
     local struct xn_cl_slice *s; // the slice
+    float2 early;                // what its results need of memory
 };
 
 static inline local struct xn_cl_slice_row *xn_slice_rows(local struct xn_cl_slice *s) {
@@ -27,15 +28,15 @@ static inline global const uchar *xn_slice_piece(const struct xn_env *e, local c
     return xn_heap(e, s->piece[piece].heap) + s->piece[piece].offset;
 }
 
-// Asks for what stands in the slice's list.
+// Asks for what stands in the slice's list: some warps for each range.
 static inline void xn_prefetch_slice(const struct xn_env *e, local const struct xn_cl_slice *s) {
+    uint bits = s->range_bits, i = xn_warp() & ((1u << bits) - 1);
+    if (i >= s->ranges) return;
+    global const uchar *from = xn_heap(e, s->range[i].heap) + s->range[i].offset;
 #pragma unroll 1
-    for (uint i = 0; i < s->ranges; i++) {
-        global const uchar *from = xn_heap(e, s->range[i].heap) + s->range[i].offset;
-#pragma unroll 1
-        for (uint at = get_local_id(0) * XN_LINE; at < s->range[i].bytes; at += XN_GROUP * XN_LINE)
-            xn_prefetch_line(from + at);
-    }
+    for (uint at = ((xn_warp() >> bits) * XN_LANES + xn_lane()) * XN_LINE; at < s->range[i].bytes;
+         at += (XN_WARPS >> bits) * XN_LANES * XN_LINE)
+        xn_prefetch_line(from + at);
 }
 
 // --- activations ---
@@ -100,6 +101,32 @@ static inline float xn_stage_read(struct xn_eight x, bool weighted, bool there, 
     return squares;
 }
 
+// Items of 8 values, `wide` of a work-item's (4 at the most) on their way at once.
+#define XN_STAGE_NORMED 2
+#ifdef XN_ONE
+#define XN_STAGE_PLAIN 3
+#else
+#define XN_STAGE_PLAIN 4
+#endif
+static inline float xn_stage_items(global const float *from, global const float *weight, bool codes, uint items,
+                                   uint worker, uint workers, const uint wide, local float *xs) {
+    float squares = 0;
+#pragma unroll 1
+    for (uint i0 = 0; i0 < items; i0 += wide * workers) {
+        struct xn_eight x[4];
+#pragma unroll
+        for (uint j = 0; j < 4; j++)
+            if (j < wide) x[j] = xn_read_8(from, weight, min(i0 + j * workers + worker, items - 1));
+#pragma unroll
+        for (uint j = 0; j < 4; j++) {
+            uint i = i0 + j * workers + worker;
+            if (j < wide && (j == 0 || i0 + j * workers < items))
+                squares += xn_stage_read(x[j], weight != 0, i < items, codes, min(i, items - 1), xs);
+        }
+    }
+    return squares;
+}
+
 // Units [u0, u0 + n) of a row, of all parts, into local memory, by `workers` work-items, of which each takes a quarter of a
 // unit; the sum of this one's squares.
 static inline float xn_stage_row(const struct xn_env *e, const struct xn_operand *o, uint row, struct xn_moments m,
@@ -110,15 +137,10 @@ static inline float xn_stage_row(const struct xn_env *e, const struct xn_operand
     if (o->parts == 1 && ((at0 | o->stride) & 3) == 0 && (u0 + n) * XN_CL_UNIT <= o->k && (weighted || !o->norm)) {
         global const float *from = e->act + at0 + (ulong)row * o->stride;
         global const float *weight = weighted ? e->vec + o->norm->weight + u0 * XN_CL_UNIT : 0;
-#pragma unroll 1
-        for (uint i0 = 0; i0 < items; i0 += 2 * workers) { // two of them are on their way
-            bool more = i0 + workers < items;
-            uint i = min(i0 + worker, items - 1), j = min(i0 + workers + worker, items - 1);
-            struct xn_eight x = xn_read_8(from, weight, i), y = x;
-            if (more) y = xn_read_8(from, weight, j);
-            squares += xn_stage_read(x, weighted, i0 + worker < items, codes, i, xs);
-            if (more) squares += xn_stage_read(y, weighted, i0 + workers + worker < items, codes, j, xs);
-        }
+        if (weighted)
+            squares = xn_stage_items(from, weight, codes, items, worker, workers, XN_STAGE_NORMED, xs);
+        else
+            xn_stage_items(from, 0, codes, items, worker, workers, XN_STAGE_PLAIN, xs);
     } else {
 #pragma unroll 1
         for (uint i0 = 0; i0 < items; i0 += workers) {

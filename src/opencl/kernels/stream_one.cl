@@ -1,8 +1,8 @@
 // Products of one row of the batch on NVIDIA's GPUs (stream.cl). Half of a warp takes a row of weights, so that what both
-// halves read of activations is the same. While units are multiplied the next ones are on their way: all groups ask for
-// memory at the same time, and would wait for it at the same time as well.
+// halves read of activations is the same. (Reading the next units while these are multiplied was slower: 880 tokens a
+// second instead of 920 of the 1.5B shape, since registers spill.)
 
-#define XN_AHEAD 3 // units of a lane on their way
+#define XN_AHEAD 4 // units of a lane that are read before the first is multiplied
 #define XN_HALF (XN_LANES / 2)
 
 static inline void xn_put_one(const struct xn_sums *s, float sum, uint share, uint r, local float *y) {
@@ -13,48 +13,42 @@ static inline void xn_put_one(const struct xn_sums *s, float sum, uint share, ui
     if (xn_lane() % XN_HALF == 0 && r < s->end) *to = s->more ? *to + sum : sum;
 }
 
-#define XN_READ_UNITS(F, raw, row, u)                                                                                  \
-    _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++)                                                              \
-        raw[j] = xn_raw_##F(row.piece, row.units, row.first + min((u) + j * XN_HALF + in, of.end - 1));
+#define XN_READ_UNIT(F, j)                                                                                             \
+    raw[j] = xn_raw_##F(row.piece, row.units, row.first + min(u + (j)*XN_HALF + in, of.end - 1));
 #define XN_ADD_UNIT(F, j)                                                                                              \
     {                                                                                                                  \
         int c[8];                                                                                                      \
         float2 scale, minimum;                                                                                         \
         uint i = u + (j)*XN_HALF + in;                                                                                 \
         xn_codes_of_##F(raw[j], e->grids, c, &scale, &minimum);                                                        \
-        float x = xn_code_sum(XN_WHOLE_##F, c, scale, minimum, xs, part + min(i, of.end - 1));                         \
+        float x = xn_code_sum(XN_WHOLE_##F, c, scale, minimum, xs, row.part + min(i, of.end - 1));                     \
         sum += i < of.end ? x : 0;                                                                                     \
     }
-// The first units of a row that is read next are those of the warp's next row.
 #define XN_CODE_SUMS(F)                                                                                                \
     static inline void xn_row_sums_##F(const struct xn_env *e, const struct xn_sums *s, local float *scratch) {        \
         local const float *xs = scratch + XN_AT_XS;                                                                    \
         struct xn_share of;                                                                                            \
         if (!xn_share_of(s, &of)) return;                                                                              \
-        uint half_of = xn_lane() / XN_HALF, in = xn_lane() % XN_HALF, r = s->r0 + 2 * of.pair, u = of.begin;           \
-        if (r >= s->end) return;                                                                                       \
-        struct xn_row_at row = xn_row_at_of(e, s, min(r + half_of, s->end - 1));                                       \
-        struct xn_raw raw[XN_AHEAD], next[XN_AHEAD];                                                                   \
-        XN_READ_UNITS(F, raw, row, u)                                                                                  \
-        float sum = 0;                                                                                                 \
-        _Pragma("unroll 1") while (true) {                                                                             \
-            uint part = row.part, after = u + XN_AHEAD * XN_HALF;                                                      \
-            bool ends = after >= of.end, more = !ends || r + 2 * XN_WARPS < s->end;                                    \
-            if (ends) after = of.begin;                                                                                \
-            if (ends && more) row = xn_row_at_of(e, s, min(r + 2 * XN_WARPS + half_of, s->end - 1));                   \
-            if (more) XN_READ_UNITS(F, next, row, after)                                                               \
-            xn_warp_together();                                                                                        \
-            XN_ADD_UNIT(F, 0)                                                                                          \
-            XN_ADD_UNIT(F, 1)                                                                                          \
-            if (u + 2 * XN_HALF < of.end) XN_ADD_UNIT(F, 2)                                                            \
-            if (ends) {                                                                                                \
-                xn_put_one(s, sum, of.share, r + half_of, scratch + XN_AT_Y);                                          \
-                sum = 0;                                                                                               \
-                r += 2 * XN_WARPS;                                                                                     \
+        uint half_of = xn_lane() / XN_HALF, in = xn_lane() % XN_HALF;                                                  \
+        _Pragma("unroll 1") for (uint r = s->r0 + 2 * of.pair; r < s->end; r += 2 * XN_WARPS)                          \
+        {                                                                                                              \
+            struct xn_row_at row = xn_row_at_of(e, s, min(r + half_of, s->end - 1));                                   \
+            float sum = 0;                                                                                             \
+            _Pragma("unroll 1") for (uint u = of.begin; u < of.end; u += XN_AHEAD * XN_HALF)                           \
+            {                                                                                                          \
+                struct xn_raw raw[XN_AHEAD];                                                                           \
+                bool third = u + 2 * XN_HALF < of.end, fourth = u + 3 * XN_HALF < of.end;                              \
+                XN_READ_UNIT(F, 0)                                                                                     \
+                XN_READ_UNIT(F, 1)                                                                                     \
+                XN_READ_UNIT(F, 2)                                                                                     \
+                XN_READ_UNIT(F, 3)                                                                                     \
+                xn_warp_together();                                                                                    \
+                XN_ADD_UNIT(F, 0)                                                                                      \
+                XN_ADD_UNIT(F, 1)                                                                                      \
+                if (third) XN_ADD_UNIT(F, 2)                                                                           \
+                if (fourth) XN_ADD_UNIT(F, 3)                                                                          \
             }                                                                                                          \
-            if (!more) break;                                                                                          \
-            u = after;                                                                                                 \
-            _Pragma("unroll") for (uint j = 0; j < XN_AHEAD; j++) raw[j] = next[j];                                    \
+            xn_put_one(s, sum, of.share, r + half_of, scratch + XN_AT_Y);                                              \
         }                                                                                                              \
     }
 #define XN_FLOAT_SUMS(F)                                                                                               \

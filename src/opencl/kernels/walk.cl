@@ -81,6 +81,16 @@ static inline uint xn_tokens_of(const struct xn_env *e, local const struct xn_cl
     return xn_step_of(e)->n_outputs;
 }
 
+// What results need of memory is asked for before the product.
+static inline void xn_early(const struct xn_env *e, uint number, local const uint4 *d, struct xn_job *j) {
+#ifdef XN_OP_PROJECT
+    if (number == XN_CL_NUMBER_PROJECT) xn_early_project(e, (local const struct xn_cl_project *)d, j);
+#endif
+#ifdef XN_OP_PROJECT_ADD
+    if (number == XN_CL_NUMBER_PROJECT_ADD) xn_early_project_add(e, (local const struct xn_cl_project_add *)d, j);
+#endif
+}
+
 // Experts are known when their choice is: their slices are cut then.
 static inline bool xn_setup_experts(const struct xn_env *e, uint number, local const uint4 *d, uint groups,
                                     struct xn_job *j) {
@@ -269,7 +279,10 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
             if (own.n == 0 && !experts) xn_other(e, number, d, group, groups, scratch);
 #pragma unroll 1
             while (u < job.slices) {
-                if (experts) xn_fill_experts(e, number, d, u, &job, scratch);
+                if (experts)
+                    xn_fill_experts(e, number, d, u, &job, scratch);
+                else
+                    xn_early(e, number, d, &job);
                 xn_product(e, &job, scratch);
                 xn_end(e, number, d, &job, scratch);
                 if (++job.pass >= job.passes) {

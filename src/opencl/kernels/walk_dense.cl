@@ -22,15 +22,6 @@ static inline bool xn_takes_result(const struct xn_job *j, uint *t, uint *r) {
 #error "a slice has more results than a group has work-items"
 #endif
 
-// The sum that a norm waits for: value i of a row.
-static inline void xn_wait_or_sum(const struct xn_env *e, XN_D const struct xn_cl_sum *s, uint scratch_at, uint row,
-                                  uint rows, uint i, float x) {
-    if (s->norm.kind != XN_NORM_NONE)
-        e->act[scratch_at + (ulong)row * rows + i] = x;
-    else
-        xn_sum_value(e, s, row, i, x);
-}
-
 #ifdef XN_OP_PROJECT
 // Before others are waited for: where each token's values lie in the cache.
 static inline void xn_begin_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, uint n,
@@ -61,6 +52,13 @@ static inline void xn_complete_heads(const struct xn_env *e, XN_D const struct x
     }
 }
 
+// The rotation of this work-item's result.
+static inline void xn_early_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, struct xn_job *j) {
+    uint t, r;
+    if (!xn_takes_result(j, &t, &r)) return;
+    uint rotation = xn_slice_results(j->s)[r].rotation;
+    if (rotation != XN_CL_NONE) j->early = *(global const float2 *)(e->step + xn_rotations(e, t) + rotation);
+}
 static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, struct xn_job *j,
                                   local float *scratch) {
     local const struct xn_cl_slice_result *results = xn_slice_results(j->s);
@@ -70,7 +68,7 @@ static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_c
         XN_D const struct xn_cl_part *p = &d->part[result.part & XN_CL_RESULT_PART];
         float x = (xn_y(j, t, r, scratch) + result.bias) * p->scale;
         if (result.rotation != XN_CL_NONE) {
-            float2 turn = *(global const float2 *)(e->step + xn_rotations(e, t) + result.rotation);
+            float2 turn = j->early;
             float other = (xn_y(j, t, r ^ 1, scratch) + results[r ^ 1].bias) * p->scale;
             x = r % 2 ? other * turn.y + x * turn.x : x * turn.x - other * turn.y;
         }
@@ -96,6 +94,12 @@ static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_c
 #endif
 
 #ifdef XN_OP_PROJECT_ADD
+// What this work-item's result is added to.
+static inline void xn_early_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, struct xn_job *j) {
+    uint t, r;
+    if (d->sum.norm.kind != XN_NORM_NONE || d->sum.set || !xn_takes_result(j, &t, &r)) return;
+    j->early.x = e->act[d->sum.to + (ulong)t * d->sum.stride + j->s->first + r];
+}
 static inline void xn_end_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, struct xn_job *j,
                                       local float *scratch) {
     uint rows = d->weights.rows;
@@ -105,7 +109,11 @@ static inline void xn_end_project_add(const struct xn_env *e, XN_D const struct 
         float x = xn_y(j, t, r, scratch);
         if (d->bias != XN_CL_NONE) x += e->vec[d->bias + at];
         if (d->row_scale != XN_CL_NONE) x *= e->act[d->row_scale + (ulong)t * d->row_scale_stride];
-        xn_wait_or_sum(e, &d->sum, d->scratch, t, rows, at, x);
+        if (d->sum.norm.kind != XN_NORM_NONE)
+            e->act[d->scratch + (ulong)t * rows + at] = x;
+        else
+            e->act[d->sum.to + (ulong)t * d->sum.stride + at] =
+                d->sum.after * ((d->sum.set ? 0 : j->early.x) + d->sum.scale * x);
     }
     if (d->sum.norm.kind == XN_NORM_NONE) return;
     if (!xn_arrive(e->counters, j->s->blocks, (local uint *)(scratch + XN_AT_FLAG))) return;

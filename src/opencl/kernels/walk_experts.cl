@@ -147,6 +147,15 @@ static inline void xn_end_expert_gate(const struct xn_env *e, XN_D const struct 
 #endif
 
 #ifdef XN_OP_EXPERT_ADD
+// The sum that a norm waits for: value i of a row.
+static inline void xn_wait_or_sum(const struct xn_env *e, XN_D const struct xn_cl_sum *s, uint scratch_at, uint row,
+                                  uint rows, uint i, float x) {
+    if (s->norm.kind != XN_NORM_NONE)
+        e->act[scratch_at + (ulong)row * rows + i] = x;
+    else
+        xn_sum_value(e, s, row, i, x);
+}
+
 // A slice has the rows of as many experts at once as there is room for, in passes.
 static inline uint xn_experts_of_pass(XN_D const struct xn_cl_expert_add *d, uint c) {
     uint room = (xn_has_codes(d->down.type) ? XN_CODE_UNITS : XN_FLOAT_UNITS) / d->down.units;
