@@ -230,10 +230,10 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
     // What is read of a tile is asked for one after the other, each a phase of the tile before: so some is always on its way,
     // in the registers of what was read before. Where the first tile lies is known before the wait, and it is asked for.
     const uint steps = key_chunks / 2, held = steps < 2 ? steps : 2;
-    const bool room = key_chunks <= 4; // for a first tile's values in local memory
+    const bool room = XN_FEW_ROOM(key_chunks); // for values in local memory
     local uint4 *early = (local uint4 *)(scratch + XN_AT_FEW_QUERY + 256 * key_chunks) + xn_warp() * XN_FEW_EARLY;
-    bool there = false; // they are there
     struct xn_few_keys keys;
+    struct xn_few_values values;
     struct xn_few_scales scale_words;
     struct xn_few_tile tile;
     // Where there are two chunks of values each half of the warps takes one, of the same tiles: so a warp needs few registers,
@@ -244,10 +244,9 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
     bool begun = false;
 #pragma unroll 1
     for (;;) {
-        struct xn_few_products products;
-        struct xn_few_values values;
+        float p[4];
         uint end = min(u->end - first, (uint)XN_FEW_POSITIONS), page = 0, in_page = 0;
-        bool more = next < u->end;
+        bool more = next < u->end, asked = false;
         if (more) { // its number is there when it is used
             uint page_size = xn_few_page_size(e), which = next / page_size;
             page = xn_few_pages(e, u->row)[which];
@@ -255,6 +254,7 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
         }
         if (begun) {
             xn_few_put_scales(d, &scale_words, end - 1, key_chunks, scales, &state);
+            struct xn_few_products products;
             xn_few_no_scores(&products);
             xn_warp_together();
 #pragma unroll
@@ -262,27 +262,23 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
                 xn_few_add_scores(d, &keys, step, query, scales, &products);
                 if (step + held < steps)
                     xn_few_read_keys(d, tile.key, step + held, &keys);
-                else if (step + held == steps && !there)
-                    xn_few_read_values(d, tile.value, end - 1, chunk, &values);
                 xn_warp_together();
             }
-            if (there) xn_few_take_values(d, chunk, early, &values);
+            xn_few_scores(&products, p);
         }
+        struct xn_row value = tile.value;
         if (more) tile = xn_few_tile_of(e, d, u->g, page, in_page);
         if (begun) {
-            float p[4];
             if (more) {
 #pragma unroll
                 for (uint step = 0; step < held; step++)
                     xn_few_read_keys(d, tile.key, step, &keys);
-                xn_few_read_scales(d, &tile, key_chunks, &scale_words);
             }
             xn_warp_together();
-            xn_few_scores(&products, p);
             float factor = xn_few_soften(d, u->begin > first ? u->begin - first : 0, end, p, &state);
             xn_few_scale(factor, sums);
+            xn_few_take_values(d, value, end - 1, chunk, room, early, &values);
             xn_few_add_values(d, &values, chunk, value_scales, p, sums);
-            there = false;
         } else {
             // Of what steps before have left all is read now; what this one brings, after the wait.
             bool old = next + XN_FEW_POSITIONS <= xn_few_past(e, u->row);
@@ -290,10 +286,11 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
 #pragma unroll
                 for (uint step = 0; step < held; step++)
                     xn_few_read_keys(d, tile.key, step, &keys);
-                there = room && xn_few_copy_values(d, tile.value, chunk, early);
+                xn_few_ask_values(d, tile.value, XN_FEW_POSITIONS - 1, chunk, room, early, &values);
+                asked = true;
             }
             xn_warp_together();
-            if (more) xn_few_ask(d, &tile, !old, !there);
+            if (more) xn_few_ask(d, &tile, !old, !old || !room);
             if (u->splits == 1) xn_few_ask_ahead(e, d, u, next, stride);
             if (!xn_few_await(w)) return false;
             if (u->end == 0) return true;
@@ -307,14 +304,16 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
             }
             xn_warp_together();
             xn_few_queries(e, d, u, key_chunks, query);
-            if (more) xn_few_read_scales(d, &tile, key_chunks, &scale_words);
-            xn_copied();
             barrier(CLK_LOCAL_MEM_FENCE);
             begun = true;
         }
         if (!more) break;
         first = next;
         next += stride;
+        if (!asked)
+            xn_few_ask_values(d, tile.value, min(u->end - first, (uint)XN_FEW_POSITIONS) - 1, chunk, room, early, &values);
+        xn_few_read_scales(d, &tile, key_chunks, &scale_words);
+        xn_warp_together();
     }
     xn_few_join(e, d, j, state, sums, scratch);
     if (u->splits > 1 && xn_arrive(e->counters + (u->row * d->heads + u->first_head) * XN_CL_VALUE_SHARES +

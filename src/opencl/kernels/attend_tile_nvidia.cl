@@ -134,9 +134,10 @@ struct xn_few_state {
 //                       room at once
 //   xn_few_add_scores   adds what those chunks give to the scores: sums of rows g and g + 8, the halves of a query
 //   xn_few_scores       head g's scores of positions 2t, 2t + 1, and those plus 8
-//   xn_few_read_values  of chunk `chunk` of 64; positions to `last` count
-//   xn_few_add_values   adds its products with the weights
-//   xn_few_copy_values, xn_few_take_values     reads them by way of local memory
+//   xn_few_ask_values   of chunk `chunk` of 64; positions to `last` count. They come to registers, or where there is room to
+//                       local memory, since registers are few (the compiler would wait for each value to put it elsewhere)
+//   xn_few_take_values  they are there
+//   xn_few_add_values   adds their products with the weights
 //   xn_few_value        which value sums[tile][2 * upper ...] of lanes g is
 
 #ifdef XN_CACHE_BLOCKS
@@ -243,8 +244,10 @@ XN_INLINE void xn_few_scores(const struct xn_few_products *p, float *scores) {
         scores[i] = p->scores[i];
 }
 
-XN_INLINE void xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
-                                  struct xn_few_values *v) {
+#define XN_FEW_EARLY 0
+#define XN_FEW_ROOM(chunks) false
+XN_INLINE void xn_few_ask_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
+                                 const bool room, local uint4 *to, struct xn_few_values *v) {
     uint lane = xn_lane(), g = lane / 4, t = lane % 4, blocks = d->values.size / XN_CACHE_BLOCK;
 #pragma unroll
     for (uint j = 0; j < 2; j++)
@@ -258,14 +261,8 @@ XN_INLINE void xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_r
 #endif
         }
 }
-
-// These are few: none are copied.
-#define XN_FEW_EARLY 0
-XN_INLINE bool xn_few_copy_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint chunk, local uint4 *to) {
-    return false;
-}
-XN_INLINE void xn_few_take_values(XN_D const struct xn_cl_attend *d, uint chunk, local const uint4 *from,
-                                  struct xn_few_values *v) {
+XN_INLINE void xn_few_take_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
+                                  const bool room, local const uint4 *from, struct xn_few_values *v) {
 }
 
 // sums[2 j + i]: of block j, four values of each lane.
@@ -368,36 +365,30 @@ XN_INLINE void xn_few_scores(const struct xn_few_products *p, float *scores) {
     scores[3] = p->high[1] + p->high[3];
 }
 
-XN_INLINE void xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
-                                  struct xn_few_values *v) {
-    uint lane = xn_lane(), t = lane % 4, bytes = 2 * d->values.size;
-    global const uchar *column = value.values + lane / 4 * 16 + chunk * 128;
-    bool there = chunk * 64 + lane / 4 * 8 < d->value_size;
-#pragma unroll
-    for (uint i = 0; i < 4; i++) { // what lies behind the last position may be anything
-        uint position = min(2 * t + i % 2 + i / 2 * 8, last);
-        v->x[i] = there ? *(global const uint4 *)(column + position * bytes) : (uint4)(0, 0, 0, 0);
-    }
+#define XN_FEW_EARLY (4 * XN_LANES) // of 16 bytes, of a warp's values in local memory
+#define XN_FEW_ROOM(chunks) (XN_AT_FEW_QUERY + (256 * (chunks)) + 4 * XN_FEW_EARLY * XN_WARPS <= XN_SCRATCH)
+XN_INLINE global const uchar *xn_few_value_at(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
+                                              uint i) {
+    uint lane = xn_lane(), position = min(2 * (lane % 4) + i % 2 + i / 2 * 8, last); // what is behind may be anything
+    return value.values + lane / 4 * 16 + chunk * 128 + position * (2 * d->values.size);
 }
-
-// The values of a chunk of a tile of which all positions are there, each lane's own, into local memory; there once
-// copies are (xn_copied).
-#define XN_FEW_EARLY (4 * XN_LANES) // of 16 bytes
-XN_INLINE bool xn_few_copy_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint chunk, local uint4 *to) {
-    uint lane = xn_lane(), t = lane % 4, bytes = 2 * d->values.size;
-    global const uchar *column = value.values + lane / 4 * 16 + chunk * 128;
-    if (chunk * 64 + lane / 4 * 8 >= d->value_size) return true;
+XN_INLINE void xn_few_ask_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
+                                 const bool room, local uint4 *to, struct xn_few_values *v) {
+    if (!room || chunk * 64 + xn_lane() / 4 * 8 >= d->value_size) return;
 #pragma unroll
     for (uint i = 0; i < 4; i++)
-        xn_copy_16(to + i * XN_LANES + lane, column + (2 * t + i % 2 + i / 2 * 8) * bytes);
-    return true;
+        xn_copy_16(to + i * XN_LANES + xn_lane(), xn_few_value_at(d, value, last, chunk, i));
 }
-XN_INLINE void xn_few_take_values(XN_D const struct xn_cl_attend *d, uint chunk, local const uint4 *from,
-                                  struct xn_few_values *v) {
+XN_INLINE void xn_few_take_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
+                                  const bool room, local const uint4 *from, struct xn_few_values *v) {
     bool there = chunk * 64 + xn_lane() / 4 * 8 < d->value_size;
+    if (room) xn_copied(); // each lane has its own
 #pragma unroll
     for (uint i = 0; i < 4; i++)
-        v->x[i] = there ? from[i * XN_LANES + xn_lane()] : (uint4)(0, 0, 0, 0);
+        v->x[i] = !there ? (uint4)(0, 0, 0, 0)
+                  : room ? from[i * XN_LANES + xn_lane()]
+                         : *(global const uint4 *)xn_few_value_at(d, value, last, chunk, i);
+    xn_warp_together();
 }
 
 // sums[i]: values 8 g + 2 i (+ 1) of heads 2t, 2t + 1.
