@@ -230,8 +230,9 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
     // What is read of a tile is asked for one after the other, each a phase of the tile before: so some is always on its way,
     // in the registers of what was read before. Where the first tile lies is known before the wait, and it is asked for.
     const uint steps = key_chunks / 2, held = steps < 2 ? steps : 2;
-    const bool room = XN_FEW_ROOM(key_chunks); // for values in local memory
-    local uint4 *early = (local uint4 *)(scratch + XN_AT_FEW_QUERY + 256 * key_chunks) + xn_warp() * XN_FEW_EARLY;
+    const uint early_at = XN_AT_FEW_QUERY + XN_FEW_EARLY_AT(key_chunks);
+    const bool room = early_at + 4 * XN_FEW_EARLY * XN_WARPS <= XN_SCRATCH; // for values in local memory
+    local uint4 *early = (local uint4 *)(scratch + early_at) + xn_warp() * XN_FEW_EARLY;
     struct xn_few_keys keys;
     struct xn_few_values values;
     struct xn_few_scales scale_words;

@@ -244,25 +244,44 @@ XN_INLINE void xn_few_scores(const struct xn_few_products *p, float *scores) {
         scores[i] = p->scores[i];
 }
 
-#define XN_FEW_EARLY 0
-#define XN_FEW_ROOM(chunks) false
+// In local memory a position has 16 bytes more than its two blocks, so that positions are in different banks.
+#define XN_FEW_UNITS (2 * XN_BLOCK_BYTES / 16) // of 16 bytes
+#define XN_FEW_EARLY (XN_FEW_POSITIONS * (XN_FEW_UNITS + 1))
+#define XN_FEW_EARLY_AT(chunks) (256 * (chunks) + 2 * XN_FEW_SCALES(chunks) * XN_WARPS) // behind queries and scales
 XN_INLINE void xn_few_ask_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
                                  const bool room, local uint4 *to, struct xn_few_values *v) {
+    uint blocks = d->values.size / XN_CACHE_BLOCK;
+    if (!room) return;
+#pragma unroll
+    for (uint j = 0; j < XN_FEW_POSITIONS * XN_FEW_UNITS / XN_LANES; j++) {
+        uint i = j * XN_LANES + xn_lane(), position = i / XN_FEW_UNITS, unit = i % XN_FEW_UNITS;
+        uint block = 2 * chunk + unit / (XN_FEW_UNITS / 2);
+        if (block < blocks)
+            xn_copy_16(to + position * (XN_FEW_UNITS + 1) + unit,
+                       value.values + (position * blocks + 2 * chunk) * XN_BLOCK_BYTES + unit * 16);
+    }
+}
+XN_INLINE void xn_few_take_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
+                                  const bool room, local const uint4 *from, struct xn_few_values *v) {
     uint lane = xn_lane(), g = lane / 4, t = lane % 4, blocks = d->values.size / XN_CACHE_BLOCK;
+    if (room) {
+        xn_copied();
+        xn_warp_together();
+    }
 #pragma unroll
     for (uint j = 0; j < 2; j++)
 #pragma unroll
         for (uint i = 0; i < 4; i++) {
-            uint at = (2 * t + i % 2 + i / 2 * 8) * blocks + min(2 * chunk + j, blocks - 1);
+            uint position = 2 * t + i % 2 + i / 2 * 8, at = (position * blocks + min(2 * chunk + j, blocks - 1)) * 8 + g;
+            uint here = position * (XN_FEW_UNITS + 1) * 16;
 #ifdef XN_CACHE_Q8_0
-            v->x[j][i] = ((global const uint *)value.values)[at * 8 + g];
+            v->x[j][i] = room ? ((local const uint *)from)[here / 4 + j * 8 + g] : ((global const uint *)value.values)[at];
 #else
-            v->x[j][i] = ((global const ushort *)value.values)[at * 8 + g];
+            v->x[j][i] =
+                room ? ((local const ushort *)from)[here / 2 + j * 8 + g] : ((global const ushort *)value.values)[at];
 #endif
         }
-}
-XN_INLINE void xn_few_take_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
-                                  const bool room, local const uint4 *from, struct xn_few_values *v) {
+    xn_warp_together();
 }
 
 // sums[2 j + i]: of block j, four values of each lane.
@@ -366,7 +385,7 @@ XN_INLINE void xn_few_scores(const struct xn_few_products *p, float *scores) {
 }
 
 #define XN_FEW_EARLY (4 * XN_LANES) // of 16 bytes, of a warp's values in local memory
-#define XN_FEW_ROOM(chunks) (XN_AT_FEW_QUERY + (256 * (chunks)) + 4 * XN_FEW_EARLY * XN_WARPS <= XN_SCRATCH)
+#define XN_FEW_EARLY_AT(chunks) (256 * (chunks)) // behind queries
 XN_INLINE global const uchar *xn_few_value_at(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
                                               uint i) {
     uint lane = xn_lane(), position = min(2 * (lane % 4) + i % 2 + i / 2 * 8, last); // what is behind may be anything
