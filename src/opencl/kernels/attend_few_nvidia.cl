@@ -351,11 +351,6 @@ static inline bool xn_few_attend(const struct xn_env *e, XN_D const struct xn_cl
     return true;
 }
 
-// Whether the group had no work.
-static inline bool xn_few_was_idle(local const float *scratch) {
-    return ((local const struct xn_few_job *)(scratch + XN_AT_FEW_JOB))->u.end == 0;
-}
-
 #ifndef XN_WALK
 // A row and a set of heads, whose context is one part.
 static inline void xn_few_whole(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row, uint pair,

@@ -172,18 +172,6 @@ static inline bool xn_all_wait(volatile global uint *barrier_at, uint target, lo
     barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
     return *flag;
 }
-// Waits some 4,000 cycles (each look at the counter takes several hundred), or until all have come.
-#define XN_PAUSE 6
-static inline void xn_all_pause(volatile global uint *barrier_at, uint target) {
-    if (get_local_id(0) == 0) {
-        uint arrived, left = XN_PAUSE;
-#pragma unroll 1
-        do {
-            asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(arrived) : "l"(barrier_at) : "memory");
-        } while ((int)(arrived - target) < 0 && --left);
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-}
 
 // 16 bytes from global to local memory, which are there when xn_copied has returned.
 static inline void xn_copy_16(local void *to, global const void *from) {

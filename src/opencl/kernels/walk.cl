@@ -230,7 +230,6 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     }
     xn_copied();
     barrier(CLK_LOCAL_MEM_FENCE);
-    bool idle = false; // in the operation before, which others are still at
 #pragma unroll 1
     for (uint i = 0; i < n; i++) {
         local uint4 *d = both + i % 2 * XN_OP_VALUES;
@@ -248,7 +247,6 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
         if (xn_waits_itself(number, d)) {
             struct xn_few_wait before = {i > 0 ? barriers : 0, target, &flag};
             if (!xn_few_attend(e, (local const struct xn_cl_attend *)d, group, groups, before, scratch)) return;
-            idle = xn_few_was_idle(scratch);
         } else
 #endif
         {
@@ -259,7 +257,7 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
             job.pass = 0;
             job.passes = 1;
             if (cut) {
-                if (!idle) xn_prefetch_slice(e, job.s);
+                xn_prefetch_slice(e, job.s);
                 job.o.first = 0;
                 job.o.parts = 1;
                 job.o.staged = 0;
@@ -268,12 +266,7 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
                 xn_take(e, &job);
                 if (job.n == 0) job.slices = 0;
                 xn_fetch_next(ops, &own, &following, job.slices, u, group, groups, slices + (turn ^ 1) * XN_SLICE_VALUES);
-                if (idle) { // others are at attention, whose few reads would wait behind all of these
-                    xn_all_pause(barriers, target);
-                    xn_prefetch_slice(e, job.s);
-                }
             }
-            idle = false;
             if (i > 0 && !xn_all_wait(barriers, target, &flag)) return;
             bool experts = !cut && xn_setup_experts(e, number, d, groups, &job);
             if (own.n == 0 && !experts) xn_other(e, number, d, group, groups, scratch);
