@@ -349,9 +349,9 @@ static void lower_attend(struct xn_cl_lowering *l, const struct xn_op *op) {
                              .few = xn_cl_attend_few(a, l->limits),
                              .splits = xn_cl_attend_splits(a),
                              .exact = l->plan->sensitive,
-                             .keys = cached(l, a->cache, true)};
+                             .keys = cached(l, a->cache, true),
+                             .partial = scratch(l)};
     d.values = a->values_in_keys ? d.keys : cached(l, a->cache, false);
-    d.partial = scratch(l);
     l->few_sizes = d.few ? 1u << d.few : 0;
     add(l, op->kind, XN_CL_KERNEL_ATTEND, &d, sizeof d);
 }

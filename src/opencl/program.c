@@ -345,6 +345,10 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         add_file(s, "attend_unit.cl");
         add_file(s, "attend_plain.cl");
         if (body->attend_few || attends_many(key, body)) add_file(s, body->unit);
+        if (body == &bodies[XN_CL_NVIDIA]) {
+            add_file(s, "attend_cut_nvidia.cl");
+            add_file(s, "attend_tile_nvidia.cl");
+        }
         if (body->attend_few) add_file(s, body->attend_few);
         if (attends_many(key, body)) add_file(s, body->attend_many);
     }
