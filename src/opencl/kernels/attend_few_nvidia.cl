@@ -187,19 +187,20 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
 #pragma unroll 1
     for (;;) {
         struct xn_few_tile at = tile;
-        struct xn_few_keys keys;
-        uint end = min(u->end - first, (uint)XN_FEW_POSITIONS);
+        uint end = min(u->end - first, (uint)XN_FEW_POSITIONS), page = 0, in_page = 0;
+        float p[4] = {0, 0, 0, 0};
+        bool more = next < u->end;
+        if (more) { // its number is there when it is used
+            uint page_size = xn_few_page_size(e), which = next / page_size;
+            page = xn_few_pages(e, u->row)[which];
+            in_page = next - which * page_size;
+        }
+        // Between the reads of keys and their products there is nothing: with more the compiler has no registers for them, and
+        // waits for each to put it elsewhere.
         if (begun) {
-            keys = xn_few_read_keys(d, at.key, 0);
+            struct xn_few_keys keys = xn_few_read_keys(d, at.key, 0);
             xn_few_read_scales(d, at, end - 1, key_chunks, scales, &state);
             xn_warp_together(); // all reads are on their way
-        }
-        if (next < u->end) {
-            tile = xn_few_tile_of(e, d, u->g, xn_few_pages(e, u->row), next);
-            xn_few_ask(d, &tile);
-        }
-        if (begun) {
-            float p[4] = {0, 0, 0, 0};
             xn_few_add_scores(d, &keys, 0, key_chunks, query, scales, p);
 #pragma unroll
             for (uint c = XN_FEW_KEYS_AHEAD; c < key_chunks; c += XN_FEW_KEYS_AHEAD) {
@@ -207,6 +208,12 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
                 xn_warp_together();
                 xn_few_add_scores(d, &keys, c, key_chunks, query, scales, p);
             }
+        }
+        if (more) {
+            tile = xn_few_tile_of(e, d, u->g, page, in_page);
+            xn_few_ask(d, &tile);
+        }
+        if (begun) {
             struct xn_few_values values = xn_few_read_values(d, at.value, end - 1, j->value0 / 64, j->chunks, n);
             xn_warp_together();
             float factor = xn_few_soften(d, u->begin > first ? u->begin - first : 0, end, p, &state);
@@ -226,7 +233,7 @@ XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_atten
             barrier(CLK_LOCAL_MEM_FENCE);
             begun = true;
         }
-        if (next >= u->end) break;
+        if (!more) break;
         first = next;
         next += XN_WARPS * XN_FEW_POSITIONS;
     }

@@ -29,9 +29,8 @@ static inline uint xn_few_page_size(const struct xn_env *e) {
 #endif
 }
 static inline struct xn_few_tile xn_few_tile_of(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint g,
-                                                global const uint *pages, uint position) {
-    uint page_size = xn_few_page_size(e), which = position / page_size, page = pages[which];
-    uint in_page = position - which * page_size;
+                                                uint page, uint in_page) {
+    uint page_size = xn_few_page_size(e);
     struct xn_few_tile t;
 #pragma unroll 1
     for (uint i = 0; i < 2; i++) { // keys, then values
