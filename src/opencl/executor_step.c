@@ -98,7 +98,7 @@ static int launch_walk(struct xn_executor *e, size_t first, size_t end, uint32_t
     const struct xn_cl_made *k = &e->kernels[e->walker[rows > 1 ? XN_CL_FEW : XN_CL_ONE]];
     cl_uint from = 0, ops = 0;
     for (size_t i = first; i < end; i++)
-        if (l[i].shapes >> XN_CL_FEW & 1 && !l[i].attended && ops++ == 0) from = l[i].op;
+        if (l[i].shapes >> XN_CL_FEW & 1 && ops++ == 0) from = l[i].op;
     *n = ops != 0;
     if (!ops) return XN_OK;
     size_t local = k->group, global = local * k->groups;

@@ -326,35 +326,6 @@ static void lower_expert_add(struct xn_cl_lowering *l, const struct xn_op *op) {
     xn_cl_many_expert_add(l, op, &d);
 }
 
-// Where the operation before puts this step's heads into blocks of the cache that attend reads, a walk's attend does
-// so: a wait of all groups less. The store is then for launches alone. Values of scratch that it reads.
-static uint32_t take_store(struct xn_cl_lowering *l, const struct xn_op_attend *a, struct xn_cl_attend *d) {
-    struct xn_cl_lowered *o = l->out;
-    struct xn_cl_store store;
-    uint32_t end = 0;
-    if (!d->few || l->stored != (uint32_t)a->cache + 1 || l->no_memory) return 0;
-    struct xn_cl_launch launch = o->launches[o->n - 1];
-    if (launch.key.kernel != XN_CL_KERNEL_STORE || launch.op + 1 != o->n_ops) return 0;
-    memcpy(&store, o->ops + launch.op * XN_CL_OP_BYTES, sizeof store);
-    for (uint32_t i = 0; i < store.n_parts; i++)
-        if (store.part[i].heads != a->kv_heads) return 0;
-    for (uint32_t i = 0; i < store.n_parts; i++) {
-        const struct xn_cl_store_part *p = &store.part[i];
-        uint32_t last = p->in + l->limits->rows * p->in_stride - scratch(l);
-        d->stored[i] = (struct xn_cl_stored){p->in, p->in_stride, p->head_size, p->head_stride, p->cache_at, p->values};
-        if (last > end) end = last;
-    }
-    d->n_stored = store.n_parts;
-    o->n_ops--;
-    o->n--;
-    xn_cl_add_op(l, launch.kind, launch.key.kernel, 1u << XN_CL_MANY, &store, sizeof store);
-    if (l->no_memory) return 0;
-    launch.op = o->launches[o->n - 1].op;
-    launch.attended = true;
-    o->launches[o->n - 1] = launch;
-    return (end + 31) / 32 * 32;
-}
-
 static void lower_attend(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_attend *a = &op->attend;
     uint32_t together = xn_cl_attend_together(a), queries = a->heads / a->kv_heads;
@@ -378,9 +349,9 @@ static void lower_attend(struct xn_cl_lowering *l, const struct xn_op *op) {
                              .few = xn_cl_attend_few(a, l->limits),
                              .splits = xn_cl_attend_splits(a),
                              .exact = l->plan->sensitive,
-                             .keys = cached(l, a->cache, true)};
+                             .keys = cached(l, a->cache, true),
+                             .partial = scratch(l)};
     d.values = a->values_in_keys ? d.keys : cached(l, a->cache, false);
-    d.partial = scratch(l) + take_store(l, a, &d);
     l->few_sizes = d.few ? 1u << d.few : 0;
     add(l, op->kind, XN_CL_KERNEL_ATTEND, &d, sizeof d);
 }
@@ -452,7 +423,6 @@ int xn_cl_lower(const struct xn_plan *plan, const struct xn_limits *limits, cons
         XN_TRY(check_op(&plan->ops[i], err));
         l.formats = 0;
         l.few_sizes = 0;
-        if (plan->ops[i].kind != XN_OP_ATTEND) l.stored = 0;
         lower_op[plan->ops[i].kind](&l, &plan->ops[i]);
         out->first_launch[i + 1] = out->n;
     }

@@ -33,7 +33,6 @@ struct xn_cl_launch {
     enum xn_op_kind kind;
     uint32_t op;
     uint32_t shapes; // bits: 1 << enum xn_cl_shape
-    bool attended;   // a walk leaves it to attend, so that its descriptor stands elsewhere
 };
 
 struct xn_cl_lowered {

@@ -13,7 +13,6 @@ struct xn_cl_lowering {
     bool sorted;        // the list of choices by expert is that of the last `route`
     uint64_t formats;   // of the operation
     uint32_t few_sizes; // likewise
-    uint32_t stored;    // the cache layer that the operation before stores into, + 1; 0: none
 };
 
 // Adds a descriptor that launches for batches of this shape take, or of both (bits: 1 << enum xn_cl_shape), and a

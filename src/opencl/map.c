@@ -39,17 +39,8 @@ uint32_t xn_cl_attend_few(const struct xn_op_attend *a, const struct xn_limits *
     return 0;
 }
 
-// 32-bit values of scratch that hold what `project` has for a cache.
-static uint64_t stored_of(const struct xn_op *op, uint64_t rows) {
-    uint64_t n = 0;
-    for (uint32_t i = 0; op->kind == XN_OP_PROJECT && i < op->project.n_parts; i++)
-        if (op->project.part[i].target != XN_TO_BUFFER)
-            n += (uint64_t)op->project.part[i].heads * op->project.part[i].head_stride;
-    return round_up(n * rows);
-}
-
-// Of one operation: 32-bit values of scratch, and counters. `stored`: of scratch, what the operation before left there.
-static void needs_of(const struct xn_op *op, uint64_t rows, uint64_t stored, uint64_t *scratch, uint64_t *counters) {
+// Of one operation: 32-bit values of scratch, and counters.
+static void needs_of(const struct xn_op *op, uint64_t rows, uint64_t *scratch, uint64_t *counters) {
     uint64_t split_rows = rows < XN_CL_SPLIT_ROWS ? rows : XN_CL_SPLIT_ROWS, cached = 0, heads = 0;
     uint64_t tiles = rows / XN_CL_TILE_TOKENS + 1;
     switch (op->kind) {
@@ -75,11 +66,10 @@ static void needs_of(const struct xn_op *op, uint64_t rows, uint64_t stored, uin
         most(counters, rows);
         break;
     case XN_OP_ATTEND:
-        // Behind what project leaves for the cache.
         most(scratch,
              split_rows * op->attend.heads * xn_cl_attend_splits(&op->attend) * ((uint64_t)op->attend.value_size + 2) +
-                 4 + stored);
-        most(counters, split_rows * op->attend.heads * XN_CL_VALUE_SHARES);
+                 4);
+        most(counters, split_rows * op->attend.heads);
         break;
     case XN_OP_DELTA_NET: {
         const struct xn_op_delta_net *d = &op->delta_net;
@@ -114,7 +104,7 @@ void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, co
     at += plan->route_width ? round_up(XN_CL_MAX_EXPERTS + 1) : 0;
     map->scratch = at;
     for (uint32_t i = 0; i < plan->n_ops; i++) {
-        needs_of(&plan->ops[i], rows, i ? stored_of(&plan->ops[i - 1], rows) : 0, &scratch, &map->counters);
+        needs_of(&plan->ops[i], rows, &scratch, &map->counters);
         most(&scratch, xn_cl_many_of(&plan->ops[i], plan->hidden, rows, limits->outputs, tiles->partial).size);
     }
     map->size = at + round_up(scratch);

@@ -86,12 +86,6 @@ static inline uint test_permute(uint a, uint b, uint selector) {
 #define PTX_ex2_approx_ftz_f32(y, x) y = test_exp2f(x)
 #define PTX_atom_acq_rel_gpu_global_add_u32(y, p, x) y = *(p), *(p) += x
 #define PTX_redux_sync_max_u32(y, x, members) y = test_most(x)
-#define PTX_redux_sync_add_u32(y, x, members) y = test_total(x)
-static inline uint test_total(uint x) {
-    for (uint mask = 16; mask; mask /= 2)
-        x += test_shuffle(x, test_lid() % 32 ^ mask);
-    return x;
-}
 static inline uint test_most(uint x) {
     for (uint mask = 16; mask; mask /= 2) {
         uint other = test_shuffle(x, test_lid() % 32 ^ mask);

@@ -2,55 +2,6 @@
 // them without a barrier; what does not depend on this step is asked for before the wait for other groups. Then what the
 // warps have is joined, and what groups have of a long context.
 
-// --- the step's own positions, of a cache in blocks ---
-
-#if defined(XN_WALK) && defined(XN_CACHE_BLOCKS)
-#define XN_FEW_STORES
-// A warp makes a lane's value each a block of the cache.
-static inline void xn_few_store_block(float x, global uchar *codes, global half *scale_at) {
-    uint lane = xn_lane(), bits = as_uint(x) & 0x7fffffff;
-    uint most = xn_warp_most(bits > 0x7f800000 ? 0 : bits); // of numbers
-#ifdef XN_CACHE_Q8_0
-    float scale = as_float(most) / 127, inverse = scale != 0 ? 1 / scale : 0;
-    ((global char *)codes)[lane] = (char)xn_code(x, inverse, -127, 127);
-#else
-    uint first = 31 - xn_warp_most(bits == most ? 31 - lane : 0);
-    float scale = most ? xn_shuffle(x, first) / -8 : 0, inverse = scale != 0 ? 1 / scale : 0;
-    uint word = (uint)((int)xn_code(x, inverse, -8, 7) + 8) << (lane % 8 / 2 * 4 + lane % 2 * 16);
-#pragma unroll
-    for (uint mask = 1; mask < 8; mask *= 2)
-        word |= as_uint(xn_shuffle_xor(as_float(word), mask));
-    if (lane % 8 == 0) ((global uint *)codes)[lane / 8] = word;
-#endif
-    if (lane == 0) vstore_half_rte(scale, 0, scale_at);
-}
-
-// Puts into the cache what a unit sees of this step: heads that project left in scratch. Other groups may do so too, and
-// write the same; so nobody waits for it but this group, where it is true.
-static inline bool xn_few_store(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                                local const struct xn_unit_of_attention *u) {
-    uint position = xn_position_of_row(e, u->row), from = max(u->begin, e->spans[u->row].y), at = xn_warp();
-    uint n = u->end > from ? u->end - from : 0, row0 = u->row - (position - from);
-#pragma unroll 1
-    for (uint i = 0; i < d->n_stored; i++) {
-        XN_D const struct xn_cl_stored *s = &d->stored[i];
-        XN_D const struct xn_cl_cache *c = s->values ? &d->values : &d->keys;
-        uint blocks = s->head_size / XN_CACHE_BLOCK, of_row = c->size / XN_CACHE_BLOCK, codes = of_row * XN_BLOCK_BYTES;
-#pragma unroll 1
-        for (; at < n * blocks; at += XN_WARPS) {
-            uint r = at / blocks, block = at - r * blocks, row = row0 + r;
-            uint in_page = e->tokens[row].w, to = s->cache_at / XN_CACHE_BLOCK + block;
-            float x = e->act[s->in + (ulong)row * s->in_stride + u->g * s->head_stride + XN_CACHE_BLOCK * block + xn_lane()];
-            global uchar *head = xn_page(e, c, e->tokens[row].z) + (ulong)(u->g * e->page_size) * (codes + 2 * of_row);
-            xn_few_store_block(x, head + in_page * codes + to * XN_BLOCK_BYTES,
-                               (global half *)(head + e->page_size * codes) + in_page * of_row + to);
-        }
-        at -= n * blocks;
-    }
-    return n && d->n_stored;
-}
-#endif
-
 // --- a unit ---
 
 // All heads' values of one position of the result, finished: x is value `value` of head `head` of the unit's.
@@ -75,28 +26,26 @@ static inline global float *xn_few_part_state(const struct xn_env *e, XN_D const
                                               uint h) {
     return e->act + d->partial + (ulong)(row * d->heads + h) * d->splits * 2;
 }
-static inline global float *xn_few_part(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                                        local const struct xn_few_job *j, uint h) {
-    ulong states = ((ulong)j->rows * d->heads * d->splits * 2 + 3) & ~3ul;
-    return e->act + d->partial + states + (ulong)(j->u.row * d->heads + h) * d->splits * d->value_size;
+static inline global float *xn_few_part(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row, uint h) {
+    ulong states = ((ulong)xn_rows(e) * d->heads * d->splits * 2 + 3) & ~3ul;
+    return e->act + d->partial + states + (ulong)(row * d->heads + h) * d->splits * d->value_size;
 }
 
 // What the warps have, made one: results, or a part's sums.
 XN_INLINE void xn_few_join(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
-                           struct xn_few_state state, float (*sums)[4], local float *scratch) {
+                           const uint chunks, struct xn_few_state state, float (*sums)[4], local float *scratch) {
     local const struct xn_unit_of_attention *u = &j->u;
     uint lid = get_local_id(0), lane = xn_lane(), warp = xn_warp(), g = lane / 4, t = lane % 4;
-    uint warps = XN_WARPS / j->chunks; // of a chunk
     local float *mosts = scratch + XN_AT_FEW_MOST, *all = scratch + XN_AT_FEW_SUM;
     local float *room = scratch + XN_AT_FEW_QUERY; // when queries and scales are done with
     state.sum += xn_shuffle_xor(state.sum, 1);
     state.sum += xn_shuffle_xor(state.sum, 2);
-    if (t == 0) { // those of further chunks went through the same tiles
-        mosts[g * XN_FEW_PLACES + warp] = warp < warps ? state.most : -INFINITY;
-        all[g * XN_FEW_PLACES + warp] = warp < warps ? state.sum : 0;
+    if (t == 0) {
+        mosts[g * XN_FEW_PLACES + warp] = state.most;
+        all[g * XN_FEW_PLACES + warp] = state.sum;
     }
 #if XN_WARPS < 4
-    if (lid < 32 && lid % 4 >= XN_WARPS) mosts[lid] = -INFINITY, all[lid] = 0;
+    if (lid < 32 && lid % 4 >= XN_WARPS) mosts[lid / 4 * 4 + lid % 4] = -INFINITY, all[lid / 4 * 4 + lid % 4] = 0;
 #endif
     barrier(CLK_LOCAL_MEM_FENCE);
     float m[XN_FEW_PLACES / 4], most = -INFINITY, sum = 0;
@@ -118,37 +67,39 @@ XN_INLINE void xn_few_join(const struct xn_env *e, XN_D const struct xn_cl_atten
         to[0] = most;
         to[1] = sum;
     }
-    xn_few_scale(factor, sums);
+    xn_few_scale(chunks, factor, sums);
 #pragma unroll
-    for (uint i = 0; i < 4; i++)
-        ((local float4 *)room)[(warp * 4 + i) * 32 + lane] = (float4)(sums[i][0], sums[i][1], sums[i][2], sums[i][3]);
-    barrier(CLK_LOCAL_MEM_FENCE);
+    for (uint c = 0; c < chunks; c++) {
+        if (c >= j->chunks) continue;
+        if (c) barrier(CLK_LOCAL_MEM_FENCE);
+#pragma unroll
+        for (uint i = 0; i < 4; i++)
+            ((local float4 *)room)[(warp * 4 + i) * 32 + lane] =
+                (float4)(sums[4 * c + i][0], sums[4 * c + i][1], sums[4 * c + i][2], sums[4 * c + i][3]);
+        barrier(CLK_LOCAL_MEM_FENCE);
 #pragma unroll 1
-    for (uint i = lid; i < 512 * j->chunks; i += XN_GROUP) {
-        uint l = i / 4 % 32, head = l % 4 * 2 + i % 2, chunk = i / 512, value = j->value0 + 64 * chunk;
-        local const float *from = room + chunk * warps * 512 + i % 512;
-        float x = 0;
-        value += xn_few_value(i / 128 % 4, l / 4, i / 2 % 2);
+        for (uint i = lid; i < 512; i += XN_GROUP) {
+            uint l = i / 4 % 32, head = l % 4 * 2 + i % 2, value = j->value0 + 64 * c + xn_few_value(i / 128, l / 4, i / 2 % 2);
+            float x = 0;
 #pragma unroll
-        for (uint w = 0; w < XN_WARPS; w++)
-            if (w < warps) x += from[w * 512];
-        if (head >= u->heads || value >= d->value_size) continue;
-        if (u->splits == 1)
-            xn_few_put(e, d, u, head, value, x);
-        else
-            xn_few_part(e, d, j, u->first_head + head)[u->split * d->value_size + value] = x;
+            for (uint w = 0; w < XN_WARPS; w++)
+                x += room[w * 512 + i];
+            if (head >= u->heads || value >= d->value_size) continue;
+            if (u->splits == 1)
+                xn_few_put(e, d, u, head, value, x);
+            else
+                xn_few_part(e, d, u->row, u->first_head + head)[u->split * d->value_size + value] = x;
+        }
     }
 }
 
 // Joins the parts of a unit, by the whole group. A work-item takes four values of a head, of every second part.
 #define XN_FEW_PARTS_AHEAD 8
 static inline void xn_few_join_parts(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                                     local const struct xn_few_job *j, local float *scratch) {
-    local const struct xn_unit_of_attention *u = &j->u;
-    uint values = min(64 * j->chunks, d->value_size - j->value0);
+                                     local const struct xn_unit_of_attention *u, local float *scratch) {
     local float *factors = scratch + XN_AT_FEW_QUERY; // of heads and parts; zero behind the last part
     local float4 *halves = (local float4 *)(factors + XN_CL_TOGETHER * XN_CL_SPLITS);
-    uint lid = get_local_id(0), half_of = lid / (XN_GROUP / 2), own = lid % (XN_GROUP / 2), a_head = values / 4;
+    uint lid = get_local_id(0), half_of = lid / (XN_GROUP / 2), own = lid % (XN_GROUP / 2), a_head = d->value_size / 4;
 #pragma unroll 1
     for (uint h = xn_warp(); h < u->heads; h += XN_WARPS) {
         global const float2 *states =
@@ -174,7 +125,7 @@ static inline void xn_few_join_parts(const struct xn_env *e, XN_D const struct x
 #pragma unroll 1
     for (uint i0 = 0; i0 < u->heads * a_head; i0 += XN_GROUP / 2) {
         uint i = min(i0 + own, u->heads * a_head - 1), h = i / a_head, x = 4 * (i - h * a_head);
-        global const float *part = xn_few_part(e, d, j, u->first_head + h) + j->value0 + x;
+        global const float *part = xn_few_part(e, d, u->row, u->first_head + h) + x;
         float4 sum = 0;
 #pragma unroll 1
         for (uint s0 = half_of; s0 < u->splits; s0 += 2 * XN_FEW_PARTS_AHEAD) {
@@ -192,8 +143,8 @@ static inline void xn_few_join_parts(const struct xn_env *e, XN_D const struct x
 #pragma unroll 1
         for (uint k = lid; k < min(2u * XN_GROUP, 4 * (u->heads * a_head - i0)); k += XN_GROUP) {
             local const float *x0 = (local const float *)halves + k;
-            uint at = 4 * i0 + k, head = at / values;
-            xn_few_put(e, d, u, head, j->value0 + at - head * values, x0[0] + x0[2 * XN_GROUP]);
+            uint at = 4 * i0 + k, head = at / d->value_size;
+            xn_few_put(e, d, u, head, at - head * d->value_size, x0[0] + x0[2 * XN_GROUP]);
         }
         barrier(CLK_LOCAL_MEM_FENCE);
     }
@@ -215,119 +166,88 @@ static inline bool xn_few_await(const struct xn_few_wait *w) {
 
 // A unit, of which there may be no positions: then the group only waits.
 XN_INLINE bool xn_few_unit(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
-                           const struct xn_few_wait *w, local float *scratch, const uint key_chunks) {
+                           const struct xn_few_wait *w, local float *scratch, const uint key_chunks,
+                           const uint value_chunks) {
     local const struct xn_unit_of_attention *u = &j->u;
+    const uint n = value_chunks < XN_FEW_VALUES_AHEAD ? value_chunks : XN_FEW_VALUES_AHEAD;
     local uint *query = (local uint *)(scratch + XN_AT_FEW_QUERY), *scales = query;
 #ifdef XN_CACHE_BLOCKS
     scales += 256 * key_chunks + xn_warp() * 2 * XN_FEW_SCALES(key_chunks);
 #endif
     local const uint *value_scales = scales + XN_FEW_SCALES(key_chunks);
     struct xn_few_state state = {-INFINITY, 0, XN_FEW_LEAST_UNIT};
-    float sums[4][4];
+    float sums[4 * XN_FEW_VALUE_CHUNKS][4];
 #pragma unroll
-    for (uint i = 0; i < 4; i++)
+    for (uint i = 0; i < 4 * value_chunks; i++)
         sums[i][0] = sums[i][1] = sums[i][2] = sums[i][3] = 0;
-    // What is read of a tile is asked for one after the other, each a phase of the tile before: so some is always on its way,
-    // in the registers of what was read before. Where the first tile lies is known before the wait, and it is asked for.
-    const uint steps = key_chunks / 2, held = steps < 2 ? steps : 2;
-    const bool room = key_chunks <= 4; // for a first tile's values in local memory
-    local uint4 *early = (local uint4 *)(scratch + XN_AT_FEW_QUERY + 256 * key_chunks) + xn_warp() * XN_FEW_EARLY;
-    bool there = false; // they are there
-    struct xn_few_keys keys;
-    struct xn_few_scales scale_words;
+    // The tile at hand, and the next one, whose first there is before the wait.
     struct xn_few_tile tile;
-    // Where there are two chunks of values each half of the warps takes one, of the same tiles: so a warp needs few registers,
-    // and reads keys that are in the first cache.
-    uint stride = XN_WARPS / j->chunks * XN_FEW_POSITIONS, chunk = xn_warp() * XN_FEW_POSITIONS / stride;
-    uint next = u->begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS + xn_warp() * XN_FEW_POSITIONS - chunk * stride, first = 0;
-    chunk += j->value0 / 64;
+    uint next = u->begin / XN_FEW_POSITIONS * XN_FEW_POSITIONS + xn_warp() * XN_FEW_POSITIONS, first = 0;
     bool begun = false;
 #pragma unroll 1
     for (;;) {
-        struct xn_few_products products;
-        struct xn_few_values values;
+        struct xn_few_tile at = tile;
         uint end = min(u->end - first, (uint)XN_FEW_POSITIONS), page = 0, in_page = 0;
+        float p[4] = {0, 0, 0, 0};
         bool more = next < u->end;
         if (more) { // its number is there when it is used
             uint page_size = xn_few_page_size(e), which = next / page_size;
             page = xn_few_pages(e, u->row)[which];
             in_page = next - which * page_size;
         }
+        // Between the reads of keys and their products there is nothing: with more the compiler has no registers for them, and
+        // waits for each to put it elsewhere.
         if (begun) {
-            xn_few_put_scales(d, &scale_words, end - 1, key_chunks, scales, &state);
-            xn_few_no_scores(&products);
-            xn_warp_together();
+            struct xn_few_keys keys = xn_few_read_keys(d, at.key, 0);
+            xn_few_read_scales(d, at, end - 1, key_chunks, scales, &state);
+            xn_warp_together(); // all reads are on their way
+            xn_few_add_scores(d, &keys, 0, key_chunks, query, scales, p);
 #pragma unroll
-            for (uint step = 0; step < steps; step++) {
-                xn_few_add_scores(d, &keys, step, query, scales, &products);
-                if (step + held < steps)
-                    xn_few_read_keys(d, tile.key, step + held, &keys);
-                else if (step + held == steps && !there)
-                    xn_few_read_values(d, tile.value, end - 1, chunk, &values);
+            for (uint c = XN_FEW_KEYS_AHEAD; c < key_chunks; c += XN_FEW_KEYS_AHEAD) {
+                keys = xn_few_read_keys(d, at.key, c);
                 xn_warp_together();
+                xn_few_add_scores(d, &keys, c, key_chunks, query, scales, p);
             }
-            if (there) xn_few_take_values(d, chunk, early, &values);
         }
-        if (more) tile = xn_few_tile_of(e, d, u->g, page, in_page);
+        if (more) {
+            tile = xn_few_tile_of(e, d, u->g, page, in_page);
+            xn_few_ask(d, &tile);
+        }
         if (begun) {
-            float p[4];
-            if (more) {
-#pragma unroll
-                for (uint step = 0; step < held; step++)
-                    xn_few_read_keys(d, tile.key, step, &keys);
-                xn_few_read_scales(d, &tile, key_chunks, &scale_words);
-            }
+            struct xn_few_values values = xn_few_read_values(d, at.value, end - 1, j->value0 / 64, j->chunks, n);
             xn_warp_together();
-            xn_few_scores(&products, p);
             float factor = xn_few_soften(d, u->begin > first ? u->begin - first : 0, end, p, &state);
-            xn_few_scale(factor, sums);
-            xn_few_add_values(d, &values, chunk, value_scales, p, sums);
-            there = false;
-        } else {
-            // Of what steps before have left all is read now; what this one brings, after the wait.
-            bool old = next + XN_FEW_POSITIONS <= xn_few_past(e, u->row);
-            if (more && old) {
+            xn_few_scale(value_chunks, factor, sums);
+            xn_few_add_values(d, &values, j->value0 / 64, j->chunks, n, value_scales, p, sums);
 #pragma unroll
-                for (uint step = 0; step < held; step++)
-                    xn_few_read_keys(d, tile.key, step, &keys);
-                there = room && xn_few_copy_values(d, tile.value, chunk, early);
+            for (uint c = n; c < value_chunks; c += n) {
+                if (c >= j->chunks) continue;
+                values = xn_few_read_values(d, at.value, end - 1, j->value0 / 64 + c, j->chunks - c, n);
+                xn_warp_together();
+                xn_few_add_values(d, &values, j->value0 / 64 + c, j->chunks - c, n, value_scales, p, sums + 4 * c);
             }
-            xn_warp_together();
-            if (more) xn_few_ask(d, &tile, !old, !there);
-            if (u->splits == 1) xn_few_ask_ahead(e, d, u, next, stride);
+        } else {
             if (!xn_few_await(w)) return false;
             if (u->end == 0) return true;
-#ifdef XN_FEW_STORES
-            if (xn_few_store(e, d, u)) barrier(CLK_LOCAL_MEM_FENCE | CLK_GLOBAL_MEM_FENCE);
-#endif
-            if (more && !old) {
-#pragma unroll
-                for (uint step = 0; step < held; step++)
-                    xn_few_read_keys(d, tile.key, step, &keys);
-            }
-            xn_warp_together();
             xn_few_queries(e, d, u, key_chunks, query);
-            if (more) xn_few_read_scales(d, &tile, key_chunks, &scale_words);
-            xn_copied();
             barrier(CLK_LOCAL_MEM_FENCE);
             begun = true;
         }
         if (!more) break;
         first = next;
-        next += stride;
+        next += XN_WARPS * XN_FEW_POSITIONS;
     }
-    xn_few_join(e, d, j, state, sums, scratch);
-    if (u->splits > 1 && xn_arrive(e->counters + (u->row * d->heads + u->first_head) * XN_CL_VALUE_SHARES +
-                                       j->value0 / (64 * XN_FEW_VALUE_CHUNKS),
-                                   u->splits, (local uint *)(scratch + XN_AT_ATTEND_FLAG)))
-        xn_few_join_parts(e, d, j, scratch);
+    xn_few_join(e, d, j, value_chunks, state, sums, scratch);
+    if (u->splits > 1 && xn_arrive(e->counters + u->row * d->heads + u->first_head, u->splits,
+                                   (local uint *)(scratch + XN_AT_ATTEND_FLAG)))
+        xn_few_join_parts(e, d, u, scratch);
     return true;
 }
 
 static inline bool xn_few_run(const struct xn_env *e, XN_D const struct xn_cl_attend *d, local const struct xn_few_job *j,
                               const struct xn_few_wait *w, local float *scratch) {
 #define XN_SIZE(number, keys, values)                                                                                  \
-    if (d->few == number) return xn_few_unit(e, d, j, w, scratch, keys);
+    if (d->few == number) return xn_few_unit(e, d, j, w, scratch, keys, values);
     XN_FEW_SIZES(XN_SIZE)
 #undef XN_SIZE
     return true;
@@ -337,17 +257,16 @@ static inline bool xn_few_run(const struct xn_env *e, XN_D const struct xn_cl_at
 static inline bool xn_few_attend(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint group, uint groups,
                                  struct xn_few_wait w, local float *scratch) {
     local struct xn_few_job *j = (local struct xn_few_job *)(scratch + XN_AT_FEW_JOB);
-    local struct xn_few_cut *cut = (local struct xn_few_cut *)(scratch + XN_AT_FEW_CUT);
-    xn_few_cut_of(e, d, groups, cut);
+    struct xn_few_cut cut = xn_few_cut_of(e, d, groups);
     uint u = group;
 #pragma unroll 1
     do {
-        xn_few_take(e, d, cut, u, j);
+        xn_few_take(e, d, &cut, u, j);
         if (!xn_few_run(e, d, j, &w, scratch)) return false;
         w.barriers = 0;
         u += groups;
-        if (u < cut->units) barrier(CLK_LOCAL_MEM_FENCE); // this job is done with
-    } while (u < cut->units);
+        if (u < cut.units) barrier(CLK_LOCAL_MEM_FENCE); // this job is done with
+    } while (u < cut.units);
     return true;
 }
 
@@ -355,15 +274,10 @@ static inline bool xn_few_attend(const struct xn_env *e, XN_D const struct xn_cl
 // A row and a set of heads, whose context is one part.
 static inline void xn_few_whole(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint row, uint pair,
                                 local float *scratch) {
-    local struct xn_few_job *j = (local struct xn_few_job *)(scratch + XN_AT_FEW_JOB);
-    local struct xn_few_cut *cut = (local struct xn_few_cut *)(scratch + XN_AT_FEW_CUT);
     struct xn_few_wait nobody = {0, 0, 0};
-    xn_few_put_cut(d, 0, XN_WHOLE, 0, XN_FEW_VALUE_CHUNKS, cut);
-#pragma unroll 1
-    for (uint share = 0; share < cut->shares; share++) {
-        barrier(CLK_LOCAL_MEM_FENCE);
-        xn_few_job_of(e, d, cut, row, pair, 0, 1, share, true, j);
-        xn_few_run(e, d, j, &nobody, scratch);
-    }
+    local struct xn_few_job *j = (local struct xn_few_job *)(scratch + XN_AT_FEW_JOB);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    xn_few_job_of(e, d, row, pair, 0, 1, 0, 0, (d->value_size + 63) / 64, true, j);
+    xn_few_run(e, d, j, &nobody, scratch);
 }
 #endif

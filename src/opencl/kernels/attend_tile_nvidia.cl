@@ -1,5 +1,5 @@
-// What attend for few rows does on NVIDIA's tensor cores: a warp takes 16 positions at a time, whose keys and values it loads as
-// they lie, for eight query heads together. Scores are (queries) x (keys)^T with the heads as rows, so that a lane gets
+// What attend for few rows does on NVIDIA's tensor cores: a warp takes 16 positions at a time, whose keys and values it
+// loads as they lie, for eight query heads together. Scores are (queries) x (keys)^T with the heads as rows, so that a lane gets
 // them where it needs them as columns of (values)^T x (weights). Queries and weights are two halves each, which have 22
 // bits together: for scores those are rows g and g + 8 of one product.
 //
@@ -16,7 +16,7 @@ struct xn_few_tile {
 // The numbers of the pages of a row's sequence.
 static inline global const uint *xn_few_pages(const struct xn_env *e, uint row) {
 #ifdef XN_WALK
-    return e->step + e->spans[row].x;
+    return e->step + e->pages[row];
 #else
     return e->step + xn_span_at(e, xn_span_of_row(e, row))->pages;
 #endif
@@ -57,29 +57,10 @@ XN_INLINE uint xn_few_bytes(uint size) {
     return size * XN_CACHE_BYTES;
 #endif
 }
-// Asks for a tile, or a part of it.
-static inline void xn_few_ask(XN_D const struct xn_cl_attend *d, const struct xn_few_tile *t, bool keys, bool values) {
-    if (keys) xn_prefetch(t->key.values, XN_FEW_POSITIONS * xn_few_bytes(d->keys.size));
-    if (values) xn_prefetch(t->value.values, XN_FEW_POSITIONS * xn_few_bytes(d->values.size));
-}
-// And for the warp's tiles behind that at a position.
-static inline void xn_few_ask_ahead(const struct xn_env *e, XN_D const struct xn_cl_attend *d,
-                                    local const struct xn_unit_of_attention *u, uint position, uint stride) {
-    uint page_size = xn_few_page_size(e);
-#pragma unroll 1
-    for (uint at = position + stride; at < u->end; at += stride) {
-        uint which = at / page_size;
-        struct xn_few_tile t = xn_few_tile_of(e, d, u->g, xn_few_pages(e, u->row)[which], at - which * page_size);
-        xn_few_ask(d, &t, true, true);
-    }
-}
-// Positions of a row's sequence that were there before this step: what comes with it is there after the wait.
-static inline uint xn_few_past(const struct xn_env *e, uint row) {
-#ifdef XN_WALK
-    return e->spans[row].y;
-#else
-    return XN_WHOLE;
-#endif
+// Asks for a tile.
+static inline void xn_few_ask(XN_D const struct xn_cl_attend *d, const struct xn_few_tile *t) {
+    xn_prefetch(t->key.values, XN_FEW_POSITIONS * xn_few_bytes(d->keys.size));
+    xn_prefetch(t->value.values, XN_FEW_POSITIONS * xn_few_bytes(d->values.size));
 }
 
 // --- queries ---
@@ -130,26 +111,20 @@ struct xn_few_state {
 
 // --- keys and values ---
 //
-//   xn_few_read_keys    of chunks 2 step and 2 step + 1, positions g and g + 8. Of an even step and the next one there is
-//                       room at once
-//   xn_few_add_scores   adds what those chunks give to the scores: sums of rows g and g + 8, the halves of a query
-//   xn_few_scores       head g's scores of positions 2t, 2t + 1, and those plus 8
-//   xn_few_read_values  of chunk `chunk` of 64; positions to `last` count
-//   xn_few_add_values   adds its products with the weights
-//   xn_few_copy_values, xn_few_take_values     reads them by way of local memory
+//   xn_few_read_keys    of chunks [first, first + XN_FEW_KEYS_AHEAD), positions g and g + 8
+//   xn_few_add_scores   adds what those chunks give to head g's scores of positions 2t, 2t + 1, and those plus 8: sums of
+//                       rows g and g + 8, which are the halves of a query
+//   xn_few_read_values  of `used` chunks of 64 from `first` on, XN_FEW_VALUES_AHEAD at the most; positions to `last` count
+//   xn_few_add_values   adds their products with the weights
 //   xn_few_value        which value sums[tile][2 * upper ...] of lanes g is
 
 #ifdef XN_CACHE_BLOCKS
 struct xn_few_keys {
-    uint2 x[8];
+    uint2 x[2 * XN_FEW_KEYS_AHEAD];
 };
 struct xn_few_values {
-    uint x[2][4];
+    uint x[2 * XN_FEW_VALUES_AHEAD][4];
 };
-struct xn_few_products {
-    float scores[4];
-};
-#define XN_FEW_SCALE_WORDS 5 // of a lane, the most: of 18 blocks a position
 
 // Eight codes of lane t's, as halves.
 XN_INLINE uint4 xn_few_codes(uint2 x) {
@@ -168,41 +143,30 @@ XN_INLINE uint2 xn_few_key(global const uchar *row, uint c) {
     return (uint2)(*(global const uint *)(row + c * XN_BLOCK_BYTES), 0);
 #endif
 }
-XN_INLINE void xn_few_read_keys(XN_D const struct xn_cl_attend *d, struct xn_row key, const uint step,
-                                struct xn_few_keys *k) {
+XN_INLINE struct xn_few_keys xn_few_read_keys(XN_D const struct xn_cl_attend *d, struct xn_row key, uint first) {
+    struct xn_few_keys k;
     uint blocks = d->head_size / XN_CACHE_BLOCK, bytes = blocks * XN_BLOCK_BYTES;
     global const uchar *row = key.values + xn_lane() / 4 * bytes + xn_lane() % 4 * (XN_BLOCK_BYTES / 4);
 #pragma unroll
-    for (uint i = 0; i < 2; i++) {
-        uint c = min(2 * step + i, blocks - 1); // queries are zero behind the last
-        k->x[step % 2 * 4 + 2 * i] = xn_few_key(row, c);
-        k->x[step % 2 * 4 + 2 * i + 1] = xn_few_key(row + 8 * bytes, c);
+    for (uint i = 0; i < XN_FEW_KEYS_AHEAD; i++) {
+        uint c = min(first + i, blocks - 1); // queries are zero behind the last
+        k.x[2 * i] = xn_few_key(row, c);
+        k.x[2 * i + 1] = xn_few_key(row + 8 * bytes, c);
     }
+    return k;
 }
 
-// The scales of a tile: of keys, then of values, of at most `chunks` blocks a position; word i of 32 l + lane is lane's.
-struct xn_few_scales {
-    uint keys[XN_FEW_SCALE_WORDS], values[XN_FEW_SCALE_WORDS];
-};
-XN_INLINE void xn_few_read_scales(XN_D const struct xn_cl_attend *d, const struct xn_few_tile *tile, const uint chunks,
-                                  struct xn_few_scales *s) {
-    uint keys = d->keys.size / XN_CACHE_BLOCK * 8, values = d->values.size / XN_CACHE_BLOCK * 8;
+// The scales of the warp's tile, into local memory: those of keys, then of values, of at most `chunks` blocks a position.
+// What lies behind position `last` may be anything, and is zero there.
+XN_INLINE void xn_few_read_scales(XN_D const struct xn_cl_attend *d, struct xn_few_tile tile, uint last,
+                                  const uint chunks, local uint *to, struct xn_few_state *state) {
+    uint keys = d->keys.size / XN_CACHE_BLOCK, values = d->values.size / XN_CACHE_BLOCK, largest = 0;
 #pragma unroll
     for (uint j = 0; j < (chunks * 8 + XN_LANES - 1) / XN_LANES; j++) {
-        uint i = j * XN_LANES + xn_lane();
-        s->keys[j] = ((global const uint *)tile->key.scales)[min(i, keys - 1)];
-        s->values[j] = ((global const uint *)tile->value.scales)[min(i, values - 1)];
-    }
-}
-// Puts them into local memory, for the warp. What lies behind position `last` may be anything, and is zero there.
-XN_INLINE void xn_few_put_scales(XN_D const struct xn_cl_attend *d, const struct xn_few_scales *s, uint last,
-                                 const uint chunks, local uint *to, struct xn_few_state *state) {
-    uint keys = d->keys.size / XN_CACHE_BLOCK * 8, values = d->values.size / XN_CACHE_BLOCK * 8, largest = 0;
-#pragma unroll
-    for (uint j = 0; j < (chunks * 8 + XN_LANES - 1) / XN_LANES; j++) {
-        uint i = j * XN_LANES + xn_lane(), n = (last + 1) * values / 8, x = s->values[j];
-        if (i < keys) to[i] = s->keys[j];
-        if (i < values) {
+        uint i = j * XN_LANES + xn_lane(), n = (last + 1) * values;
+        if (i < keys * 8) to[i] = ((global const uint *)tile.key.scales)[i];
+        if (i < values * 8) {
+            uint x = ((global const uint *)tile.value.scales)[i];
             x &= (2 * i < n ? 0xffffu : 0) | (2 * i + 1 < n ? 0xffff0000u : 0);
             to[XN_FEW_SCALES(chunks) + i] = x;
             largest = max(largest, max(x & 0x7fff, x >> 16 & 0x7fff));
@@ -214,67 +178,53 @@ XN_INLINE float xn_few_scale_at(local const uint *scales, uint i) {
     return xn_half_bits(((local const ushort *)scales)[i]);
 }
 
-XN_INLINE void xn_few_no_scores(struct xn_few_products *p) {
-    p->scores[0] = p->scores[1] = p->scores[2] = p->scores[3] = 0;
-}
-XN_INLINE void xn_few_add_scores(XN_D const struct xn_cl_attend *d, const struct xn_few_keys *k, const uint step,
-                                 local const uint *query, local const uint *scales, struct xn_few_products *p) {
+XN_INLINE void xn_few_add_scores(XN_D const struct xn_cl_attend *d, const struct xn_few_keys *k, uint first,
+                                 const uint chunks, local const uint *query, local const uint *scales, float *p) {
     uint lane = xn_lane(), t = lane % 4, blocks = d->head_size / XN_CACHE_BLOCK;
 #pragma unroll
-    for (uint i = 0; i < 2; i++) {
-        uint c = 2 * step + i;
-        if (c >= blocks) continue;
-        uint4 x = xn_few_codes(k->x[step % 2 * 4 + 2 * i]), y = xn_few_codes(k->x[step % 2 * 4 + 2 * i + 1]);
+    for (uint i = 0; i < XN_FEW_KEYS_AHEAD; i++) {
+        uint c = first + i;
+        if (c >= chunks || c >= blocks) continue;
+        uint4 x = xn_few_codes(k->x[2 * i]), y = xn_few_codes(k->x[2 * i + 1]);
         uint4 a = ((local const uint4 *)query)[c * 64 + lane], b = ((local const uint4 *)query)[c * 64 + 32 + lane];
         float low[4] = {0, 0, 0, 0}, high[4] = {0, 0, 0, 0};
         xn_mma_half(low, a, x.x, x.y);
         xn_mma_half(high, a, y.x, y.y);
         xn_mma_half(low, b, x.z, x.w);
         xn_mma_half(high, b, y.z, y.w);
-        p->scores[0] += (low[0] + low[2]) * xn_few_scale_at(scales, 2 * t * blocks + c);
-        p->scores[1] += (low[1] + low[3]) * xn_few_scale_at(scales, (2 * t + 1) * blocks + c);
-        p->scores[2] += (high[0] + high[2]) * xn_few_scale_at(scales, (2 * t + 8) * blocks + c);
-        p->scores[3] += (high[1] + high[3]) * xn_few_scale_at(scales, (2 * t + 9) * blocks + c);
+        p[0] += (low[0] + low[2]) * xn_few_scale_at(scales, 2 * t * blocks + c);
+        p[1] += (low[1] + low[3]) * xn_few_scale_at(scales, (2 * t + 1) * blocks + c);
+        p[2] += (high[0] + high[2]) * xn_few_scale_at(scales, (2 * t + 8) * blocks + c);
+        p[3] += (high[1] + high[3]) * xn_few_scale_at(scales, (2 * t + 9) * blocks + c);
     }
 }
-XN_INLINE void xn_few_scores(const struct xn_few_products *p, float *scores) {
-#pragma unroll
-    for (uint i = 0; i < 4; i++)
-        scores[i] = p->scores[i];
-}
 
-XN_INLINE void xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
-                                  struct xn_few_values *v) {
+XN_INLINE struct xn_few_values xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last,
+                                                  uint first, uint used, const uint n) {
+    struct xn_few_values v;
     uint lane = xn_lane(), g = lane / 4, t = lane % 4, blocks = d->values.size / XN_CACHE_BLOCK;
 #pragma unroll
-    for (uint j = 0; j < 2; j++)
+    for (uint j = 0; j < 2 * n; j++)
 #pragma unroll
         for (uint i = 0; i < 4; i++) {
-            uint at = (2 * t + i % 2 + i / 2 * 8) * blocks + min(2 * chunk + j, blocks - 1);
+            uint at = (2 * t + i % 2 + i / 2 * 8) * blocks + min(2 * first + j, blocks - 1);
 #ifdef XN_CACHE_Q8_0
-            v->x[j][i] = ((global const uint *)value.values)[at * 8 + g];
+            v.x[j][i] = ((global const uint *)value.values)[at * 8 + g];
 #else
-            v->x[j][i] = ((global const ushort *)value.values)[at * 8 + g];
+            v.x[j][i] = ((global const ushort *)value.values)[at * 8 + g];
 #endif
         }
+    return v;
 }
 
-// These are few: none are copied.
-#define XN_FEW_EARLY 0
-XN_INLINE bool xn_few_copy_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint chunk, local uint4 *to) {
-    return false;
-}
-XN_INLINE void xn_few_take_values(XN_D const struct xn_cl_attend *d, uint chunk, local const uint4 *from,
-                                  struct xn_few_values *v) {
-}
-
-// sums[2 j + i]: of block j, four values of each lane.
-XN_INLINE void xn_few_add_values(XN_D const struct xn_cl_attend *d, const struct xn_few_values *v, uint chunk,
-                                 local const uint *scales, const float *p, float (*sums)[4]) {
+// sums[2 c + i]: of block c, four values of each lane.
+XN_INLINE void xn_few_add_values(XN_D const struct xn_cl_attend *d, const struct xn_few_values *v, uint first,
+                                 uint used, const uint n, local const uint *scales, const float *p, float (*sums)[4]) {
     uint t = xn_lane() % 4, blocks = d->values.size / XN_CACHE_BLOCK;
 #pragma unroll
-    for (uint j = 0; j < 2; j++) {
-        uint c = min(2 * chunk + j, blocks - 1); // what is behind the last is not looked at
+    for (uint j = 0; j < 2 * n; j++) {
+        if (j >= 2 * used) continue;
+        uint c = min(2 * first + j, blocks - 1); // what is behind the last is not looked at
         struct xn_few_weights w = xn_few_weights_of(p[0] * xn_few_scale_at(scales, 2 * t * blocks + c),
                                                     p[1] * xn_few_scale_at(scales, (2 * t + 1) * blocks + c),
                                                     p[2] * xn_few_scale_at(scales, (2 * t + 8) * blocks + c),
@@ -311,114 +261,88 @@ XN_INLINE uint xn_few_value(uint tile, uint g, uint upper) {
 #endif
 }
 #else
+XN_INLINE void xn_few_read_scales(XN_D const struct xn_cl_attend *d, struct xn_few_tile tile, uint last,
+                                  const uint chunks, local uint *to, struct xn_few_state *state) {
+}
 struct xn_few_keys {
-    uint4 x[8];
+    uint4 x[2 * XN_FEW_KEYS_AHEAD];
 };
 struct xn_few_values {
-    uint4 x[4];
+    uint4 x[XN_FEW_VALUES_AHEAD][4];
 };
-struct xn_few_products {
-    float low[4], high[4];
-};
-struct xn_few_scales {
-    uint none;
-};
-XN_INLINE void xn_few_read_scales(XN_D const struct xn_cl_attend *d, const struct xn_few_tile *tile, const uint chunks,
-                                  struct xn_few_scales *s) {
-}
-XN_INLINE void xn_few_put_scales(XN_D const struct xn_cl_attend *d, const struct xn_few_scales *s, uint last,
-                                 const uint chunks, local uint *to, struct xn_few_state *state) {
-}
 
-XN_INLINE void xn_few_read_keys(XN_D const struct xn_cl_attend *d, struct xn_row key, const uint step,
-                                struct xn_few_keys *k) {
+XN_INLINE struct xn_few_keys xn_few_read_keys(XN_D const struct xn_cl_attend *d, struct xn_row key, uint first) {
+    struct xn_few_keys k;
     uint lane = xn_lane(), bytes = 2 * d->head_size;
-    global const uchar *row = key.values + lane / 4 * bytes + lane % 4 * 16;
+    global const uchar *row = key.values + lane / 4 * bytes + lane % 4 * 16 + first * 64;
 #pragma unroll
-    for (uint i = 0; i < 2; i++) {
-        const uint c = 2 * step + i;
-        bool there = c * 32 + lane % 4 * 8 < d->head_size;
-        k->x[step % 2 * 4 + 2 * i] = there ? *(global const uint4 *)(row + c * 64) : (uint4)(0, 0, 0, 0);
-        k->x[step % 2 * 4 + 2 * i + 1] = there ? *(global const uint4 *)(row + 8 * bytes + c * 64) : (uint4)(0, 0, 0, 0);
+    for (uint i = 0; i < XN_FEW_KEYS_AHEAD; i++) {
+        bool there = (first + i) * 32 + lane % 4 * 8 < d->head_size;
+        k.x[2 * i] = there ? *(global const uint4 *)(row + i * 64) : (uint4)(0, 0, 0, 0);
+        k.x[2 * i + 1] = there ? *(global const uint4 *)(row + 8 * bytes + i * 64) : (uint4)(0, 0, 0, 0);
     }
+    return k;
 }
-XN_INLINE void xn_few_no_scores(struct xn_few_products *p) {
-#pragma unroll
-    for (uint i = 0; i < 4; i++)
-        p->low[i] = p->high[i] = 0;
-}
-XN_INLINE void xn_few_add_scores(XN_D const struct xn_cl_attend *d, const struct xn_few_keys *k, const uint step,
-                                 local const uint *query, local const uint *scales, struct xn_few_products *p) {
+XN_INLINE void xn_few_add_scores(XN_D const struct xn_cl_attend *d, const struct xn_few_keys *k, uint first,
+                                 const uint chunks, local const uint *query, local const uint *scales, float *p) {
     uint lane = xn_lane();
+    float low[4] = {0, 0, 0, 0}, high[4] = {0, 0, 0, 0};
 #pragma unroll
-    for (uint i = 0; i < 2; i++) {
-        const uint c = 2 * step + i;
-        uint4 a = ((local const uint4 *)query)[c * 64 + lane], b = ((local const uint4 *)query)[c * 64 + 32 + lane];
-        uint4 x = k->x[step % 2 * 4 + 2 * i], y = k->x[step % 2 * 4 + 2 * i + 1];
-        xn_mma_half(p->low, a, x.x, x.y);
-        xn_mma_half(p->high, a, y.x, y.y);
-        xn_mma_half(p->low, b, x.z, x.w);
-        xn_mma_half(p->high, b, y.z, y.w);
+    for (uint i = 0; i < XN_FEW_KEYS_AHEAD; i++) {
+        uint c = first + i;
+        if (c < chunks) {
+            uint4 a = ((local const uint4 *)query)[c * 64 + lane], b = ((local const uint4 *)query)[c * 64 + 32 + lane];
+            xn_mma_half(low, a, k->x[2 * i].x, k->x[2 * i].y);
+            xn_mma_half(high, a, k->x[2 * i + 1].x, k->x[2 * i + 1].y);
+            xn_mma_half(low, b, k->x[2 * i].z, k->x[2 * i].w);
+            xn_mma_half(high, b, k->x[2 * i + 1].z, k->x[2 * i + 1].w);
+        }
     }
-}
-XN_INLINE void xn_few_scores(const struct xn_few_products *p, float *scores) {
-    scores[0] = p->low[0] + p->low[2];
-    scores[1] = p->low[1] + p->low[3];
-    scores[2] = p->high[0] + p->high[2];
-    scores[3] = p->high[1] + p->high[3];
+    p[0] += low[0] + low[2];
+    p[1] += low[1] + low[3];
+    p[2] += high[0] + high[2];
+    p[3] += high[1] + high[3];
 }
 
-XN_INLINE void xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last, uint chunk,
-                                  struct xn_few_values *v) {
+XN_INLINE struct xn_few_values xn_few_read_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint last,
+                                                  uint first, uint used, const uint n) {
+    struct xn_few_values v;
     uint lane = xn_lane(), t = lane % 4, bytes = 2 * d->values.size;
-    global const uchar *column = value.values + lane / 4 * 16 + chunk * 128;
-    bool there = chunk * 64 + lane / 4 * 8 < d->value_size;
+    global const uchar *column = value.values + lane / 4 * 16 + first * 128;
 #pragma unroll
-    for (uint i = 0; i < 4; i++) { // what lies behind the last position may be anything
-        uint position = min(2 * t + i % 2 + i / 2 * 8, last);
-        v->x[i] = there ? *(global const uint4 *)(column + position * bytes) : (uint4)(0, 0, 0, 0);
-    }
+    for (uint c = 0; c < n; c++)
+#pragma unroll
+        for (uint i = 0; i < 4; i++) { // what lies behind the last position may be anything
+            uint position = min(2 * t + i % 2 + i / 2 * 8, last);
+            bool there = c < used && (first + c) * 64 + lane / 4 * 8 < d->value_size;
+            v.x[c][i] = there ? *(global const uint4 *)(column + position * bytes + c * 128) : (uint4)(0, 0, 0, 0);
+        }
+    return v;
 }
 
-// The values of a chunk of a tile of which all positions are there, each lane's own, into local memory; there once
-// copies are (xn_copied).
-#define XN_FEW_EARLY (4 * XN_LANES) // of 16 bytes
-XN_INLINE bool xn_few_copy_values(XN_D const struct xn_cl_attend *d, struct xn_row value, uint chunk, local uint4 *to) {
-    uint lane = xn_lane(), t = lane % 4, bytes = 2 * d->values.size;
-    global const uchar *column = value.values + lane / 4 * 16 + chunk * 128;
-    if (chunk * 64 + lane / 4 * 8 >= d->value_size) return true;
-#pragma unroll
-    for (uint i = 0; i < 4; i++)
-        xn_copy_16(to + i * XN_LANES + lane, column + (2 * t + i % 2 + i / 2 * 8) * bytes);
-    return true;
-}
-XN_INLINE void xn_few_take_values(XN_D const struct xn_cl_attend *d, uint chunk, local const uint4 *from,
-                                  struct xn_few_values *v) {
-    bool there = chunk * 64 + xn_lane() / 4 * 8 < d->value_size;
-#pragma unroll
-    for (uint i = 0; i < 4; i++)
-        v->x[i] = there ? from[i * XN_LANES + xn_lane()] : (uint4)(0, 0, 0, 0);
-}
-
-// sums[i]: values 8 g + 2 i (+ 1) of heads 2t, 2t + 1.
-XN_INLINE void xn_few_add_values(XN_D const struct xn_cl_attend *d, const struct xn_few_values *v, uint chunk,
-                                 local const uint *scales, const float *p, float (*sums)[4]) {
+// sums[4 c + i]: values 64 c + 8 g + 2 i (+ 1) of heads 2t, 2t + 1.
+XN_INLINE void xn_few_add_values(XN_D const struct xn_cl_attend *d, const struct xn_few_values *v, uint first,
+                                 uint used, const uint n, local const uint *scales, const float *p, float (*sums)[4]) {
     struct xn_few_weights w = xn_few_weights_of(p[0], p[1], p[2], p[3]);
 #define XN_FEW_PAIR(i, word)                                                                                           \
     {                                                                                                                  \
-        uint4 a = (uint4)(xn_low_of(v->x[0].word, v->x[1].word), xn_high_of(v->x[0].word, v->x[1].word),               \
-                          xn_low_of(v->x[2].word, v->x[3].word), xn_high_of(v->x[2].word, v->x[3].word));              \
-        xn_few_add(sums[i], a, w);                                                                                     \
+        uint4 a = (uint4)(xn_low_of(v->x[c][0].word, v->x[c][1].word), xn_high_of(v->x[c][0].word, v->x[c][1].word),   \
+                          xn_low_of(v->x[c][2].word, v->x[c][3].word), xn_high_of(v->x[c][2].word, v->x[c][3].word));  \
+        xn_few_add(sums[4 * c + i], a, w);                                                                             \
     }
-    XN_FEW_PAIR(0, x)
-    XN_FEW_PAIR(1, y)
-    XN_FEW_PAIR(2, z)
-    XN_FEW_PAIR(3, w)
+#pragma unroll
+    for (uint c = 0; c < n; c++) {
+        if (c >= used) continue;
+        XN_FEW_PAIR(0, x)
+        XN_FEW_PAIR(1, y)
+        XN_FEW_PAIR(2, z)
+        XN_FEW_PAIR(3, w)
+    }
 #undef XN_FEW_PAIR
 }
 
 XN_INLINE uint xn_few_value(uint tile, uint g, uint upper) {
-    return g * 8 + tile * 2 + upper;
+    return tile / 4 * 64 + g * 8 + tile % 4 * 2 + upper;
 }
 #endif
 
@@ -466,11 +390,11 @@ XN_INLINE float xn_few_soften(XN_D const struct xn_cl_attend *d, uint begin, uin
 }
 
 // Sums of heads 2t, 2t + 1 are multiplied by those heads' factors.
-XN_INLINE void xn_few_scale(float factor, float (*sums)[4]) {
+XN_INLINE void xn_few_scale(const uint chunks, float factor, float (*sums)[4]) {
     uint t = xn_lane() % 4;
     float even = xn_shuffle(factor, 8 * t), odd = xn_shuffle(factor, 8 * t + 4);
 #pragma unroll
-    for (uint i = 0; i < 4; i++) {
+    for (uint i = 0; i < 4 * chunks; i++) {
         sums[i][0] *= even;
         sums[i][1] *= odd;
         sums[i][2] *= even;

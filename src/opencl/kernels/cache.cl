@@ -44,9 +44,3 @@ static inline float xn_row_load(struct xn_row row, uint i) {
     return xn_cache_load(row.values, i);
 #endif
 }
-
-// The code of a value, which is within what there is of codes.
-static inline float xn_code(float value, float inverse, float low, float high) {
-    float code = rint(value * inverse);
-    return code > low ? fmin(code, high) : low; // also of what is not a number
-}

@@ -22,8 +22,8 @@ struct xn_env {
     global uint *counters;
 #ifdef XN_WALK
     local const ulong *heap; // addresses: a walk looks into heaps at many places, each of which would choose among all
-    local const uint4 *tokens; // of each row of the batch: position, span, page of the cache, position in the page
-    local const uint2 *spans;  // and of its span: where the numbers of its pages are in the step, positions before it
+    local const uint4 *tokens; // of each row of the batch: position, span, page of the cache, position in the page,
+    local const uint *pages;   // and where the numbers of its sequence's pages are in the step
     uint page_size;
 #else
     global uchar *heap0, *heap1, *heap2, *heap3, *heap4, *heap5, *heap6, *heap7, *heap8, *heap9, *heap10, *heap11,

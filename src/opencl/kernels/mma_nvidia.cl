@@ -8,7 +8,7 @@
 //   xn_byte_halves  bytes i of two words (i + 128 each), as halves;  xn_low_bytes, xn_high_bytes: bytes 0, 1 (2, 3) of one
 //   xn_nibble_halves           bits 0 to 3 and 16 to 19 of a word, - 8, as halves
 //   xn_times        products of the halves of two words
-//   xn_shuffle      the value of a lane;  xn_warp_most, xn_warp_total: the largest, the sum of all lanes
+//   xn_shuffle      the value of a lane;  xn_warp_most: the largest of all lanes
 //   xn_exp2         2^x
 
 // Of what takes arrays, which are registers only in one piece of code.
@@ -89,12 +89,6 @@ static inline uint xn_warp_most(uint x) {
     asm volatile("redux.sync.max.u32 %0, %1, 0xffffffff;" : "=r"(y) : "r"(x));
     return y;
 }
-static inline uint xn_warp_total(uint x) {
-    uint y;
-    asm volatile("redux.sync.add.u32 %0, %1, 0xffffffff;" : "=r"(y) : "r"(x));
-    return y;
-}
-
 // Without a way around numbers below 2^-126, which are nothing here.
 static inline float xn_exp2(float x) {
     float y;

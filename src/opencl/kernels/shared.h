@@ -148,7 +148,7 @@ struct xn_cl_project {
 
 // Rows of float32 heads to a cache in blocks.
 struct xn_cl_store_part {
-    xn_u32 in, in_stride, heads, head_size, head_stride, cache_at, values; // values: else of keys
+    xn_u32 in, in_stride, heads, head_size, head_stride, cache_at;
     struct xn_cl_cache cache;
 };
 struct xn_cl_store {
@@ -223,10 +223,6 @@ struct xn_cl_expert_add {
     struct xn_cl_sum sum;
 };
 
-// As struct xn_cl_store_part.
-struct xn_cl_stored {
-    xn_u32 in, in_stride, head_size, head_stride, cache_at, values;
-};
 struct xn_cl_attend {
     xn_u32 in, in_stride, out, out_stride;
     xn_u32 heads, kv_heads, queries, head_size, value_size, head_stride; // queries: heads of a key-value head
@@ -238,11 +234,7 @@ struct xn_cl_attend {
     xn_u32 exact;            // queries and weights are rounded to no less than 22 bits (NVIDIA; else of few rows)
     struct xn_cl_cache keys, values;
     xn_u32 partial; // of split contexts: rows * heads * splits * (value_size + 2)
-    // What a walk stores before, instead of an operation of its own.
-    xn_u32 n_stored;
-    struct xn_cl_stored stored[XN_CL_MAX_PARTS];
 };
-#define XN_CL_VALUE_SHARES 4 // the most parts that values are cut into (NVIDIA)
 
 // Sizes of heads for which attention on matrix units is compiled: number, keys by 32 values, values by 64.
 #define XN_CL_FEW_SIZES(X) X(1, 2, 1) X(2, 4, 2) X(3, 8, 4) X(4, 18, 8)

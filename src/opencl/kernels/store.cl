@@ -1,5 +1,10 @@
 // store: heads of float32 values become blocks of the cache (device/cache.h says which codes). A work-item takes a block.
 
+static inline float xn_code(float value, float inverse, float low, float high) {
+    float code = rint(value * inverse);
+    return code > low ? fmin(code, high) : low; // also of what is not a number
+}
+
 static inline void xn_store_block(global const float *x, struct xn_row row, uint block) {
     float largest = 0;
     for (uint i = 0; i < 32; i++)

@@ -201,9 +201,9 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     local uint4 slices[2 * XN_SLICE_VALUES]; // likewise
     local ulong heap[XN_CL_HEAPS];
     local uint4 tokens[XN_TOKENS];
-    local uint2 spans[XN_TOKENS];
+    local uint pages[XN_TOKENS];
     local uint flag;
-    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens, spans};
+    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens, pages};
     const struct xn_env *e = &env;
     uint group = get_group_id(0), groups = get_num_groups(0), lid = get_local_id(0);
     global const struct xn_cl_step *head = (global const struct xn_cl_step *)step;
@@ -214,8 +214,8 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     // The head alone may be a walk's for a step of many rows, of which it looks at none here.
     if (lid < (head->n_rows <= XN_TOKENS ? head->n_rows : 0)) {
         uint position = step[head->positions + lid], span = step[head->row_span + lid];
-        spans[lid] = (uint2)(xn_span_at(e, span)->pages, xn_span_at(e, span)->past);
-        uint page = step[spans[lid].x + position / head->page_size];
+        pages[lid] = xn_span_at(e, span)->pages;
+        uint page = step[pages[lid] + position / head->page_size];
         tokens[lid] = (uint4)(position, span, page, position % head->page_size);
     }
     if (lid < XN_OP_VALUES) both[lid] = from[lid];
