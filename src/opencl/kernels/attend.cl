@@ -117,16 +117,23 @@ static inline uint xn_positions_of_part(const struct xn_env *e, XN_D const struc
     return max((each + 15) / 16 * 16, (uint)XN_SPLIT_POSITIONS);
 }
 
+// Query heads of a key-value head: a walk has no time to divide, and Intel's compiler spills registers where they are read.
+#ifdef XN_WALK
+#define XN_QUERIES(d) ((d)->queries)
+#else
+#define XN_QUERIES(d) ((d)->heads / (d)->kv_heads)
+#endif
+
 // Unit `at` of a row's kv_heads * chunks * splits.
 static inline struct xn_unit_of_attention xn_unit_of(XN_D const struct xn_cl_attend *d, uint row, uint at,
                                                      struct xn_seen seen) {
-    uint chunk = at / seen.splits % d->chunks, left = d->queries - chunk * d->together;
+    uint queries = XN_QUERIES(d), chunk = at / seen.splits % d->chunks, left = queries - chunk * d->together;
     struct xn_unit_of_attention u;
     u.row = row;
     u.split = at % seen.splits;
     u.splits = seen.splits;
     u.g = at / seen.splits / d->chunks;
-    u.first_head = u.g * d->queries + chunk * d->together;
+    u.first_head = u.g * queries + chunk * d->together;
     u.heads = left < d->together ? left : d->together;
     u.begin = seen.begin + u.split * seen.each;
     u.end = seen.splits == 1 ? seen.end : min(u.begin + seen.each, seen.end);
@@ -140,7 +147,7 @@ static inline bool xn_many_takes(global const struct xn_cl_span *span) {
 }
 static inline uint xn_many_units(XN_D const struct xn_cl_attend *d, global const struct xn_cl_span *span) {
     if (!xn_many_takes(span)) return span->n_rows * d->kv_heads * d->chunks;
-    return (span->n_rows * d->queries + XN_MANY_PAIRS(d) - 1) / XN_MANY_PAIRS(d) * d->kv_heads;
+    return (span->n_rows * XN_QUERIES(d) + XN_MANY_PAIRS(d) - 1) / XN_MANY_PAIRS(d) * d->kv_heads;
 }
 static inline void xn_attend_many(const struct xn_env *e, XN_D const struct xn_cl_attend *d, uint group, uint groups,
                                   local float *scratch) {

@@ -225,7 +225,7 @@ struct xn_cl_expert_add {
 
 struct xn_cl_attend {
     xn_u32 in, in_stride, out, out_stride;
-    xn_u32 heads, kv_heads, queries, head_size, value_size, head_stride; // queries: heads of a key-value head
+    xn_u32 heads, kv_heads, head_size, value_size, head_stride;
     xn_u32 window, sinks, output_gate;
     float scale, soft_cap;
     xn_u32 together, chunks; // query heads that one group takes at once, and how often for a key-value head
@@ -234,6 +234,7 @@ struct xn_cl_attend {
     xn_u32 exact;            // queries and weights are rounded to no less than 22 bits (NVIDIA; else of few rows)
     struct xn_cl_cache keys, values;
     xn_u32 partial; // of split contexts: rows * heads * splits * (value_size + 2)
+    xn_u32 queries; // heads of a key-value head
 };
 
 // Sizes of heads for which attention on matrix units is compiled: number, keys by 32 values, values by 64.
