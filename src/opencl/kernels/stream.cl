@@ -197,7 +197,6 @@ static inline void xn_stage(const struct xn_env *e, const struct xn_operand *o, 
 // The sums of units [u0, u0 + n) of rows [r0, end) of the slice with all tokens.
 struct xn_sums {
     uint u0, n, r0, end, tokens;
-    uint segment;
     bool more; // units came before
     local struct xn_cl_slice *slice;
 };

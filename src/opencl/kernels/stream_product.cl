@@ -12,7 +12,7 @@ static inline void xn_product(const struct xn_env *e, struct xn_job *j, local fl
         uint n = min(units, room);
 #pragma unroll 1
         for (uint u0 = 0; u0 < units; u0 += n) {
-            struct xn_sums s = {u0, min(units - u0, n), r0, end, o->n, i, u0 != 0, slice};
+            struct xn_sums s = {u0, min(units - u0, n), r0, end, o->n, u0 != 0, slice};
             // A chunk is never there: another one was.
             if (xn_must_stage(o, n < units ? 3 + u0 : codes ? 2 : 1)) {
                 if (busy) barrier(CLK_LOCAL_MEM_FENCE);
