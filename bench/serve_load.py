@@ -2,7 +2,9 @@
 """A load on a server with OpenAI's chat API (ours, llama-server, ...): so many streams at once, each one request behind the
 other, every prompt another one. Prints tokens a second of all, time to the first token, and time between tokens.
 
-Usage: serve_load.py URL [--streams 1,8,64] [--seconds 10 | --requests N] [--tokens 64] [--words 60] [--shared] [--json]
+Usage: serve_load.py URL [--streams 1,8,64] [--seconds 10 | --requests N] [--tokens 64] [--spread 0] [--words 60] [--shared] [--json]
+  --spread   answers' lengths differ by this part of --tokens, up or down: answers of one length end together, so that
+             prompts come in bursts, which people's do not
   --words    of each prompt; --shared: they all begin alike (the cache of prefixes helps)
   --seconds  of each row: no new request begins after that
 One thread watches all sockets and looks for no more than the ends of events, so that the load costs the server little of
@@ -28,7 +30,8 @@ class Stream:
         o = self.options
         own = " ".join(self.random.choice(WORDS) for _ in range(o.words))
         text = "Tell a story. " * 8 + own if o.shared else own
-        body = json.dumps({"model": o.model, "messages": [{"role": "user", "content": text}], "max_tokens": o.tokens, "stream": True,
+        length = max(1, round(o.tokens * (1 + o.spread * self.random.uniform(-1, 1))))
+        body = json.dumps({"model": o.model, "messages": [{"role": "user", "content": text}], "max_tokens": length, "stream": True,
                            "ignore_eos": True, "temperature": 0.7, "stream_options": {"include_usage": True}}).encode()
         head = (f"POST {self.target.path or ''}/v1/chat/completions HTTP/1.1\r\nHost: {self.target.netloc}\r\nConnection: close\r\n"
                 f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
@@ -109,6 +112,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--requests", type=int, default=0)
     parser.add_argument("--tokens", type=int, default=64)
+    parser.add_argument("--spread", type=float, default=0)
     parser.add_argument("--words", type=int, default=60)
     parser.add_argument("--shared", action="store_true")
     parser.add_argument("--model", default="default")

@@ -79,7 +79,7 @@ static double seconds(struct trial *t, uint32_t n, bool tiled) {
 }
 
 static uint32_t measure(struct xn_cpu_device *d, uint32_t type) {
-    static const uint32_t counts[] = {2, 4, 6, 8, 12, 16, 24, 32};
+    static const uint32_t counts[] = {2, 3, 4, 5, 6, 8, 12, 16, 24, 32};
     struct trial *t = xn_alloc_zero(1, sizeof *t);
     uint32_t most = XN_CPU_STREAM_ROWS;
     if (t && set_up(t, d, type)) {
@@ -96,9 +96,10 @@ static uint32_t measure(struct xn_cpu_device *d, uint32_t type) {
 
 // --- what is kept ---
 
-// A line is "LEVEL TYPE ROWS PROCESSOR": another processor's lines are left alone.
+// A line is "KERNELS LEVEL TYPE ROWS PROCESSOR": lines of another processor, or of other kernels, are left alone.
+enum { KERNELS = 2 }; // to be counted up when kernels change so much that what was measured means nothing any more
 static void key_of(const struct xn_cpu_device *d, uint32_t type, char key[LINE]) {
-    snprintf(key, LINE, "%s %s", xn_cpu_level_name(d->kernels.level), xn_format_of(type)->name);
+    snprintf(key, LINE, "%d %s %s", KERNELS, xn_cpu_level_name(d->kernels.level), xn_format_of(type)->name);
 }
 
 // The rows that the file says; 0: nothing.

@@ -21,9 +21,10 @@ enum {
 // scale times the sum of its integers (two neighbouring groups have one scale: a block is 32 values). |q| <= 127. All
 // three are padded with zeros to a multiple of XN_CPU_SUPER values.
 //
-// Within 256 values the levels below AVX512 keep the order of the values. From there on the integers stand in the lanes
-// of XN_CPU_LANES dwords: dword j of group 4 b + g is dword 16 j + 4 g + b, and scale and sum of that group are number
-// 4 g + b.
+// Within 256 values the levels below AVX512 keep the order of the integers and of the sums. Of their 16 scales eight
+// are those of the blocks 0, 1, 4, 5, 2, 3, 6 and 7, and eight the sums of the same blocks. From AVX512 on the integers
+// stand in the lanes of XN_CPU_LANES dwords: dword j of group 4 b + g is dword 16 j + 4 g + b, and scale and sum of
+// that group are number 4 g + b.
 struct xn_cpu_row {
     int8_t *q;
     float *scale, *sum;
@@ -62,11 +63,11 @@ extern _Atomic bool xn_cpu_asks_ahead;
     X(gemm16, void,                                                                                                    \
       (uint32_t m, uint32_t blocks, uint32_t w_terms, uint32_t terms, const uint16_t *w, const uint16_t *x,            \
        size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate))                                         \
-    /* The same for m rows and one chunk of columns, panels `stride` chunks apart; `group` (16 or 32) values of        \
-       weights have one scale, none of the integers is above `most`. NULL where the level has none. */                 \
+    /* The same for m rows and one chunk of columns, panels `stride` chunks apart, results c_stride; `group` (16 or    \
+       32) values of weights have one scale, none of the integers is above `most`. NULL: the level has none. */        \
     X(gemm8, void,                                                                                                     \
-      (uint32_t m, const struct xn_cpu_rows8 *w, uint32_t group, uint32_t most, const struct xn_cpu_chunk *x,          \
-       size_t stride, uint32_t n, float *c, bool accumulate))                                                          \
+      (uint32_t m, const struct xn_cpu_row8 *w, uint32_t group, uint32_t most, const struct xn_cpu_chunk *x,           \
+       size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate))                                         \
     /* out = act(gate) * up, or act(gate) where up is NULL. out may be either. */                                      \
     X(activate, void, (enum xn_activation act, const float *gate, const float *up, float *out, size_t n))              \
     /* x = x * sigmoid(gate) */                                                                                        \
@@ -121,8 +122,9 @@ extern _Atomic bool xn_cpu_asks_ahead;
     /* n values as a row of tiles: 32 of them every 512, zeros behind the last; with two terms (of types that need     \
        them) every 1024, and what rounding left 512 behind. NULL: the type does not go to BF16 */                      \
     X(decode16, void, (const void *blocks, size_t n, uint32_t terms, uint16_t *out))                                   \
-    /* n values (up to XN_CPU_SUPER) as row `row` of w, zeros behind. NULL where no gemm8 takes the type. */           \
-    X(unpack8, void, (const void *blocks, size_t n, uint32_t row, const struct xn_cpu_rows8 *w))                       \
+    /* n values (up to XN_CPU_SUPER; behind them, whatever counts for nothing) as a row of panels' weights; `readable` \
+       bytes may be read. NULL where no gemm8 takes the type. */                                                       \
+    X(unpack8, void, (const void *blocks, size_t n, size_t readable, struct xn_cpu_row8 *row))                         \
     /* Products with integer activations: out[i * ld + r] = w_r . x_i for `rows` rows of weights, n rows of x, k       \
        values each. NULL where the level has none for the type. */                                                     \
     X(dot, void,                                                                                                       \

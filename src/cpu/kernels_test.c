@@ -111,10 +111,15 @@ static size_t integer_at(const struct xn_cpu_kernels *k, size_t i) {
     size_t group = i / 16 % 16, dword = i / 4 % 4;
     return i / XN_CPU_SUPER * XN_CPU_SUPER + 4 * (XN_CPU_LANES * dword + 4 * (group % 4) + group / 4) + i % 4;
 }
-static size_t scale_at(const struct xn_cpu_kernels *k, size_t i) {
+static size_t sum_at(const struct xn_cpu_kernels *k, size_t i) {
     if (k->level < XN_CPU_AVX512) return i / 16;
     size_t group = i / 16 % 16;
     return i / XN_CPU_SUPER * XN_CPU_LANES + 4 * (group % 4) + group / 4;
+}
+static size_t scale_at(const struct xn_cpu_kernels *k, size_t i) {
+    static const size_t blocks[] = {0, 1, 4, 5, 2, 3, 6, 7};
+    if (k->level < XN_CPU_AVX512) return i / XN_CPU_SUPER * 16 + blocks[i / 32 % 8];
+    return sum_at(k, i);
 }
 
 struct product_case {
@@ -250,7 +255,7 @@ static void quantize_level(const struct xn_cpu_kernels *k) {
                       "%s n %u fill %d: value %u is %g, not %g", xn_cpu_level_name(k->level), n, fill, i,
                       (double)(scale * integer), (double)value);
                 CHECK(integer >= -127, "%s: -128", xn_cpu_level_name(k->level));
-                CHECK(row.sum[scale_at(k, i)] == scale * sum, "%s n %u fill %d: sum %u", xn_cpu_level_name(k->level), n,
+                CHECK(row.sum[sum_at(k, i)] == scale * sum, "%s n %u fill %d: sum %u", xn_cpu_level_name(k->level), n,
                       fill, i / 16);
             }
             CHECK(intact(&q) && intact(&d) && intact(&m), "%s n %u wrote outside", xn_cpu_level_name(k->level), n);

@@ -36,11 +36,11 @@ struct xn_cpu_chunk {
     float sum[XN_CPU_SUPER / 16][XN_CPU_PANEL];   // scale times the sum of 16 integers
 };
 
-// Weights of a chunk: row i has XN_CPU_SUPER integers (unsigned bytes) at q + i * XN_CPU_SUPER, and 16 scales and
-// minima at scale + i * 16: value j is scale[j / 16] * q[j] - minimum[j / 16].
-struct xn_cpu_rows8 {
-    uint8_t *q;
-    float *scale, *minimum;
+// A row of weights' chunk: value j is scale[j / 16] * q[j] - minimum[j / 16]. Formats whose integers use all of a byte
+// (`most` 255) have signed ones there, and no minima.
+struct xn_cpu_row8 {
+    _Alignas(64) uint8_t q[XN_CPU_SUPER];
+    float scale[XN_CPU_SUPER / 16], minimum[XN_CPU_SUPER / 16];
 };
 
 static inline uint32_t xn_cpu_blocks16(uint32_t k) { // of columns of BF16

@@ -133,28 +133,71 @@ static void integers(const struct xn_cpu_kernels *k, uint64_t *s, uint32_t type)
     struct sides d;
     if (!draw(s, type, 4096, &d)) return;
     struct xn_cpu_chunk *panels = pack(k, XN_TILE_INT8, &d);
-    struct xn_cpu_rows8 rows = {.q = xn_alloc_aligned(d.m, XN_CPU_SUPER),
-                                .scale = xn_alloc_aligned(d.m, 64),
-                                .minimum = xn_alloc_aligned(d.m, 64)};
+    struct xn_cpu_row8 *rows = xn_alloc_aligned(d.m, sizeof *rows);
     float *c = xn_alloc_aligned((size_t)xn_cpu_panels(d.n) * d.m * 32, sizeof *c);
     for (uint32_t at = 0; at < d.k; at += XN_CPU_SUPER) {
         const struct xn_format *f = xn_format_of(type);
         uint32_t depth = d.k - at < XN_CPU_SUPER ? d.k - at : XN_CPU_SUPER;
         for (uint32_t r = 0; r < d.m; r++)
-            k->unpack8[type](d.weights + 1 + r * d.row_bytes + at / f->block_values * f->block_bytes, depth, r, &rows);
+            k->unpack8[type](d.weights + 1 + r * d.row_bytes + at / f->block_values * f->block_bytes, depth,
+                             (d.m - r) * d.row_bytes - at / f->block_values * f->block_bytes, rows + r);
         for (uint32_t r = 0; r < d.m; r++)
             for (uint32_t j = 0; j < XN_CPU_SUPER; j++)
-                CHECK(rows.q[r * XN_CPU_SUPER + j] <= k->type[type].most, "%s: an integer of %u", f->name,
-                      rows.q[r * XN_CPU_SUPER + j]);
-        k->gemm8(d.m, &rows, k->type[type].group, k->type[type].most, panels + at / XN_CPU_SUPER, xn_cpu_chunks(d.k),
-                 d.n, c, at != 0);
+                CHECK(rows[r].q[j] <= k->type[type].most, "%s: an integer of %u", f->name, rows[r].q[j]);
+        k->gemm8(d.m, rows, k->type[type].group, k->type[type].most, panels + at / XN_CPU_SUPER, xn_cpu_chunks(d.k),
+                 d.n, c, (size_t)d.m * 32, at != 0);
     }
     round_x(XN_TILE_INT8, &d);
     compare(k, &d, XN_TILE_INT8, c, d.m, 1);
     free(panels);
-    free(rows.q);
-    free(rows.scale);
-    free(rows.minimum);
+    free(rows);
+    free(c);
+    drop(&d);
+}
+
+// Rows of activations get the same bits one by one, a few at once, and in panels of any number of rows.
+static void alike(const struct xn_cpu_kernels *k, uint64_t *s, uint32_t type) {
+    struct sides d;
+    if (k->level != XN_CPU_AVX2 || !k->dot[type] || !draw(s, type, 4096, &d)) return;
+    uint32_t chunks = xn_cpu_chunks(d.k), padded = chunks * XN_CPU_SUPER;
+    struct xn_cpu_chunk *panels = pack(k, XN_TILE_INT8, &d);
+    struct xn_cpu_row8 *weights = xn_alloc_aligned(d.m, sizeof *weights);
+    float *c = xn_alloc_aligned((size_t)xn_cpu_panels(d.n) * d.m * 32, sizeof *c);
+    struct xn_cpu_row *rows = xn_alloc(d.n, sizeof *rows);
+    const struct xn_format *f = xn_format_of(type);
+    for (uint32_t at = 0; at < d.k; at += XN_CPU_SUPER) {
+        size_t skip = at / f->block_values * f->block_bytes;
+        for (uint32_t r = 0; r < d.m; r++)
+            k->unpack8[type](d.weights + 1 + r * d.row_bytes + skip, d.k - at < XN_CPU_SUPER ? d.k - at : XN_CPU_SUPER,
+                             (d.m - r) * d.row_bytes - skip, weights + r);
+        k->gemm8(d.m, weights, k->type[type].group, k->type[type].most, panels + at / XN_CPU_SUPER, chunks, d.n, c,
+                 (size_t)d.m * 32, at != 0);
+    }
+    for (uint32_t i = 0; i < d.n; i++) {
+        rows[i] = (struct xn_cpu_row){xn_alloc(padded, 1), xn_alloc(padded / 16, 4), xn_alloc(padded / 16, 4)};
+        k->quantize(d.x + (size_t)i * d.k, d.k, &rows[i]);
+    }
+    float *out = xn_alloc((size_t)d.n * d.m, sizeof *out);
+    for (uint32_t first = 0, some; first < d.n; first += some) {
+        some = 1 + (uint32_t)(rng(s) % 9);
+        if (some > d.n - first) some = d.n - first;
+        k->dot[type](d.weights + 1, d.row_bytes, d.m, rows + first, some, d.k, out + (size_t)first * d.m, d.m);
+    }
+    for (uint32_t i = 0; i < d.n; i++)
+        for (uint32_t r = 0; r < d.m; r++) {
+            float one = out[(size_t)i * d.m + r], other = c[((size_t)(i / 32) * d.m + r) * 32 + i % 32];
+            CHECK(one == other, "%s m %u n %u k %u: [%u][%u] is %.9g in rows and %.9g in panels", f->name, d.m, d.n,
+                  d.k, i, r, (double)one, (double)other);
+        }
+    for (uint32_t i = 0; i < d.n; i++) {
+        free(rows[i].q);
+        free(rows[i].scale);
+        free(rows[i].sum);
+    }
+    free(rows);
+    free(out);
+    free(panels);
+    free(weights);
     free(c);
     drop(&d);
 }
@@ -180,6 +223,11 @@ static void panels_of_integers_multiply(void **unused) {
     each_type(integers, false);
 }
 
+static void rows_and_panels_round_alike(void **unused) {
+    (void)unused;
+    each_type(alike, false);
+}
+
 // Levels above AVX2VNNI do not have its instructions: none of its kernels may be left in their tables.
 static void no_kernel_of_a_level_beside_is_used(void **unused) {
     (void)unused;
@@ -196,6 +244,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(panels_of_halves_multiply),
         cmocka_unit_test(panels_of_integers_multiply),
+        cmocka_unit_test(rows_and_panels_round_alike),
         cmocka_unit_test(no_kernel_of_a_level_beside_is_used),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,7 +5,8 @@
 
 #include <stdbool.h>
 
-enum { LANES = V, VECTORS = 4, STRIP = 2 };
+enum { LANES = V, VECTORS = 4, STRIP = 4 };
+#define STRIP_OF(vectors) ((vectors) == 1 ? 4 : (vectors) == 2 ? 3 : 2)
 #define I_REGISTER(a) "+x"(a)
 typedef __m256i vi;
 
@@ -39,7 +40,7 @@ static inline vi i_add32(vi a, vi b) {
 static inline vi i_widen(vi pairs) { // sums of two 16-bit ones
     return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
 }
-static inline vi i_down(vi weights) { // by 128: bytes that were moved up to be unsigned
+static inline vi i_shift(vi weights) { // by 128, or up: between signed and unsigned bytes
     return _mm256_xor_si256(weights, _mm256_set1_epi8((char)0x80));
 }
 static inline vi i_abs(vi a) {

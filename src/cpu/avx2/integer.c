@@ -1,4 +1,5 @@
 // Integer formats with AVX2: products by maddubs (unsigned by signed bytes), and decoding.
+#include "cpu/avx2/simd.h"
 #include "cpu/avx2/unpack.h"
 #include "cpu/declare.h"
 
@@ -33,47 +34,57 @@ INLINE __m256i sum_halves(const __m256i p[4], const int most) {
     return 8 * most > FIT ? _mm256_add_epi32(widen(b), widen(d)) : widen(_mm256_add_epi16(b, d));
 }
 
-#define weights unpacked
-#define prepare_weights(u, is_signed) ((void)(u))
 typedef void unpack_fn(const uint8_t *p, struct unpacked *u);
-typedef struct {
-    __m256 part[2]; // sums that do not wait for each other
-} vs;
-#define VS_ZERO ((vs){{_mm256_setzero_ps(), _mm256_setzero_ps()}})
 
-INLINE vs accumulate(const struct unpacked *u, const bool is_signed, const int most, const int8_t *q,
-                     const float *scales, const float *group_sums, vs sum) {
+// The sums of products of 256 values by groups: of 32 in the order of xn_cpu_row's blocks (dots[0]), or of 16.
+INLINE void dots_of(const struct unpacked *u, const bool is_signed, const int most, const int group, const int8_t *q,
+                    __m256i dots[2]) {
+    static const int blocks[8] = {0, 1, 4, 5, 2, 3, 6, 7};
     for (int h = 0; h < 2; h++) {
         __m256i pairs[4];
         for (int j = 0; j < 4; j++) {
-            __m256i x = _mm256_loadu_si256((const __m256i *)(q + 128 * h + 32 * j));
-            pairs[j] = pairs_of_bytes(u->q[4 * h + j], x, is_signed);
+            int b = group == 32 ? blocks[4 * h + j] : 4 * h + j;
+            __m256i x = _mm256_loadu_si256((const __m256i *)(q + 32 * b));
+            pairs[j] = pairs_of_bytes(u->q[b], x, is_signed);
         }
-        __m256 scale = _mm256_mul_ps(u->scale[h], _mm256_loadu_ps(scales + 8 * h));
-        scale = _mm256_permutevar8x32_ps(scale, _mm256_setr_epi32(0, 2, 4, 6, 1, 3, 5, 7));
-        sum.part[0] = _mm256_fmadd_ps(scale, _mm256_cvtepi32_ps(sum_halves(pairs, most)), sum.part[0]);
-        if (!is_signed) sum.part[1] = _mm256_fnmadd_ps(u->minimum[h], _mm256_loadu_ps(group_sums + 8 * h), sum.part[1]);
+        dots[h] = sum_halves(pairs, most);
     }
-    return sum;
-}
-
-// The sums of four vectors each, the first n of them.
-INLINE void store_sums(vs a, vs b, vs c, vs d, float *out, uint32_t n) {
-    __m256 e = _mm256_hadd_ps(_mm256_add_ps(a.part[0], a.part[1]), _mm256_add_ps(b.part[0], b.part[1]));
-    __m256 f = _mm256_hadd_ps(_mm256_add_ps(c.part[0], c.part[1]), _mm256_add_ps(d.part[0], d.part[1]));
-    __m256 g = _mm256_hadd_ps(e, f);
-    __m128 four = _mm_add_ps(_mm256_castps256_ps128(g), _mm256_extractf128_ps(g, 1));
-    if (n >= 4) {
-        _mm_storeu_ps(out, four);
+    if (group == 32) {
+        dots[0] = _mm256_add_epi32(_mm256_permute2x128_si256(dots[0], dots[1], 0x20),
+                                   _mm256_permute2x128_si256(dots[0], dots[1], 0x31));
         return;
     }
-    __m128i some = _mm_cmpgt_epi32(_mm_set1_epi32((int)n), _mm_setr_epi32(0, 1, 2, 3));
-    _mm_maskstore_ps(out, some, four);
+    __m256i ascending = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    for (int h = 0; h < 2; h++)
+        dots[h] = _mm256_permutevar8x32_epi32(dots[h], ascending);
 }
 
-#define DOT_NAME(name) xn_cpu_dot_##name##_avx2
-#define FAST_BYTES SIZE_MAX
-#include "cpu/template/dot_rows.h"
+// What each group of 256 values adds to a product: the sum of its integers' products by both scales, less the minimum
+// of the weights by the sum of the activations. Panels compute the same (template/gemm8.h), rounding for rounding.
+INLINE void products(const struct unpacked *u, const bool is_signed, const int most, const int group, const int8_t *q,
+                     const float *scales, const float *group_sums, __m256 *out) {
+    __m256i dots[2];
+    dots_of(u, is_signed, most, group, q, dots);
+    __m256 across = _mm256_loadu_ps(scales);
+    if (group == 32) {
+        __m256 scale = _mm256_mul_ps(_mm256_shuffle_ps(u->scale[0], u->scale[1], 0x88), across);
+        __m256 sum = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(dots[0]));
+        if (!is_signed)
+            sum = _mm256_fnmadd_ps(_mm256_shuffle_ps(u->minimum[0], u->minimum[1], 0x88), _mm256_loadu_ps(scales + 8),
+                                   sum);
+        out[0] = sum;
+        return;
+    }
+    for (int h = 0; h < 2; h++) { // blocks 0 to 3, then 4 to 7, two groups each
+        __m256i of = h ? _mm256_setr_epi32(2, 2, 3, 3, 6, 6, 7, 7) : _mm256_setr_epi32(0, 0, 1, 1, 4, 4, 5, 5);
+        __m256 scale = _mm256_mul_ps(u->scale[h], _mm256_permutevar8x32_ps(across, of));
+        __m256 sum = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(dots[h]));
+        if (!is_signed) sum = _mm256_fnmadd_ps(u->minimum[h], _mm256_loadu_ps(group_sums + 8 * h), sum);
+        out[h] = sum;
+    }
+}
+
+#include "cpu/avx2/dot_rows.h"
 
 // 16 values a step, by the scale and the minimum of their group.
 INLINE void store_decoded(const struct unpacked *u, const bool is_signed, float out[XN_CPU_SUPER]) {
@@ -93,7 +104,7 @@ INLINE void store_decoded(const struct unpacked *u, const bool is_signed, float 
 #include "cpu/template/decode_blocks.h"
 
 #define X(name, type, ...)                                                                                             \
-    DOT(unpack_##name, name)                                                                                           \
+    DOT(name)                                                                                                          \
     void xn_cpu_decode_##name##_avx2(const void *blocks, float *out, size_t n) {                                       \
         decode_blocks(unpack_##name, BYTES_##name, VALUES_##name, SIGNED_##name, blocks, out, n);                      \
     }

@@ -98,3 +98,19 @@ INLINE const uint8_t *pad_tail(const uint8_t *p, size_t bytes, uint8_t padded[TA
     memcpy(padded, p, bytes);
     return padded;
 }
+
+// Unpacks the last n values of a row, which do not fill 256; `readable` bytes stand at p. What follows a row is mostly
+// the next one: then blocks of that are read and count for nothing, since to copy a block and to read it at once in
+// other widths makes the processor wait.
+INLINE void unpack_tail(void (*unpack)(const uint8_t *p, struct unpacked *u), const size_t bytes, const size_t values,
+                        const bool is_signed, const uint8_t *p, size_t n, size_t readable, struct unpacked *u) {
+    uint8_t padded[TAIL_BYTES];
+    if (readable < bytes * (256 / values)) p = pad_tail(p, n / values * bytes, padded);
+    unpack(p, u);
+    __m256i groups = _mm256_set1_epi32((int)(n / 16)), group = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    for (int h = 0; h < 2; h++, groups = _mm256_sub_epi32(groups, _mm256_set1_epi32(8))) {
+        __m256 counts = _mm256_castsi256_ps(_mm256_cmpgt_epi32(groups, group));
+        u->scale[h] = _mm256_and_ps(u->scale[h], counts);
+        if (!is_signed) u->minimum[h] = _mm256_and_ps(u->minimum[h], counts);
+    }
+}

@@ -19,6 +19,13 @@ INLINE vs accumulate(const struct weights *w, const bool is_signed, const int mo
     return _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot), sum);
 }
 
+// Weights from group `groups` of 16 on count for nothing.
+INLINE void drop_groups(struct weights *w, uint32_t groups, const bool is_signed) {
+    __mmask16 counts = _mm512_cmplt_epi32_mask(group_of_lane(), _mm512_set1_epi32((int)groups));
+    w->scale = _mm512_maskz_mov_ps(counts, w->scale);
+    if (!is_signed) w->minimum = _mm512_maskz_mov_ps(counts, w->minimum);
+}
+
 // The sums of four vectors each, the first n of them.
 INLINE void store_sums(vs a, vs b, vs c, vs d, float *out, uint32_t n) {
     vs e = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));

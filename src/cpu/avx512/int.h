@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 enum { LANES = V, VECTORS = 2, STRIP = 6 };
+#define STRIP_OF(vectors) STRIP
 #define I_REGISTER(a) "+v"(a)
 typedef __m512i vi;
 
@@ -39,7 +40,7 @@ static inline vi i_add32(vi a, vi b) {
 static inline vi i_widen(vi pairs) { // sums of two 16-bit ones
     return _mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
 }
-static inline vi i_down(vi weights) { // by 128: bytes that were moved up to be unsigned
+static inline vi i_shift(vi weights) { // by 128, or up: between signed and unsigned bytes
     return _mm512_xor_si512(weights, _mm512_set1_epi8((char)0x80));
 }
 static inline vi i_abs(vi a) {

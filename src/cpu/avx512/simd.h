@@ -43,6 +43,9 @@ static inline vf v_load_bf16(const uint16_t *p) {
 static inline vf v_fma(vf a, vf b, vf c) {
     return _mm512_fmadd_ps(a, b, c);
 }
+static inline vf v_fnma(vf a, vf b, vf c) { // c - a b, rounded once
+    return _mm512_fnmadd_ps(a, b, c);
+}
 static inline vf v_max(vf a, vf b) {
     return _mm512_max_ps(a, b);
 }

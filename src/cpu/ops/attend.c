@@ -1,6 +1,9 @@
 // attend: softmax attention over the paged cache in one pass (https://arxiv.org/abs/2205.14135), with a running maximum
-// and sum: for few queries the cache streams by in its own type, for more chunks of positions are widened to float32
-// once for all query heads of a group and several rows.
+// and sum. For a row that is a span of its own (the next token of a sequence) the cache streams by in its own type; for
+// pieces of prompts chunks of positions are widened to float32 once for all query heads of a group and several rows.
+//
+// A row's result is the same, bit for bit, whatever other rows a batch has: the positions of a row alone are taken in
+// parts by their number, whether threads share them or not, and chunks begin at multiples of their size.
 #include "cpu/ops/attend.h"
 
 #include <math.h>
@@ -8,9 +11,9 @@
 
 enum {
     CHUNK = XN_CPU_CHUNK,
-    FEW = 32,         // queries up to which the cache streams by instead of being widened
-    SPLIT_ROWS = 8,   // rows of a batch up to which one query's positions are split over threads
-    SPLIT_LEAST = 128 // positions of a split at the least
+    PARTS = 16,       // the most that a row's positions are taken in
+    PART_LEAST = 128, // positions of a part
+    SPLIT_ROWS = 8,   // rows of a batch up to which threads share them
 };
 
 // Rows that one piece of work takes.
@@ -22,22 +25,29 @@ static uint32_t value_pad(const struct xn_op_attend *a) {
     return xn_cpu_round_up(a->value_size, XN_CPU_PAD);
 }
 
+// A part's result of a query: its values, maximum and sum.
+static size_t part_floats(const struct xn_op_attend *a) {
+    return (size_t)value_pad(a) + 2;
+}
+
 // Scratch of a thread: M queries, C positions.
 struct work {
-    float *q;   // M x size, times scale
-    float *k;   // C x size
-    float *kt;  // size x C
-    float *v;   // C x value_pad
-    float *s;   // M x C
-    float *o;   // M x value_pad
-    float *max; // M
-    float *sum; // M
+    float *q;     // M x size, times scale
+    float *k;     // C x size
+    float *kt;    // size x C
+    float *v;     // C x value_pad
+    float *s;     // M x C
+    float *o;     // M x value_pad
+    float *max;   // M
+    float *sum;   // M
+    float *whole; // of a row's queries: what its parts so far have come to (part_floats each)
+    float *part;  // and one part
 };
 
 size_t xn_cpu_attend_work(const struct xn_cpu_kernels *kernels, const struct xn_op_attend *a) {
     size_t m = (size_t)rows_of(a) * xn_cpu_group_of(a), on_tiles = xn_cpu_attend_tiles_work(kernels, a);
     size_t floats = m * a->head_size + 2 * (size_t)CHUNK * a->head_size + (size_t)CHUNK * value_pad(a) + m * CHUNK +
-                    m * value_pad(a) + 2 * m + 8 * XN_CPU_PAD;
+                    m * value_pad(a) + 2 * m + 2 * xn_cpu_group_of(a) * part_floats(a) + 10 * XN_CPU_PAD;
     return floats > on_tiles ? floats : on_tiles;
 }
 
@@ -52,6 +62,8 @@ static struct work lay_out(const struct xn_op_attend *a, float *p) {
     w.o = xn_cpu_take(&p, m * value_pad(a));
     w.max = xn_cpu_take(&p, m);
     w.sum = xn_cpu_take(&p, m);
+    w.whole = xn_cpu_take(&p, xn_cpu_group_of(a) * part_floats(a));
+    w.part = xn_cpu_take(&p, xn_cpu_group_of(a) * part_floats(a));
     return w;
 }
 
@@ -203,7 +215,7 @@ static void attend_tile(const struct xn_executor *e, const struct xn_op_attend *
         w->sum[q] = 0;
     }
     memset(w->o, 0, (size_t)queries * value_pad(a) * sizeof *w->o);
-    bool streams = queries <= FEW && e->kernels->scores[e->memory.limits.cache_type];
+    bool streams = t->span->n_rows == 1 && e->kernels->scores[e->memory.limits.cache_type];
     for (uint32_t from = t->begin; from < t->end; from += CHUNK) {
         uint32_t n = t->end - from < CHUNK ? t->end - from : CHUNK;
         (streams ? stream_chunk : attend_chunk)(e, a, t, w, from, n);
@@ -241,88 +253,125 @@ static struct xn_cpu_queries tile_at(const struct xn_executor *e, const struct x
     uint32_t first = part * step, rows = span->n_rows - first < step ? span->n_rows - first : step;
     struct xn_cpu_queries t = {.span = span, .head = head, .row = span->first_row + first, .rows = rows};
     t.begin = xn_cpu_first_of(a, span->past + first);
+    if (span->n_rows > 1) t.begin = t.begin / CHUNK * CHUNK;
     t.end = span->past + first + rows;
     return t;
 }
 
-// Parts of the positions of each tile, so that every thread has work.
-static uint32_t splits_of(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t tiles) {
-    if (e->threads == 1 || e->batch->n_rows > SPLIT_ROWS || tiles >= 2 * e->threads) return 1;
-    uint32_t longest = 0;
-    for (uint32_t s = 0; s < e->batch->n_spans; s++) {
-        const struct xn_span *span = &e->batch->spans[s];
-        uint32_t end = span->past + span->n_rows, length = end - xn_cpu_first_of(a, span->past);
-        if (length > longest) longest = length;
-    }
-    uint32_t splits = (2 * e->threads + tiles - 1) / tiles, most = longest / SPLIT_LEAST;
-    return splits < most ? splits : most ? most : 1;
+// --- parts of a row's positions ---
+
+// How many a span has: by its positions alone.
+static uint32_t parts_of(const struct xn_op_attend *a, const struct xn_span *span) {
+    if (span->n_rows > 1) return 1;
+    uint32_t parts = (span->past + 1 - xn_cpu_first_of(a, span->past)) / PART_LEAST;
+    return parts < 1 ? 1 : parts < PARTS ? parts : PARTS;
 }
 
-// Floats of partial results: of each split, row and head its values, maximum and sum.
+// The most of a batch's spans, where threads share them because there are too few tiles for all; otherwise 1.
+static uint32_t shares_of(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t tiles) {
+    if (e->threads == 1 || e->batch->n_rows > SPLIT_ROWS || tiles >= 2 * e->threads) return 1;
+    uint32_t most = 1;
+    for (uint32_t s = 0; s < e->batch->n_spans; s++) {
+        uint32_t parts = parts_of(a, &e->batch->spans[s]);
+        if (parts > most) most = parts;
+    }
+    return most;
+}
+
+// Floats of results that threads share: of each row, head and part.
 size_t xn_cpu_attend_partial(const struct xn_op_attend *a, uint32_t rows, uint32_t threads) {
     if (threads == 1) return 0;
-    size_t splits = (2 * (size_t)threads + a->kv_heads - 1) / a->kv_heads;
-    return (rows < SPLIT_ROWS ? rows : SPLIT_ROWS) * splits * a->heads * ((size_t)value_pad(a) + 2);
+    return (size_t)(rows < SPLIT_ROWS ? rows : SPLIT_ROWS) * a->heads * PARTS * part_floats(a);
 }
 
-static float *partial_of(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t split, uint32_t row,
-                         uint32_t head) {
-    size_t at = ((size_t)split * e->batch->n_rows + row) * a->heads + head;
-    return e->partial + at * ((size_t)value_pad(a) + 2);
+static float *partial_of(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t row, uint32_t head,
+                         uint32_t part) {
+    return e->partial + (((size_t)row * a->heads + head) * PARTS + part) * part_floats(a);
 }
 
-static void merge(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t splits, uint32_t row,
-                  uint32_t head, float *o) {
-    uint32_t pad = value_pad(a);
-    float max = -INFINITY, sum = 0;
-    for (uint32_t s = 0; s < splits; s++)
-        max = fmaxf(max, partial_of(e, a, s, row, head)[pad]);
-    memset(o, 0, pad * sizeof *o);
-    for (uint32_t s = 0; s < splits; s++) {
-        const float *p = partial_of(e, a, s, row, head);
-        if (p[pad + 1] == 0) continue; // no position of the row in this part
-        float factor = expf(p[pad] - max);
-        sum += factor * p[pad + 1];
-        e->kernels->blend(o, 1, p, factor, pad);
+// Adds a part's result to those before it.
+static void add_part(const struct xn_executor *e, uint32_t pad, float *whole, const float *part, bool first) {
+    if (first) {
+        memcpy(whole, part, (pad + 2) * sizeof *whole);
+        return;
     }
-    xn_cpu_finish_query(e, a, row, head, o, max, sum);
+    if (part[pad + 1] == 0) return; // no positions
+    float max = fmaxf(whole[pad], part[pad]), keep = expf(whole[pad] - max), take = expf(part[pad] - max);
+    e->kernels->blend(whole, keep, part, take, pad);
+    whole[pad] = max;
+    whole[pad + 1] = keep * whole[pad + 1] + take * part[pad + 1];
+}
+
+// Attends part `part` of `parts` of a row's positions; what comes out goes to to[j * step], for each query j.
+static void attend_part(const struct xn_executor *e, const struct xn_op_attend *a, const struct xn_cpu_queries *row,
+                        uint32_t part, uint32_t parts, struct work *w, float *to, size_t step) {
+    struct xn_cpu_queries t = *row;
+    uint32_t chunks = (t.end - t.begin + CHUNK - 1) / CHUNK, first, last, pad = value_pad(a);
+    xn_cpu_share(chunks, part, parts, &first, &last);
+    uint32_t begin = t.begin + first * CHUNK, end = t.begin + last * CHUNK;
+    t.begin = begin;
+    if (end < t.end) t.end = end;
+    attend_tile(e, a, &t, w);
+    for (uint32_t q = 0; q < xn_cpu_group_of(a); q++, to += step) {
+        memcpy(to, w->o + (size_t)q * pad, pad * sizeof *to);
+        to[pad] = w->max[q];
+        to[pad + 1] = w->sum[q];
+    }
+}
+
+// All parts of a row, one after the other.
+static void attend_row(const struct xn_executor *e, const struct xn_op_attend *a, const struct xn_cpu_queries *t,
+                       uint32_t parts, struct work *w) {
+    uint32_t group = xn_cpu_group_of(a), pad = value_pad(a);
+    for (uint32_t part = 0; part < parts; part++) {
+        attend_part(e, a, t, part, parts, w, part ? w->part : w->whole, part_floats(a));
+        for (uint32_t q = 0; part && q < group; q++)
+            add_part(e, pad, w->whole + q * part_floats(a), w->part + q * part_floats(a), false);
+    }
+    for (uint32_t q = 0; q < group; q++) {
+        const float *o = w->whole + q * part_floats(a);
+        xn_cpu_finish_query(e, a, t->row, t->head * group + q, o, o[pad], o[pad + 1]);
+    }
+}
+
+// The rows whose parts threads have shared.
+static void join(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t thread, struct work *w) {
+    uint32_t pad = value_pad(a);
+    for (uint32_t s = 0, at = 0; s < e->batch->n_spans; s++) {
+        const struct xn_span *span = &e->batch->spans[s];
+        uint32_t parts = parts_of(a, span);
+        for (uint32_t head = 0; parts > 1 && head < a->heads; head++) {
+            if (at++ % e->threads != thread) continue;
+            for (uint32_t part = 0; part < parts; part++)
+                add_part(e, pad, w->whole, partial_of(e, a, span->first_row, head, part), part == 0);
+            xn_cpu_finish_query(e, a, span->first_row, head, w->whole, w->whole[pad], w->whole[pad + 1]);
+        }
+    }
 }
 
 void xn_cpu_op_attend(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
     const struct xn_op_attend *a = &op->attend;
     struct work w = lay_out(a, e->thread[thread].work);
-    uint32_t tiles = tiles_of(e, a), splits = splits_of(e, a, tiles), group = xn_cpu_group_of(a), pad = value_pad(a);
-    for (uint32_t i; (i = xn_pool_take(e->pool, thread, tiles * splits)) != UINT32_MAX;) {
-        struct xn_cpu_queries t = tile_at(e, a, i / splits);
-        if (xn_cpu_attend_tiles_rows(e->kernels, a, t.span->n_rows)) {
+    uint32_t tiles = tiles_of(e, a), shares = shares_of(e, a, tiles), group = xn_cpu_group_of(a), pad = value_pad(a);
+    for (uint32_t i; (i = xn_pool_take(e->pool, thread, tiles * shares)) != UINT32_MAX;) {
+        struct xn_cpu_queries t = tile_at(e, a, i / shares);
+        uint32_t share = i % shares, parts = parts_of(a, t.span);
+        if (share >= parts) continue;
+        if (parts > 1 && shares > 1) {
+            float *to = partial_of(e, a, t.row, t.head * group, share);
+            attend_part(e, a, &t, share, parts, &w, to, PARTS * part_floats(a));
+        } else if (parts > 1) {
+            attend_row(e, a, &t, parts, &w);
+        } else if (xn_cpu_attend_tiles_rows(e->kernels, a, t.span->n_rows)) {
             xn_cpu_attend_tiles(e, a, &t, e->thread[thread].work);
-            continue;
-        }
-        if (splits > 1) {
-            uint32_t chunks = (t.end - t.begin + CHUNK - 1) / CHUNK, first, last;
-            xn_cpu_share(chunks, i % splits, splits, &first, &last);
-            uint32_t begin = t.begin + first * CHUNK, end = t.begin + last * CHUNK;
-            t.begin = begin;
-            if (end < t.end) t.end = end;
-        }
-        attend_tile(e, a, &t, &w);
-        for (uint32_t q = 0; q < t.rows * group; q++) {
-            uint32_t row = t.row + q / group, head = t.head * group + q % group;
-            const float *o = w.o + (size_t)q * pad;
-            if (splits == 1) {
-                xn_cpu_finish_query(e, a, row, head, o, w.max[q], w.sum[q]);
-                continue;
-            }
-            float *to = partial_of(e, a, i % splits, row, head);
-            memcpy(to, o, pad * sizeof *to);
-            to[pad] = w.max[q];
-            to[pad + 1] = w.sum[q];
+        } else {
+            attend_tile(e, a, &t, &w);
+            for (uint32_t q = 0; q < t.rows * group; q++)
+                xn_cpu_finish_query(e, a, t.row + q / group, t.head * group + q % group, w.o + (size_t)q * pad,
+                                    w.max[q], w.sum[q]);
         }
     }
-    if (splits == 1) return;
+    if (shares == 1) return;
     xn_pool_barrier(e->pool);
-    uint32_t begin, end;
-    xn_cpu_share(e->batch->n_rows * a->heads, thread, e->threads, &begin, &end);
-    for (uint32_t i = begin; i < end; i++)
-        merge(e, a, splits, i / a->heads, i % a->heads, w.o);
+    join(e, a, thread, &w);
 }

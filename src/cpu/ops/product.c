@@ -196,11 +196,19 @@ static const void *columns(const struct block *b, uint32_t r, uint32_t at) {
     return (const char *)xn_weights_row(b->w, b->index, b->first + r) + (size_t)at / f->block_values * f->block_bytes;
 }
 
+// Asks for `depth` columns' worth of bytes; behind the last part perhaps more than there is, which is no fault.
+static void ask(const struct block *b, const char *from, uint32_t depth) {
+    enum { LINE = 64 };
+    const struct xn_format *f = b->w->format;
+    for (const char *end = from + (size_t)depth / f->block_values * f->block_bytes; from < end; from += LINE)
+        __builtin_prefetch(from);
+}
+
 // While a part of `depth` columns of row r is decoded: asks for what is decoded some kilobytes later, rows further down
 // or at the top of the next part. The processor does not see that coming, and where rows of activations are few,
 // waiting for memory takes a quarter of the time.
 static void ask_ahead(const struct block *b, uint32_t r, uint32_t at, uint32_t depth) {
-    enum { AHEAD = 4096, LINE = 64 };
+    enum { AHEAD = 4096 };
     const struct xn_format *f = b->w->format;
     size_t bytes = (size_t)depth / f->block_values * f->block_bytes;
     uint32_t row = r + 1 + (uint32_t)(AHEAD / (bytes ? bytes : 1));
@@ -208,10 +216,7 @@ static void ask_ahead(const struct block *b, uint32_t r, uint32_t at, uint32_t d
         row -= b->count;
         at += depth;
     }
-    if (at >= b->x->k) return;
-    const char *from = columns(b, row, at), *end = from + bytes;
-    for (; from < end; from += LINE) // of the last part perhaps more than there is, which is no fault
-        __builtin_prefetch(from);
+    if (at < b->x->k) ask(b, columns(b, row, at), depth);
 }
 
 static void tiled_float(const struct block *b) {
@@ -282,21 +287,38 @@ static void tiled_halves(const struct block *b, uint32_t n, xn_cpu_panel_fn *don
     }
 }
 
+// A product of integers. Where the panels fit the second cache beside what is decoded, rows of weights are decoded a
+// few at a time, as they follow each other in memory; otherwise all rows of the block, a chunk of columns at a time, so
+// that panels pass by once for each.
 static void tiled_int8(const struct block *b) {
-    enum { GROUPS = XN_CPU_SUPER / 16 };
+    enum { FEW = 12, PANELS_BYTES = 384 * 1024 }; // whole strips of every kernel
     const struct xn_cpu_kernels *kernels = b->e->kernels;
-    uint32_t k = b->x->k, type = b->w->matrix.type;
-    struct xn_cpu_rows8 rows = {.scale = b->t->decoded, .minimum = b->t->decoded + XN_CPU_BLOCK * GROUPS};
-    rows.q = (uint8_t *)(void *)(rows.minimum + XN_CPU_BLOCK * GROUPS);
+    uint32_t k = b->x->k, type = b->w->matrix.type, n = b->x->n, chunks = xn_cpu_chunks(k);
+    bool few = xn_cpu_panels(n) * xn_cpu_panel_bytes(XN_TILE_INT8, k) <= PANELS_BYTES;
+    struct xn_cpu_row8 *decoded = (struct xn_cpu_row8 *)(void *)b->t->decoded;
+    const uint32_t room = XN_CPU_BLOCK * XN_CPU_DEPTH * sizeof(float) / sizeof *decoded;
+    uint32_t height = few ? min_u32(FEW, b->count) : b->count, depth = few ? min_u32(room / FEW, chunks) : 1;
     const struct xn_cpu_chunk *x = b->x->panel[XN_TILE_INT8];
-    for (uint32_t at = 0; at < k; at += XN_CPU_SUPER, x++) {
-        for (uint32_t r = 0; r < b->count; r++) {
-            ask_ahead(b, r, at, XN_CPU_SUPER);
-            kernels->unpack8[type](columns(b, r, at), min_u32(XN_CPU_SUPER, k - at), r, &rows);
+    const char *end = columns(b, b->count - 1, k);
+    for (uint32_t first = 0; first < b->count; first += height)
+        for (uint32_t part = 0; part < chunks; part += depth) {
+            uint32_t rows = min_u32(height, b->count - first), last = min_u32(part + depth, chunks);
+            for (uint32_t r = 0; r < rows; r++)
+                for (uint32_t chunk = part; chunk < last; chunk++) {
+                    uint32_t at = chunk * XN_CPU_SUPER;
+                    const char *from = columns(b, first + r, at);
+                    if (few)
+                        ask(b, from + height * b->w->row_bytes, XN_CPU_SUPER);
+                    else
+                        ask_ahead(b, r, at, XN_CPU_SUPER);
+                    kernels->unpack8[type](from, min_u32(XN_CPU_SUPER, k - at), (size_t)(end - from),
+                                           decoded + (size_t)(chunk - part) * height + r);
+                }
+            for (uint32_t chunk = part; chunk < last; chunk++)
+                kernels->gemm8(rows, decoded + (size_t)(chunk - part) * height, kernels->type[type].group,
+                               kernels->type[type].most, x + chunk, chunks, n,
+                               b->t->tile + (size_t)first * XN_CPU_PANEL, (size_t)b->span * XN_CPU_PANEL, chunk != 0);
         }
-        kernels->gemm8(b->span, &rows, kernels->type[type].group, kernels->type[type].most, x, xn_cpu_chunks(k),
-                       b->x->n, b->t->tile, at != 0);
-    }
 }
 
 // Where results of a block go, as rows: columns of a panel's results are rows of the whole's.

@@ -1,6 +1,6 @@
 // Products of rows of weights with a few rows of activations, after an instruction set's `struct weights` (256 values),
-// `unpack_fn` that fills one, `vs` (a vector of sums) with VS_ZERO and `store_sums`, and `accumulate`; and after
-// FAST_BYTES, the bytes of 256 weights from which on memory sets the pace, not unpacking.
+// `unpack_fn` that fills one, `vs` (a vector of sums) with VS_ZERO and `store_sums`, `accumulate`, and `drop_groups`;
+// and after FAST_BYTES, the bytes of 256 weights from which on memory sets the pace, not unpacking.
 #pragma once
 
 #include "cpu/declare.h"
@@ -53,6 +53,7 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
     const bool pieces = supers > piece, far = pieces || super_bytes >= FAST_BYTES;
     const size_t ahead = pieces ? TOGETHER * row_bytes : far ? FAR_AHEAD : AHEAD; // of what comes next
     const bool asks = n > 1 || super_bytes < PLAIN_BYTES || xn_cpu_asks_ahead;
+    const uint8_t *all = w + (size_t)(rows - 1) * row_bytes + (size_t)k / values * bytes; // where the weights end
     struct activations near[PIECE];
     for (uint32_t first = 0; first < rows; first += TOGETHER) {
         uint32_t some = rows - first < TOGETHER ? rows - first : TOGETHER;
@@ -76,9 +77,12 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
                             _mm_prefetch((const char *)p + ahead + line, _MM_HINT_T0);
                     uint8_t padded[TAIL_BYTES];
                     const uint8_t *blocks = p;
-                    if (values < XN_CPU_SUPER && (s + 1) * XN_CPU_SUPER > k)
+                    const bool tail = values < XN_CPU_SUPER && (s + 1) * XN_CPU_SUPER > k;
+                    // The next row's blocks may be read, if there is one: copies make the processor wait.
+                    if (tail && (size_t)(all - p) < super_bytes)
                         blocks = pad_tail(p, (k - s * XN_CPU_SUPER) / values * bytes, padded);
                     unpack(blocks, &u);
+                    if (tail) drop_groups(&u, (uint32_t)(k - s * XN_CPU_SUPER) / 16, is_signed);
                     prepare_weights(&u, is_signed);
                     if (n == 1) {
                         sum[0] = accumulate(&u, is_signed, most, x->q + s * XN_CPU_SUPER,
@@ -126,7 +130,7 @@ enum {
     DOT_ROWS(unpack, name, 8)                                                                                          \
     void DOT_NAME(name)(const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x, uint32_t n,        \
                         uint32_t k, float *out, size_t ld) {                                                           \
-        for (uint32_t count; n; x += count, out += count * ld, n -= count) {                                           \
+        for (uint32_t count; n && rows; x += count, out += count * ld, n -= count) {                                   \
             count = n < MOST ? n : MOST;                                                                               \
             (count > 4   ? dot_##name##_8                                                                              \
              : count > 2 ? dot_##name##_4                                                                              \

@@ -1,29 +1,31 @@
 // Products of rows of float weights (F32, F16, BF16; at any address) with a few rows of float32 activations, and
 // weighted sums of such rows, after the instruction set's simd.h. One row of weights at a time, so that memory is read
-// in one ascending stream.
+// in one ascending stream. Sums are taken in the same order however many rows of activations there are.
 #pragma once
 
 #include "cpu/template/load.h"
 
-enum { STREAM_AHEAD = 8192 }; // bytes that the reader asks for in advance, where that helps
+enum {
+    STREAM_AHEAD = 8192,          // bytes that the reader asks for in advance, where that helps
+    STREAM_MOST = V < 16 ? 4 : 8, // rows of activations whose sums stay in registers
+};
 
 static inline __attribute__((always_inline)) void stream_row(load_values *load, const size_t size, const int n,
                                                              const bool asks, const char *w, const float *const *x,
                                                              uint32_t k, float *out, size_t ld) {
-    enum { UNROLL = 4 };
-    const int unroll = n == 1 ? 4 : n == 2 ? 2 : 1;
-    vf sum[8][UNROLL];
+    enum { UNROLL = 2 };
+    vf sum[STREAM_MOST][UNROLL];
 #pragma GCC unroll 8
     for (int i = 0; i < n; i++)
-#pragma GCC unroll 4
-        for (int u = 0; u < unroll; u++)
+#pragma GCC unroll 2
+        for (int u = 0; u < UNROLL; u++)
             sum[i][u] = v_set1(0);
     uint32_t p = 0;
-    for (; p + (uint32_t)unroll * V <= k; p += (uint32_t)unroll * V) {
-        for (size_t line = 0; asks && line < (size_t)unroll * V * size; line += 64)
+    for (; p + (uint32_t)UNROLL * V <= k; p += (uint32_t)UNROLL * V) {
+        for (size_t line = 0; asks && line < (size_t)UNROLL * V * size; line += 64)
             __builtin_prefetch(w + p * size + STREAM_AHEAD + line);
-#pragma GCC unroll 4
-        for (int u = 0; u < unroll; u++) {
+#pragma GCC unroll 2
+        for (int u = 0; u < UNROLL; u++) {
             vf weights = load(w + (p + (uint32_t)u * V) * size);
 #pragma GCC unroll 8
             for (int i = 0; i < n; i++)
@@ -42,8 +44,8 @@ static inline __attribute__((always_inline)) void stream_row(load_values *load, 
 #pragma GCC unroll 8
     for (int i = 0; i < n; i++) {
         vf total = sum[i][0];
-#pragma GCC unroll 4
-        for (int u = 1; u < unroll; u++)
+#pragma GCC unroll 2
+        for (int u = 1; u < UNROLL; u++)
             total = total + sum[i][u];
         out[(size_t)i * ld] = v_sum(total);
     }
@@ -61,7 +63,9 @@ static inline __attribute__((always_inline)) void stream_row(load_values *load, 
     void XN_KERNEL(stream_##type)(const void *w, size_t row_bytes, uint32_t rows, const float *const *x, uint32_t n,   \
                                   uint32_t k, float *out, size_t ld) {                                                 \
         const bool asks = xn_cpu_asks_ahead;                                                                           \
-        STREAM_ROWS(type, size, 8)                                                                                     \
+        if (STREAM_MOST == 8) {                                                                                        \
+            STREAM_ROWS(type, size, STREAM_MOST)                                                                       \
+        }                                                                                                              \
         STREAM_ROWS(type, size, 4)                                                                                     \
         STREAM_ROWS(type, size, 2)                                                                                     \
         STREAM_ROWS(type, size, 1)                                                                                     \
