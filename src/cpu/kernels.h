@@ -63,11 +63,12 @@ extern _Atomic bool xn_cpu_asks_ahead;
     X(gemm16, void,                                                                                                    \
       (uint32_t m, uint32_t blocks, uint32_t w_terms, uint32_t terms, const uint16_t *w, const uint16_t *x,            \
        size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate))                                         \
-    /* The same for m rows and one chunk of columns, panels `stride` chunks apart, results c_stride; `group` (16 or    \
-       32) values of weights have one scale, none of the integers is above `most`. NULL: the level has none. */        \
+    /* The same for m rows and a chunk's first `depth` columns, panels `stride` chunks apart, results c_stride;        \
+       `group` (16 or 32) values of weights have one scale, none of the integers is above `most`. NULL: the level has  \
+       none. */                                                                                                        \
     X(gemm8, void,                                                                                                     \
-      (uint32_t m, const struct xn_cpu_row8 *w, uint32_t group, uint32_t most, const struct xn_cpu_chunk *x,           \
-       size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate))                                         \
+      (uint32_t m, const struct xn_cpu_row8 *w, uint32_t group, uint32_t most, uint32_t depth,                         \
+       const struct xn_cpu_chunk *x, size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate))           \
     /* out = act(gate) * up, or act(gate) where up is NULL. out may be either. */                                      \
     X(activate, void, (enum xn_activation act, const float *gate, const float *up, float *out, size_t n))              \
     /* x = x * sigmoid(gate) */                                                                                        \

@@ -144,8 +144,8 @@ static void integers(const struct xn_cpu_kernels *k, uint64_t *s, uint32_t type)
         for (uint32_t r = 0; r < d.m; r++)
             for (uint32_t j = 0; j < XN_CPU_SUPER; j++)
                 CHECK(rows[r].q[j] <= k->type[type].most, "%s: an integer of %u", f->name, rows[r].q[j]);
-        k->gemm8(d.m, rows, k->type[type].group, k->type[type].most, panels + at / XN_CPU_SUPER, xn_cpu_chunks(d.k),
-                 d.n, c, (size_t)d.m * 32, at != 0);
+        k->gemm8(d.m, rows, k->type[type].group, k->type[type].most, depth, panels + at / XN_CPU_SUPER,
+                 xn_cpu_chunks(d.k), d.n, c, (size_t)d.m * 32, at != 0);
     }
     round_x(XN_TILE_INT8, &d);
     compare(k, &d, XN_TILE_INT8, c, d.m, 1);
@@ -167,11 +167,12 @@ static void alike(const struct xn_cpu_kernels *k, uint64_t *s, uint32_t type) {
     const struct xn_format *f = xn_format_of(type);
     for (uint32_t at = 0; at < d.k; at += XN_CPU_SUPER) {
         size_t skip = at / f->block_values * f->block_bytes;
+        uint32_t depth = d.k - at < XN_CPU_SUPER ? d.k - at : XN_CPU_SUPER;
         for (uint32_t r = 0; r < d.m; r++)
-            k->unpack8[type](d.weights + 1 + r * d.row_bytes + skip, d.k - at < XN_CPU_SUPER ? d.k - at : XN_CPU_SUPER,
-                             (d.m - r) * d.row_bytes - skip, weights + r);
-        k->gemm8(d.m, weights, k->type[type].group, k->type[type].most, panels + at / XN_CPU_SUPER, chunks, d.n, c,
-                 (size_t)d.m * 32, at != 0);
+            k->unpack8[type](d.weights + 1 + r * d.row_bytes + skip, depth, (d.m - r) * d.row_bytes - skip,
+                             weights + r);
+        k->gemm8(d.m, weights, k->type[type].group, k->type[type].most, depth, panels + at / XN_CPU_SUPER, chunks, d.n,
+                 c, (size_t)d.m * 32, at != 0);
     }
     for (uint32_t i = 0; i < d.n; i++) {
         rows[i] = (struct xn_cpu_row){xn_alloc(padded, 1), xn_alloc(padded / 16, 4), xn_alloc(padded / 16, 4)};

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+enum { FEW_DECODED = 12 }; // rows of weights for integer panels that are decoded at once: whole strips of every kernel
+
 static uint32_t min_u32(uint32_t a, uint32_t b) {
     return a < b ? a : b;
 }
@@ -140,15 +142,17 @@ static uint32_t tiled_rows(uint32_t threads, uint32_t rows) {
 
 uint32_t xn_cpu_block_rows(const struct xn_executor *e, const struct xn_cpu_operand *x, const struct xn_weights *w) {
     enum { STREAM_BYTES = 48 * 1024, ONE_PASS = 8, MOST = 96, LEAST = 4 };
+    uint32_t rows = MOST, share = w->matrix.rows / e->threads;
+    if (x->tiled && x->n <= XN_CPU_PANEL &&
+        xn_cpu_tile_of(e->kernels, e->memory.plan, w, x->exact) == XN_TILE_INT8) // rows are decoded as they follow
+        return min_u32(MOST, xn_cpu_round_up(share / 8 + 1, FEW_DECODED));
     if (x->tiled) return tiled_rows(e->threads, w->matrix.rows);
-    uint32_t rows = MOST;
     if (x->n > ONE_PASS) { // a block that stays in the caches while further rows of x come by
         size_t fit = STREAM_BYTES / (w->row_bytes ? w->row_bytes : 1);
         if (fit < rows) rows = fit < LEAST ? LEAST : (uint32_t)fit;
     }
     // Enough blocks that no thread waits long for the last one.
-    uint32_t share = w->matrix.rows / (6 * e->threads);
-    if (share < rows) rows = share;
+    if (share / 6 < rows) rows = share / 6;
     return rows < LEAST ? LEAST : rows;
 }
 
@@ -196,11 +200,14 @@ static const void *columns(const struct block *b, uint32_t r, uint32_t at) {
     return (const char *)xn_weights_row(b->w, b->index, b->first + r) + (size_t)at / f->block_values * f->block_bytes;
 }
 
-// Asks for `depth` columns' worth of bytes; behind the last part perhaps more than there is, which is no fault.
-static void ask(const struct block *b, const char *from, uint32_t depth) {
+static size_t bytes_of(const struct block *b, uint32_t columns) {
+    return (size_t)columns / b->w->format->block_values * b->w->format->block_bytes;
+}
+
+// Asks for bytes; behind the last part perhaps more than there are, which is no fault.
+static void ask(const char *from, size_t bytes) {
     enum { LINE = 64 };
-    const struct xn_format *f = b->w->format;
-    for (const char *end = from + (size_t)depth / f->block_values * f->block_bytes; from < end; from += LINE)
+    for (const char *end = from + bytes; from < end; from += LINE)
         __builtin_prefetch(from);
 }
 
@@ -209,14 +216,13 @@ static void ask(const struct block *b, const char *from, uint32_t depth) {
 // waiting for memory takes a quarter of the time.
 static void ask_ahead(const struct block *b, uint32_t r, uint32_t at, uint32_t depth) {
     enum { AHEAD = 4096 };
-    const struct xn_format *f = b->w->format;
-    size_t bytes = (size_t)depth / f->block_values * f->block_bytes;
+    size_t bytes = bytes_of(b, depth);
     uint32_t row = r + 1 + (uint32_t)(AHEAD / (bytes ? bytes : 1));
     while (row >= b->count) {
         row -= b->count;
         at += depth;
     }
-    if (at < b->x->k) ask(b, columns(b, row, at), depth);
+    if (at < b->x->k) ask(columns(b, row, at), bytes);
 }
 
 static void tiled_float(const struct block *b) {
@@ -291,33 +297,37 @@ static void tiled_halves(const struct block *b, uint32_t n, xn_cpu_panel_fn *don
 // few at a time, as they follow each other in memory; otherwise all rows of the block, a chunk of columns at a time, so
 // that panels pass by once for each.
 static void tiled_int8(const struct block *b) {
-    enum { FEW = 12, PANELS_BYTES = 384 * 1024 }; // whole strips of every kernel
+    enum { PANELS_BYTES = 384 * 1024 };
     const struct xn_cpu_kernels *kernels = b->e->kernels;
     uint32_t k = b->x->k, type = b->w->matrix.type, n = b->x->n, chunks = xn_cpu_chunks(k);
     bool few = xn_cpu_panels(n) * xn_cpu_panel_bytes(XN_TILE_INT8, k) <= PANELS_BYTES;
     struct xn_cpu_row8 *decoded = (struct xn_cpu_row8 *)(void *)b->t->decoded;
     const uint32_t room = XN_CPU_BLOCK * XN_CPU_DEPTH * sizeof(float) / sizeof *decoded;
-    uint32_t height = few ? min_u32(FEW, b->count) : b->count, depth = few ? min_u32(room / FEW, chunks) : 1;
+    uint32_t height = few ? min_u32(FEW_DECODED, b->count) : b->count,
+             depth = few ? min_u32(room / FEW_DECODED, chunks) : 1;
     const struct xn_cpu_chunk *x = b->x->panel[XN_TILE_INT8];
-    const char *end = columns(b, b->count - 1, k);
+    const size_t row_bytes = b->w->row_bytes, chunk_bytes = bytes_of(b, XN_CPU_SUPER);
+    const char *weights = columns(b, 0, 0), *end = weights + (b->count - 1) * row_bytes + bytes_of(b, k);
     for (uint32_t first = 0; first < b->count; first += height)
         for (uint32_t part = 0; part < chunks; part += depth) {
             uint32_t rows = min_u32(height, b->count - first), last = min_u32(part + depth, chunks);
-            for (uint32_t r = 0; r < rows; r++)
-                for (uint32_t chunk = part; chunk < last; chunk++) {
+            for (uint32_t r = 0; r < rows; r++) {
+                const char *from = weights + (first + r) * row_bytes + part * chunk_bytes;
+                for (uint32_t chunk = part; chunk < last; chunk++, from += chunk_bytes) {
                     uint32_t at = chunk * XN_CPU_SUPER;
-                    const char *from = columns(b, first + r, at);
                     if (few)
-                        ask(b, from + height * b->w->row_bytes, XN_CPU_SUPER);
+                        ask(from + height * row_bytes, chunk_bytes);
                     else
                         ask_ahead(b, r, at, XN_CPU_SUPER);
                     kernels->unpack8[type](from, min_u32(XN_CPU_SUPER, k - at), (size_t)(end - from),
                                            decoded + (size_t)(chunk - part) * height + r);
                 }
+            }
             for (uint32_t chunk = part; chunk < last; chunk++)
                 kernels->gemm8(rows, decoded + (size_t)(chunk - part) * height, kernels->type[type].group,
-                               kernels->type[type].most, x + chunk, chunks, n,
-                               b->t->tile + (size_t)first * XN_CPU_PANEL, (size_t)b->span * XN_CPU_PANEL, chunk != 0);
+                               kernels->type[type].most, min_u32(XN_CPU_SUPER, k - chunk * XN_CPU_SUPER), x + chunk,
+                               chunks, n, b->t->tile + (size_t)first * XN_CPU_PANEL, (size_t)b->span * XN_CPU_PANEL,
+                               chunk != 0);
         }
 }
 

@@ -19,9 +19,9 @@
 #include <string.h>
 
 static inline __attribute__((always_inline)) void strip8(const int rows, const int vectors, const int group,
-                                                         const uint32_t most, const struct xn_cpu_row8 *w,
-                                                         const struct xn_cpu_chunk *x, uint32_t at, float *c,
-                                                         bool accumulate) {
+                                                         const uint32_t most, const int depth,
+                                                         const struct xn_cpu_row8 *w, const struct xn_cpu_chunk *x,
+                                                         uint32_t at, float *c, bool accumulate) {
     vf sum[STRIP][VECTORS];
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
@@ -31,7 +31,7 @@ static inline __attribute__((always_inline)) void strip8(const int rows, const i
     const int steps = group / 4;
     struct strip strip;
     strip_prepare(rows, most, w, &strip);
-    for (int g = 0; g < XN_CPU_SUPER / group; g++) {
+    for (int g = 0; g < depth / group; g++) {
         vi dot[STRIP][VECTORS];
         const int first = g * group / 16;
         group_dot(rows, vectors, steps, most, w, &strip, g * group, &x->q[g * steps][at], dot);
@@ -60,47 +60,47 @@ static inline __attribute__((always_inline)) void strip8(const int rows, const i
 
 // Columns from `at` on that fill so many vectors, for one kind of weights.
 static inline __attribute__((always_inline)) void columns8(const int vectors, const int group, const uint32_t most,
-                                                           uint32_t m, const struct xn_cpu_row8 *w,
+                                                           const int depth, uint32_t m, const struct xn_cpu_row8 *w,
                                                            const struct xn_cpu_chunk *x, uint32_t at, float *c,
                                                            bool accumulate) {
     for (uint32_t i = 0; i < m;) {
         float *to = c + (size_t)i * XN_CPU_PANEL + at;
         if (m - i >= STRIP_OF(vectors)) {
-            strip8(STRIP_OF(vectors), vectors, group, most, w + i, x, at, to, accumulate);
+            strip8(STRIP_OF(vectors), vectors, group, most, depth, w + i, x, at, to, accumulate);
             i += STRIP_OF(vectors);
         } else {
-            strip8(1, vectors, group, most, w + i, x, at, to, accumulate);
+            strip8(1, vectors, group, most, depth, w + i, x, at, to, accumulate);
             i++;
         }
     }
 }
 
 // All panels, for one kind of weights.
-static inline __attribute__((always_inline)) void panels8(const int group, const uint32_t most, uint32_t m,
-                                                          const struct xn_cpu_row8 *w, const struct xn_cpu_chunk *x,
-                                                          size_t stride, uint32_t n, float *c, size_t c_stride,
-                                                          bool accumulate) {
+static inline __attribute__((always_inline)) void panels8(const int group, const uint32_t most, const int depth,
+                                                          uint32_t m, const struct xn_cpu_row8 *w,
+                                                          const struct xn_cpu_chunk *x, size_t stride, uint32_t n,
+                                                          float *c, size_t c_stride, bool accumulate) {
     for (uint32_t p = 0; p < n; p += XN_CPU_PANEL, x += stride, c += c_stride) {
         uint32_t columns = n - p < XN_CPU_PANEL ? n - p : XN_CPU_PANEL, left;
         for (uint32_t at = 0; at < columns;) {
             left = (columns - at + LANES - 1) / LANES;
             if (VECTORS > 2 && left > 3) {
-                columns8(VECTORS, group, most, m, w, x, at, c, accumulate);
+                columns8(VECTORS, group, most, depth, m, w, x, at, c, accumulate);
                 at += VECTORS * LANES;
             } else if (left > 1) {
-                columns8(2, group, most, m, w, x, at, c, accumulate);
+                columns8(2, group, most, depth, m, w, x, at, c, accumulate);
                 at += 2 * LANES;
             } else {
-                columns8(1, group, most, m, w, x, at, c, accumulate);
+                columns8(1, group, most, depth, m, w, x, at, c, accumulate);
                 at += LANES;
             }
         }
     }
 }
 
-#define PANELS(group, most) panels8(group, most, m, w, x, stride, n, c, c_stride, accumulate)
+#define PANELS(group, most) panels8(group, most, (int)depth, m, w, x, stride, n, c, c_stride, accumulate)
 
-void GEMM8_NAME(uint32_t m, const struct xn_cpu_row8 *w, uint32_t group, uint32_t most, const struct xn_cpu_chunk *x,
-                size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate) {
+void GEMM8_NAME(uint32_t m, const struct xn_cpu_row8 *w, uint32_t group, uint32_t most, uint32_t depth,
+                const struct xn_cpu_chunk *x, size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate) {
     GEMM8_KINDS
 }

@@ -42,10 +42,16 @@ static bool may_share(const struct xn_task *t) {
     return !t->request.no_cache && (t->request.pooling == XN_POOL_NONE || t->request.pooling == XN_POOL_LAST);
 }
 
-// Where the beginning of a text may come from. At least its last token is left to be evaluated.
+// How many of a text's tokens may be taken from elsewhere. Two are left to be evaluated, since a row by itself is
+// rounded as a next token is (cpu/ops/attend.c), and prompts are to be the same whether they were cached or not.
+static uint32_t takeable(const struct xn_task *t) {
+    return t->tokens.n > 2 ? (uint32_t)t->tokens.n - 2 : 0;
+}
+
+// Where the beginning of a text may come from.
 static struct xn_prefix find_prefix(const struct xn_serving *s, const struct xn_task *t) {
     struct xn_prefix best = {0};
-    uint32_t n = (uint32_t)t->tokens.n - 1;
+    uint32_t n = takeable(t);
     if (!may_share(t)) return best;
     best = xn_prefix_find(&s->prefixes, t->tokens.data, n);
     for (uint32_t i = 0; i < s->slots; i++) {
@@ -60,7 +66,7 @@ static struct xn_prefix find_prefix(const struct xn_serving *s, const struct xn_
 
 static uint32_t common_of(const struct xn_task *running, const struct xn_task *t) {
     if (running->request.no_cache || !may_share(t)) return 0;
-    return xn_common_prefix(running->tokens.data, running->tokens.n, t->tokens.data, t->tokens.n - 1);
+    return xn_common_prefix(running->tokens.data, running->tokens.n, t->tokens.data, takeable(t));
 }
 
 // Whether another computes what this text begins with, beyond what there is already: it is then computed once.

@@ -70,12 +70,16 @@ static uint32_t take_next_tokens(struct xn_serving *s, uint32_t *taken) {
     return streams;
 }
 
+// A row of a prompt by itself is rounded as a next token is, and what a prompt comes to would depend on how it was cut:
+// pieces have two rows or more, where there is room.
+enum { LEAST_PIECE = 2 };
+
 // Rows of the next piece of a prompt, at most `rows`. Where there are states, a piece ends where another text branches
 // off, and shortly before the prompt's end: a conversation's next turn often differs from there on.
 static uint32_t piece_of(const struct xn_serving *s, const struct xn_task *t, uint32_t rows) {
     uint32_t want = missing(s, t), length = xn_task_length(s, t);
     if (rows < want) want = rows;
-    if (s->model->plan.n_states == 0) return want;
+    if (s->model->plan.n_states == 0) return missing(s, t) - want == 1 && want > LEAST_PIECE ? want - 1 : want;
     if (want == missing(s, t) && want > 4 * XN_PROMPT_TAIL) want -= XN_PROMPT_TAIL;
     uint32_t branch = xn_serving_next_branch(s, t, length);
     return branch - length < want ? branch - length : want;
@@ -113,7 +117,7 @@ static uint32_t take_piece(struct xn_serving *s, struct xn_task *t, uint32_t row
 static uint32_t take_prompts(struct xn_serving *s, uint32_t rows, uint32_t *taken) {
     struct xn_task *first = rows ? first_prompt(s) : NULL;
     uint32_t all = first ? take_piece(s, first, rows, taken) : 0;
-    for (uint32_t i = 0; i < s->n_order && all < rows; i++)
+    for (uint32_t i = 0; i < s->n_order && all + LEAST_PIECE <= rows; i++)
         if (wants_rows(s->order[i]) && s->order[i] != first) all += take_piece(s, s->order[i], rows - all, taken);
     return all;
 }
@@ -224,7 +228,7 @@ void xn_serving_step(struct xn_serving *s) {
         fail_all(s, &err);
         return;
     }
-    xn_budget_learn(&s->budget, streams, prompts, prompts == room, seconds);
+    xn_budget_learn(&s->budget, streams, prompts, seconds);
     s->counters.steps++;
     s->counters.step_seconds += seconds;
     *(prompts ? &s->counters.prompt_seconds : &s->counters.generate_seconds) += seconds;

@@ -31,7 +31,10 @@ static void *submit_many(void *number) {
         if (draw(&seed, 2)) draw_tokens(j.ids, (int)j.n_ids, 1); // shared beginnings
         while (xn_serving_submit(f.serving, &r, &c->id, &retry, &err) != XN_OK) {
             if (!retry) fail_msg("%s", err.message);
-            client_wait(clients[i / 2]); // the queue is full
+            if (i) // the queue is full
+                client_wait(clients[i / 2]);
+            else // of others' requests: there is none of its own to wait for
+                usleep(1000);
         }
         if (draw(&seed, 3) == 0) xn_serving_cancel(f.serving, c->id);
         struct xn_serving_state state;
