@@ -69,6 +69,24 @@ class Server:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode(), error.headers
 
+    def send(self, n):
+        """A request for n tokens (-1: without end), whose answer nobody reads."""
+        c = socket.create_connection(("127.0.0.1", self.port))
+        text = json.dumps({**LONG, "n_predict": n}).encode()
+        c.sendall(b"POST /completion HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+        return c
+
+    def counts(self):
+        """How many requests run, and how many wait."""
+        text = self.ask("/metrics")[1]
+        return tuple(int(re.search(rf"^llamacpp:requests_{what} (\d+)$", text, re.M).group(1)) for what in ("processing", "deferred"))
+
+    def await_counts(self, wanted):
+        end = time.time() + 20
+        while time.time() < end and self.counts() != wanted:
+            time.sleep(0.02)
+        return self.counts()
+
     def end(self, number=signal.SIGTERM):
         self.process.send_signal(number)
         return self.wait()
@@ -83,7 +101,7 @@ class Server:
         return status
 
 
-LONG = {"prompt": "Once upon a time", "n_predict": 900, "ignore_eos": True, "stream": True}
+LONG = {"prompt": "Once upon a time", "n_predict": 900, "ignore_eos": True, "stream": True, "context_shift": True}
 
 
 def alone():
@@ -116,37 +134,43 @@ def alone():
         time.sleep(0.05)
     check(not any(slot["is_processing"] for slot in json.loads(s.ask("/slots")[1])), "a slot of a client that has gone")
     # Clients that go while they wait for a slot leave the queue, though nothing of theirs has begun.
-    def send(n):
-        c = socket.create_connection(("127.0.0.1", s.port))
-        text = json.dumps({**LONG, "n_predict": n}).encode()
-        c.sendall(b"POST /completion HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
-        return c
-
-    def counts():
-        text = s.ask("/metrics")[1]
-        return tuple(int(re.search(rf"^llamacpp:requests_{what} (\d+)$", text, re.M).group(1)) for what in ("processing", "deferred"))
-
-    def await_counts(wanted):
-        end = time.time() + 20
-        while time.time() < end and counts() != wanted:
-            time.sleep(0.02)
-        return counts()
-
-    running = [send(900) for _ in range(2)]
-    check(await_counts((2, 0)) == (2, 0), f"two run: {counts()}")
-    waiting = [send(900) for _ in range(5)]
-    check(await_counts((2, 5)) == (2, 5), f"two run and five wait: {counts()}")
+    running = [s.send(900) for _ in range(2)]
+    check(s.await_counts((2, 0)) == (2, 0), f"two run: {s.counts()}")
+    waiting = [s.send(900) for _ in range(5)]
+    check(s.await_counts((2, 5)) == (2, 5), f"two run and five wait: {s.counts()}")
     for c in waiting:
         c.close()
-    check(await_counts((2, 0)) == (2, 0), f"who waited has gone: {counts()}")
+    check(s.await_counts((2, 0)) == (2, 0), f"who waited has gone: {s.counts()}")
     for c in running:
         c.close()
-    check(await_counts((0, 0)) == (0, 0), f"all have gone: {counts()}")
+    check(s.await_counts((0, 0)) == (0, 0), f"all have gone: {s.counts()}")
     check(s.end() == 0, f"the end: {s.text()}")
     line = next((line for line in s.lines if "id=my-id" in line), "")
     check("POST /v1/chat/completions 200" in line and "generated_tokens=4" in line, f"the log: {line}")
     check("secret" not in s.text(), "the log has what was asked")
     check(any("(gone)" in line for line in s.lines), "the log says that a client went")
+
+
+def full():
+    # Who finds the queue full learns when to ask again, whatever API it is.
+    s = Server("--queue", "1")
+    held = []
+    for counts in ((1, 0), (2, 0), (2, 1)):
+        held.append(s.send(-1))
+        check(s.await_counts(counts) == counts, f"who runs and who waits: {s.counts()}, not {counts}")
+    time.sleep(2.1)  # for so long nobody has left either slot
+    chat = {"messages": [{"role": "user", "content": "a"}], "model": "m", "max_tokens": 4}
+    for path, body in (("/completion", {**LONG, "n_predict": 4}), ("/v1/embeddings", {"input": "a"}),
+                       ("/v1/completions", {"prompt": ["a", "b"], "max_tokens": 4}), ("/v1/chat/completions", {**chat, "n": 2}),
+                       ("/v1/messages", chat), ("/api/chat", chat)):
+        status, text, headers = s.ask(path, body)
+        check(status == 429, f"{path} with a full queue: {status} {text[:300]}")
+        seconds = headers.get("Retry-After", "none")
+        check(re.fullmatch("[2-9]|[1-5][0-9]|60", seconds), f"{path} with a full queue: Retry-After: {seconds}")
+    for c in held:
+        c.close()
+    check(s.await_counts((0, 0)) == (0, 0), f"all have gone: {s.counts()}")
+    check(s.end() == 0, "the end")
 
 
 def endings():
@@ -299,7 +323,7 @@ def main():
         print("skipped: no default model")
         sys.exit(77)
     os.environ["XENON_DEFAULT_MODEL"] = path
-    for part in (alone, endings, keys, tls, lambda: models(path), broken_model):
+    for part in (alone, full, endings, keys, tls, lambda: models(path), broken_model):
         part()
     print(f"{len(failures)} failures")
     sys.exit(1 if failures else 0)

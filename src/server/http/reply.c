@@ -90,6 +90,12 @@ void xn_reply_header(struct xn_exchange *x, const char *name, const char *value)
     pthread_mutex_unlock(&x->lock);
 }
 
+void xn_reply_retry(struct xn_exchange *x, uint32_t seconds) {
+    char text[16];
+    snprintf(text, sizeof text, "%u", seconds);
+    xn_reply_header(x, "Retry-After", text);
+}
+
 // With the lock held.
 static int begin(struct xn_exchange *x, enum xn_reply_state state, int status, const char *content_type,
                  struct xn_error *err) {
@@ -253,12 +259,19 @@ static json_t *plain_form(int status, const char *type, const char *message) {
     return json_pack("{s:{s:s, s:s, s:i}}", "error", "message", message, "type", type, "code", status);
 }
 
+static bool has_header(struct xn_exchange *x, const char *name) {
+    pthread_mutex_lock(&x->lock);
+    bool found = xn_pair_find(x->reply_headers, x->n_reply_headers, name, true) != NULL;
+    pthread_mutex_unlock(&x->lock);
+    return found;
+}
+
 void xn_reply_error(struct xn_exchange *x, int status, const char *message) {
     xn_error_form *form = x->form ? x->form : plain_form;
     json_t *body = form(status, xn_http_error_type(status), message);
     // Bytes that are no UTF-8 (of a client's own) can't be told back.
     if (!body) body = form(status, xn_http_error_type(status), "the request can't be served (its text is no UTF-8)");
-    if (status == 429 || status == 503) xn_reply_header(x, "Retry-After", "1");
+    if ((status == 429 || status == 503) && !has_header(x, "Retry-After")) xn_reply_retry(x, 1);
     struct xn_error ignored;
     xn_reply_json(x, status, body, &ignored);
 }

@@ -65,6 +65,12 @@ static inline int refuse(void *server, struct xn_exchange *x, struct xn_error *e
     return xn_fail(err, XN_ERR_ARGUMENT, "temperature: 9 is too hot");
 }
 
+static inline int full(void *server, struct xn_exchange *x, struct xn_error *err) {
+    (void)server;
+    xn_reply_retry(x, 23);
+    return xn_fail(err, XN_ERR_LIMIT, "nothing more fits");
+}
+
 static inline int silent(void *server, struct xn_exchange *x, struct xn_error *err) {
     (void)server, (void)x, (void)err;
     return XN_OK;
@@ -162,10 +168,15 @@ static const struct xn_route first_table[] = {
     {0},
 };
 static const struct xn_route second_table[] = {
-    {"GET", "/silent", 0, form, silent}, {"GET", "/stream", 0, form, stream},
-    {"GET", "/slow", 0, form, slow},     {"GET", "/flood", 0, form, flooding},
-    {"GET", "/broken", 0, form, broken}, {"GET", "/files/", XN_ROUTE_PREFIX, NULL, hello},
-    {"POST", "/hello", 0, form, echo},   {0},
+    {"GET", "/silent", 0, form, silent},
+    {"GET", "/stream", 0, form, stream},
+    {"GET", "/slow", 0, form, slow},
+    {"GET", "/flood", 0, form, flooding},
+    {"GET", "/broken", 0, form, broken},
+    {"GET", "/files/", XN_ROUTE_PREFIX, NULL, hello},
+    {"POST", "/hello", 0, form, echo},
+    {"GET", "/full", 0, form, full},
+    {0},
 };
 static const struct xn_route *const tables[] = {first_table, second_table, NULL};
 

@@ -251,6 +251,7 @@ static void chat_ends(void **state) {
     scripted_post(xn_openai_chat, xn_openai_error, "{" USER "}");
     r = scripted_reply(429);
     assert_text(r, "error.type", "rate_limit_error");
+    assert_int_equal(scripted.retry, SCRIPTED_RETRY);
     json_decref(r);
 
     // The client goes, at any time: what runs for it is ended.
@@ -339,6 +340,7 @@ static void texts(void **state) {
     scripted.refuse_after = 1;
     scripted_post(xn_openai_completions, xn_openai_error, "{\"prompt\": [\"a\", \"b\"]}");
     json_decref(scripted_reply(429));
+    assert_int_equal(scripted.retry, SCRIPTED_RETRY);
     for (int at_once = 0; at_once < 2; at_once++) {
         scripted_reset();
         scripted.answer = "x";
@@ -405,6 +407,13 @@ static void embeddings(void **state) {
     scripted.error = "lost";
     scripted_post(xn_openai_embeddings, xn_openai_error, "{\"input\": [\"a\", \"b\"]}");
     json_decref(scripted_reply(500));
+    // The queue is full, and none of its own is in it for which it could wait.
+    scripted_reset();
+    scripted.at_once = true;
+    scripted.refuse_after = 1;
+    scripted_post(xn_openai_embeddings, xn_openai_error, "{\"input\": [\"a\", \"b\"]}");
+    json_decref(scripted_reply(429));
+    assert_int_equal(scripted.retry, SCRIPTED_RETRY);
 }
 
 static void models(void **state) {
