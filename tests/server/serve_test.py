@@ -292,8 +292,11 @@ def models(path):
     check(status == 200, f"Ollama's name: {text}")
     text = s.ask("/metrics")[1]
     check(re.search(r'^llamacpp:tokens_predicted_total\{model="one"\} 2$', text, re.M), "counts of a model that went")
+    # Who looks all the time keeps nothing.
     end = time.time() + 20
     while time.time() < end and states()[2] != "unloaded":
+        for look in ("/metrics", "/slots?model=three", "/props?model=three", "/v1/models/three", "/api/ps", "/health"):
+            check(s.ask(look)[0] == 200, look)
         time.sleep(0.1)
     check(states() == ["unloaded", "loaded", "unloaded"], f"what is idle goes, but for what is kept: {states()}")
     s.ask("/models/unload", {"model": "two"})
