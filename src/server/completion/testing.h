@@ -39,6 +39,11 @@ static const char scripted_template[] =
     "{%- if add_generation_prompt %}<|im_start|>assistant\n{% if enable_thinking is defined and enable_thinking %}"
     "<think>\n{% endif %}{% endif %}";
 
+// An answer with a call, of the tool that tests have.
+static const char scripted_call[] =
+    "<think>Look.</think>One moment.<tool_call>\n{\"name\": \"weather\", \"arguments\": "
+    "{\"city\": \"Oulu\"}}\n</tool_call>";
+
 // ---- what xn_serving was asked, and what it answers
 enum { SCRIPTED_MOST = 256, SCRIPTED_RETRY = 17 /* seconds that a full queue tells */ };
 struct scripted_request {
@@ -303,23 +308,6 @@ void xn_stream_end(struct xn_exchange *x) {
     assert_true(scripted.streaming && !scripted.ended);
     scripted.ended = true;
 }
-int xn_http_status(const struct xn_error *err) {
-    switch (err->status) {
-    case XN_ERR_ARGUMENT:
-    case XN_ERR_TEMPLATE:
-    case XN_ERR_FORMAT:
-        return 400;
-    case XN_ERR_MISSING:
-        return 404;
-    case XN_ERR_LIMIT:
-        return 429;
-    case XN_ERR_CANCELLED:
-        return 499;
-    default:
-        return 500;
-    }
-}
-
 // ---- the test's side
 
 // The tokenizer of the default model; skips the test where that is missing.
