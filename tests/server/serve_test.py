@@ -17,6 +17,8 @@ import time
 import urllib.error
 import urllib.request
 
+from program import Program
+
 PROGRAM = sys.argv[1]
 failures = []
 
@@ -27,38 +29,10 @@ def check(good, what):
         print("FAILED:", what, flush=True)
 
 
-class Server:
+class Server(Program):
     def __init__(self, *options, ready=True, environment=None):
-        self.lines = []
-        self.process = subprocess.Popen([PROGRAM, "serve", "--port", "0", "-np", "2", "-c", "2048", "-t", "1", *options],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                        env={**os.environ, **(environment or {})})
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-        self.url = None
-        self.await_line("^ready" if ready else "listening on")
-        found = re.search(r"listening on (https?)://(\S+):(\d+)", self.text())
-        if found:
-            self.port = int(found.group(3))
-            self.url = f"{found.group(1)}://127.0.0.1:{self.port}"
-
-    def read(self):
-        for line in self.process.stderr:
-            self.lines.append(line.rstrip())
-
-    def text(self):
-        return "\n".join(self.lines)
-
-    def await_line(self, pattern, seconds=120):
-        end = time.time() + seconds
-        while time.time() < end:
-            if any(re.search(pattern, line) for line in list(self.lines)):
-                return True
-            if self.process.poll() is not None:
-                self.reader.join(5)
-                return any(re.search(pattern, line) for line in self.lines)
-            time.sleep(0.02)
-        return False
+        super().__init__([PROGRAM, "serve", "--port", "0", "-np", "2", "-c", "2048", "-t", "1", *options],
+                         awaits="^ready" if ready else "listening on", must=False, environment=environment)
 
     def ask(self, path, body=None, headers=None, context=None, timeout=60):
         data = json.dumps(body).encode() if body is not None else None
@@ -86,19 +60,6 @@ class Server:
         while time.time() < end and self.counts() != wanted:
             time.sleep(0.02)
         return self.counts()
-
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        return self.wait()
-
-    def wait(self, seconds=60):
-        try:
-            status = self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            status = "no end"
-        self.reader.join(5)
-        return status
 
 
 LONG = {"prompt": "Once upon a time", "n_predict": 900, "ignore_eos": True, "stream": True, "context_shift": True}
@@ -144,7 +105,7 @@ def alone():
     for c in running:
         c.close()
     check(s.await_counts((0, 0)) == (0, 0), f"all have gone: {s.counts()}")
-    check(s.end() == 0, f"the end: {s.text()}")
+    check(s.stop() == 0, f"the end: {s.text()}")
     line = next((line for line in s.lines if "id=my-id" in line), "")
     check("POST /v1/chat/completions 200" in line and "generated_tokens=4" in line, f"the log: {line}")
     check("secret" not in s.text(), "the log has what was asked")
@@ -170,7 +131,7 @@ def full():
     for c in held:
         c.close()
     check(s.await_counts((0, 0)) == (0, 0), f"all have gone: {s.counts()}")
-    check(s.end() == 0, "the end")
+    check(s.stop() == 0, "the end")
 
 
 def endings():
@@ -220,7 +181,7 @@ def endings():
     s.process.send_signal(signal.SIGINT)
     s.await_line("still run", 10)
     begin = time.time()
-    check(s.end(signal.SIGINT) == 0 and time.time() - begin < 10, "the second signal")
+    check(s.stop(signal.SIGINT) == 0 and time.time() - begin < 10, "the second signal")
 
 
 def keys():
@@ -235,7 +196,7 @@ def keys():
         for key in ("first-key", "second-key", "third-key"):
             check(s.ask("/v1/models", headers={"Authorization": "Bearer " + key})[0] == 200, f"the key {key}")
         check(s.ask("/health")[0] == 200 and s.ask("/")[0] == 200, "what needs no key")
-        check(s.end() == 0, "the end")
+        check(s.stop() == 0, "the end")
         with open(path, "w") as file:
             file.write("# none\n")
         s = Server("--api-key-file", path)
@@ -243,7 +204,7 @@ def keys():
         check("no key in" in s.text(), f"a file without keys: {s.text()}")
     s = Server("--host", "0.0.0.0")
     check("warning" in s.text(), "no warning without keys")
-    check(s.end() == 0, "the end")
+    check(s.stop() == 0, "the end")
 
 
 def tls():
@@ -260,7 +221,7 @@ def tls():
         status, text, _ = s.ask("/completion", {**LONG, "n_predict": 20}, context=context)
         check(status == 200 and text.count("data: ") >= 20, f"a stream over TLS: {status} {text[-300:]}")
         check(s.ask("/health", context=context)[0] == 200, "TLS")
-        check(s.end() == 0, "the end")
+        check(s.stop() == 0, "the end")
         s = Server("--ssl-cert-file", certificate)
         check(s.wait() != 0 and "--ssl-key-file" in s.text(), f"a certificate without its key: {s.text()}")
         s = Server("--ssl-cert-file", key, "--ssl-key-file", key)
@@ -303,7 +264,7 @@ def models(path):
     time.sleep(0.5)
     check(states()[1] == "unloaded", "unloaded by name")
     check(s.ask("/models/load", {"model": "one"})[0] == 200 and states()[0] == "loaded", "loaded by name")
-    check(s.end() == 0, "the end")
+    check(s.stop() == 0, "the end")
     for options, word in ((["one=" + path, "one=" + path], '"one"'), (["/no/such.gguf"], "/no/such.gguf"),
                           ([path, "--alias", "a=nobody"], "nobody"), (["--models-dir", "/no/such"], "/no/such"),
                           (["--host", "no.such.host.invalid"], "no.such.host.invalid")):
