@@ -75,7 +75,7 @@ static void submit(uint32_t n, uint32_t most, bool measured) {
         ids[i] = (int32_t)((uint32_t)rand() % model->recipe.vocab);
     s->measured = measured;
     uint64_t id;
-    bool retry;
+    uint32_t retry;
     struct xn_sampling sampling = xn_sampling_default();
     sampling.seed = submitted;
     struct xn_serving_request r = {.ids = ids,

@@ -23,7 +23,7 @@ source=$(cd "$(dirname "$0")/.." && pwd)
 
 leave() {
     for mount in dev/shm dev/pts dev sys proc; do
-        mountpoint -q "$folder/$mount" && umount "$folder/$mount"
+        ! mountpoint -q "$folder/$mount" || umount "$folder/$mount" 2>/dev/null || umount -l "$folder/$mount" # what was interrupted may hold it
     done
     [ -n "$keep" ] || rm -rf --one-file-system "$folder"
 }

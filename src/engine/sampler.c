@@ -79,6 +79,7 @@ static int allocate(struct xn_sampler *s, int32_t vocab, struct xn_error *err) {
     s->candidates.vocab = vocab;
     s->candidates.list = xn_alloc((size_t)vocab, sizeof *s->candidates.list);
     s->candidates.own = xn_alloc((size_t)vocab, sizeof *s->candidates.own);
+    s->candidates.tops = xn_alloc((size_t)xn_candidate_blocks(vocab), sizeof *s->candidates.tops);
     if (dry) {
         s->dry_length = xn_alloc((size_t)s->history.capacity, sizeof *s->dry_length);
         s->dry_longest = xn_alloc_zero((size_t)vocab, sizeof *s->dry_longest);
@@ -90,7 +91,7 @@ static int allocate(struct xn_sampler *s, int32_t vocab, struct xn_error *err) {
         failed |= !s->bias;
     }
     s->sampling.logit_bias = s->bias;
-    if (failed || !s->candidates.list || !s->candidates.own)
+    if (failed || !s->candidates.list || !s->candidates.own || !s->candidates.tops)
         return xn_fail(err, XN_ERR_NOMEM, "no memory for a sampler of %d tokens", vocab);
     return XN_OK;
 }
@@ -115,6 +116,7 @@ void xn_sampler_free(struct xn_sampler *s) {
     xn_history_free(&s->history);
     free(s->candidates.list);
     free(s->candidates.own);
+    free(s->candidates.tops);
     free(s->dry_length);
     free(s->dry_longest);
     free(s->bias);
@@ -165,7 +167,7 @@ static void run(struct xn_sampler *s, int kind) {
 }
 
 // Whether anything is possible: what changes logits may have left nothing.
-static bool is_empty(const struct xn_candidates *c) {
+static bool is_empty(struct xn_candidates *c) {
     return c->dense ? xn_candidates_max(c) == -INFINITY : c->n == 0;
 }
 

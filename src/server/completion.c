@@ -237,8 +237,10 @@ static int submit(struct xn_completion *c, uint32_t i, const struct xn_served *s
         .user = &c->runs[i],
     };
     uint64_t id;
-    bool retry;
-    XN_TRY(xn_serving_submit(c->serving, &request, &id, &retry, err));
+    uint32_t retry;
+    int status = xn_serving_submit(c->serving, &request, &id, &retry, err);
+    if (retry && c->exchange) xn_reply_retry(c->exchange, retry);
+    XN_TRY(status);
     pthread_mutex_lock(&c->lock);
     // Where everything has ended already, the answer of this id has too.
     if (!c->done) {

@@ -132,7 +132,7 @@ static void run(struct batch *b, struct input *inputs, const struct xn_served *s
             .event = on_event,
             .user = &inputs[given],
         };
-        bool retry = false;
+        uint32_t retry = 0;
         size_t before = b->running++; // an event of it may come before submit returns
         pthread_mutex_unlock(&b->lock);
         int status = xn_serving_submit(served->serving, &request, &inputs[given].id, &retry, &err);
@@ -142,10 +142,12 @@ static void run(struct batch *b, struct input *inputs, const struct xn_served *s
             continue;
         }
         b->running--;
-        if (status == XN_ERR_LIMIT && retry && before) // the queue is full: when one of ours is done, again
+        if (retry && before) { // the queue is full: when one of ours is done, again
             wait_locked(b, x, before - 1);
-        else
+        } else {
+            if (retry && x) xn_reply_retry(x, retry);
             fail_locked(b, &err);
+        }
     }
     if (!b->failed) wait_locked(b, x, 0);
     if (b->failed) {

@@ -31,6 +31,8 @@ int xn_reply(struct xn_exchange *x, int status, const char *content_type, const 
              struct xn_error *err);
 int xn_reply_json(struct xn_exchange *x, int status, json_t *body, struct xn_error *err); // takes the reference
 void xn_reply_header(struct xn_exchange *x, const char *name, const char *value);         // before the reply begins
+// Of an error that is still to be replied (429, 503): seconds after which to ask again, where that is known.
+void xn_reply_retry(struct xn_exchange *x, uint32_t seconds);
 // ... or streamed: begin, any number of puts, end. A put never blocks: it queues (copied) bytes; it fails with
 // XN_ERR_CANCELLED where the client has gone, and XN_ERR_LIMIT where a client reads so slowly that the queue is past
 // its bound (the connection is then closed).
@@ -66,7 +68,8 @@ struct xn_route {
     int (*handle)(void *server, struct xn_exchange *x, struct xn_error *err);
 };
 // HTTP's status for an error of the library: 400 for ARGUMENT, TEMPLATE, FORMAT; 404 for MISSING; 429 for LIMIT (429
-// and 503 get a Retry-After); 499 for CANCELLED; 501 for UNSUPPORTED; 503 for NOMEM; 500 ...
+// and 503 get a Retry-After: that of xn_reply_retry, else 1); 499 for CANCELLED; 501 for UNSUPPORTED; 503 for NOMEM;
+// 500 ...
 int xn_http_status(const struct xn_error *err);
 // What that is called in the forms of errors: "invalid_request_error", "not_found_error", ...
 const char *xn_http_error_type(int status);

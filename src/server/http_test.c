@@ -46,6 +46,10 @@ static void refusals(void **state) {
     ask("OPTIONS /echo HTTP/1.1\r\n" END);
     expect("HTTP/1.1 204");
     expect("Allow: POST, OPTIONS\r\n");
+    ask("GET /full HTTP/1.1\r\n" END); // who refuses knows better than the server how long it takes
+    expect("HTTP/1.1 429");
+    expect("\r\nRetry-After: 23\r\n");
+    assert_null(strstr(strstr(heard, "Retry-After") + 1, "Retry-After"));
     ask("GET /refuse HTTP/1.1\r\n" END);
     expect("HTTP/1.1 400");
     expect("{\"status\":400,\"type\":\"invalid_request_error\",\"said\":\"temperature: 9 is too hot\"}");

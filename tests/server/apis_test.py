@@ -10,10 +10,11 @@ import os
 import random
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
+
+from program import Program
 
 CHECKS = []
 
@@ -23,32 +24,10 @@ def check(test):
     return test
 
 
-class Server:
+class Server(Program):
     def __init__(self, xenon, model):
-        environment = dict(os.environ)
-        environment.pop("XENON_API_KEY", None)
-        self.port = self.free_port()
-        self.process = subprocess.Popen(
-            [xenon, "serve", "m=" + model, "--port", str(self.port), "--slots", "4", "-c", "4096", "--queue", "8"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
-        self.log = []
-        threading.Thread(target=lambda: self.log.extend(self.process.stderr), daemon=True).start()
-        until = time.monotonic() + 120
-        while time.monotonic() < until:
-            try:
-                if self.get("/v1/models")[0] == 200:
-                    return
-            except OSError:
-                time.sleep(0.05)
-            if self.process.poll() is not None:
-                break
-        raise SystemExit("the server did not start:\n" + "".join(self.log))
-
-    @staticmethod
-    def free_port():
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            return s.getsockname()[1]
+        super().__init__([xenon, "serve", "m=" + model, "--port", "0", "--slots", "4", "-c", "4096", "--queue", "8"],
+                         environment={"XENON_API_KEY": None})
 
     def connect(self):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
@@ -94,10 +73,9 @@ class Server:
                 assert line == "" or line.startswith(":"), line
         connection.close()
 
-    def stop(self):
-        self.process.terminate()
-        status = self.process.wait(60)
-        assert status == 0, (status, "".join(self.log)[-4000:])
+    def end(self):
+        status = self.stop()
+        assert status == 0, (status, self.text(60))
 
 
 def user(text):
@@ -345,7 +323,7 @@ def main():
                 traceback.print_exc()
                 print("FAILED", test.__name__, problem)
     finally:
-        server.stop()
+        server.end()
     return failed != 0
 
 

@@ -6,10 +6,10 @@ import json
 import os
 import re
 import shutil
-import subprocess
 import sys
 import tempfile
-import threading
+
+from program import Program
 
 ROOT = os.environ.get("XENON_SOURCE", os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 MODEL = os.path.join(ROOT, "models", "xenon-default-q8_0.gguf")
@@ -25,21 +25,9 @@ def check(good, what):
         print("FAILED:", str(what)[:1500], flush=True)
 
 
-class Server:
+class Server(Program):
     def __init__(self, *options):
-        self.process = subprocess.Popen([sys.argv[1], "serve", "--port", "0", "-np", "3", "-c", "2048", *options],
-                                        stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        self.lines, self.port = [], None
-        for line in self.process.stderr:
-            self.lines.append(line)
-            found = re.search(r"listening on http://[^:]+:(\d+)", line)
-            self.port = int(found.group(1)) if found else self.port
-            if line.startswith("ready"):
-                break
-        else:
-            raise SystemExit("the server did not start:\n" + "".join(self.lines))
-        self.reader = threading.Thread(target=lambda: self.lines.extend(self.process.stderr), daemon=True)
-        self.reader.start()
+        super().__init__([sys.argv[1], "serve", "--port", "0", "-np", "3", "-c", "2048", *options])
 
     def ask(self, path, body=None, method=None):
         c = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
@@ -71,9 +59,8 @@ class Server:
         check(status == 200 and reply.headers["Content-Type"] == "application/x-ndjson", f"{path}: {status} {text[:300]}")
         return [json.loads(line) for line in text.split("\n") if line]
 
-    def stop(self):
-        self.process.terminate()
-        check(self.process.wait(60) == 0, "the end of the server:\n" + "".join(self.lines[-20:]))
+    def end(self):
+        check(self.stop() == 0, "the end of the server:\n" + self.text(20))
 
 
 GREEDY = {"temperature": 0, "n_predict": 12}
@@ -270,7 +257,7 @@ def infill(folder):
     check(got["done"] is True and got["eval_count"] <= 3, got)
     s.refused("/infill", {}, 400, "input_prefix")
     s.refused("/infill", {**body, "input_extra": [{"filename": "a"}]}, 400, "input_extra")
-    s.stop()
+    s.end()
 
 
 def main():
@@ -280,7 +267,7 @@ def main():
     s = Server(MODEL)
     for part in (tokens, completions, state, ollama):
         part(s)
-    s.stop()
+    s.end()
     with tempfile.TemporaryDirectory() as folder:
         if fim_model(folder):
             infill(folder)

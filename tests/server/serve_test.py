@@ -17,6 +17,8 @@ import time
 import urllib.error
 import urllib.request
 
+from program import Program
+
 PROGRAM = sys.argv[1]
 failures = []
 
@@ -27,38 +29,10 @@ def check(good, what):
         print("FAILED:", what, flush=True)
 
 
-class Server:
+class Server(Program):
     def __init__(self, *options, ready=True, environment=None):
-        self.lines = []
-        self.process = subprocess.Popen([PROGRAM, "serve", "--port", "0", "-np", "2", "-c", "2048", "-t", "1", *options],
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                        env={**os.environ, **(environment or {})})
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-        self.url = None
-        self.await_line("^ready" if ready else "listening on")
-        found = re.search(r"listening on (https?)://(\S+):(\d+)", self.text())
-        if found:
-            self.port = int(found.group(3))
-            self.url = f"{found.group(1)}://127.0.0.1:{self.port}"
-
-    def read(self):
-        for line in self.process.stderr:
-            self.lines.append(line.rstrip())
-
-    def text(self):
-        return "\n".join(self.lines)
-
-    def await_line(self, pattern, seconds=120):
-        end = time.time() + seconds
-        while time.time() < end:
-            if any(re.search(pattern, line) for line in list(self.lines)):
-                return True
-            if self.process.poll() is not None:
-                self.reader.join(5)
-                return any(re.search(pattern, line) for line in self.lines)
-            time.sleep(0.02)
-        return False
+        super().__init__([PROGRAM, "serve", "--port", "0", "-np", "2", "-c", "2048", "-t", "1", *options],
+                         awaits="^ready" if ready else "listening on", must=False, environment=environment)
 
     def ask(self, path, body=None, headers=None, context=None, timeout=60):
         data = json.dumps(body).encode() if body is not None else None
@@ -69,21 +43,26 @@ class Server:
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode(), error.headers
 
-    def end(self, number=signal.SIGTERM):
-        self.process.send_signal(number)
-        return self.wait()
+    def send(self, n):
+        """A request for n tokens (-1: without end), whose answer nobody reads."""
+        c = socket.create_connection(("127.0.0.1", self.port))
+        text = json.dumps({**LONG, "n_predict": n}).encode()
+        c.sendall(b"POST /completion HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
+        return c
 
-    def wait(self, seconds=60):
-        try:
-            status = self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            status = "no end"
-        self.reader.join(5)
-        return status
+    def counts(self):
+        """How many requests run, and how many wait."""
+        text = self.ask("/metrics")[1]
+        return tuple(int(re.search(rf"^llamacpp:requests_{what} (\d+)$", text, re.M).group(1)) for what in ("processing", "deferred"))
+
+    def await_counts(self, wanted):
+        end = time.time() + 20
+        while time.time() < end and self.counts() != wanted:
+            time.sleep(0.02)
+        return self.counts()
 
 
-LONG = {"prompt": "Once upon a time", "n_predict": 900, "ignore_eos": True, "stream": True}
+LONG = {"prompt": "Once upon a time", "n_predict": 900, "ignore_eos": True, "stream": True, "context_shift": True}
 
 
 def alone():
@@ -116,37 +95,43 @@ def alone():
         time.sleep(0.05)
     check(not any(slot["is_processing"] for slot in json.loads(s.ask("/slots")[1])), "a slot of a client that has gone")
     # Clients that go while they wait for a slot leave the queue, though nothing of theirs has begun.
-    def send(n):
-        c = socket.create_connection(("127.0.0.1", s.port))
-        text = json.dumps({**LONG, "n_predict": n}).encode()
-        c.sendall(b"POST /completion HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % len(text) + text)
-        return c
-
-    def counts():
-        text = s.ask("/metrics")[1]
-        return tuple(int(re.search(rf"^llamacpp:requests_{what} (\d+)$", text, re.M).group(1)) for what in ("processing", "deferred"))
-
-    def await_counts(wanted):
-        end = time.time() + 20
-        while time.time() < end and counts() != wanted:
-            time.sleep(0.02)
-        return counts()
-
-    running = [send(900) for _ in range(2)]
-    check(await_counts((2, 0)) == (2, 0), f"two run: {counts()}")
-    waiting = [send(900) for _ in range(5)]
-    check(await_counts((2, 5)) == (2, 5), f"two run and five wait: {counts()}")
+    running = [s.send(900) for _ in range(2)]
+    check(s.await_counts((2, 0)) == (2, 0), f"two run: {s.counts()}")
+    waiting = [s.send(900) for _ in range(5)]
+    check(s.await_counts((2, 5)) == (2, 5), f"two run and five wait: {s.counts()}")
     for c in waiting:
         c.close()
-    check(await_counts((2, 0)) == (2, 0), f"who waited has gone: {counts()}")
+    check(s.await_counts((2, 0)) == (2, 0), f"who waited has gone: {s.counts()}")
     for c in running:
         c.close()
-    check(await_counts((0, 0)) == (0, 0), f"all have gone: {counts()}")
-    check(s.end() == 0, f"the end: {s.text()}")
+    check(s.await_counts((0, 0)) == (0, 0), f"all have gone: {s.counts()}")
+    check(s.stop() == 0, f"the end: {s.text()}")
     line = next((line for line in s.lines if "id=my-id" in line), "")
     check("POST /v1/chat/completions 200" in line and "generated_tokens=4" in line, f"the log: {line}")
     check("secret" not in s.text(), "the log has what was asked")
     check(any("(gone)" in line for line in s.lines), "the log says that a client went")
+
+
+def full():
+    # Who finds the queue full learns when to ask again, whatever API it is.
+    s = Server("--queue", "1")
+    held = []
+    for counts in ((1, 0), (2, 0), (2, 1)):
+        held.append(s.send(-1))
+        check(s.await_counts(counts) == counts, f"who runs and who waits: {s.counts()}, not {counts}")
+    time.sleep(2.1)  # for so long nobody has left either slot
+    chat = {"messages": [{"role": "user", "content": "a"}], "model": "m", "max_tokens": 4}
+    for path, body in (("/completion", {**LONG, "n_predict": 4}), ("/v1/embeddings", {"input": "a"}),
+                       ("/v1/completions", {"prompt": ["a", "b"], "max_tokens": 4}), ("/v1/chat/completions", {**chat, "n": 2}),
+                       ("/v1/messages", chat), ("/api/chat", chat)):
+        status, text, headers = s.ask(path, body)
+        check(status == 429, f"{path} with a full queue: {status} {text[:300]}")
+        seconds = headers.get("Retry-After", "none")
+        check(re.fullmatch("[2-9]|[1-5][0-9]|60", seconds), f"{path} with a full queue: Retry-After: {seconds}")
+    for c in held:
+        c.close()
+    check(s.await_counts((0, 0)) == (0, 0), f"all have gone: {s.counts()}")
+    check(s.stop() == 0, "the end")
 
 
 def endings():
@@ -196,7 +181,7 @@ def endings():
     s.process.send_signal(signal.SIGINT)
     s.await_line("still run", 10)
     begin = time.time()
-    check(s.end(signal.SIGINT) == 0 and time.time() - begin < 10, "the second signal")
+    check(s.stop(signal.SIGINT) == 0 and time.time() - begin < 10, "the second signal")
 
 
 def keys():
@@ -211,7 +196,7 @@ def keys():
         for key in ("first-key", "second-key", "third-key"):
             check(s.ask("/v1/models", headers={"Authorization": "Bearer " + key})[0] == 200, f"the key {key}")
         check(s.ask("/health")[0] == 200 and s.ask("/")[0] == 200, "what needs no key")
-        check(s.end() == 0, "the end")
+        check(s.stop() == 0, "the end")
         with open(path, "w") as file:
             file.write("# none\n")
         s = Server("--api-key-file", path)
@@ -219,7 +204,7 @@ def keys():
         check("no key in" in s.text(), f"a file without keys: {s.text()}")
     s = Server("--host", "0.0.0.0")
     check("warning" in s.text(), "no warning without keys")
-    check(s.end() == 0, "the end")
+    check(s.stop() == 0, "the end")
 
 
 def tls():
@@ -236,7 +221,7 @@ def tls():
         status, text, _ = s.ask("/completion", {**LONG, "n_predict": 20}, context=context)
         check(status == 200 and text.count("data: ") >= 20, f"a stream over TLS: {status} {text[-300:]}")
         check(s.ask("/health", context=context)[0] == 200, "TLS")
-        check(s.end() == 0, "the end")
+        check(s.stop() == 0, "the end")
         s = Server("--ssl-cert-file", certificate)
         check(s.wait() != 0 and "--ssl-key-file" in s.text(), f"a certificate without its key: {s.text()}")
         s = Server("--ssl-cert-file", key, "--ssl-key-file", key)
@@ -268,15 +253,18 @@ def models(path):
     check(status == 200, f"Ollama's name: {text}")
     text = s.ask("/metrics")[1]
     check(re.search(r'^llamacpp:tokens_predicted_total\{model="one"\} 2$', text, re.M), "counts of a model that went")
+    # Who looks all the time keeps nothing.
     end = time.time() + 20
     while time.time() < end and states()[2] != "unloaded":
+        for look in ("/metrics", "/slots?model=three", "/props?model=three", "/v1/models/three", "/api/ps", "/health"):
+            check(s.ask(look)[0] == 200, look)
         time.sleep(0.1)
     check(states() == ["unloaded", "loaded", "unloaded"], f"what is idle goes, but for what is kept: {states()}")
     s.ask("/models/unload", {"model": "two"})
     time.sleep(0.5)
     check(states()[1] == "unloaded", "unloaded by name")
     check(s.ask("/models/load", {"model": "one"})[0] == 200 and states()[0] == "loaded", "loaded by name")
-    check(s.end() == 0, "the end")
+    check(s.stop() == 0, "the end")
     for options, word in ((["one=" + path, "one=" + path], '"one"'), (["/no/such.gguf"], "/no/such.gguf"),
                           ([path, "--alias", "a=nobody"], "nobody"), (["--models-dir", "/no/such"], "/no/such"),
                           (["--host", "no.such.host.invalid"], "no.such.host.invalid")):
@@ -299,7 +287,7 @@ def main():
         print("skipped: no default model")
         sys.exit(77)
     os.environ["XENON_DEFAULT_MODEL"] = path
-    for part in (alone, endings, keys, tls, lambda: models(path), broken_model):
+    for part in (alone, full, endings, keys, tls, lambda: models(path), broken_model):
         part()
     print(f"{len(failures)} failures")
     sys.exit(1 if failures else 0)

@@ -15,59 +15,30 @@ import json
 import os
 import random
 import re
-import select
-import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
+
+from program import Program
 
 PAGES = ["/health", "/metrics", "/slots", "/props", "/v1/models", "/api/tags", "/api/ps", "/api/version", "/", "/dashboard"]
 NOISE = ("AddressSanitizer", "LeakSanitizer", "UndefinedBehavior", "runtime error:", "ThreadSanitizer")
 
 
-class Server:
+class Server(Program):
     def __init__(self, program, options):
-        self.process = subprocess.Popen(
-            [program, "serve", "--port", "0", *options], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-            errors="replace")
-        self.lines = collections.deque(maxlen=4000)
-        self.noise = []
-        self.port = None
-        self.ready = threading.Event()
-        self.reader = threading.Thread(target=self.read, daemon=True)
-        self.reader.start()
-        if not self.ready.wait(180) or self.port is None:
-            self.process.kill()
-            raise SystemExit("the server did not start:\n" + "\n".join(self.lines))
+        super().__init__([program, "serve", "--port", "0", *options])
 
-    def read(self):
-        for line in self.process.stderr:
-            self.lines.append(line.rstrip())
-            if any(word in line for word in NOISE) or self.noise:
-                self.noise.append(line.rstrip())
-            found = re.search(r"listening on http://[^:]+:(\d+)", line)
-            if found:
-                self.port = int(found.group(1))
-            if line.startswith("ready"):
-                self.ready.set()
-        self.ready.set()
+    def noise(self):
+        """What a sanitizer says, and all behind it."""
+        first = next((i for i, line in enumerate(self.lines) if any(word in line for word in NOISE)), len(self.lines))
+        return self.lines[first:]
 
     def memory(self):
         with open(f"/proc/{self.process.pid}/status") as status:
             found = re.search(r"VmRSS:\s+(\d+)", status.read())
         return int(found.group(1)) * 1024 if found else 0 # it has just ended
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            status = self.process.wait(60)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            status = "no end"
-        self.reader.join(10)
-        return status
 
 
 class Failure(Exception):
@@ -453,15 +424,15 @@ def main():
     status = server.stop()
     if status != 0:
         failures.append(f"the server ended with {status}")
-    if server.noise:
-        failures.append("a sanitizer says:\n  " + "\n  ".join(server.noise[:60]))
+    if server.noise():
+        failures.append("a sanitizer says:\n  " + "\n  ".join(server.noise()[:60]))
     print(f"{sum(counts.values())} requests in {seconds:.1f} s: " + ", ".join(f"{k} {v}" for k, v in sorted(counts.items())))
     if memory:
         print("memory (MiB): " + " ".join(str(memory[i][1] >> 20) for i in range(0, len(memory), max(1, len(memory) // 12))))
     for failure in failures:
         print("FAILED:", failure)
     if failures:
-        print("the server's last words:", *list(server.lines)[-10:], sep="\n  ")
+        print("the server's last words:", *server.lines[-10:], sep="\n  ")
     sys.exit(1 if failures else 0)
 
 

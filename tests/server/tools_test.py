@@ -4,15 +4,13 @@ under tool_choice "required" must come out as a call that fits the tool; and con
 
 import json
 import os
-import re
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from program import Program
 
 SHARED = Path(os.environ["XENON_SHARED"])
 MODEL = SHARED / "models" / "llama"
@@ -72,25 +70,10 @@ def make_models(root):
 REFUSED = "chat template:"
 
 
-class Server:
+class Server(Program):
     def __init__(self, folder):
-        self.process = subprocess.Popen([os.environ["XENON"], "serve", "--models-dir", folder, "--models-max", "3", "--port", "0",
-                                         "--log-format", "none", "-np", "4", "-c", "16384", "--request-context", "8192"],
-                                        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-        self.url, self.lines = None, []
-        threading.Thread(target=self.read, daemon=True).start()
-        end = time.monotonic() + 60
-        while not self.url and self.process.poll() is None and time.monotonic() < end:
-            time.sleep(0.05)
-        if not self.url:
-            self.process.kill()
-            sys.exit("the server did not start:\n" + "".join(self.lines))
-
-    def read(self):
-        for line in self.process.stderr:
-            self.lines.append(line)
-            found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", line)
-            self.url = found[1] if found else self.url
+        super().__init__([os.environ["XENON"], "serve", "--models-dir", folder, "--models-max", "3", "--port", "0", "--log-format", "none",
+                          "-np", "4", "-c", "16384", "--request-context", "8192"])
 
     def ask(self, body):
         request = urllib.request.Request(self.url + "/v1/chat/completions", json.dumps(body).encode(),
@@ -175,9 +158,8 @@ def main():
                 checks += found != ""
                 if found:
                     wrong.append(found)
-        server.process.terminate()
-        if server.process.wait(30):
-            wrong.append("the server ended with an error:\n" + "".join(server.lines[-10:]))
+        if server.stop(seconds=30):
+            wrong.append("the server ended with an error:\n" + server.text(10))
     print(f"{checks} answers, {len(wrong)} wrong")
     for line in wrong[:30]:
         print(line)

@@ -16,6 +16,8 @@ struct xn_candidate {
 
 struct xn_candidates {
     const float *logits; // [vocab], while dense
+    float max;           // of them; NaN: not known
+    float *tops;         // [xn_candidate_blocks(vocab)]: the highest of each block, while max is known; NULL: nowhere
     float *own;          // [vocab]: where logits are changed
     int32_t vocab;
     struct xn_candidate *list; // [vocab]; n of them, in no order unless a function says so
@@ -23,6 +25,12 @@ struct xn_candidates {
     int32_t size;              // with those that a sampler masked and did not drop
     bool dense;
 };
+
+// Vocabularies are looked at in blocks, most of which have nothing of interest.
+enum { XN_CANDIDATE_BLOCK = 64 };
+static inline int32_t xn_candidate_blocks(int32_t vocab) {
+    return (vocab + XN_CANDIDATE_BLOCK - 1) / XN_CANDIDATE_BLOCK;
+}
 
 void xn_candidates_begin(struct xn_candidates *c, const float *logits);
 // The logits by id, to be changed; dense only.
@@ -34,7 +42,7 @@ void xn_candidates_above(struct xn_candidates *c, float least);
 // Keeps the k >= 1 most likely, as a list; of equal logits the lower id.
 void xn_candidates_best(struct xn_candidates *c, int32_t k);
 // The highest logit; -INFINITY where nothing is possible.
-float xn_candidates_max(const struct xn_candidates *c);
+float xn_candidates_max(struct xn_candidates *c);
 // The id with the highest logit of x[n], the lowest of equal ones; -1 where all are NaN or -inf.
 int32_t xn_best_id(const float *x, int32_t n);
 
@@ -52,7 +60,7 @@ int32_t xn_candidates_mass(struct xn_candidate *list, int32_t n, double mass, bo
 // Drops all but the k first of the list.
 void xn_candidates_cut(struct xn_candidates *c, int32_t k);
 
-// The sum of e^(x - max) over x[n], which is at most max; NaN counts as nothing.
+// The sum of e^(x - max) over x[n], which is at most max; NaN counts as nothing. The same bits on every processor.
 double xn_sum_exp(const float *x, int32_t n, float max);
 // The first index at which the sum of these terms from the beginning exceeds share * total; total: what xn_sum_exp
 // gives; 0 <= share < 1. Where rounding leaves none, the last one that is possible.

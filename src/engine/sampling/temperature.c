@@ -18,6 +18,9 @@ void xn_sample_temperature(struct xn_candidates *c, float temperature) {
         float *logits = xn_candidates_own(c);
         for (int32_t i = 0; i < c->vocab; i++)
             logits[i] = (logits[i] - max) / temperature;
+        for (int32_t b = 0; b < xn_candidate_blocks(c->vocab) && c->tops; b++)
+            c->tops[b] = (c->tops[b] - max) / temperature;
+        c->max = 0; // so nothing has to be found anew
         return;
     }
     for (int32_t i = 0; i < c->n; i++)

@@ -8,22 +8,45 @@ void xn_sample_top_k(struct xn_candidates *c, int32_t k) {
     if (k > 0 && k < c->size) xn_candidates_best(c, k);
 }
 
+enum { BINS = 4096, BINS_A_UNIT = 128, BLOCK = XN_CANDIDATE_BLOCK };
+
+// Counts the logits of whole blocks by how far they are from the best: of blocks of which the nearest is `from` to
+// before `to` bins away.
+static void count_distances(const struct xn_candidates *c, float max, float from, float to, int32_t count[BINS + 1]) {
+    int32_t bins[BLOCK];
+    for (int32_t b = 0; b < c->vocab / BLOCK; b++) {
+        const float *x = c->logits + b * BLOCK;
+        float nearest = (max - c->tops[b]) * BINS_A_UNIT;
+        if (!(nearest >= from && nearest < to)) continue;
+        for (int i = 0; i < BLOCK; i++) {
+            float distance = (max - x[i]) * BINS_A_UNIT;
+            bins[i] = (int32_t)(distance < BINS ? distance : BINS); // NaN, and what is too far, count nowhere else
+        }
+        for (int i = 0; i < BLOCK; i++)
+            count[bins[i]]++;
+    }
+}
+
 // How far from the best the fewest tokens that weigh `mass` reach at the most, told from a count of logits by their
 // distance, without sorting or listing them; at least min_keep are nearer. INFINITY: no saying.
 static double find_mass(const struct xn_candidates *c, float max, double mass, int32_t min_keep) {
-    enum { BINS = 4096, BINS_A_UNIT = 128, FEW = 1024 };
+    enum { FEW = 1024, STEP = 2 * BINS_A_UNIT };
     if (c->vocab <= FEW) return INFINITY;
-    int32_t count[BINS] = {0};
+    int32_t count[BINS + 1] = {0};
     double least = 0, seen = 0, step = exp(-1.0 / BINS_A_UNIT), weight = 1;
-    for (int32_t i = 0; i < c->vocab; i++) {
-        float distance = (max - c->logits[i]) * BINS_A_UNIT; // NaN, and what is too far, count nowhere
+    for (int32_t i = c->vocab / BLOCK * BLOCK; i < c->vocab; i++) {
+        float distance = (max - c->logits[i]) * BINS_A_UNIT;
         if (distance < BINS) count[(int32_t)distance]++;
     }
-    for (int i = 0; i < BINS; i++) {
-        least += count[i] * (weight *= step);
-        seen += count[i];
-        // One more, for what rounding puts into the next.
-        if (least * (1 - 1e-5) >= mass && seen >= min_keep) return (i + 2.0) / BINS_A_UNIT;
+    // Where a model is sure of something a few blocks have it all, so that the others need not be counted.
+    for (int from = 0; from < BINS; from += STEP) {
+        count_distances(c, max, (float)from, (float)(from + STEP), count);
+        for (int i = from; i < from + STEP; i++) {
+            least += count[i] * (weight *= step);
+            seen += count[i];
+            // One more, for what rounding puts into the next.
+            if (least * (1 - 1e-5) >= mass && seen >= min_keep) return (i + 2.0) / BINS_A_UNIT;
+        }
     }
     return INFINITY;
 }
@@ -49,8 +72,8 @@ void xn_sample_top_p(struct xn_candidates *c, float p, int32_t min_keep) {
         xn_candidates_weigh(c);
     } else {
         mass = (double)p * xn_candidates_weigh(c);
+        xn_candidates_rank(c);
     }
-    xn_candidates_rank(c);
     int32_t k = xn_candidates_mass(c->list, c->n, mass, false);
     keep_first(c, k, min_keep);
     if (c->n < c->size) c->size = c->n > min_keep ? c->n : min_keep < c->size ? min_keep : c->size;

@@ -165,7 +165,7 @@ static void a_grammar_needs_the_tokenizer(void **unused) {
     struct xn_grammar *g = gbnf_of("root ::= \"a\"");
     struct xn_error err;
     uint64_t id;
-    bool retry;
+    uint32_t retry;
     struct xn_serving_request r = {.ids = (int32_t[]){1}, .n_ids = 1, .grammar = g};
     assert_int_equal(xn_serving_submit(f.serving, &r, &id, &retry, &err), XN_ERR_ARGUMENT);
     xn_grammar_free(g);

@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "engine/serving/budget.h"
 #include "engine/serving/grammars.h"
+#include "engine/serving/pace.h"
 #include "engine/serving/prefix.h"
 #include "engine/serving/serving.h"
 
@@ -75,6 +76,7 @@ struct xn_serving {
     struct xn_task **tasks;     // all, by ascending id
     size_t n_tasks, tasks_capacity;
     uint32_t waiting; // without a slot so far
+    struct xn_pace pace;
     uint64_t next_id;
     bool stop, woken;
     struct xn_serving_state state;

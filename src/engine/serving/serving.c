@@ -173,13 +173,14 @@ static int fill(struct xn_serving *s, struct xn_task *t, struct xn_error *err) {
 }
 
 // With the mutex held.
-static int check_queue(const struct xn_serving *s, bool *retry, struct xn_error *err) {
-    *retry = s->waiting >= s->options.queue;
-    if (*retry) return xn_fail(err, XN_ERR_LIMIT, "%u requests wait already, and no more may", s->waiting);
+static int check_queue(const struct xn_serving *s, uint32_t *retry, struct xn_error *err) {
+    bool full = s->waiting >= s->options.queue;
+    *retry = full ? xn_pace_wait(&s->pace, xn_serving_now(), s->waiting, s->slots) : 0;
+    if (full) return xn_fail(err, XN_ERR_LIMIT, "%u requests wait already, and no more may", s->waiting);
     return s->stop ? xn_fail(err, XN_ERR_CANCELLED, "the server ends") : XN_OK;
 }
 
-static int hand_over(struct xn_serving *s, struct xn_task *t, uint64_t *id, bool *retry, struct xn_error *err) {
+static int hand_over(struct xn_serving *s, struct xn_task *t, uint64_t *id, uint32_t *retry, struct xn_error *err) {
     pthread_mutex_lock(&s->mutex);
     int status = check_queue(s, retry, err);
     if (status == XN_OK && XN_GROW(s->tasks, s->tasks_capacity, s->n_tasks + 1))
@@ -187,7 +188,7 @@ static int hand_over(struct xn_serving *s, struct xn_task *t, uint64_t *id, bool
     if (status == XN_OK) {
         *id = t->id = ++s->next_id;
         s->tasks[s->n_tasks++] = t;
-        s->waiting++;
+        if (s->waiting++ == 0) xn_pace_form(&s->pace, xn_serving_now());
         s->state.requests++;
         xn_task_queue_push(&s->inbox, t);
         pthread_cond_signal(&s->wake);
@@ -196,7 +197,7 @@ static int hand_over(struct xn_serving *s, struct xn_task *t, uint64_t *id, bool
     return status;
 }
 
-int xn_serving_submit(struct xn_serving *s, const struct xn_serving_request *request, uint64_t *id, bool *retry,
+int xn_serving_submit(struct xn_serving *s, const struct xn_serving_request *request, uint64_t *id, uint32_t *retry,
                       struct xn_error *err) {
     // First, so that a full queue costs nothing.
     pthread_mutex_lock(&s->mutex);

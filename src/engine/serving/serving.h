@@ -78,10 +78,11 @@ struct xn_serving_request {
     int (*event)(void *user, const struct xn_serving_event *event);
     void *user;
 };
-// *id: for cancel. XN_ERR_LIMIT: the queue is full (nothing else has that status and `retry` set); XN_ERR_ARGUMENT: the
-// prompt does not fit (the message has the numbers), or a setting is wrong.
-int xn_serving_submit(struct xn_serving *serving, const struct xn_serving_request *request, uint64_t *id, bool *retry,
-                      struct xn_error *err);
+// *id: for cancel. *retry: where the queue is full (XN_ERR_LIMIT), the seconds after which there may be room, by how
+// fast it has been moving (pace.h); else 0. XN_ERR_ARGUMENT: the prompt does not fit (the message has the numbers), or
+// a setting is wrong.
+int xn_serving_submit(struct xn_serving *serving, const struct xn_serving_request *request, uint64_t *id,
+                      uint32_t *retry, struct xn_error *err);
 // DONE comes soon, unless it has come already.
 void xn_serving_cancel(struct xn_serving *serving, uint64_t id);
 

@@ -1,4 +1,5 @@
 // Many requests at once give what each gives alone, on the reference device, whose rows do not depend on each other.
+#include "engine/serving/pace.h"
 #include "engine/serving/testing.h"
 
 static void run_mix(enum test_layers layers, uint64_t model, uint32_t seed, uint32_t positions, uint32_t slots) {
@@ -90,14 +91,14 @@ static void what_does_not_fit_is_refused_with_numbers(void **unused) {
     struct xn_error err;
     int32_t ids[200];
     uint64_t id;
-    bool retry;
+    uint32_t retry = 7;
     open_fixture(&f, 9, ATTENTION_LAYERS, &o);
     draw_tokens(ids, 200, 1);
     struct xn_serving_request r = {.ids = ids, .n_ids = 150, .most = -1};
     assert_int_equal(xn_serving_submit(f.serving, &r, &id, &retry, &err), XN_ERR_ARGUMENT);
     assert_non_null(strstr(err.message, "150"));
     assert_non_null(strstr(err.message, "100"));
-    assert_false(retry);
+    assert_int_equal(retry, 0);
     ids[3] = TEST_VOCAB;
     r.n_ids = 10;
     assert_int_equal(xn_serving_submit(f.serving, &r, &id, &retry, &err), XN_ERR_ARGUMENT);
@@ -121,7 +122,7 @@ static void full_queues_ask_to_retry_and_the_end_ends_all(void **unused) {
     struct fixture f;
     struct job jobs[32];
     uint32_t seed = 41, n = 0;
-    bool retry = false;
+    uint32_t retry = 0;
     open_fixture(&f, 10, ATTENTION_LAYERS, &o);
     for (; n < 32 && !retry; n++) {
         struct xn_error err;
@@ -132,7 +133,7 @@ static void full_queues_ask_to_retry_and_the_end_ends_all(void **unused) {
         int status = xn_serving_submit(f.serving, &r, &jobs[n].client->id, &retry, &err);
         assert_int_equal(status, retry ? XN_ERR_LIMIT : XN_OK);
     }
-    assert_true(retry);
+    assert_in_range(retry, XN_PACE_LEAST, XN_PACE_MOST);
     assert_true(n >= 4 && n <= 6); // three that wait, one that runs, or has just ended
     xn_serving_free(f.serving);
     f.serving = NULL;

@@ -12,7 +12,7 @@ static void *submit_many(void *number) {
     for (int i = 0; i < EACH; i++) {
         struct job j = draw_job(&seed, 60, 20);
         struct xn_error err;
-        bool retry = false;
+        uint32_t retry = 0;
         struct client *c = clients[i] = client_new();
         if (draw(&seed, 3) == 0) c->stop_after = 1 + draw(&seed, 5);
         struct xn_serving_request r = {.ids = j.ids,

@@ -64,7 +64,10 @@ static void forget(struct xn_serving *s, struct xn_task *task) {
     while (at < s->n_tasks && s->tasks[at] != task)
         at++;
     if (at < s->n_tasks) memmove(s->tasks + at, s->tasks + at + 1, (--s->n_tasks - at) * sizeof *s->tasks);
-    if (!task->started) s->waiting--;
+    if (!task->started)
+        s->waiting--;
+    else if (s->waiting)
+        xn_pace_end(&s->pace, xn_serving_now());
     pthread_mutex_unlock(&s->mutex);
 }
 

@@ -75,7 +75,7 @@ static inline struct client *client_new(void) {
 
 static inline void client_submit(struct client *c, struct xn_serving *s, struct xn_serving_request r) {
     struct xn_error err;
-    bool retry;
+    uint32_t retry;
     r.event = client_event;
     r.user = c;
     if (xn_serving_submit(s, &r, &c->id, &retry, &err) != XN_OK) fail_msg("%s", err.message);

@@ -2,9 +2,6 @@
 #include "server/anthropic/internal.h"
 #include "server/completion/testing.h"
 
-static const char call_answer[] = "<think>Look.</think>One moment.<tool_call>\n{\"name\": \"weather\", \"arguments\": "
-                                  "{\"city\": \"Oulu\"}}\n</tool_call>";
-
 static json_t *post(const char *answer, const char *body, int status) {
     scripted_reset();
     scripted.answer = answer;
@@ -20,7 +17,7 @@ static json_t *post(const char *answer, const char *body, int status) {
 
 static void whole(void **state) {
     (void)state;
-    json_t *r = post(call_answer,
+    json_t *r = post(scripted_call,
                      "{" USER ", " TOOLS ", \"system\": [{\"type\": \"text\", \"text\": \"Be terse.\"}], "
                      "\"thinking\": {\"type\": \"enabled\", \"budget_tokens\": 1024}}",
                      200);
@@ -112,7 +109,7 @@ static void stream(void **state) {
         "message_stop",
     };
     scripted_reset();
-    scripted.answer = call_answer;
+    scripted.answer = scripted_call;
     scripted_post(xn_anthropic_create, xn_anthropic_error,
                   "{" USER ", " TOOLS
                   ", \"stream\": true, \"thinking\": {\"type\": \"enabled\", \"budget_tokens\": 1024}}");

@@ -39,8 +39,13 @@ static const char scripted_template[] =
     "{%- if add_generation_prompt %}<|im_start|>assistant\n{% if enable_thinking is defined and enable_thinking %}"
     "<think>\n{% endif %}{% endif %}";
 
+// An answer with a call, of the tool that tests have.
+static const char scripted_call[] =
+    "<think>Look.</think>One moment.<tool_call>\n{\"name\": \"weather\", \"arguments\": "
+    "{\"city\": \"Oulu\"}}\n</tool_call>";
+
 // ---- what xn_serving was asked, and what it answers
-enum { SCRIPTED_MOST = 256 };
+enum { SCRIPTED_MOST = 256, SCRIPTED_RETRY = 17 /* seconds that a full queue tells */ };
 struct scripted_request {
     struct xn_serving_request request;
     struct xn_sampling sampling;
@@ -64,6 +69,7 @@ static struct {
     json_t *body;
     const char *path, *headers[2];
     int status;
+    uint32_t retry; // of xn_reply_retry; 0: was not called
     struct xn_text reply;
     bool gone, streaming, ended;
     int holds, acquired;
@@ -148,14 +154,14 @@ static inline void *scripted_serve(void *total) {
     return NULL;
 }
 
-int xn_serving_submit(struct xn_serving *serving, const struct xn_serving_request *request, uint64_t *id, bool *retry,
-                      struct xn_error *err) {
+int xn_serving_submit(struct xn_serving *serving, const struct xn_serving_request *request, uint64_t *id,
+                      uint32_t *retry, struct xn_error *err) {
     (void)serving;
-    *retry = false;
+    *retry = 0;
     pthread_mutex_lock(&scripted_lock);
     if (scripted.n == SCRIPTED_MOST || (scripted.refuse_after && scripted.n >= scripted.refuse_after)) {
         pthread_mutex_unlock(&scripted_lock);
-        *retry = true;
+        *retry = SCRIPTED_RETRY;
         return xn_fail(err, XN_ERR_LIMIT, "the queue is full");
     }
     struct scripted_request *r = &scripted.requests[scripted.n];
@@ -278,6 +284,10 @@ int xn_reply_json(struct xn_exchange *x, int status, json_t *body, struct xn_err
 void xn_reply_header(struct xn_exchange *x, const char *name, const char *value) {
     (void)x, (void)name, (void)value;
 }
+void xn_reply_retry(struct xn_exchange *x, uint32_t seconds) {
+    (void)x;
+    if (scripted.status == 0) scripted.retry = seconds;
+}
 int xn_stream_begin(struct xn_exchange *x, int status, const char *content_type, struct xn_error *err) {
     (void)x, (void)err;
     assert_int_equal(scripted.status, 0);
@@ -298,23 +308,6 @@ void xn_stream_end(struct xn_exchange *x) {
     assert_true(scripted.streaming && !scripted.ended);
     scripted.ended = true;
 }
-int xn_http_status(const struct xn_error *err) {
-    switch (err->status) {
-    case XN_ERR_ARGUMENT:
-    case XN_ERR_TEMPLATE:
-    case XN_ERR_FORMAT:
-        return 400;
-    case XN_ERR_MISSING:
-        return 404;
-    case XN_ERR_LIMIT:
-        return 429;
-    case XN_ERR_CANCELLED:
-        return 499;
-    default:
-        return 500;
-    }
-}
-
 // ---- the test's side
 
 // The tokenizer of the default model; skips the test where that is missing.
@@ -378,6 +371,7 @@ static inline void scripted_post(int (*handle)(void *server, struct xn_exchange 
     if (!scripted.body) fail_msg("%s: %s", body, where.text);
     scripted.reply.size = 0;
     scripted.status = 0;
+    scripted.retry = 0;
     scripted.streaming = scripted.ended = false;
     int status = handle(&server, &scripted_exchange, &err);
     if (status != XN_OK) {

@@ -90,6 +90,12 @@ void xn_reply_header(struct xn_exchange *x, const char *name, const char *value)
     pthread_mutex_unlock(&x->lock);
 }
 
+void xn_reply_retry(struct xn_exchange *x, uint32_t seconds) {
+    char text[16];
+    snprintf(text, sizeof text, "%u", seconds);
+    xn_reply_header(x, "Retry-After", text);
+}
+
 // With the lock held.
 static int begin(struct xn_exchange *x, enum xn_reply_state state, int status, const char *content_type,
                  struct xn_error *err) {
@@ -203,54 +209,15 @@ void xn_exchange_abandoned(struct xn_exchange *x) {
     if (silent) xn_reply_error(x, 500, "the server has no answer to this request");
 }
 
-int xn_http_status(const struct xn_error *err) {
-    switch (err->status) {
-    case XN_OK:
-        return 200;
-    case XN_ERR_ARGUMENT:
-    case XN_ERR_TEMPLATE:
-    case XN_ERR_FORMAT:
-        return 400;
-    case XN_ERR_MISSING:
-        return 404;
-    case XN_ERR_LIMIT:
-        return 429;
-    case XN_ERR_CANCELLED:
-        return 499;
-    case XN_ERR_UNSUPPORTED:
-        return 501;
-    case XN_ERR_NOMEM:
-        return 503;
-    default:
-        return 500;
-    }
-}
-
-const char *xn_http_error_type(int status) {
-    switch (status) {
-    case 401:
-        return "authentication_error";
-    case 403:
-        return "permission_error";
-    case 404:
-        return "not_found_error";
-    case 408:
-        return "timeout_error";
-    case 413:
-        return "request_too_large";
-    case 429:
-        return "rate_limit_error";
-    case 501:
-        return "not_supported_error";
-    case 503:
-        return "overloaded_error";
-    default:
-        return status >= 500 ? "server_error" : "invalid_request_error";
-    }
-}
-
 static json_t *plain_form(int status, const char *type, const char *message) {
     return json_pack("{s:{s:s, s:s, s:i}}", "error", "message", message, "type", type, "code", status);
+}
+
+static bool has_header(struct xn_exchange *x, const char *name) {
+    pthread_mutex_lock(&x->lock);
+    bool found = xn_pair_find(x->reply_headers, x->n_reply_headers, name, true) != NULL;
+    pthread_mutex_unlock(&x->lock);
+    return found;
 }
 
 void xn_reply_error(struct xn_exchange *x, int status, const char *message) {
@@ -258,7 +225,7 @@ void xn_reply_error(struct xn_exchange *x, int status, const char *message) {
     json_t *body = form(status, xn_http_error_type(status), message);
     // Bytes that are no UTF-8 (of a client's own) can't be told back.
     if (!body) body = form(status, xn_http_error_type(status), "the request can't be served (its text is no UTF-8)");
-    if (status == 429 || status == 503) xn_reply_header(x, "Retry-After", "1");
+    if ((status == 429 || status == 503) && !has_header(x, "Retry-After")) xn_reply_retry(x, 1);
     struct xn_error ignored;
     xn_reply_json(x, status, body, &ignored);
 }

@@ -1,31 +1,11 @@
 // OpenAI's API over a model whose answers are written down: what it reads, refuses, and says, whole and in streams.
-#include "server/completion/testing.h"
 #include "server/openai/internal.h"
-
-static const char *answer; // of the next post
-
-static json_t *post(int (*handle)(void *server, struct xn_exchange *x, struct xn_error *err), const char *body,
-                    int status) {
-    scripted_reset();
-    scripted.answer = answer ? answer : "Hello there.";
-    scripted_post(handle, xn_openai_error, body);
-    return scripted_reply(status);
-}
-
-static void stream(int (*handle)(void *server, struct xn_exchange *x, struct xn_error *err), const char *body) {
-    scripted_reset();
-    scripted.answer = answer ? answer : "Hello there.";
-    scripted_post(handle, xn_openai_error, body);
-    assert_int_equal(scripted.status, 200);
-    assert_true(scripted.streaming && scripted.ended);
-}
+#include "server/openai/testing.h"
 
 #define USER "\"messages\": [{\"role\": \"user\", \"content\": \"Hi\"}]"
 #define TOOLS                                                                                                          \
     "\"tools\": [{\"type\": \"function\", \"function\": {\"name\": \"weather\", \"parameters\": {\"type\": "           \
     "\"object\", \"properties\": {\"city\": {\"type\": \"string\"}}}}}]"
-static const char call_answer[] = "<think>Look.</think>One moment.<tool_call>\n{\"name\": \"weather\", \"arguments\": "
-                                  "{\"city\": \"Oulu\"}}\n</tool_call>";
 
 static void chat_whole(void **state) {
     (void)state;
@@ -51,7 +31,7 @@ static void chat_whole(void **state) {
     assert_int_equal(json_array_size(value_at(r, "choices.0.logprobs.content")), generated / 2);
     json_decref(r);
 
-    answer = call_answer;
+    answer = scripted_call;
     r = post(xn_openai_chat, "{" USER ", " TOOLS "}", 200);
     assert_text(r, "choices.0.message.tool_calls.0.function.name", "weather");
     assert_text(r, "choices.0.message.tool_calls.0.function.arguments", "{\"city\": \"Oulu\"}");
@@ -65,7 +45,7 @@ static void chat_whole(void **state) {
 
 static void chat_stream(void **state) {
     (void)state;
-    answer = call_answer;
+    answer = scripted_call;
     stream(xn_openai_chat, "{" USER ", " TOOLS ", \"stream\": true, \"stream_options\": {\"include_usage\": true}}");
     struct xn_text content = {0}, reasoning = {0}, arguments = {0};
     const char *finish = NULL;
@@ -251,6 +231,7 @@ static void chat_ends(void **state) {
     scripted_post(xn_openai_chat, xn_openai_error, "{" USER "}");
     r = scripted_reply(429);
     assert_text(r, "error.type", "rate_limit_error");
+    assert_int_equal(scripted.retry, SCRIPTED_RETRY);
     json_decref(r);
 
     // The client goes, at any time: what runs for it is ended.
@@ -339,6 +320,7 @@ static void texts(void **state) {
     scripted.refuse_after = 1;
     scripted_post(xn_openai_completions, xn_openai_error, "{\"prompt\": [\"a\", \"b\"]}");
     json_decref(scripted_reply(429));
+    assert_int_equal(scripted.retry, SCRIPTED_RETRY);
     for (int at_once = 0; at_once < 2; at_once++) {
         scripted_reset();
         scripted.answer = "x";
@@ -405,6 +387,13 @@ static void embeddings(void **state) {
     scripted.error = "lost";
     scripted_post(xn_openai_embeddings, xn_openai_error, "{\"input\": [\"a\", \"b\"]}");
     json_decref(scripted_reply(500));
+    // The queue is full, and none of its own is in it for which it could wait.
+    scripted_reset();
+    scripted.at_once = true;
+    scripted.refuse_after = 1;
+    scripted_post(xn_openai_embeddings, xn_openai_error, "{\"input\": [\"a\", \"b\"]}");
+    json_decref(scripted_reply(429));
+    assert_int_equal(scripted.retry, SCRIPTED_RETRY);
 }
 
 static void models(void **state) {

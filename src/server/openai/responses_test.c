@@ -1,31 +1,10 @@
 // The responses API over a model whose answers are written down: items, turns that go on, events.
-#include "server/completion/testing.h"
 #include "server/openai/responses.h"
-
-static const char *answer; // of the next post
-
-static json_t *post(int (*handle)(void *server, struct xn_exchange *x, struct xn_error *err), const char *body,
-                    int status) {
-    scripted_reset();
-    scripted.answer = answer ? answer : "Hello there.";
-    scripted_post(handle, xn_openai_error, body);
-    return scripted_reply(status);
-}
-
-static void stream(int (*handle)(void *server, struct xn_exchange *x, struct xn_error *err), const char *body) {
-    scripted_reset();
-    scripted.answer = answer ? answer : "Hello there.";
-    scripted_post(handle, xn_openai_error, body);
-    assert_int_equal(scripted.status, 200);
-    assert_true(scripted.streaming && scripted.ended);
-}
-
-static const char call_answer[] = "<think>Look.</think>One moment.<tool_call>\n{\"name\": \"weather\", \"arguments\": "
-                                  "{\"city\": \"Oulu\"}}\n</tool_call>";
+#include "server/openai/testing.h"
 
 static void responses(void **state) {
     (void)state;
-    answer = call_answer;
+    answer = scripted_call;
     json_t *r = post(xn_openai_responses,
                      "{\"model\": \"m\", \"instructions\": \"Be terse.\", \"input\": \"Hi\", \"tools\": [{\"type\": "
                      "\"function\", \"name\": \"weather\", \"parameters\": {\"type\": \"object\"}, \"strict\": true}], "
@@ -118,7 +97,7 @@ static void responses_stream(void **state) {
         "response.output_item.done",
         "response.completed",
     };
-    answer = call_answer;
+    answer = scripted_call;
     stream(xn_openai_responses, "{\"input\": [{\"role\": \"user\", \"content\": [{\"type\": \"input_text\", \"text\": "
                                 "\"Hi\"}]}], \"stream\": true, \"include\": [\"message.output_text.logprobs\"], "
                                 "\"top_logprobs\": 1, \"tools\": [{\"type\": \"function\", \"name\": \"weather\"}]}");

@@ -4,10 +4,7 @@
 const struct xn_notation xn_notation_hermes = {
     .name = "hermes",
     .openers = {"<tool_call>"},
-    .begin = xn_json_begin,
-    .take = xn_json_take,
-    .end = xn_json_end,
-    .grammar = xn_json_grammar,
+    XN_JSON_MACHINE,
     .table =
         &(const struct xn_json_table){
             .close = "</tool_call>", .name = "name", .arguments = "arguments", .before = "\n", .after = "\n"},

@@ -212,6 +212,7 @@ void xn_json_begin(struct xn_answer *a, unsigned opener);
 enum xn_verdict xn_json_take(struct xn_answer *a, char c);
 void xn_json_end(struct xn_answer *a);
 xn_calls_grammar xn_json_grammar;
+#define XN_JSON_MACHINE .begin = xn_json_begin, .take = xn_json_take, .end = xn_json_end, .grammar = xn_json_grammar
 
 // named.c: a name, a separator, and arguments as JSON.
 struct xn_named_table {
@@ -230,6 +231,8 @@ void xn_named_begin(struct xn_answer *a, unsigned opener); // openers are `secti
 enum xn_verdict xn_named_take(struct xn_answer *a, char c);
 void xn_named_end(struct xn_answer *a);
 xn_calls_grammar xn_named_grammar;
+#define XN_NAMED_MACHINE                                                                                               \
+    .begin = xn_named_begin, .take = xn_named_take, .end = xn_named_end, .grammar = xn_named_grammar
 
 // tags.c: parameters as tags, their values as plain text.
 struct xn_tags_table {
@@ -247,6 +250,7 @@ void xn_tags_begin(struct xn_answer *a, unsigned opener); // opener 0: section; 
 enum xn_verdict xn_tags_take(struct xn_answer *a, char c);
 void xn_tags_end(struct xn_answer *a);
 xn_calls_grammar xn_tags_grammar;
+#define XN_TAGS_MACHINE .begin = xn_tags_begin, .take = xn_tags_take, .end = xn_tags_end, .grammar = xn_tags_grammar
 
 // grammar.c: the notation's grammar is that of either of two.
 int xn_grammar_either(struct xn_grammar_build *b, xn_calls_grammar *first, const void *first_table,

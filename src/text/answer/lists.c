@@ -1,19 +1,17 @@
 // Calls as objects of JSON behind other markers: Apertus, Apriel, Granite, FireFunction, Command R+, GigaChat.
 #include "text/answer/internal.h"
 
-#define JSON_MACHINE .begin = xn_json_begin, .take = xn_json_take, .end = xn_json_end, .grammar = xn_json_grammar
-
 const struct xn_notation xn_notation_apertus = {
     .name = "apertus",
     .openers = {"<|tools_prefix|>"},
     .special = true,
-    JSON_MACHINE,
+    XN_JSON_MACHINE,
     .table = &(const struct xn_json_table){.close = "<|tools_suffix|>", .list = true, .single = true},
 };
 const struct xn_notation xn_notation_apriel = {
     .name = "apriel",
     .openers = {"<tool_calls>"},
-    JSON_MACHINE,
+    XN_JSON_MACHINE,
     .table =
         &(const struct xn_json_table){.close = "</tool_calls>", .list = true, .name = "name", .arguments = "arguments"},
 };
@@ -21,19 +19,19 @@ const struct xn_notation xn_notation_granite = {
     .name = "granite",
     .openers = {"<|tool_call|>", "<tool_call>"},
     .special = true,
-    JSON_MACHINE,
+    XN_JSON_MACHINE,
     .table = &(const struct xn_json_table){.list = true, .name = "name", .arguments = "arguments"},
 };
 const struct xn_notation xn_notation_firefunction = {
     .name = "firefunction",
     .openers = {"functools["},
-    JSON_MACHINE,
+    XN_JSON_MACHINE,
     .table = &(const struct xn_json_table){.opened = true, .list = true, .name = "name", .arguments = "arguments"},
 };
 const struct xn_notation xn_notation_command_r = {
     .name = "command-r",
     .openers = {"Action:\n```json\n", "Action: ```json\n"},
-    JSON_MACHINE,
+    XN_JSON_MACHINE,
     .table =
         &(const struct xn_json_table){
             .close = "```", .list = true, .name = "tool_name", .arguments = "parameters", .after = "\n"},
@@ -42,7 +40,7 @@ const struct xn_notation xn_notation_gigachat = {
     .name = "gigachat",
     .openers = {"<|message_sep|>\n\nfunction call<|role_sep|>\n", "function call<|role_sep|>\n"},
     .special = true,
-    JSON_MACHINE,
+    XN_JSON_MACHINE,
     .table =
         &(const struct xn_json_table){
             .close = "<|message_sep|>", .loose = true, .name = "name", .arguments = "arguments"},

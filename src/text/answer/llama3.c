@@ -7,10 +7,7 @@ const struct xn_notation xn_notation_llama3 = {
     .openers = {"{", "<|python_tag|>"},
     .special = true,
     .at_start = true,
-    .begin = xn_json_begin,
-    .take = xn_json_take,
-    .end = xn_json_end,
-    .grammar = xn_json_grammar,
+    XN_JSON_MACHINE,
     .table =
         &(const struct xn_json_table){
             .known = true, .separator = ';', .name = "name", .arguments = "parameters", .between = "; "},

@@ -1,13 +1,11 @@
 // Calls as a name and its arguments in JSON, behind other markers: Kimi K2, Functionary, Solar.
 #include "text/answer/internal.h"
 
-#define NAMED_MACHINE .begin = xn_named_begin, .take = xn_named_take, .end = xn_named_end, .grammar = xn_named_grammar
-
 const struct xn_notation xn_notation_kimi = {
     .name = "kimi",
     .openers = {"<|tool_calls_section_begin|>", "<|tool_call_begin|>"},
     .special = true,
-    NAMED_MACHINE,
+    XN_NAMED_MACHINE,
     .table = &(const struct xn_named_table){.section = "<|tool_calls_section_begin|>",
                                             .section_close = "<|tool_calls_section_end|>",
                                             .open = "<|tool_call_begin|>",
@@ -18,7 +16,7 @@ const struct xn_notation xn_notation_kimi = {
 const struct xn_notation xn_notation_functionary = {
     .name = "functionary",
     .openers = {"<function="},
-    NAMED_MACHINE,
+    XN_NAMED_MACHINE,
     .table = &(const struct xn_named_table){.open = "<function=", .close = "</function>", .separator = ">"},
 };
 const struct xn_notation xn_notation_solar = {
@@ -26,7 +24,7 @@ const struct xn_notation xn_notation_solar = {
     .openers = {"<|tool_calls|>", "<|tool_call:begin|>"},
     .special = true,
     .drops = {"<|begin|>assistant", "<|content|>", "<|end|>"},
-    NAMED_MACHINE,
+    XN_NAMED_MACHINE,
     .table = &(const struct xn_named_table){.section = "<|tool_calls|>",
                                             .section_close = "<|calls|>",
                                             .closed_by_end = true,

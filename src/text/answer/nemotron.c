@@ -4,10 +4,7 @@
 const struct xn_notation xn_notation_nemotron = {
     .name = "nemotron",
     .openers = {"<TOOLCALL>"},
-    .begin = xn_json_begin,
-    .take = xn_json_take,
-    .end = xn_json_end,
-    .grammar = xn_json_grammar,
+    XN_JSON_MACHINE,
     .table =
         &(const struct xn_json_table){.close = "</TOOLCALL>", .list = true, .name = "name", .arguments = "arguments"},
 };

@@ -3,8 +3,6 @@
 // MiniMax's are alike.
 #include "text/answer/internal.h"
 
-#define TAGS_MACHINE .begin = xn_tags_begin, .take = xn_tags_take, .end = xn_tags_end, .grammar = xn_tags_grammar
-
 // clang-format off
 #define FUNCTION_TAGS                                                                                                  \
     .open = "<function=", .name_end = ">", .key_open = "<parameter=", .key_end = ">",                                  \
@@ -14,7 +12,7 @@
 const struct xn_notation xn_notation_qwen_xml = {
     .name = "qwen-xml",
     .openers = {"<tool_call>", "<function="},
-    TAGS_MACHINE,
+    XN_TAGS_MACHINE,
     .table =
         &(const struct xn_tags_table){
             .section = "<tool_call>", .section_close = "</tool_call>", .lines = true, FUNCTION_TAGS},
@@ -23,7 +21,7 @@ const struct xn_notation xn_notation_seed = {
     .name = "seed",
     .openers = {"<seed:tool_call>"},
     .special = true,
-    TAGS_MACHINE,
+    XN_TAGS_MACHINE,
     .table = &(
         const struct xn_tags_table){.section = "<seed:tool_call>", .section_close = "</seed:tool_call>", FUNCTION_TAGS},
 };
@@ -31,7 +29,7 @@ const struct xn_notation xn_notation_minimax = {
     .name = "minimax",
     .openers = {"<minimax:tool_call>"},
     .special = true,
-    TAGS_MACHINE,
+    XN_TAGS_MACHINE,
     .table = &(const struct xn_tags_table){.section = "<minimax:tool_call>",
                                            .section_close = "</minimax:tool_call>",
                                            .open = "<invoke name=\"",

@@ -4,17 +4,17 @@ word of it, only where PyPI can't be reached."""
 
 import hashlib
 import os
-import re
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+from program import Program
+
 BUILD = Path(os.environ["XENON_BUILD"])
 SOURCE = Path(os.environ["XENON_SOURCE"])
 DEFAULT = SOURCE / "models" / "xenon-default-q8_0.gguf"
@@ -50,39 +50,10 @@ def environment():
     return python
 
 
-class Server:
-    """xenon serve with the default model under two names, so that others are unknown."""
-
-    def __init__(self, key):
-        self.lines = []
-        command = [os.environ["XENON"], "serve", f"{MODEL}={DEFAULT}", f"other={DEFAULT}", "--port", "0", "--api-key", key,
-                   "--log-format", "none", "--drain-timeout", "10"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        self.url = None
-        threading.Thread(target=self.read, daemon=True).start()
-        end = time.monotonic() + 60
-        while self.url is None and self.process.poll() is None and time.monotonic() < end:
-            time.sleep(0.05)
-        if self.url is None:
-            self.process.kill()
-            sys.exit("the server did not start:\n" + "".join(self.lines))
-
-    def read(self):
-        for line in self.process.stderr:
-            self.lines.append(line)
-            found = re.search(r"listening on (http://127\.0\.0\.1:\d+)", line)
-            if found:
-                self.url = found[1]
-
-    def stop(self):
-        """Ends it as an operator would; what is wrong with how it went, or None."""
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            status = self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            return "the server did not stop"
-        return None if status == 0 else f"the server ended with {status}:\n" + "".join(self.lines[-20:])
+def serve(key):
+    """The default model under two names, so that others are unknown."""
+    return Program([os.environ["XENON"], "serve", f"{MODEL}={DEFAULT}", f"other={DEFAULT}", "--port", "0", "--api-key", key,
+                    "--log-format", "none", "--drain-timeout", "10"])
 
 
 def main():
@@ -90,7 +61,7 @@ def main():
         sys.exit(f"no default model at {DEFAULT}")
     python = environment()
     key = secrets.token_hex(8)
-    server = Server(key)
+    server = serve(key)
     failed = []
     for client in CLIENTS:
         begin = time.monotonic()
@@ -109,11 +80,11 @@ def main():
             failed.append(client)
         if server.process.poll() is not None:
             failed.append("server")
-            print("the server is gone:\n" + "".join(server.lines[-20:]))
+            print("the server is gone:\n" + server.text(20))
             break
-    wrong = server.stop() if server.process.poll() is None else None
-    if wrong:
-        print(wrong)
+    status = 0 if server.process.poll() is not None else server.stop(seconds=30)
+    if status:
+        print(f"the server ended with {status}:\n" + server.text(20))
         failed.append("server")
     if failed:
         sys.exit("failed: " + ", ".join(failed))

@@ -4,15 +4,9 @@
 Usage: served_test.py XENON
 """
 import gzip
-import os
 import pathlib
-import queue
 import re
-import signal
-import subprocess
 import sys
-import threading
-import time
 import urllib.request
 
 import browser as support
@@ -23,32 +17,13 @@ from selenium.webdriver.common.keys import Keys
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 MODEL = ROOT / "models/xenon-default-q8_0.gguf"
+sys.path.insert(0, str(ROOT / "tests/server"))
+from program import Program
 
 
-class Server:
-    """The program on a free port. It ends with the test, whatever becomes of that: its input is ours alone to stop."""
-
-    def __init__(self, program, *options):
-        command = ["timeout", "-k", "5", "150", program, "serve", str(MODEL), "--port", "0", "--device", "cpu", *options]
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        self.lines = []
-        found = queue.Queue()
-
-        def read():
-            for line in self.process.stderr:
-                self.lines.append(line)
-                if match := re.search(r"listening on (http://\S+)", line):
-                    found.put(match.group(1))
-            found.put(None)
-
-        threading.Thread(target=read, daemon=True).start()
-        self.url = found.get(timeout=30)
-        if not self.url:
-            raise AssertionError("the server ended: " + "".join(self.lines))
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(timeout=40)
+def serve(program, *options):
+    """It ends with the test, whatever becomes of that."""
+    return Program(["timeout", "-k", "5", "150", program, "serve", str(MODEL), "--port", "0", "--device", "cpu", *options])
 
 
 def require(condition, what):
@@ -56,7 +31,7 @@ def require(condition, what):
         raise AssertionError(what)
 
 
-server = Server(sys.argv[1])
+server = serve(sys.argv[1])
 page = support.Browser()
 
 
@@ -202,5 +177,5 @@ finally:
     status = server.stop()
 if status != 0:
     failed += 1
-    print(f"FAILED: the server ended with {status}\n" + "".join(server.lines[-20:]))
+    print(f"FAILED: the server ended with {status}\n" + server.text(20))
 sys.exit(1 if failed else 0)
