@@ -1,4 +1,51 @@
-// y[token][row] of a slice, but for the scale of a norm (XN_AT_MOMENTS). The slice is behind a barrier; ends with one.
+// Sums of a part of the units of rows of one format, by all warps.
+static inline void xn_sums_of(const struct xn_env *e, const struct xn_sums *s, uint type, uint way, local float *scratch) {
+    switch (type) {
+#if defined(XN_TILES) && !XN_HAS_EXPERTS
+#define XN_CODED_CASE(F)
+#else
+#define XN_CODED_CASE(F) XN_ROW_CASE(F)
+#endif
+#define XN_ROW_CASE(F)                                                                                                 \
+    case XN_TYPE_##F:                                                                                                  \
+        xn_row_sums_##F(e, s, scratch);                                                                                \
+        break;
+#define X(F) XN_BY_##F(XN_CODED_CASE, XN_ROW_CASE)(F)
+        XN_FORMATS(X)
+#undef X
+    }
+}
+#ifdef XN_TILES
+static inline void xn_tile_sums_of(const struct xn_env *e, const struct xn_sums *s, uint type, struct xn_tiles tiles,
+                                   local float *scratch) {
+    local float *y = scratch + xn_y_begin(s->slice->rows);
+    switch (type) {
+#define XN_TILE_CASE(F)                                                                                                \
+    case XN_TYPE_##F:                                                                                                  \
+        xn_tile_sums_##F(e, s, tiles, y, scratch + XN_AT_XS);                                                          \
+        break;
+#define X(F) XN_BY_##F(XN_TILE_CASE, XN_NO_TILE)(F)
+        XN_FORMATS(X)
+#undef X
+    }
+}
+#endif
+
+// Units of activations that stand in local memory at once: whole blocks of 256 values. Tiles' are chunks of one length, but
+// for the last, so that they are dealt out alike.
+static inline uint xn_chunk(uint units, uint way, const local struct xn_cl_slice *slice) {
+    uint room = way == XN_STAGE_FLOATS ? XN_FLOAT_UNITS : XN_CODE_UNITS;
+#ifdef XN_TILES
+    if (way == XN_STAGE_TILES) {
+        room = xn_tile_units(slice->rows) & ~7u;
+        uint chunks = (units + room - 1) / room;
+        return chunks > 1 ? (units + chunks - 1) / chunks + 7 & ~7u : units;
+    }
+#endif
+    return min(units, room & ~7u);
+}
+
+// y[token][row] of a slice (xn_y), but for the scale of a norm (XN_AT_MOMENTS). The slice is behind a barrier; ends with one.
 static inline void xn_product(const struct xn_env *e, struct xn_job *j, local float *scratch) {
     local struct xn_cl_slice *slice = j->s;
     struct xn_operand *o = &j->o;
@@ -6,28 +53,34 @@ static inline void xn_product(const struct xn_env *e, struct xn_job *j, local fl
     uint r0 = 0, units = slice->units;
 #pragma unroll 1
     for (uint i = 0; i < slice->segments; i++) {
-        uint type = slice->segment[i].type, end = slice->segment[i].end;
-        bool codes = xn_has_codes(type);
-        uint room = (codes ? XN_CODE_UNITS : XN_FLOAT_UNITS) & ~7u; // whole blocks of 256 values
-        uint n = min(units, room);
+        uint type = slice->segment[i].type, end = slice->segment[i].end, way = xn_stage_of(type, j->experts);
+        uint n = xn_chunk(units, way, slice);
+#ifdef XN_TILES
+        struct xn_tiles tiles = xn_tiles_of(r0, end, n);
+#endif
 #pragma unroll 1
         for (uint u0 = 0; u0 < units; u0 += n) {
             struct xn_sums s = {u0, min(units - u0, n), r0, end, o->n, u0 != 0, slice};
             // A chunk is never there: another one was.
-            if (xn_must_stage(o, n < units ? 3 + u0 : codes ? 2 : 1)) {
+            if (xn_must_stage(o, n < units ? XN_STAGE_CHUNK + u0 : way)) {
                 if (busy) barrier(CLK_LOCAL_MEM_FENCE);
-                xn_stage(e, o, codes, u0, s.n, scratch);
+                xn_stage(e, o, way, u0, s.n, scratch);
             }
             busy = true;
-            switch (type) {
-#define X(F)                                                                                                           \
-    case XN_TYPE_##F:                                                                                                  \
-        xn_row_sums_##F(e, &s, scratch);                                                                               \
-        break;
-                XN_FORMATS(X)
-#undef X
-            }
+#ifdef XN_TILES
+            if (way == XN_STAGE_TILES)
+                xn_tile_sums_of(e, &s, type, tiles, scratch);
+            else
+#endif
+                xn_sums_of(e, &s, type, way, scratch);
         }
+#ifdef XN_TILES
+        if (way == XN_STAGE_TILES) {
+            barrier(CLK_LOCAL_MEM_FENCE);
+            xn_tile_join(r0, end, tiles, scratch + xn_y_begin(slice->rows));
+            if (i + 1 < slice->segments) barrier(CLK_LOCAL_MEM_FENCE);
+        }
+#endif
         r0 = end;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
@@ -35,11 +88,11 @@ static inline void xn_product(const struct xn_env *e, struct xn_job *j, local fl
 
 // A result.
 static inline float xn_y(const struct xn_job *j, uint t, uint r, local const float *scratch) {
-    local const float *y = scratch + XN_AT_Y + t * XN_ROWS + r;
-    float x = y[0];
-    uint rows = j->s->rows;
+    uint rows = j->s->rows, shares = j->s->shares;
+    local const float *y = scratch + xn_y_begin(rows * shares);
+    float x = y[xn_y_place(t, r)];
 #pragma unroll 1
-    for (uint i = 1; i < j->s->shares; i++)
-        x += y[i * rows];
+    for (uint i = 1; i < shares; i++)
+        x += y[xn_y_place(t, i * rows + r)];
     return x * scratch[XN_AT_MOMENTS + 2 * t + 1];
 }

@@ -167,12 +167,15 @@ static inline bool xn_waits_itself(uint number, local const uint4 *d) {
 #endif
 
 #define XN_OP_VALUES (XN_CL_OP_BYTES / 16)
-#ifdef XN_ONE
-#define XN_SHAPE 1
+#if defined(XN_ONE) || defined(XN_TILES)
 #define XN_SLICE_VALUES (XN_CL_SLICE_MOST / 16)
 #else
-#define XN_SHAPE 0
 #define XN_SLICE_VALUES (XN_CL_SLICE_MOST_FEW / 16)
+#endif
+#ifdef XN_ONE
+#define XN_SHAPE 1
+#else
+#define XN_SHAPE 0
 #endif
 
 // Copies slice u of those of an operation, while other work is done.
@@ -268,7 +271,7 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
                 xn_fetch_next(ops, &own, &following, job.slices, u, group, groups, slices + (turn ^ 1) * XN_SLICE_VALUES);
             }
             if (i > 0 && !xn_all_wait(barriers, target, &flag)) return;
-            bool experts = !cut && xn_setup_experts(e, number, d, groups, &job);
+            bool experts = job.experts = !cut && xn_setup_experts(e, number, d, groups, &job);
             if (own.n == 0 && !experts) xn_other(e, number, d, group, groups, scratch);
 #pragma unroll 1
             while (u < job.slices) {
