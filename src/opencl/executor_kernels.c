@@ -172,6 +172,10 @@ static uint64_t walked_formats(const struct xn_executor *e) {
 bool xn_cl_walks_tiles(const struct xn_executor *e) {
     uint64_t formats = walked_formats(e);
     if (!xn_cl_can_walk_tiles(e->device->dialect) || e->device->dp4a) return false;
+    for (size_t i = 0; i < e->lowered.n; i++) {
+        enum xn_cl_kernel kernel = e->lowered.launches[i].key.kernel;
+        if (kernel == XN_CL_KERNEL_EXPERT_GATE || kernel == XN_CL_KERNEL_EXPERT_ADD) return false;
+    }
     for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
         if (formats >> type & 1 && xn_cl_layout_has_codes(type)) return true;
     return false;
@@ -182,9 +186,8 @@ bool xn_cl_walks_tiles(const struct xn_executor *e) {
 // that is refused tells.)
 int xn_cl_make_walkers(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
-    struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_WALK,
-                                    .cache_type = e->view.limits.cache_type,
-                                    .formats = walked_formats(e)};
+    struct xn_cl_program_key key = {
+        .kernel = XN_CL_KERNEL_WALK, .cache_type = e->view.limits.cache_type, .formats = walked_formats(e)};
     for (int shape = 0; shape < XN_CL_SHAPES; shape++)
         e->walker[shape] = XN_CL_NONE;
     if (!xn_cl_can_walk(e->device->dialect)) return XN_OK;

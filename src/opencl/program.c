@@ -523,7 +523,8 @@ struct xn_cl_program_key xn_cl_program_key_of(const struct xn_cl_program_key *ke
                                       .few_sizes = needs & XN_CL_ATTENTION ? key->few_sizes : 0,
                                       .shape = needs & XN_CL_SHAPED ? key->shape : XN_CL_MANY,
                                       .walked = key->kernel == XN_CL_KERNEL_WALK ? key->walked : 0,
-                                      .tiles = key->tiles && key->kernel == XN_CL_KERNEL_WALK && key->shape == XN_CL_FEW};
+                                      .tiles =
+                                          key->tiles && key->kernel == XN_CL_KERNEL_WALK && key->shape == XN_CL_FEW};
 }
 
 bool xn_cl_program_key_same(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {

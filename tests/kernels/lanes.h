@@ -219,10 +219,11 @@ void test_mma(void *c, const void *a, uint32_t b0, uint32_t b1) {
                     half_values[x[2 * (row / 8 + k / 8 * 2) + k % 2]] * half_values[y[k / 8 * 2 + k % 2]];
             }
 }
-// mma.m16n8k32 and mma.m16n8k16 of signed bytes (`deep` 32 or 16), as PTX has them: c += a b, modulo 2^32. With g = l / 4
-// and t = l % 4 lane l has of a, four bytes in each word, values 4t to 4t + 3 of row g, of row g + 8, then, of 32, values 16
-// + 4t ... of row g, of row g + 8; of b values 4t to 4t + 3 of column g, then, of 32, 16 + 4t ...; of c (g, 2t), (g, 2t + 1),
-// (g + 8, 2t), (g + 8, 2t + 1).
+// mma.m16n8k32 and mma.m16n8k16 of signed bytes (`deep` 32 or 16), as PTX has them: c += a b, modulo 2^32. With g = l /
+// 4 and t = l % 4 lane l has of a, four bytes in each word, values 4t to 4t + 3 of row g, of row g + 8, then, of 32,
+// values 16
+// + 4t ... of row g, of row g + 8; of b values 4t to 4t + 3 of column g, then, of 32, 16 + 4t ...; of c (g, 2t), (g, 2t
+// + 1), (g + 8, 2t), (g + 8, 2t + 1).
 void test_mma_bytes(uint32_t *c, const uint32_t *a, const uint32_t *b, uint32_t deep) {
     struct item *mine = &items[lid];
     mine->a = a;

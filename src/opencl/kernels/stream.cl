@@ -13,7 +13,6 @@ struct xn_job {
     uint passes; // each of which takes so many products
     uint pass;
     uint all, blocks; // of experts: results of a full slice, slices of a token
-    bool experts;     // whose rows of weights meet one token each
     struct xn_operand o;
     local struct xn_cl_slice *s; // the slice
     float2 early;                // what its results need of memory
@@ -57,12 +56,17 @@ static inline bool xn_is_deferred(const struct xn_operand *o) {
 #define XN_STAGE_CHUNK 4 // and more: a part of the units
 
 // Which way a format is multiplied.
-static inline uint xn_stage_of(uint type, bool experts) {
-    if (!xn_has_codes(type)) return XN_STAGE_FLOATS;
 #ifdef XN_TILES
-    if (!XN_HAS_EXPERTS || !experts) return XN_STAGE_TILES;
+#define XN_STAGE_CODED XN_STAGE_TILES
+#define X(F) || !XN_CODED_##F
+enum { XN_HAS_FLOATS = 0 XN_FORMATS(X) }; // most models have none
+#undef X
+#else
+#define XN_STAGE_CODED XN_STAGE_CODES
+enum { XN_HAS_FLOATS = 1 };
 #endif
-    return XN_STAGE_CODES;
+static inline uint xn_stage_of(uint type) {
+    return XN_HAS_FLOATS && !xn_has_codes(type) ? XN_STAGE_FLOATS : XN_STAGE_CODED;
 }
 
 // 8 values into local memory, a quarter of unit `at`: of all quarters together.
@@ -72,8 +76,7 @@ static inline void xn_stage_8(const float *x, bool there, uint way, uint at, uin
         xn_stage_tile(x, there, at, quarter, xs);
         return;
     }
-#endif
-#if !defined(XN_TILES) || XN_HAS_EXPERTS
+#else
     if (way == XN_STAGE_CODES) {
         float most = fmax(fmax(fmax(fabs(x[0]), fabs(x[1])), fmax(fabs(x[2]), fabs(x[3]))),
                           fmax(fmax(fabs(x[4]), fabs(x[5])), fmax(fabs(x[6]), fabs(x[7]))));
@@ -282,7 +285,7 @@ static inline struct xn_row_at xn_row_at_of(const struct xn_env *e, const struct
 }
 
 // What a unit gives with unit x of a token's activations.
-#if !defined(XN_TILES) || XN_HAS_EXPERTS
+#ifndef XN_TILES
 static inline float xn_code_sum(bool whole, const int *c, float2 scale, float2 minimum, local const float *xs, uint x) {
     uint4 a = ((local const uint4 *)xs)[x], b = ((local const uint4 *)xs)[XN_CODE_UNITS + x];
     float2 d = ((local const float2 *)(xs + 8 * XN_CODE_UNITS))[x];

@@ -61,7 +61,7 @@ static inline void xn_put_sums(const struct xn_sums *s, float (*sum)[XN_TOKENS],
     local float *to = y + xn_y_place(own, share * s->slice->rows + r + odd);
     if (own < s->tokens && r + odd < s->end) *to = s->more ? *to + mine : mine;
 }
-#if defined(XN_TILES) && !XN_HAS_EXPERTS
+#ifdef XN_TILES
 #define XN_ROW_CODE_SUMS(F)
 #else
 #define XN_ROW_CODE_SUMS(F) XN_ROW_SUMS(F, XN_CODE_STEP)

@@ -1,7 +1,7 @@
 // Sums of a part of the units of rows of one format, by all warps.
 static inline void xn_sums_of(const struct xn_env *e, const struct xn_sums *s, uint type, uint way, local float *scratch) {
     switch (type) {
-#if defined(XN_TILES) && !XN_HAS_EXPERTS
+#ifdef XN_TILES
 #define XN_CODED_CASE(F)
 #else
 #define XN_CODED_CASE(F) XN_ROW_CASE(F)
@@ -31,6 +31,48 @@ static inline void xn_tile_sums_of(const struct xn_env *e, const struct xn_sums 
 }
 #endif
 
+#ifdef XN_TILES
+// Asks for what rows of a format have of the units of `s`, but for their scales: while activations are staged, nothing else
+// is on its way.
+#define XN_TILE_LINES (XN_TILE_CHUNK * 16 / XN_LINE) // of a row's plane, the most
+static inline void xn_tile_ask(const struct xn_env *e, const struct xn_sums *s, uint type) {
+    uint bytes = 0, planes = 0;
+    switch (type) {
+#define XN_TILE_SIZES(F)                                                                                               \
+    case XN_TYPE_##F:                                                                                                  \
+        bytes = XN_TILE_BYTES_##F;                                                                                     \
+        planes = XN_TILE_PLANES_##F;                                                                                   \
+        break;
+#define X(F) XN_BY_##F(XN_TILE_SIZES, XN_NO_TILE)(F)
+        XN_FORMATS(X)
+#undef X
+    }
+#pragma unroll 1
+    for (uint i = get_local_id(0); i < (s->end - s->r0) * XN_TILE_LINES; i += XN_GROUP) {
+        uint at = i % XN_TILE_LINES * XN_LINE;
+        if (at >= s->n * bytes) continue;
+        struct xn_row_at row = xn_row_at_of(e, s, s->r0 + i / XN_TILE_LINES);
+        global const uchar *from = row.piece + (ulong)row.first * bytes + at;
+        xn_prefetch_line(from);
+        if (planes > 1) xn_prefetch_line(from + XN_PLANE(bytes * row.units));
+    }
+}
+#endif
+
+// Asks for the first that is read of a slice. Of a few long rows in tiles that is a chunk of each, else what the host has
+// listed.
+static inline void xn_ask_for_slice(const struct xn_env *e, local struct xn_cl_slice *slice) {
+#ifdef XN_TILES
+    uint type = slice->segment[0].type;
+    if (slice->units > XN_TILE_CHUNK && slice->rows <= 2 * XN_TILE_ROWS && xn_has_codes(type)) {
+        struct xn_sums s = {0, XN_TILE_CHUNK, 0, slice->segment[0].end, 0, false, slice};
+        xn_tile_ask(e, &s, type);
+        return;
+    }
+#endif
+    xn_prefetch_slice(e, slice);
+}
+
 // Units of activations that stand in local memory at once: whole blocks of 256 values. Tiles' are chunks of one length, but
 // for the last, so that they are dealt out alike.
 static inline uint xn_chunk(uint units, uint way, const local struct xn_cl_slice *slice) {
@@ -38,8 +80,10 @@ static inline uint xn_chunk(uint units, uint way, const local struct xn_cl_slice
 #ifdef XN_TILES
     if (way == XN_STAGE_TILES) {
         room = xn_tile_units(slice->rows) & ~7u;
+        if (units <= room) return units;
+        room = min(room, (uint)XN_TILE_CHUNK);
         uint chunks = (units + room - 1) / room;
-        return chunks > 1 ? (units + chunks - 1) / chunks + 7 & ~7u : units;
+        return (units + chunks - 1) / chunks + 7 & ~7u;
     }
 #endif
     return min(units, room & ~7u);
@@ -53,7 +97,7 @@ static inline void xn_product(const struct xn_env *e, struct xn_job *j, local fl
     uint r0 = 0, units = slice->units;
 #pragma unroll 1
     for (uint i = 0; i < slice->segments; i++) {
-        uint type = slice->segment[i].type, end = slice->segment[i].end, way = xn_stage_of(type, j->experts);
+        uint type = slice->segment[i].type, end = slice->segment[i].end, way = xn_stage_of(type);
         uint n = xn_chunk(units, way, slice);
 #ifdef XN_TILES
         struct xn_tiles tiles = xn_tiles_of(r0, end, n);
@@ -61,6 +105,12 @@ static inline void xn_product(const struct xn_env *e, struct xn_job *j, local fl
 #pragma unroll 1
         for (uint u0 = 0; u0 < units; u0 += n) {
             struct xn_sums s = {u0, min(units - u0, n), r0, end, o->n, u0 != 0, slice};
+#ifdef XN_TILES
+            if (way == XN_STAGE_TILES && u0 + n < units) {
+                struct xn_sums next = {u0 + n, min(units - u0 - n, n), r0, end, o->n, true, slice};
+                xn_tile_ask(e, &next, type);
+            }
+#endif
             // A chunk is never there: another one was.
             if (xn_must_stage(o, n < units ? XN_STAGE_CHUNK + u0 : way)) {
                 if (busy) barrier(CLK_LOCAL_MEM_FENCE);

@@ -21,9 +21,16 @@ struct xn_tile_raw {
                                             global const uint *grids, uint *low, uint *high)
 #define XN_TILE_SCALE(name)                                                                                            \
     static inline void xn_tile_scale_##name(const struct xn_tile_raw *r, const uint j, float2 *scale, float2 *minimum)
-// Units that are read at once; whether rows may end anywhere, or only with a block of 8; whether there are minima.
-#define XN_TILE_FORMAT(name, units, anywhere, minima)                                                                  \
-    enum { XN_TILE_UNITS_##name = units, XN_TILE_ANYWHERE_##name = anywhere, XN_TILE_MINIMA_##name = minima };
+// Units that are read at once; whether rows may end anywhere, or only with a block of 8; whether there are minima; bytes that
+// a unit has in the first plane, and in how many.
+#define XN_TILE_FORMAT(name, units, anywhere, minima, bytes, planes)                                                   \
+    enum {                                                                                                             \
+        XN_TILE_UNITS_##name = units,                                                                                  \
+        XN_TILE_ANYWHERE_##name = anywhere,                                                                            \
+        XN_TILE_MINIMA_##name = minima,                                                                                \
+        XN_TILE_BYTES_##name = bytes,                                                                                  \
+        XN_TILE_PLANES_##name = planes                                                                                 \
+    };
 // Their places are those of unit u and numbers, so that addresses are computed once.
 #define XN_TILE_EACH(units) _Pragma("unroll") for (uint j = 0; j < units; j++)
 static inline global const uint *xn_words_at(global const uchar *plane, uint i) {
@@ -78,7 +85,7 @@ static inline uint xn_bits_at(uint bits, const uint at) {
 #define XN_LOW_NIBBLES(w) ((w)&0x0f0f0f0fu)
 #define XN_HIGH_NIBBLES(w) ((w) >> 4 & 0x0f0f0f0fu)
 
-XN_TILE_FORMAT(Q4_0, 8, 1, 0)
+XN_TILE_FORMAT(Q4_0, 8, 1, 0, 16, 1)
 XN_TILE_READ(Q4_0) {
     global const uchar *d = row + XN_PLANE(16 * units);
     XN_TILE_EACH(8) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
@@ -92,7 +99,7 @@ XN_TILE_SCALE(Q4_0) {
     *scale = xn_alone(XN_LOW_HALF(r->e[j]) * 0x1p-4f);
 }
 
-XN_TILE_FORMAT(Q4_1, 8, 1, 1)
+XN_TILE_FORMAT(Q4_1, 8, 1, 1, 16, 1)
 XN_TILE_READ(Q4_1) {
     global const uchar *d = row + XN_PLANE(16 * units);
     XN_TILE_EACH(8) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
@@ -107,7 +114,7 @@ XN_TILE_SCALE(Q4_1) {
     *minimum = xn_alone(-XN_HIGH_HALF(r->e[j]));
 }
 
-XN_TILE_FORMAT(Q5_0, 4, 1, 0)
+XN_TILE_FORMAT(Q5_0, 4, 1, 0, 16, 1)
 XN_TILE_READ(Q5_0) {
     global const uchar *high = row + XN_PLANE(16 * units), *d = high + XN_PLANE(4 * units);
     XN_TILE_EACH(4) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
@@ -123,7 +130,7 @@ XN_TILE_SCALE(Q5_0) {
     *scale = xn_alone(XN_LOW_HALF(r->e[j]) * 0x1p-3f);
 }
 
-XN_TILE_FORMAT(Q5_1, 4, 1, 1)
+XN_TILE_FORMAT(Q5_1, 4, 1, 1, 16, 1)
 XN_TILE_READ(Q5_1) {
     global const uchar *high = row + XN_PLANE(16 * units), *d = high + XN_PLANE(4 * units);
     XN_TILE_EACH(4) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
@@ -140,7 +147,7 @@ XN_TILE_SCALE(Q5_1) {
     *minimum = xn_alone(-XN_HIGH_HALF(r->e[j]));
 }
 
-XN_TILE_FORMAT(Q8_0, 4, 1, 0)
+XN_TILE_FORMAT(Q8_0, 4, 1, 0, 16, 2)
 XN_TILE_READ(Q8_0) {
     global const uchar *second = row + XN_PLANE(16 * units), *d = second + XN_PLANE(16 * units);
     XN_TILE_EACH(4) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
@@ -155,7 +162,7 @@ XN_TILE_SCALE(Q8_0) {
     *scale = xn_alone(XN_LOW_HALF(r->e[j]));
 }
 
-XN_TILE_FORMAT(Q2_K, 8, 0, 1)
+XN_TILE_FORMAT(Q2_K, 8, 0, 1, 8, 1)
 XN_TILE_READ(Q2_K) {
     global const uchar *scales = row + XN_PLANE(8 * units), *d = scales + XN_PLANE(2 * units);
     XN_TILE_EACH(8) r->a[j] = XN_LOAD_4(xn_words_at(row, 2 * u + t % 2), 2 * j);
@@ -174,7 +181,7 @@ XN_TILE_SCALE(Q2_K) {
     *minimum = (float2)(xn_byte_times(high, j % 2 * 2, m, 0), xn_byte_times(high, j % 2 * 2 + 1, m, 0));
 }
 
-XN_TILE_FORMAT(Q3_K, 4, 0, 0)
+XN_TILE_FORMAT(Q3_K, 4, 0, 0, 8, 1)
 XN_TILE_READ(Q3_K) {
     global const uchar *high = row + XN_PLANE(8 * units), *scales = high + XN_PLANE(4 * units),
                        *d = scales + XN_PLANE(2 * units);
@@ -194,7 +201,7 @@ XN_TILE_SCALE(Q3_K) {
     *scale = (float2)(xn_turned_times(s, j % 2 * 2, d), xn_turned_times(s, j % 2 * 2 + 1, d));
 }
 
-XN_TILE_FORMAT(Q4_K, 8, 0, 1)
+XN_TILE_FORMAT(Q4_K, 8, 0, 1, 16, 1)
 XN_TILE_READ(Q4_K) {
     global const uchar *scales = row + XN_PLANE(16 * units), *d = scales + XN_PLANE(2 * units);
     XN_TILE_EACH(8) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
@@ -214,7 +221,7 @@ XN_TILE_SCALE(Q4_K) {
     xn_tile_k_scale(r, j, scale, minimum);
 }
 
-XN_TILE_FORMAT(Q5_K, 4, 0, 1)
+XN_TILE_FORMAT(Q5_K, 4, 0, 1, 16, 1)
 XN_TILE_READ(Q5_K) {
     global const uchar *high = row + XN_PLANE(16 * units), *scales = high + XN_PLANE(4 * units),
                        *d = scales + XN_PLANE(2 * units);
@@ -232,7 +239,7 @@ XN_TILE_SCALE(Q5_K) {
     xn_tile_k_scale(r, j, scale, minimum);
 }
 
-XN_TILE_FORMAT(Q6_K, 4, 0, 0)
+XN_TILE_FORMAT(Q6_K, 4, 0, 0, 16, 1)
 XN_TILE_READ(Q6_K) {
     global const uchar *high = row + XN_PLANE(16 * units), *scales = high + XN_PLANE(8 * units),
                        *d = scales + XN_PLANE(2 * units);
@@ -270,7 +277,7 @@ static inline void xn_table_words(uint w, uint *low, uint *high) {
     *high = xn_permute(first, second, 0x7531);
 }
 
-XN_TILE_FORMAT(IQ4_NL, 8, 1, 0)
+XN_TILE_FORMAT(IQ4_NL, 8, 1, 0, 16, 1)
 XN_TILE_READ(IQ4_NL) {
     global const uchar *d = row + XN_PLANE(16 * units);
     XN_TILE_EACH(8) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
@@ -283,7 +290,7 @@ XN_TILE_SCALE(IQ4_NL) {
     *scale = xn_alone(XN_LOW_HALF(r->e[j]));
 }
 
-XN_TILE_FORMAT(IQ4_XS, 8, 0, 0)
+XN_TILE_FORMAT(IQ4_XS, 8, 0, 0, 16, 1)
 XN_TILE_READ(IQ4_XS) {
     global const uchar *scales = row + XN_PLANE(16 * units), *d = scales + XN_PLANE(units);
     XN_TILE_EACH(8) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
@@ -298,7 +305,7 @@ XN_TILE_SCALE(IQ4_XS) {
 }
 
 // Grids: a word of a grid's entry is what a lane wants.
-XN_TILE_FORMAT(IQ2_XXS, 4, 0, 0)
+XN_TILE_FORMAT(IQ2_XXS, 4, 0, 0, 8, 1)
 XN_TILE_READ(IQ2_XXS) {
     XN_TILE_EACH(4) {
         uint2 h = XN_LOAD_8((global const uint2 *)row + u, j);
@@ -319,7 +326,7 @@ XN_TILE_SCALE(IQ2_XXS) {
     *scale = xn_alone(XN_LOW_HALF(r->d) * (0.5f + (float)(r->b[j] >> 28)) * 0.25f);
 }
 
-XN_TILE_FORMAT(IQ2_XS, 4, 0, 0)
+XN_TILE_FORMAT(IQ2_XS, 4, 0, 0, 8, 1)
 XN_TILE_READ(IQ2_XS) {
     global const uchar *scales = row + XN_PLANE(8 * units), *d = scales + XN_PLANE(units);
     XN_TILE_EACH(4) {
@@ -346,7 +353,7 @@ XN_TILE_SCALE(IQ2_XS) {
     *scale = xn_tile_half_scales(r, j);
 }
 
-XN_TILE_FORMAT(IQ2_S, 4, 0, 0)
+XN_TILE_FORMAT(IQ2_S, 4, 0, 0, 4, 2)
 XN_TILE_READ(IQ2_S) {
     global const uchar *signs = row + XN_PLANE(4 * units), *high = signs + XN_PLANE(4 * units),
                        *scales = high + XN_PLANE(units), *d = scales + XN_PLANE(units);
@@ -369,7 +376,7 @@ XN_TILE_SCALE(IQ2_S) {
     *scale = xn_tile_half_scales(r, j);
 }
 
-XN_TILE_FORMAT(IQ3_XXS, 4, 0, 0)
+XN_TILE_FORMAT(IQ3_XXS, 4, 0, 0, 8, 1)
 XN_TILE_READ(IQ3_XXS) {
     global const uchar *signs = row + XN_PLANE(8 * units), *d = signs + XN_PLANE(4 * units);
     XN_TILE_EACH(4) {
@@ -392,7 +399,7 @@ XN_TILE_SCALE(IQ3_XXS) {
     *scale = xn_alone(XN_LOW_HALF(r->d) * (0.5f + (float)(r->c[j] >> 28)) * 0.5f);
 }
 
-XN_TILE_FORMAT(IQ3_S, 4, 0, 0)
+XN_TILE_FORMAT(IQ3_S, 4, 0, 0, 8, 1)
 XN_TILE_READ(IQ3_S) {
     global const uchar *signs = row + XN_PLANE(8 * units), *high = signs + XN_PLANE(4 * units),
                        *scales = high + XN_PLANE(units), *d = scales + XN_PLANE(units);

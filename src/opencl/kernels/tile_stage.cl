@@ -7,6 +7,7 @@
 #define XN_TILE_UNIT 80
 #define XN_TILE_SCALES 64 // in a unit
 #define XN_TILE_BLOCK 8   // units
+#define XN_TILE_CHUNK 64  // that stand there at once where not all do: four for each warp, which reads them at once
 
 // The activations' part of xn_stage_8: the token is that of four lanes.
 static inline void xn_stage_tile(const float *x, bool there, uint at, uint quarter, local float *xs) {

@@ -260,7 +260,7 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
             job.pass = 0;
             job.passes = 1;
             if (cut) {
-                xn_prefetch_slice(e, job.s);
+                xn_ask_for_slice(e, job.s);
                 job.o.first = 0;
                 job.o.parts = 1;
                 job.o.staged = 0;
@@ -271,7 +271,7 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
                 xn_fetch_next(ops, &own, &following, job.slices, u, group, groups, slices + (turn ^ 1) * XN_SLICE_VALUES);
             }
             if (i > 0 && !xn_all_wait(barriers, target, &flag)) return;
-            bool experts = job.experts = !cut && xn_setup_experts(e, number, d, groups, &job);
+            bool experts = !cut && xn_setup_experts(e, number, d, groups, &job);
             if (own.n == 0 && !experts) xn_other(e, number, d, group, groups, scratch);
 #pragma unroll 1
             while (u < job.slices) {
