@@ -32,8 +32,10 @@ static inline void xn_tile_sums_of(const struct xn_env *e, const struct xn_sums 
 #endif
 
 #ifdef XN_TILES
-// Asks for what rows of a format have of the units of `s`, but for their scales: while activations are staged, nothing else
-// is on its way.
+// Asks for what rows of a format have of the units of `s`, but for their scales. Of chunks of a few long rows the first is
+// asked for while others are waited for, and each other one before the product with the one before it, so that something is
+// on its way while activations are staged; of many rows it would be so much that activations wait behind it.
+#define XN_TILE_NARROW (3 * XN_TILE_ROWS)
 #define XN_TILE_LINES (XN_TILE_CHUNK * 16 / XN_LINE) // of a row's plane, the most
 static inline void xn_tile_ask(const struct xn_env *e, const struct xn_sums *s, uint type) {
     uint bytes = 0, planes = 0;
@@ -59,12 +61,11 @@ static inline void xn_tile_ask(const struct xn_env *e, const struct xn_sums *s, 
 }
 #endif
 
-// Asks for the first that is read of a slice. Of a few long rows in tiles that is a chunk of each, else what the host has
-// listed.
+// Asks for the first that is read of a slice: else what the host has listed.
 static inline void xn_ask_for_slice(const struct xn_env *e, local struct xn_cl_slice *slice) {
 #ifdef XN_TILES
     uint type = slice->segment[0].type;
-    if (slice->units > XN_TILE_CHUNK && slice->rows <= 2 * XN_TILE_ROWS && xn_has_codes(type)) {
+    if (slice->units > XN_TILE_CHUNK && slice->rows <= XN_TILE_NARROW && xn_has_codes(type)) {
         struct xn_sums s = {0, XN_TILE_CHUNK, 0, slice->segment[0].end, 0, false, slice};
         xn_tile_ask(e, &s, type);
         return;
@@ -105,12 +106,6 @@ static inline void xn_product(const struct xn_env *e, struct xn_job *j, local fl
 #pragma unroll 1
         for (uint u0 = 0; u0 < units; u0 += n) {
             struct xn_sums s = {u0, min(units - u0, n), r0, end, o->n, u0 != 0, slice};
-#ifdef XN_TILES
-            if (way == XN_STAGE_TILES && u0 + n < units) {
-                struct xn_sums next = {u0 + n, min(units - u0 - n, n), r0, end, o->n, true, slice};
-                xn_tile_ask(e, &next, type);
-            }
-#endif
             // A chunk is never there: another one was.
             if (xn_must_stage(o, n < units ? XN_STAGE_CHUNK + u0 : way)) {
                 if (busy) barrier(CLK_LOCAL_MEM_FENCE);
@@ -118,9 +113,13 @@ static inline void xn_product(const struct xn_env *e, struct xn_job *j, local fl
             }
             busy = true;
 #ifdef XN_TILES
-            if (way == XN_STAGE_TILES)
+            if (way == XN_STAGE_TILES) {
+                if (u0 + n < units && slice->rows <= XN_TILE_NARROW) {
+                    struct xn_sums next = {u0 + n, min(units - u0 - n, n), r0, end, o->n, true, slice};
+                    xn_tile_ask(e, &next, type);
+                }
                 xn_tile_sums_of(e, &s, type, tiles, scratch);
-            else
+            } else
 #endif
                 xn_sums_of(e, &s, type, way, scratch);
         }
