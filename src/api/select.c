@@ -46,7 +46,7 @@ static int open_cpu(const char *level_name, const char *spelled, int threads, st
     return status;
 }
 
-// Reads "gpuN", and "+f16", "+launches" and "+recorded" behind it.
+// Reads "gpuN", and "+f16", "+launches", "+recorded" and "+dp4a" behind it.
 static bool read_gpu(const char *text, struct xn_opencl_options *options) {
     enum { MOST = 1000 };
     if (strncmp(text, "gpu", 3) != 0 || text[3] < '0' || text[3] > '9') return false;
@@ -61,6 +61,8 @@ static bool read_gpu(const char *text, struct xn_opencl_options *options) {
             options->way = XN_OPENCL_BY_BUFFER;
         else if (length == 4 && strncmp(end, "+f16", length) == 0)
             options->f16 = true;
+        else if (length == 5 && strncmp(end, "+dp4a", length) == 0)
+            options->dp4a = true;
         else
             return false;
         end += length;
@@ -100,7 +102,7 @@ int xn_device_select(const char *name, int threads, double gpu_timeout, struct x
     }
     return xn_fail(
         err, XN_ERR_ARGUMENT,
-        "unknown device \"%s\", expected cpu, cpu:LEVEL, gpu0, gpu1, ... (with +f16, +recorded or +launches) or "
+        "unknown device \"%s\", expected cpu, cpu:LEVEL, gpu0, gpu1, ... (with +f16, +dp4a, +recorded or +launches) or "
         "reference",
         name);
 }

@@ -280,6 +280,7 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     d->timeout = options->timeout ? fmax(options->timeout, 0) : d->info.is_processor ? 0 : timeout;
     d->way = options->way;
     d->f16 = options->f16;
+    d->dp4a = options->dp4a;
     if (!(d->info.extensions >> XN_OPENCL_COMMAND_BUFFER & 1) ||
         !xn_cl_recording_load(d->cl, found.platform, &d->recording))
         d->recording = (struct xn_cl_recording){0};

@@ -82,7 +82,8 @@ int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *pla
     int status = take_cache(e, err);
     if (status == XN_OK) status = xn_cl_lower(plan, limits, e->cache, e->states, &tiles, &e->lowered, err);
     if (status == XN_OK && xn_cl_can_walk(device->dialect))
-        status = xn_cl_cut_slices(&e->lowered, device->info.units, limits->page_size, limits->rows > 1, err);
+        status = xn_cl_cut_slices(&e->lowered, device->info.units, limits->page_size, limits->rows > 1,
+                                  xn_cl_walks_tiles(e), err);
     if (status == XN_OK) status = take_buffers(e, err);
     if (status == XN_OK) status = xn_cl_make_walkers(e, err);
     if (status == XN_OK) status = xn_cl_make_kernels(e, err);

@@ -67,6 +67,9 @@ int xn_cl_executor_run_part(struct xn_executor *e, const struct xn_batch *batch,
 
 // --- kernels (executor_kernels.c) ---
 
+// Whether its walk of a few rows has products on the matrix unit: where any format has codes, and there are no experts.
+// Other walks are as they were.
+bool xn_cl_walks_tiles(const struct xn_executor *e);
 // Makes the kernels that walk the plan, where the device can, and then those of all launches for which these are not.
 int xn_cl_make_walkers(struct xn_executor *e, struct xn_error *err);
 int xn_cl_make_kernels(struct xn_executor *e, struct xn_error *err);

@@ -2,6 +2,8 @@
 #include "opencl/executor.h"
 
 #include "base/log.h"
+#include "opencl/layout.h"
+#include "quant/format.h"
 
 #include <stdlib.h>
 
@@ -159,24 +161,45 @@ int xn_cl_make_kernels(struct xn_executor *e, struct xn_error *err) {
     return make_all(e, err);
 }
 
+// The formats of the operations that a walk of few rows has.
+static uint64_t walked_formats(const struct xn_executor *e) {
+    uint64_t formats = 0;
+    for (size_t i = 0; i < e->lowered.n; i++)
+        if (e->lowered.launches[i].shapes >> XN_CL_FEW & 1) formats |= e->lowered.launches[i].key.formats;
+    return formats;
+}
+
+bool xn_cl_walks_tiles(const struct xn_executor *e) {
+    uint64_t formats = walked_formats(e);
+    if (!xn_cl_can_walk_tiles(e->device->dialect) || e->device->dp4a) return false;
+    for (size_t i = 0; i < e->lowered.n; i++) {
+        enum xn_cl_kernel kernel = e->lowered.launches[i].key.kernel;
+        if (kernel == XN_CL_KERNEL_EXPERT_GATE || kernel == XN_CL_KERNEL_EXPERT_ADD) return false;
+    }
+    for (uint32_t type = 0; type < XN_TYPE_COUNT; type++)
+        if (formats >> type & 1 && xn_cl_layout_has_codes(type)) return true;
+    return false;
+}
+
 // The kernels that walk a plan, and run any part of it: there are no others for few rows then. (What
 // CL_KERNEL_WORK_GROUP_SIZE says is no help: with NVIDIA it is 256 for kernels that run in groups of 1,024. A launch
 // that is refused tells.)
 int xn_cl_make_walkers(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
-    struct xn_cl_program_key key = {.kernel = XN_CL_KERNEL_WALK, .cache_type = e->view.limits.cache_type};
+    struct xn_cl_program_key key = {
+        .kernel = XN_CL_KERNEL_WALK, .cache_type = e->view.limits.cache_type, .formats = walked_formats(e)};
     for (int shape = 0; shape < XN_CL_SHAPES; shape++)
         e->walker[shape] = XN_CL_NONE;
     if (!xn_cl_can_walk(e->device->dialect)) return XN_OK;
     for (size_t i = 0; i < l->n; i++) {
         const struct xn_cl_program_key *k = &l->launches[i].key;
         if (!(l->launches[i].shapes >> XN_CL_FEW & 1)) continue;
-        key.formats |= k->formats;
         key.few_sizes |= k->few_sizes;
         key.walked |= 1u << k->kernel;
     }
     for (int shape = XN_CL_FEW; shape <= XN_CL_ONE; shape++) {
         key.shape = (enum xn_cl_shape)shape;
+        key.tiles = shape == XN_CL_FEW && xn_cl_walks_tiles(e);
         if (shape == XN_CL_FEW && e->view.limits.rows < 2) continue;
         XN_TRY(tell(e, (size_t)shape - XN_CL_FEW, 2, err));
         if (make_kernel(e, &key, &e->walker[shape], err) != XN_OK) {

@@ -59,8 +59,11 @@ static void programs_are_read(void **unused) {
                 if (kernel == XN_CL_KERNEL_WALK)
                     key.walked = 1u << XN_CL_KERNEL_EMBED | 1u << XN_CL_KERNEL_PROJECT | 1u << XN_CL_KERNEL_ATTEND |
                                  1u << XN_CL_KERNEL_PROJECT_ADD | 1u << XN_CL_KERNEL_GATE | 1u << XN_CL_KERNEL_HEAD;
-                key = xn_cl_program_key_of(&key, 0);
-                check(&key, i == 0 ? "Q4_K and Q6_K" : i == 1 ? "BF16" : "F32 and IQ4_XS");
+                for (int tiles = 0; tiles < (kernel == XN_CL_KERNEL_WALK && shape == XN_CL_FEW ? 2 : 1); tiles++) {
+                    key.tiles = tiles;
+                    struct xn_cl_program_key of = xn_cl_program_key_of(&key, 0);
+                    check(&of, i == 0 ? "Q4_K and Q6_K" : i == 1 ? "BF16" : "F32 and IQ4_XS");
+                }
             }
     }
 }

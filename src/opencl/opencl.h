@@ -69,8 +69,9 @@ struct xn_opencl_options {
     double timeout;
     bool later;             // the driver is asked for nothing before the device is first used
     enum xn_opencl_way way; // the best that steps may take
-    bool f16; // products of many rows with weights in F16 and BF16 round activations to float16 on a matrix unit; else
-              // such weights, which are exact, get exact products, at twice the cost
+    bool f16;  // products of many rows with weights in F16 and BF16 round activations to float16 on a matrix unit; else
+               // such weights, which are exact, get exact products, at twice the cost
+    bool dp4a; // products of 2 to 8 rows not on a matrix unit, where a walk has them there
     bool plain;   // kernels in plain OpenCL C, whatever the device offers beyond
     bool emulate; // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
 };

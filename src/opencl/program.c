@@ -151,6 +151,10 @@ bool xn_cl_can_walk(enum xn_cl_dialect dialect) {
     return bodies[dialect].walk != 0;
 }
 
+bool xn_cl_can_walk_tiles(enum xn_cl_dialect dialect) {
+    return bodies[dialect].walk && bodies[dialect].unit;
+}
+
 enum xn_cl_dialect xn_cl_dialect_of(const struct xn_opencl_info *info) {
     if (info->is_processor) return XN_CL_PLAIN;
     if (strstr(info->platform, "NVIDIA")) return XN_CL_NVIDIA;
@@ -272,6 +276,7 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
     static const char *const shapes[] = {"XN_MANY", "XN_FEW", "XN_FEW\n#define XN_ONE"};
     define(s, "#define %s\n#define %s\n", body->define, shapes[key->shape]);
     if (body->runs[key->shape]) define(s, "#define XN_RUNS\n");
+    if (key->tiles) define(s, "#define XN_TILES\n");
     define(s, "#define XN_GROUP %u\n#define XN_LANES %u\n", size.group, size.lanes);
     if (kernels[key->kernel].needs & XN_CL_CACHE)
         define(s, "#define XN_CACHE_%s\n", xn_format_of(key->cache_type)->name);
@@ -327,8 +332,13 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         add_file(s, "stream_memory.cl");
         add_file(s, "codes.cl");
         add_file(s, "activations.cl");
+        if (key->tiles) {
+            add_file(s, "tile_codes.cl");
+            add_file(s, "tile_stage.cl");
+        }
         add_file(s, "stream.cl");
         add_file(s, key->shape == XN_CL_ONE ? "stream_one.cl" : "stream_few.cl");
+        if (key->tiles) add_file(s, "stream_tiles.cl");
         add_file(s, "stream_product.cl");
     } else if (k->needs & XN_CL_PRODUCTS && !body->runs[key->shape]) {
         add_file(s, "operand.cl");
@@ -512,12 +522,14 @@ struct xn_cl_program_key xn_cl_program_key_of(const struct xn_cl_program_key *ke
                                       .cache_type = needs & XN_CL_CACHE ? key->cache_type : 0,
                                       .few_sizes = needs & XN_CL_ATTENTION ? key->few_sizes : 0,
                                       .shape = needs & XN_CL_SHAPED ? key->shape : XN_CL_MANY,
-                                      .walked = key->kernel == XN_CL_KERNEL_WALK ? key->walked : 0};
+                                      .walked = key->kernel == XN_CL_KERNEL_WALK ? key->walked : 0,
+                                      .tiles =
+                                          key->tiles && key->kernel == XN_CL_KERNEL_WALK && key->shape == XN_CL_FEW};
 }
 
 bool xn_cl_program_key_same(const struct xn_cl_program_key *a, const struct xn_cl_program_key *b) {
     return a->kernel == b->kernel && a->formats == b->formats && a->cache_type == b->cache_type &&
-           a->few_sizes == b->few_sizes && a->shape == b->shape && a->walked == b->walked;
+           a->few_sizes == b->few_sizes && a->shape == b->shape && a->walked == b->walked && a->tiles == b->tiles;
 }
 
 // In the device's dialect, else in the plain one.

@@ -30,6 +30,8 @@ bool xn_cl_has_single(enum xn_cl_dialect dialect);
 bool xn_cl_rounds_attention(enum xn_cl_dialect dialect, uint32_t rows);
 // Sub-groups, of the narrowest kind, that what its driver calls a compute unit holds at once; 0: not known.
 uint32_t xn_cl_unit_threads(enum xn_cl_dialect dialect);
+// Whether a walk of it for a few rows has products on the matrix unit (struct xn_cl_program_key's tiles).
+bool xn_cl_can_walk_tiles(enum xn_cl_dialect dialect);
 // Whether it has a device-wide barrier, so that one launch can walk all operations of a step (kernels/walk.cl).
 bool xn_cl_can_walk(enum xn_cl_dialect dialect);
 
@@ -97,6 +99,7 @@ struct xn_cl_program_key {
     uint32_t few_sizes;     // bit i: number i of XN_CL_FEW_SIZES; of attention
     enum xn_cl_shape shape; // of a kernel with XN_CL_SHAPED, else ignored
     uint32_t walked;        // of walk: the kernels that it has, bit i: enum xn_cl_kernel i
+    bool tiles;             // of walk for a few rows: formats with codes on the matrix unit (kernels/stream_tiles.cl)
 };
 
 // What of a key the kernel's program depends on; `always`: formats that each program with decoders is built for.

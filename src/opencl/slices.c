@@ -1,5 +1,7 @@
 #include "opencl/slices.h"
 
+#include "opencl/layout.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +26,7 @@ struct cut {
     uint32_t all, blocks;    // chosen: results of a full slice, slices of a head
     uint32_t stride;         // bytes
     bool lists;              // results of `project` follow
+    bool tiles;              // formats with codes are multiplied in tiles, by all warps
 };
 
 // What result v's row of weights is; of a gate's two the gate's where `gate`.
@@ -84,15 +87,16 @@ static struct row row_of(const struct cut *c, uint32_t head, uint32_t v, bool ga
 }
 
 // The operation without its cut; results 0: it has no products, or its experts are known too late.
-static struct cut cut_of(struct xn_cl_lowered *l, const uint8_t *op, uint32_t kernel, bool one) {
-    uint32_t rows = one ? XN_CL_SLICE_ROWS : XN_CL_SLICE_ROWS_FEW;
-    struct cut c = {.lowered = l, .kernel = kernel, .op = op, .times = 1, .rows_each = 1, .most = rows};
+static struct cut cut_of(struct xn_cl_lowered *l, const uint8_t *op, uint32_t kernel, bool one, bool tiles) {
+    uint32_t rows = one || tiles ? XN_CL_SLICE_ROWS : XN_CL_SLICE_ROWS_FEW;
+    struct cut c = {
+        .lowered = l, .kernel = kernel, .op = op, .times = 1, .rows_each = 1, .most = rows, .tiles = tiles && !one};
     switch (kernel) {
     case XN_CL_KERNEL_PROJECT: {
         const struct xn_cl_project *d = c.op;
         for (uint32_t i = 0; i < d->n_parts; i++)
             c.results += d->part[i].weights.rows;
-        c.most = one ? XN_CL_SLICE_RESULTS : rows;
+        c.most = one || tiles ? XN_CL_SLICE_RESULTS : rows;
         c.lists = true;
         break;
     }
@@ -145,6 +149,12 @@ static uint32_t shares_of(uint32_t rows, uint32_t units) {
     if (pairs <= WARPS / 8 && wanted > 7) return 8;
     if (pairs <= WARPS / 4 && wanted > 3) return 4;
     return pairs <= WARPS / 3 && wanted > 2 ? 3 : 2;
+}
+
+static bool has_codes(const struct xn_cl_slice *s) {
+    for (uint32_t i = 0; i < s->segments; i++)
+        if (xn_cl_layout_has_codes(s->segment[i].type)) return true;
+    return false;
 }
 
 static void put_input(const struct cut *c, uint32_t head, struct xn_cl_slice *s) {
@@ -263,7 +273,7 @@ static int put_slice(const struct cut *c, uint32_t u, uint32_t groups, uint8_t *
         XN_TRY(put_row(c, s, &pieces, r, rows[r], err));
     }
     put_all_ranges(c, s, rows);
-    s->shares = shares_of(s->rows, s->units);
+    s->shares = c->tiles && has_codes(s) ? 1 : shares_of(s->rows, s->units);
     struct xn_cl_slice_result *results =
         (struct xn_cl_slice_result *)(to + sizeof *s + (s->rows + s->rows % 2) * sizeof(struct xn_cl_slice_row));
     for (uint32_t r = 0; c->lists && r < s->results; r++)
@@ -275,9 +285,9 @@ static struct xn_cl_op_tail *tail_of(struct xn_cl_lowered *l, size_t i) {
     return (struct xn_cl_op_tail *)(l->ops + i * XN_CL_OP_BYTES + XN_CL_OP_TAIL);
 }
 
-static int cut_op(struct xn_cl_lowered *l, size_t i, bool one, uint32_t groups, uint32_t page_size,
+static int cut_op(struct xn_cl_lowered *l, size_t i, bool one, bool tiles, uint32_t groups, uint32_t page_size,
                   struct xn_error *err) {
-    struct cut c = cut_of(l, l->ops + i * XN_CL_OP_BYTES, tail_of(l, i)->number, one);
+    struct cut c = cut_of(l, l->ops + i * XN_CL_OP_BYTES, tail_of(l, i)->number, one, tiles);
     if (!c.results) return XN_OK;
     c.page_size = page_size;
     choose_size(&c, groups);
@@ -314,11 +324,12 @@ static int check_experts(const struct xn_cl_lowered *l, size_t i, uint32_t kerne
     return XN_OK;
 }
 
-int xn_cl_cut_slices(struct xn_cl_lowered *l, uint32_t groups, uint32_t page_size, bool few, struct xn_error *err) {
+int xn_cl_cut_slices(struct xn_cl_lowered *l, uint32_t groups, uint32_t page_size, bool few, bool tiles,
+                     struct xn_error *err) {
     for (size_t i = 0; i < l->n_ops; i++) {
         XN_TRY(check_experts(l, i, tail_of(l, i)->number, err));
-        XN_TRY(cut_op(l, i, true, groups, page_size, err));
-        if (few) XN_TRY(cut_op(l, i, false, groups, page_size, err));
+        XN_TRY(cut_op(l, i, true, false, groups, page_size, err));
+        if (few) XN_TRY(cut_op(l, i, false, tiles, groups, page_size, err));
     }
     for (size_t i = 0; i + 1 < l->n_ops; i++)
         memcpy(tail_of(l, i)->following, tail_of(l, i + 1)->own, sizeof tail_of(l, i)->following);

@@ -82,7 +82,7 @@ expect_out '"launched":"'
 run bench "$model" -p 8 -n 0 -r 1 --json
 expect_out '"backend":"CPU '
 # Each way to run a step says what it is, and the same; what a driver can't do is done in the next way.
-for way in "" +recorded +launches; do
+for way in "" +recorded +launches +dp4a; do
     run run "$model" "Hello" -n 4 --temp 0 --device "gpu0$way"
     expect_status 0
     cmp -s "$work/out" "$work/first" || fail "$line: gpu0$way says something else"

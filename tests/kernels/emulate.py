@@ -66,6 +66,7 @@ static inline uint test_permute(uint a, uint b, uint selector) {
 #define PTX_cvt_pack_sat_s8_s32_b32(r, a, b, c) r = test_pack(a, b, c)
 #define PTX_fence_acq_rel_gpu()
 #define PTX_ld_global_L1__no_allocate_v4_u32(a, b, c, d, p) { uint4 test_v = *(global const uint4 *)test_aligned(p, 16); a = test_v.x; b = test_v.y; c = test_v.z; d = test_v.w; }
+#define PTX_ld_global_v4_u32 PTX_ld_global_L1__no_allocate_v4_u32
 #define PTX_ld_global_v2_u32(a, b, p) { uint2 test_v = *(global const uint2 *)test_aligned(p, 8); a = test_v.x; b = test_v.y; }
 #define PTX_ld_global_u32(x, p) x = *(global const uint *)test_aligned(p, 4)
 #define PTX_ld_global_u16(x, p) x = *(global const ushort *)test_aligned(p, 2)
@@ -96,6 +97,11 @@ static inline uint test_most(uint x) {
 #define PTX_cp_async_wait_all() test_copied()
 #define PTX_mma_sync_aligned_m16n8k16_row_col_f32_f16_f16_f32(c0, c1, c2, c3, a0, a1, a2, a3, b0, b1, d0, d1, d2, d3) \\
     { float test_c[4] = {d0, d1, d2, d3}; uint4 test_a = (uint4)(a0, a1, a2, a3); test_mma(test_c, &test_a, b0, b1); c0 = test_c[0]; c1 = test_c[1]; c2 = test_c[2]; c3 = test_c[3]; }
+void test_mma_bytes(uint *c, const uint *a, const uint *b, uint deep);
+#define PTX_mma_sync_aligned_m16n8k32_row_col_s32_s8_s8_s32(c0, c1, c2, c3, a0, a1, a2, a3, b0, b1, d0, d1, d2, d3) \\
+    { uint test_c[4] = {d0, d1, d2, d3}, test_a[4] = {a0, a1, a2, a3}, test_b[2] = {b0, b1}; test_mma_bytes(test_c, test_a, test_b, 32); c0 = test_c[0]; c1 = test_c[1]; c2 = test_c[2]; c3 = test_c[3]; }
+#define PTX_mma_sync_aligned_m16n8k16_row_col_s32_s8_s8_s32(c0, c1, c2, c3, a0, a1, b0, d0, d1, d2, d3) \\
+    { uint test_c[4] = {d0, d1, d2, d3}, test_a[2] = {a0, a1}, test_b[1] = {b0}; test_mma_bytes(test_c, test_a, test_b, 16); c0 = test_c[0]; c1 = test_c[1]; c2 = test_c[2]; c3 = test_c[3]; }
 """
 
 

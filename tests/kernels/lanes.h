@@ -219,6 +219,36 @@ void test_mma(void *c, const void *a, uint32_t b0, uint32_t b1) {
                     half_values[x[2 * (row / 8 + k / 8 * 2) + k % 2]] * half_values[y[k / 8 * 2 + k % 2]];
             }
 }
+// mma.m16n8k32 and mma.m16n8k16 of signed bytes (`deep` 32 or 16), as PTX has them: c += a b, modulo 2^32. With g = l /
+// 4 and t = l % 4 lane l has of a, four bytes in each word, values 4t to 4t + 3 of row g, of row g + 8, then, of 32,
+// values 16
+// + 4t ... of row g, of row g + 8; of b values 4t to 4t + 3 of column g, then, of 32, 16 + 4t ...; of c (g, 2t), (g, 2t
+// + 1), (g + 8, 2t), (g + 8, 2t + 1).
+void test_mma_bytes(uint32_t *c, const uint32_t *a, const uint32_t *b, uint32_t deep) {
+    struct item *mine = &items[lid];
+    mine->a = a;
+    mine->b = b;
+    mine->c = (void *)c;
+    mine->bfloat = deep;
+    if (!is_last()) {
+        wait_for(AT_SUB_GROUP);
+        return;
+    }
+    const struct item *lane = items + lid / lanes_of.lanes * lanes_of.lanes;
+    for (uint32_t l = 0; l < 32; l++)
+        if (lane[l].bfloat != deep) {
+            printf("lanes multiply matrices of different sizes\n");
+            exit(1);
+        }
+    for (uint32_t row = 0; row < 16; row++)
+        for (uint32_t column = 0; column < 8; column++)
+            for (uint32_t k = 0; k < deep; k++) {
+                const int8_t *x = (const void *)lane[row % 8 * 4 + k % 16 / 4].a;
+                const int8_t *y = (const void *)lane[column * 4 + k % 16 / 4].b;
+                ((uint32_t *)(void *)lane[row % 8 * 4 + column / 2].c)[row / 8 * 2 + column % 2] +=
+                    (uint32_t)(x[4 * (row / 8 + k / 16 * 2) + k % 4] * y[4 * (k / 16) + k % 4]);
+            }
+}
 
 static void start(void) {
     lanes_of.run();

@@ -1,7 +1,9 @@
 // NVIDIA's walk (src/opencl/kernels/walk.cl and what belongs to it) on the emulated GPU that walk_test.py has put in
 // the place of OpenCL: whole operations of the engine's own host code against the plain-C ones, of as many rows as a
-// walk takes, and the head of a longer batch. Argument: a part of the names of cases, which alone are run.
+// walk takes, and the head of a longer batch; products of a few rows on the matrix unit, and, of some, without it.
+// Argument: a part of the names of cases, which alone are run.
 #include "check/device.h"
+#include "opencl/layout.h"
 #include "opencl/opencl.h"
 #include "quant/format.h"
 
@@ -24,6 +26,10 @@ static const struct kind {
     {"project mixed", XN_OP_PROJECT, {XN_Q8_0, XN_BF16, XN_F32}, 1056, 0, {1, 3, 8}, 3, 0, 0},
     {"project float", XN_OP_PROJECT, {XN_MXFP4, XN_MXFP4, XN_BF16}, 1056, 0, {2, 8}, 3, 0, 0},
     {"gate", XN_OP_GATE, {XN_Q4_K, XN_Q6_K, XN_TYPE_COUNT}, 1536, 301, {1, 5, 8}, 2, 2, 0},
+    // Chunks of activations beside the sums of many rows; of few, where a chunk ends within a block of units.
+    {"gate, wide and high", XN_OP_GATE, {XN_Q4_K, XN_TYPE_COUNT}, 2816, 450, {3, 8}, 1, 0, 0},
+    {"add, wide", XN_OP_PROJECT_ADD, {XN_Q6_K, XN_TYPE_COUNT}, 5120, 77, {8}, 1, 0, 0},
+    {"add, wide, in halves of blocks", XN_OP_PROJECT_ADD, {XN_Q5_0, XN_TYPE_COUNT}, 3104, 70, {7}, 1, 0, 0},
     {"add", XN_OP_PROJECT_ADD, {XN_Q8_0, XN_TYPE_COUNT}, 1056, 333, {1, 2, 8}, 2, 2, 0},
     {"add long", XN_OP_PROJECT_ADD, {XN_F32, XN_TYPE_COUNT}, 1056, 77, {1, 4, 8}, 2, 0, 0},
     {"head", XN_OP_HEAD, {XN_Q6_K, XN_TYPE_COUNT}, 768, 1001, {1, 2, 8}, 1, 0, 0},
@@ -41,6 +47,14 @@ static const struct kind {
     {"attend Q4_0", XN_OP_ATTEND, {XN_Q4_0, XN_TYPE_COUNT}, 0, 0, {1, 8}, 3, 0, 0},
     {"attend of prompts", XN_OP_ATTEND, {XN_F16, XN_TYPE_COUNT}, 0, 0, {12, 40}, 2, 0, 0},
 };
+
+// Those that run without the matrix unit as well.
+static bool is_also_plain(const struct kind *k) {
+    static const char *const names[] = {"project K", "gate", "add", "experts add"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(k->name, names[i]) == 0) return true;
+    return false;
+}
 
 static struct xn_check_blocks *blocks;
 
@@ -119,35 +133,66 @@ static int run_case(const struct xn_check_device *device, const struct kind *k, 
     return failed;
 }
 
+// All cases of a kind.
+static int run_kind(const struct xn_check_device *device, const struct kind *k, uint64_t seed, const char *how) {
+    uint32_t n = 0;
+    for (uint32_t j = 0; j < MOST_ROWS && k->rows[j]; j++)
+        for (uint32_t trial = 0; trial < k->trials; trial++, n++)
+            if (run_case(device, k, k->rows[j], trial, seed + 10 * j + trial)) return 1;
+    printf("%s%s: %u cases\n", k->name, how, n);
+    return 0;
+}
+
+// Each format with codes, of rows that are no whole tile, dealt out so that warps begin within tiles.
+static int run_formats(const struct xn_check_device *device, uint64_t seed) {
+    for (uint32_t type = 0; type < XN_TYPE_COUNT; type++) {
+        if (!xn_cl_layout_has_codes(type)) continue;
+        struct kind k = {.name = xn_format_of(type)->name,
+                         .kind = XN_OP_PROJECT_ADD,
+                         .types = {type, XN_TYPE_COUNT},
+                         .columns = 1280,
+                         .outputs = 301,
+                         .rows = {3, 8},
+                         .trials = 1};
+        if (run_kind(device, &k, seed + 100 * type, "")) return 1;
+    }
+    return 0;
+}
+
+static bool open_device(bool dp4a, struct xn_device **opened, struct xn_check_device *device) {
+    struct xn_error err;
+    struct xn_opencl_options options = {.timeout = -1, .heap_bytes = 4 << 20, .dp4a = dp4a};
+    if (xn_opencl_device_open(&options, opened, &err) == XN_OK && xn_check_device_of(*opened, device, &err) == XN_OK)
+        return true;
+    printf("%s\n", err.message);
+    return false;
+}
+
 int main(int argc, char **argv) {
     struct xn_error err;
-    struct xn_device *opened;
-    struct xn_check_device device;
+    struct xn_device *opened, *plain;
+    struct xn_check_device device, dp4a;
     const char *chosen = getenv("XENON_TEST_SEED");
     uint64_t seed = chosen ? strtoull(chosen, NULL, 10) : 100;
     int failed = 0;
     setvbuf(stdout, NULL, _IOLBF, 0);
-    if (xn_check_blocks_make(seed, &blocks, &err) != XN_OK ||
-        xn_opencl_device_open(&(struct xn_opencl_options){.timeout = -1, .heap_bytes = 4 << 20}, &opened, &err) !=
-            XN_OK ||
-        xn_check_device_of(opened, &device, &err) != XN_OK) {
+    if (xn_check_blocks_make(seed, &blocks, &err) != XN_OK) {
         printf("%s\n", err.message);
         return 1;
     }
+    if (!open_device(false, &opened, &device) || !open_device(true, &plain, &dp4a)) return 1;
     if (strcmp(xn_opencl_kernels_of(opened), "nvidia") != 0) {
         printf("kernels are %s: the emulated driver is not the one that was found\n", xn_opencl_kernels_of(opened));
         return 1;
     }
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds && !failed; i++) {
         const struct kind *k = &kinds[i];
-        uint32_t n = 0;
         if (argc > 1 && !strstr(k->name, argv[1])) continue;
-        for (uint32_t j = 0; j < MOST_ROWS && k->rows[j] && !failed; j++)
-            for (uint32_t trial = 0; trial < k->trials && !failed; trial++, n++)
-                failed = run_case(&device, k, k->rows[j], trial, 1000 * seed + 100 * i + 10 * j + trial);
-        if (failed) break;
-        printf("%s: %u cases\n", k->name, n);
+        failed = run_kind(&device, k, 1000 * seed + 100 * i, "");
+        if (!failed && is_also_plain(k)) failed = run_kind(&dp4a, k, 1000 * seed + 100 * i, " by dp4a");
     }
+    if (!failed && (argc < 2 || strcmp(argv[1], "formats") == 0)) failed = run_formats(&device, 1000 * seed + 50);
+    plain->table->free(plain);
     opened->table->free(opened);
     xn_check_blocks_free(blocks);
     return failed;

@@ -4,7 +4,7 @@
 #define XN_KERNEL __kernel __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
 #if !defined(XN_WALK)
 #define XN_SCRATCH 11520
-#elif defined(XN_ONE) // 48 KB, less what a walk has beside
+#elif defined(XN_ONE) || defined(XN_TILES) // 48 KB, less what a walk has beside
 #define XN_SCRATCH 9920
 #else
 #define XN_SCRATCH 10656
@@ -100,6 +100,11 @@ static inline uint4 xn_load_16(global const uint4 *p) {
                  : "l"(p));
     return x;
 }
+static inline uint4 xn_load_kept_16(global const uint4 *p) { // what stands beside it will be read as well
+    uint4 x;
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "l"(p));
+    return x;
+}
 static inline uint2 xn_load_8(global const uint2 *p) {
     uint2 x;
     asm volatile("ld.global.v2.u32 {%0, %1}, [%2];" : "=r"(x.x), "=r"(x.y) : "l"(p));
@@ -121,6 +126,7 @@ static inline uint xn_load_1(global const uchar *p) {
     return x;
 }
 #define XN_LOAD_16(p, i) xn_load_16((global const uint4 *)(p) + (i))
+#define XN_LOAD_KEPT_16(p, i) xn_load_kept_16((global const uint4 *)(p) + (i))
 #define XN_LOAD_8(p, i) xn_load_8((global const uint2 *)(p) + (i))
 #define XN_LOAD_4(p, i) xn_load_4((global const uint *)(p) + (i))
 #define XN_LOAD_2(p, i) xn_load_2((global const ushort *)(p) + (i))

@@ -1,5 +1,5 @@
-// Products of 2 to 8 rows of the batch on NVIDIA's GPUs (stream.cl). A warp takes two rows of weights at once, a unit of
-// each for each lane, which meet one reading of a token's activations.
+// Products of 2 to 8 rows of the batch on NVIDIA's GPUs (stream.cl), but for those on the matrix unit (stream_tiles.cl). A
+// warp takes two rows of weights at once, a unit of each for each lane, which meet one reading of a token's activations.
 
 // Adds to the sums of both rows what units u, u + XN_LANES, ... give.
 #define XN_CODE_STEP(F)                                                                                                \
@@ -41,7 +41,7 @@
             float sum[2][XN_TOKENS];                                                                                   \
             _Pragma("unroll") for (uint t = 0; t < XN_TOKENS; t++) sum[0][t] = sum[1][t] = 0;                          \
             XN_STEP(F)                                                                                                 \
-            xn_put_sums(s, sum, of.share, r, scratch + XN_AT_Y);                                                       \
+            xn_put_sums(s, sum, of.share, r, scratch + xn_y_begin(s->slice->rows * s->slice->shares));                                                       \
         }                                                                                                              \
     }
 
@@ -58,9 +58,15 @@ static inline void xn_put_sums(const struct xn_sums *s, float (*sum)[XN_TOKENS],
             x += xn_shuffle_xor(x, mask);
         if (own == t) mine = x;
     }
-    local float *to = y + own * XN_ROWS + share * s->slice->rows + r + odd;
+    local float *to = y + xn_y_place(own, share * s->slice->rows + r + odd);
     if (own < s->tokens && r + odd < s->end) *to = s->more ? *to + mine : mine;
 }
-#define X(F) XN_ROW_SUMS(F, XN_STEP_##F)
+#ifdef XN_TILES
+#define XN_ROW_CODE_SUMS(F)
+#else
+#define XN_ROW_CODE_SUMS(F) XN_ROW_SUMS(F, XN_CODE_STEP)
+#endif
+#define XN_ROW_FLOAT_SUMS(F) XN_ROW_SUMS(F, XN_FLOAT_STEP)
+#define X(F) XN_BY_##F(XN_ROW_CODE_SUMS, XN_ROW_FLOAT_SUMS)(F)
 XN_FORMATS(X)
 #undef X

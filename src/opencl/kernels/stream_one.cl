@@ -70,8 +70,6 @@ static inline void xn_put_one(const struct xn_sums *s, float sum, uint share, ui
             xn_put_one(s, sum, of.share, r + half_of, scratch + XN_AT_Y);                                              \
         }                                                                                                              \
     }
-#define XN_CODE_STEP(F) XN_CODE_SUMS(F)
-#define XN_FLOAT_STEP(F) XN_FLOAT_SUMS(F)
-#define X(F) XN_STEP_##F(F)
+#define X(F) XN_BY_##F(XN_CODE_SUMS, XN_FLOAT_SUMS)(F)
 XN_FORMATS(X)
 #undef X

@@ -167,12 +167,15 @@ static inline bool xn_waits_itself(uint number, local const uint4 *d) {
 #endif
 
 #define XN_OP_VALUES (XN_CL_OP_BYTES / 16)
-#ifdef XN_ONE
-#define XN_SHAPE 1
+#if defined(XN_ONE) || defined(XN_TILES)
 #define XN_SLICE_VALUES (XN_CL_SLICE_MOST / 16)
 #else
-#define XN_SHAPE 0
 #define XN_SLICE_VALUES (XN_CL_SLICE_MOST_FEW / 16)
+#endif
+#ifdef XN_ONE
+#define XN_SHAPE 1
+#else
+#define XN_SHAPE 0
 #endif
 
 // Copies slice u of those of an operation, while other work is done.
@@ -257,7 +260,7 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
             job.pass = 0;
             job.passes = 1;
             if (cut) {
-                xn_prefetch_slice(e, job.s);
+                xn_ask_for_slice(e, job.s);
                 job.o.first = 0;
                 job.o.parts = 1;
                 job.o.staged = 0;

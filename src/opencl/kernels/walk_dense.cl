@@ -7,9 +7,9 @@
 #else
 #define XN_TOKEN_OF(i, items) ((i) / (items))
 #endif
-// The result of a slice that is this work-item's: r of token t.
-static inline bool xn_takes_result(const struct xn_job *j, uint *t, uint *r) {
-    uint i = get_local_id(0), results = j->s->results;
+// Result i of a slice: r of token t. False: there are not so many.
+static inline bool xn_takes_result(const struct xn_job *j, uint i, uint *t, uint *r) {
+    uint results = j->s->results;
     *t = XN_TOKEN_OF(i, results);
     *r = i - *t * results;
 #ifdef XN_ONE
@@ -18,9 +18,10 @@ static inline bool xn_takes_result(const struct xn_job *j, uint *t, uint *r) {
     return *t < j->n;
 #endif
 }
-#if XN_TOKENS * XN_ROWS > XN_GROUP
-#error "a slice has more results than a group has work-items"
-#endif
+// For this work-item's results of a slice, which are i, ...: one at the most, where a group has enough work-items.
+#define XN_EACH_RESULT(i)                                                                                              \
+    _Pragma("unroll 1") for (uint i = get_local_id(0), again = 1; again && xn_takes_result(j, i, &t, &r);              \
+                             i += XN_GROUP, again = XN_TOKENS * XN_ROWS > XN_GROUP)
 
 #ifdef XN_OP_PROJECT
 // Before others are waited for: where each token's values lie in the cache.
@@ -52,23 +53,26 @@ static inline void xn_complete_heads(const struct xn_env *e, XN_D const struct x
     }
 }
 
-// The rotation of this work-item's result.
+static inline float2 xn_rotation(const struct xn_env *e, uint t, uint rotation) {
+    return *(global const float2 *)(e->step + xn_rotations(e, t) + rotation);
+}
+// The rotation of this work-item's first result.
 static inline void xn_early_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, struct xn_job *j) {
     uint t, r;
-    if (!xn_takes_result(j, &t, &r)) return;
+    if (!xn_takes_result(j, get_local_id(0), &t, &r)) return;
     uint rotation = xn_slice_results(j->s)[r].rotation;
-    if (rotation != XN_CL_NONE) j->early = *(global const float2 *)(e->step + xn_rotations(e, t) + rotation);
+    if (rotation != XN_CL_NONE) j->early = xn_rotation(e, t, rotation);
 }
 static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, struct xn_job *j,
                                   local float *scratch) {
     local const struct xn_cl_slice_result *results = xn_slice_results(j->s);
     uint t, r;
-    if (xn_takes_result(j, &t, &r)) {
+    XN_EACH_RESULT(i) {
         struct xn_cl_slice_result result = results[r];
         XN_D const struct xn_cl_part *p = &d->part[result.part & XN_CL_RESULT_PART];
         float x = (xn_y(j, t, r, scratch) + result.bias) * p->scale;
         if (result.rotation != XN_CL_NONE) {
-            float2 turn = j->early;
+            float2 turn = i < XN_GROUP ? j->early : xn_rotation(e, t, result.rotation);
             float other = (xn_y(j, t, r ^ 1, scratch) + results[r ^ 1].bias) * p->scale;
             x = r % 2 ? other * turn.y + x * turn.x : x * turn.x - other * turn.y;
         }
@@ -94,26 +98,28 @@ static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_c
 #endif
 
 #ifdef XN_OP_PROJECT_ADD
-// What this work-item's result is added to.
+// What this work-item's first result is added to.
 static inline void xn_early_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, struct xn_job *j) {
     uint t, r;
-    if (d->sum.norm.kind != XN_NORM_NONE || d->sum.set || !xn_takes_result(j, &t, &r)) return;
+    if (d->sum.norm.kind != XN_NORM_NONE || d->sum.set || !xn_takes_result(j, get_local_id(0), &t, &r)) return;
     j->early.x = e->act[d->sum.to + (ulong)t * d->sum.stride + j->s->first + r];
 }
 static inline void xn_end_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, struct xn_job *j,
                                       local float *scratch) {
     uint rows = d->weights.rows;
     uint t, r;
-    if (xn_takes_result(j, &t, &r)) {
+    XN_EACH_RESULT(i) {
         uint at = j->s->first + r;
         float x = xn_y(j, t, r, scratch);
         if (d->bias != XN_CL_NONE) x += e->vec[d->bias + at];
         if (d->row_scale != XN_CL_NONE) x *= e->act[d->row_scale + (ulong)t * d->row_scale_stride];
         if (d->sum.norm.kind != XN_NORM_NONE)
             e->act[d->scratch + (ulong)t * rows + at] = x;
-        else
+        else if (i < XN_GROUP)
             e->act[d->sum.to + (ulong)t * d->sum.stride + at] =
                 d->sum.after * ((d->sum.set ? 0 : j->early.x) + d->sum.scale * x);
+        else
+            xn_sum_value(e, &d->sum, t, at, x);
     }
     if (d->sum.norm.kind == XN_NORM_NONE) return;
     if (!xn_arrive(e->counters, j->s->blocks, (local uint *)(scratch + XN_AT_FLAG))) return;
@@ -129,7 +135,7 @@ static inline void xn_end_gate(const struct xn_env *e, XN_D const struct xn_cl_g
                                local float *scratch) {
     uint gates = j->s->rows - j->s->results;
     uint t, r;
-    if (xn_takes_result(j, &t, &r)) {
+    XN_EACH_RESULT(i) {
         uint at = j->s->first + r;
         float x = xn_glu_of(e, &d->glu, gates ? d->gate_bias : XN_CL_NONE, d->up_bias, at, gates != 0,
                             xn_y(j, t, r, scratch), xn_y(j, t, gates + r, scratch));
@@ -143,7 +149,7 @@ static inline void xn_end_gate(const struct xn_env *e, XN_D const struct xn_cl_g
 static inline void xn_end_head(const struct xn_env *e, XN_D const struct xn_cl_head *d, struct xn_job *j,
                                local float *scratch) {
     uint t, r;
-    if (xn_takes_result(j, &t, &r)) {
+    XN_EACH_RESULT(i) {
         float x = xn_y(j, t, r, scratch) * d->scale;
         if (d->soft_cap != 0) x = d->soft_cap * tanh(x / d->soft_cap);
         e->logits[(ulong)t * d->weights.rows + j->s->first + r] = x;
@@ -157,7 +163,7 @@ static inline void xn_end_heads(const struct xn_env *e, XN_D const struct xn_cl_
     uint h = j->s->of;
     global float *out = e->act + d->out + h * (d->weights.rows + d->tail);
     uint t, r;
-    if (xn_takes_result(j, &t, &r)) {
+    XN_EACH_RESULT(i) {
         out[(ulong)t * d->out_stride + j->s->first + r] = xn_y(j, t, r, scratch);
     }
     for (uint i = get_local_id(0); j->s->first == 0 && i < j->n * d->tail; i += XN_GROUP) {

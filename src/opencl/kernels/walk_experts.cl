@@ -5,7 +5,7 @@
 static inline void xn_end_route(const struct xn_env *e, XN_D const struct xn_cl_route *d, struct xn_job *j,
                                 local float *scratch) {
     uint t, r;
-    if (xn_takes_result(j, &t, &r)) {
+    XN_EACH_RESULT(i) {
         uint v = j->s->first + r;
         float x = xn_y(j, t, r, scratch);
         if (v >= d->router.rows)
