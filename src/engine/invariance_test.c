@@ -1,11 +1,10 @@
 // A sequence's logits are the same, bit for bit, whatever else its steps hold: how many others generate beside it,
 // whose prompts are computed in the same steps, and in which pieces its own was. So a seed gives the same answer on a
-// busy server as on an idle one. Holds on processors of the level avx2 for
-// attention and feed-forwards with weights of integer formats; floats (routers, F16) are summed otherwise from some
-// rows on.
-#include "cpu/cpu.h"
+// busy server as on an idle one. Holds on processors of the level avx2 for attention and feed-forwards with weights of
+// integer formats; floats (routers, F16) are summed otherwise from some rows on.
 #include "device/host.h"
 #include "engine/context_testing.h"
+#include "processor.h"
 
 enum { PROMPT = 330, ANSWER = 24, OTHERS = 9, SKIPPED = 77 };
 
@@ -95,9 +94,8 @@ static void logits_do_not_depend_on_what_else_runs(void **state) {
 }
 
 int main(void) {
-    struct xn_cpu_options options = {.threads = 2, .level = XN_CPU_AVX2};
-    if (!xn_cpu_level_here(XN_CPU_AVX2)) return SKIPPED;
-    if (xn_cpu_device_open(&options, &device, &err) != XN_OK) return 1;
+    device = test_processor("avx2", 2);
+    if (!device) return SKIPPED;
     const struct CMUnitTest tests[] = {cmocka_unit_test(logits_do_not_depend_on_what_else_runs)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     device->table->free(device);
