@@ -1,7 +1,7 @@
 // Checks of the pages' modules that need no page, run in the browser by pages_test.py: the body of an async function
 // that returns the names of the checks that failed, with what was found.
-const [tree, { eventParser }, { gatherer }, format, metrics, { linePath }, settings] = await Promise.all(
-  ["tree", "sse", "answer", "format", "metrics", "chart", "settings"].map((name) => import(`/web/${name}.js`)),
+const [tree, { eventParser }, { gatherer }, format, metrics, { linePath }, settings, { follower }] = await Promise.all(
+  ["tree", "sse", "answer", "format", "metrics", "chart", "settings", "follow"].map((name) => import(`/web/${name}.js`)),
 );
 const failed = [];
 const same = (name, found, wanted) => {
@@ -117,6 +117,21 @@ for (const value of [null, 5, 6]) kept.add(value);
 same("a history that is full", [kept.values, kept.mean(9)], [[3, null, 5, 6], 14 / 3]);
 same("tops of scales", [0, 0.3, 1, 1.1, 26, 500].map(metrics.roundUp), [1, 0.4, 1, 2, 40, 600]);
 same("a line with a gap", linePath([0, 5, null, 10], 10), "M0.0 160.0L200.0 80.0M600.0 0.0");
+
+// The view, where the browser has not told of anything yet: who scrolls up is left there, and followed again at the end.
+const scroller = { scrollHeight: 100, scrollTop: 0, clientHeight: 100, addEventListener() {} };
+const grow = (by) => () => {
+  scroller.scrollHeight += by;
+};
+const view = follower(scroller, () => {});
+view.during(grow(300)); // the first that does not fit
+same("a view that follows", scroller.scrollTop, 400);
+scroller.scrollTop = 0;
+view.during(grow(300));
+same("a view that was scrolled up", scroller.scrollTop, 0);
+scroller.scrollTop = scroller.scrollHeight - scroller.clientHeight;
+view.during(grow(300));
+same("a view at the end again", scroller.scrollTop, 1000);
 
 // Settings.
 same("fields of a request", settings.requestFields({ sampling: { temperature: "0.5", top_k: "2.5", top_p: "7", seed: "" }, thinking: "off", tools: '{"name":"f"}', extra: '{"n_keep":1}' }), {

@@ -23,7 +23,7 @@ from program import Program
 
 def serve(program, *options):
     """It ends with the test, whatever becomes of that."""
-    return Program(["timeout", "-k", "5", "150", program, "serve", str(MODEL), "--port", "0", "--device", "cpu", *options])
+    return Program(["timeout", "--foreground", "-k", "5", "150", program, "serve", str(MODEL), "--port", "0", "--device", "cpu", *options])
 
 
 def require(condition, what):

@@ -21,6 +21,7 @@ export function follower(scroller, jumped) {
   function toEnd() {
     following = true;
     scroller.scrollTop = scroller.scrollHeight;
+    lastTop = scroller.scrollTop; // or who scrolls up before the browser tells of this one would not be seen
   }
   scroller.addEventListener("scroll", look);
   button.addEventListener("click", () => {
