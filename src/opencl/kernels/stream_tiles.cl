@@ -86,14 +86,22 @@ static inline void xn_tile_join(uint r0, uint end, struct xn_tiles tiles, local 
     static inline float4 xn_tile_step_##F(const struct xn_env *e, const struct xn_row_at *row0,                        \
                                           const struct xn_row_at *row1, uint u, uint units, local const float *xs,     \
                                           float4 sum) {                                                                \
-        uint t = xn_lane() % 4;                                                                                        \
+        uint t = xn_tile_lane();                                                                                       \
         local const float *x0 = xs + u * XN_TILE_UNIT;                                                                 \
-        local const uint2 *words = (local const uint2 *)x0 + xn_lane();                                                \
-        local const float4 *scales = (local const float4 *)(x0 + XN_TILE_SCALES) + t;                                  \
+        local const uint2 *words = (local const uint2 *)x0 + (xn_lane() & ~3u) + t;                                    \
+        local const float4 *scales = (local const float4 *)(x0 + XN_TILE_SCALES) + xn_lane() % 4;                      \
         struct xn_tile_raw raw0, raw1;                                                                                 \
         xn_tile_read_##F(row0->piece, row0->units, row0->first + u, t, &raw0);                                         \
         xn_tile_read_##F(row1->piece, row1->units, row1->first + u, t, &raw1);                                         \
         xn_warp_together();                                                                                            \
+        if (XN_TILE_BYTES_##F == 16) {                                                                                 \
+            xn_tile_turn(XN_TILE_UNITS_##F, raw0.a);                                                                   \
+            xn_tile_turn(XN_TILE_UNITS_##F, raw1.a);                                                                   \
+            if (XN_TILE_PLANES_##F == 2) {                                                                             \
+                xn_tile_turn(XN_TILE_UNITS_##F, raw0.b);                                                               \
+                xn_tile_turn(XN_TILE_UNITS_##F, raw1.b);                                                               \
+            }                                                                                                          \
+        }                                                                                                              \
         _Pragma("unroll") for (uint j = 0; j < XN_TILE_UNITS_##F; j++)                                                 \
         {                                                                                                              \
             uint2 b = words[j * (XN_TILE_UNIT / 2)];                                                                   \

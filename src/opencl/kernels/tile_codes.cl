@@ -1,6 +1,7 @@
 // What the lanes of a warp take of a row's codes (codes.cl) for products on NVIDIA's matrix unit (stream_tiles.cl). Lane
-// t of four takes codes 4 t to 4 t + 3 and 16 + 4 t to 16 + 4 t + 3 of each unit: in memory as it is, one word of the 16
-// bytes of nibbles, so that nothing has to be exchanged between lanes.
+// t of four takes codes 4 t to 4 t + 3 and 16 + 4 t to 16 + 4 t + 3 of each unit: one word of the 16 bytes of nibbles. Two words
+// of one of two units are read at once, of which lanes exchange one: so a warp reads whole sectors of 32 bytes of each row. (t is
+// xn_tile_lane: the order of lanes does not matter to sums, and this one needs a single exchange for two units.)
 //
 // Where a format takes an even number off its codes they are signed here, and stand as far up in their bytes as they go,
 // which the scale makes good: then there are no minima.
@@ -22,7 +23,7 @@ struct xn_tile_raw {
 #define XN_TILE_SCALE(name)                                                                                            \
     static inline void xn_tile_scale_##name(const struct xn_tile_raw *r, const uint j, float2 *scale, float2 *minimum)
 // Units that are read at once; whether rows may end anywhere, or only with a block of 8; whether there are minima; bytes that
-// a unit has in the first plane, and in how many.
+// a unit has in the first plane, and in how many: planes of 16 bytes are those of xn_tile_read_16.
 #define XN_TILE_FORMAT(name, units, anywhere, minima, bytes, planes)                                                   \
     enum {                                                                                                             \
         XN_TILE_UNITS_##name = units,                                                                                  \
@@ -35,6 +36,29 @@ struct xn_tile_raw {
 #define XN_TILE_EACH(units) _Pragma("unroll") for (uint j = 0; j < units; j++)
 static inline global const uint *xn_words_at(global const uchar *plane, uint i) {
     return (global const uint *)plane + i;
+}
+
+// Which word of a unit's four a lane has.
+static inline uint xn_tile_lane(void) {
+    return xn_lane() % 2 * 2 + xn_lane() / 2 % 2;
+}
+// Of n units' 16 bytes, two by two, what a lane reads; and what it takes of each unit, once that has come (xn_tile_turn).
+static inline void xn_tile_read_16(global const uchar *plane, uint u, const uint n, uint *a) {
+#pragma unroll
+    for (uint i = 0; i < n / 2; i++) {
+        uint2 x = XN_LOAD_8((global const uint2 *)plane + 2 * u + xn_lane() % 4, 4 * i);
+        a[2 * i] = x.x;
+        a[2 * i + 1] = x.y;
+    }
+}
+static inline void xn_tile_turn(const uint n, uint *a) {
+    bool upper = (xn_lane() & 2) != 0;
+#pragma unroll
+    for (uint i = 0; i < n / 2; i++) {
+        uint x = a[2 * i], y = a[2 * i + 1], other = as_uint(xn_shuffle_xor(as_float(upper ? x : y), 2));
+        a[2 * i] = upper ? other : x;
+        a[2 * i + 1] = upper ? y : other;
+    }
 }
 
 static inline uint xn_permute(uint a, uint b, uint selector) {
@@ -88,7 +112,7 @@ static inline uint xn_bits_at(uint bits, const uint at) {
 XN_TILE_FORMAT(Q4_0, 8, 1, 0, 16, 1)
 XN_TILE_READ(Q4_0) {
     global const uchar *d = row + XN_PLANE(16 * units);
-    XN_TILE_EACH(8) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
+    xn_tile_read_16(row, u, 8, r->a);
     XN_TILE_EACH(8) r->e[j] = XN_LOAD_2((global const ushort *)d + u, j);
 }
 XN_TILE_WORDS(Q4_0) {
@@ -102,7 +126,7 @@ XN_TILE_SCALE(Q4_0) {
 XN_TILE_FORMAT(Q4_1, 8, 1, 1, 16, 1)
 XN_TILE_READ(Q4_1) {
     global const uchar *d = row + XN_PLANE(16 * units);
-    XN_TILE_EACH(8) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
+    xn_tile_read_16(row, u, 8, r->a);
     XN_TILE_EACH(8) r->e[j] = XN_LOAD_4(xn_words_at(d, u), j);
 }
 XN_TILE_WORDS(Q4_1) {
@@ -117,7 +141,7 @@ XN_TILE_SCALE(Q4_1) {
 XN_TILE_FORMAT(Q5_0, 4, 1, 0, 16, 1)
 XN_TILE_READ(Q5_0) {
     global const uchar *high = row + XN_PLANE(16 * units), *d = high + XN_PLANE(4 * units);
-    XN_TILE_EACH(4) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
+    xn_tile_read_16(row, u, 4, r->a);
     XN_TILE_EACH(4) r->b[j] = XN_LOAD_4(xn_words_at(high, u), j);
     XN_TILE_EACH(4) r->e[j] = XN_LOAD_2((global const ushort *)d + u, j);
 }
@@ -133,7 +157,7 @@ XN_TILE_SCALE(Q5_0) {
 XN_TILE_FORMAT(Q5_1, 4, 1, 1, 16, 1)
 XN_TILE_READ(Q5_1) {
     global const uchar *high = row + XN_PLANE(16 * units), *d = high + XN_PLANE(4 * units);
-    XN_TILE_EACH(4) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
+    xn_tile_read_16(row, u, 4, r->a);
     XN_TILE_EACH(4) r->b[j] = XN_LOAD_4(xn_words_at(high, u), j);
     XN_TILE_EACH(4) r->e[j] = XN_LOAD_4(xn_words_at(d, u), j);
 }
@@ -150,8 +174,8 @@ XN_TILE_SCALE(Q5_1) {
 XN_TILE_FORMAT(Q8_0, 4, 1, 0, 16, 2)
 XN_TILE_READ(Q8_0) {
     global const uchar *second = row + XN_PLANE(16 * units), *d = second + XN_PLANE(16 * units);
-    XN_TILE_EACH(4) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
-    XN_TILE_EACH(4) r->b[j] = XN_LOAD_4(xn_words_at(second, 4 * u + t), 4 * j);
+    xn_tile_read_16(row, u, 4, r->a);
+    xn_tile_read_16(second, u, 4, r->b);
     XN_TILE_EACH(4) r->e[j] = XN_LOAD_2((global const ushort *)d + u, j);
 }
 XN_TILE_WORDS(Q8_0) {
@@ -204,7 +228,7 @@ XN_TILE_SCALE(Q3_K) {
 XN_TILE_FORMAT(Q4_K, 8, 0, 1, 16, 1)
 XN_TILE_READ(Q4_K) {
     global const uchar *scales = row + XN_PLANE(16 * units), *d = scales + XN_PLANE(2 * units);
-    XN_TILE_EACH(8) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
+    xn_tile_read_16(row, u, 8, r->a);
     r->s = XN_LOAD_KEPT_16(scales, u / 8);
     r->d = XN_LOAD_4(d, u / 8);
 }
@@ -225,7 +249,7 @@ XN_TILE_FORMAT(Q5_K, 4, 0, 1, 16, 1)
 XN_TILE_READ(Q5_K) {
     global const uchar *high = row + XN_PLANE(16 * units), *scales = high + XN_PLANE(4 * units),
                        *d = scales + XN_PLANE(2 * units);
-    XN_TILE_EACH(4) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
+    xn_tile_read_16(row, u, 4, r->a);
     XN_TILE_EACH(4) r->b[j] = XN_LOAD_4(xn_words_at(high, u), j);
     r->s = xn_tile_pairs_of_4(scales, u);
     r->d = XN_LOAD_4(d, u / 8);
@@ -243,7 +267,7 @@ XN_TILE_FORMAT(Q6_K, 4, 0, 0, 16, 1)
 XN_TILE_READ(Q6_K) {
     global const uchar *high = row + XN_PLANE(16 * units), *scales = high + XN_PLANE(8 * units),
                        *d = scales + XN_PLANE(2 * units);
-    XN_TILE_EACH(4) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
+    xn_tile_read_16(row, u, 4, r->a);
     XN_TILE_EACH(4) r->b[j] = XN_LOAD_4(xn_words_at(high, 2 * u + t % 2), 2 * j);
     r->s = xn_tile_pairs_of_4(scales, u);
     r->d = XN_LOAD_2(d, u / 8);
@@ -280,7 +304,7 @@ static inline void xn_table_words(uint w, uint *low, uint *high) {
 XN_TILE_FORMAT(IQ4_NL, 8, 1, 0, 16, 1)
 XN_TILE_READ(IQ4_NL) {
     global const uchar *d = row + XN_PLANE(16 * units);
-    XN_TILE_EACH(8) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
+    xn_tile_read_16(row, u, 8, r->a);
     XN_TILE_EACH(8) r->e[j] = XN_LOAD_2((global const ushort *)d + u, j);
 }
 XN_TILE_WORDS(IQ4_NL) {
@@ -293,7 +317,7 @@ XN_TILE_SCALE(IQ4_NL) {
 XN_TILE_FORMAT(IQ4_XS, 8, 0, 0, 16, 1)
 XN_TILE_READ(IQ4_XS) {
     global const uchar *scales = row + XN_PLANE(16 * units), *d = scales + XN_PLANE(units);
-    XN_TILE_EACH(8) r->a[j] = XN_LOAD_4(xn_words_at(row, 4 * u + t), 4 * j);
+    xn_tile_read_16(row, u, 8, r->a);
     r->s = xn_tile_bytes(scales, u);
     r->d = XN_LOAD_2(d, u / 8);
 }
