@@ -67,7 +67,8 @@ static uint32_t groups_of_tiles(const struct xn_cl_device *d, enum xn_cl_dialect
 }
 
 struct xn_cl_tiles xn_cl_tiles_of(const struct xn_cl_device *d) {
-    struct xn_cl_tiles t = {.halves = d->dialect != XN_CL_PLAIN, .rounds = d->f16};
+    struct xn_cl_tiles t = {
+        .cuts = xn_cl_can_walk_tiles(d->dialect) && !d->dp4a, .halves = d->dialect != XN_CL_PLAIN, .rounds = d->f16};
     for (int plain = 0; plain < 2; plain++) { // the device's own kernels may be refused
         enum xn_cl_dialect dialect = plain ? XN_CL_PLAIN : d->dialect;
         uint64_t groups = groups_of_tiles(d, dialect, xn_cl_matrix_group(d, dialect));

@@ -9,6 +9,7 @@
 struct xn_cl_tiles {
     uint64_t partial;  // 32-bit values for parts of tiles
     uint64_t counters; // for those who complete them
+    bool cuts;         // a walk of few rows may cut long rows of weights (slices.h)
     bool halves;       // values have 16 bits, so that what takes no rounding has kernels of its own
     bool rounds;       // what is multiplied with F16 and BF16 weights takes it
 };

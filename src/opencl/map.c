@@ -40,7 +40,7 @@ uint32_t xn_cl_attend_few(const struct xn_op_attend *a, const struct xn_limits *
 }
 
 // Of one operation: 32-bit values of scratch, and counters.
-static void needs_of(const struct xn_op *op, uint64_t rows, uint64_t *scratch, uint64_t *counters) {
+static void needs_of(const struct xn_op *op, uint64_t rows, bool cuts, uint64_t *scratch, uint64_t *counters) {
     uint64_t split_rows = rows < XN_CL_SPLIT_ROWS ? rows : XN_CL_SPLIT_ROWS, cached = 0, heads = 0;
     uint64_t tiles = rows / XN_CL_TILE_TOKENS + 1;
     switch (op->kind) {
@@ -55,6 +55,9 @@ static void needs_of(const struct xn_op *op, uint64_t rows, uint64_t *scratch, u
         break;
     case XN_OP_PROJECT_ADD:
         if (op->project_add.sum.norm.kind != XN_NORM_NONE) most(scratch, rows * op->project_add.weights->matrix.rows);
+        if (cuts)
+            most(scratch, (rows < XN_CL_STREAM_TOKENS ? rows : XN_CL_STREAM_TOKENS) * XN_CL_SLICE_CUTS *
+                              ((uint64_t)op->project_add.weights->matrix.rows + XN_CL_SLICE_ROWS));
         most(counters, tiles);
         break;
     case XN_OP_ROUTE:
@@ -104,7 +107,7 @@ void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, co
     at += plan->route_width ? round_up(XN_CL_MAX_EXPERTS + 1) : 0;
     map->scratch = at;
     for (uint32_t i = 0; i < plan->n_ops; i++) {
-        needs_of(&plan->ops[i], rows, &scratch, &map->counters);
+        needs_of(&plan->ops[i], rows, tiles->cuts, &scratch, &map->counters);
         most(&scratch, xn_cl_many_of(&plan->ops[i], plan->hidden, rows, limits->outputs, tiles->partial).size);
     }
     map->size = at + round_up(scratch);

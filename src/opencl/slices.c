@@ -23,7 +23,8 @@ struct cut {
     uint32_t results, times; // for each of so many heads
     uint32_t rows_each;      // rows of weights for a result
     uint32_t most;           // results of a slice
-    uint32_t all, blocks;    // chosen: results of a full slice, slices of a head
+    uint32_t all, blocks;    // chosen: results of a full slice, blocks of them of a head
+    uint32_t cuts, units;    // chosen: slices of a block of results, of which each has so many units of a row
     uint32_t stride;         // bytes
     bool lists;              // results of `project` follow
     bool tiles;              // formats with codes are multiplied in tiles, by all warps
@@ -130,6 +131,41 @@ static struct cut cut_of(struct xn_cl_lowered *l, const uint8_t *op, uint32_t ke
     return c;
 }
 
+// What a step of up to 8 rows takes of an operation whose groups have so many rows of weights and units of these, in
+// clock cycles: activations are staged in chunks if they must be, and a warp takes blocks of 8 units of 16 rows.
+// Measured on an H200.
+static uint64_t cost_of(uint32_t rows, uint32_t units) {
+    enum { ROOM = 7680, TILE = 128, UNIT = 80, CHUNK = 64, STAGE = 70, STEP = 3900, TURN = 2500 };
+    uint64_t tiles = (rows + 15) / 16, left = ROOM > tiles * TILE ? ROOM - tiles * TILE : UNIT * 8;
+    uint64_t room = left / UNIT / 8 * 8, chunk = units <= room ? units : room < CHUNK ? room : CHUNK;
+    uint64_t chunks = (units + chunk - 1) / chunk;
+    chunk = (units + chunks - 1) / chunks;
+    return chunks * (TURN + chunk * STAGE + (tiles * ((chunk + 7) / 8) + WARPS - 1) / WARPS * STEP);
+}
+// Long rows of weights, of which each group has few, make all groups stage all activations: so units of a row may be
+// dealt out to several groups as well, whose sums are added up. That takes memory, and time.
+static void choose_cuts(struct cut *c, uint32_t groups) {
+    enum { JOIN = 4000 };
+    const struct xn_cl_project_add *d = c->op;
+    if (c->kernel != XN_CL_KERNEL_PROJECT_ADD || !c->tiles || d->in.norm.kind != XN_NORM_NONE ||
+        d->sum.norm.kind != XN_NORM_NONE || !xn_cl_layout_has_codes(d->weights.type))
+        return;
+    uint64_t least = cost_of(c->all, d->weights.units);
+    if (c->blocks > groups) return;
+    for (uint32_t cuts = 2; cuts <= XN_CL_SLICE_CUTS && cuts <= groups; cuts++) {
+        uint32_t most = groups / cuts, all = ((c->results + most - 1) / most + 15) / 16 * 16;
+        uint32_t units = ((d->weights.units + cuts - 1) / cuts + 7) / 8 * 8;
+        if (all > c->most || (d->weights.units + units - 1) / units != cuts) continue;
+        uint64_t cost = cost_of(all, units) + JOIN;
+        if (cost >= least) continue;
+        least = cost;
+        c->all = all;
+        c->blocks = (c->results + all - 1) / all;
+        c->cuts = cuts;
+        c->units = units;
+    }
+}
+
 // So that all groups have one slice if possible, or several of one size; even, so that pairs stay together.
 static void choose_size(struct cut *c, uint32_t groups) {
     uint64_t each = ((uint64_t)c->results * c->times + groups - 1) / groups, n = (each + c->most - 1) / c->most;
@@ -137,6 +173,8 @@ static void choose_size(struct cut *c, uint32_t groups) {
     each += each % 2;
     c->all = each < 2 ? 2 : each > c->most ? c->most : (uint32_t)each;
     c->blocks = (c->results + c->all - 1) / c->all;
+    c->cuts = 1;
+    choose_cuts(c, groups);
     uint32_t rows = c->all * c->rows_each;
     c->stride = (uint32_t)sizeof(struct xn_cl_slice) + (rows + rows % 2) * (uint32_t)sizeof(struct xn_cl_slice_row);
     if (c->lists) c->stride += c->all * (uint32_t)sizeof(struct xn_cl_slice_result);
@@ -253,10 +291,25 @@ static struct xn_cl_slice_result result_of(const struct cut *c, uint32_t v) {
     return r;
 }
 
+// Makes of a slice that with one part of its rows' units.
+static void put_cut(const struct cut *c, uint32_t cut, struct xn_cl_slice *s) {
+    struct xn_cl_slice_row *rows = (struct xn_cl_slice_row *)(s + 1);
+    uint32_t before = cut * c->units, left = s->k - before * XN_CL_UNIT;
+    for (uint32_t r = 0; r < s->rows; r++)
+        rows[r].first += before;
+    s->units = s->units - before < c->units ? s->units - before : c->units;
+    s->at += before * XN_CL_UNIT;
+    s->k = left < s->units * XN_CL_UNIT ? left : s->units * XN_CL_UNIT;
+    s->cut = cut;
+    s->cuts = c->cuts;
+}
+
 // Slice u, into zeros.
 static int put_slice(const struct cut *c, uint32_t u, uint32_t groups, uint8_t *to, struct xn_error *err) {
     struct xn_cl_slice *s = (struct xn_cl_slice *)to;
-    uint32_t head = u / c->blocks, pieces = 0;
+    uint32_t cut = u % c->cuts, head, pieces = 0;
+    u /= c->cuts;
+    head = u / c->blocks;
     s->of = head;
     s->first = u % c->blocks * c->all;
     s->results = c->results - s->first < c->all ? c->results - s->first : c->all;
@@ -272,7 +325,10 @@ static int put_slice(const struct cut *c, uint32_t u, uint32_t groups, uint8_t *
         rows[r] = row_of(c, head, v, gate);
         XN_TRY(put_row(c, s, &pieces, r, rows[r], err));
     }
-    put_all_ranges(c, s, rows);
+    if (c->cuts > 1)
+        put_cut(c, cut, s);
+    else
+        put_all_ranges(c, s, rows);
     s->shares = c->tiles && has_codes(s) ? 1 : shares_of(s->rows, s->units);
     struct xn_cl_slice_result *results =
         (struct xn_cl_slice_result *)(to + sizeof *s + (s->rows + s->rows % 2) * sizeof(struct xn_cl_slice_row));
@@ -291,7 +347,7 @@ static int cut_op(struct xn_cl_lowered *l, size_t i, bool one, bool tiles, uint3
     if (!c.results) return XN_OK;
     c.page_size = page_size;
     choose_size(&c, groups);
-    uint64_t n = (uint64_t)c.blocks * c.times, blocks = (n * c.stride + XN_CL_OP_BYTES - 1) / XN_CL_OP_BYTES;
+    uint64_t n = (uint64_t)c.blocks * c.times * c.cuts, blocks = (n * c.stride + XN_CL_OP_BYTES - 1) / XN_CL_OP_BYTES;
     uint64_t place = l->ops_bytes / 16;
     if (n > UINT32_MAX || place > UINT32_MAX)
         return xn_fail(err, XN_ERR_LIMIT, "%llu slices of an operation", (unsigned long long)n);

@@ -38,6 +38,7 @@ typedef uint64_t xn_u64;
 #define XN_CL_MAX_TAPS 64         // of a convolution
 #define XN_CL_WALK_GROUP 512      // work-items of a group of a walk
 #define XN_CL_SLICE_ROWS 320      // rows of weights of a slice, for one row of the batch,
+#define XN_CL_SLICE_CUTS 12       // parts of long rows' units at the most (struct xn_cl_slice's cuts)
 #define XN_CL_SLICE_ROWS_FEW 64   // and for a few; of `project` for one:
 #define XN_CL_SLICE_RESULTS 128
 #define XN_CL_SLICE_SEGMENTS 4
@@ -392,6 +393,7 @@ struct xn_cl_slice {
     xn_u32 segments, of, apart; // apart: multiplies other activations than the slice before
     xn_u32 all, blocks;         // results of a full slice; slices of the operation (or of each head)
     xn_u32 ranges, range_bits;  // of which there are at most 1 << range_bits
+    xn_u32 cut, cuts, unused[2]; // of so many parts of its rows' units it has this one: sums are added up by whoever is last
     struct xn_cl_segment segment[XN_CL_SLICE_SEGMENTS];
     struct xn_cl_slice_piece piece[XN_CL_SLICE_PIECES];
     struct xn_cl_slice_range range[XN_CL_SLICE_RANGES];
@@ -399,9 +401,9 @@ struct xn_cl_slice {
         outputs; // of the activations, as struct xn_cl_input has them; outputs: of rows that want logits
     struct xn_cl_norm norm;
 };
-#define XN_CL_SLICE_BYTES 432
-#define XN_CL_SLICE_MOST 3504     // with its rows and results, of one row of the batch,
-#define XN_CL_SLICE_MOST_FEW 1968 // and of a few
+#define XN_CL_SLICE_BYTES 448
+#define XN_CL_SLICE_MOST 3520     // with its rows and results, of one row of the batch,
+#define XN_CL_SLICE_MOST_FEW 1984 // and of a few
 
 #define XN_CL_OP_BYTES 1024 // of a descriptor in the list, whatever its kind
 // What the end of each descriptor's place says.

@@ -65,6 +65,11 @@ static inline void xn_tile_ask(const struct xn_env *e, const struct xn_sums *s, 
 static inline void xn_ask_for_slice(const struct xn_env *e, local struct xn_cl_slice *slice) {
 #ifdef XN_TILES
     uint type = slice->segment[0].type;
+    if (slice->cuts) {
+        struct xn_sums s = {0, XN_TILE_BLOCK, 0, slice->rows, 0, false, slice};
+        xn_tile_ask(e, &s, type);
+        return;
+    }
     if (slice->units > XN_TILE_CHUNK && slice->rows <= XN_TILE_NARROW && xn_has_codes(type)) {
         struct xn_sums s = {0, XN_TILE_CHUNK, 0, slice->segment[0].end, 0, false, slice};
         xn_tile_ask(e, &s, type);

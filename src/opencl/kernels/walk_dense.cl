@@ -101,13 +101,53 @@ static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_c
 // What this work-item's first result is added to.
 static inline void xn_early_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, struct xn_job *j) {
     uint t, r;
-    if (d->sum.norm.kind != XN_NORM_NONE || d->sum.set || !xn_takes_result(j, get_local_id(0), &t, &r)) return;
+    if (d->sum.norm.kind != XN_NORM_NONE || d->sum.set || j->s->cuts || !xn_takes_result(j, get_local_id(0), &t, &r)) return;
     j->early.x = e->act[d->sum.to + (ulong)t * d->sum.stride + j->s->first + r];
 }
+// What becomes of result r of the slice with token t, whose sum is x.
+static inline void xn_add_value(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, uint t, uint at, float x) {
+    if (d->bias != XN_CL_NONE) x += e->vec[d->bias + at];
+    if (d->row_scale != XN_CL_NONE) x *= e->act[d->row_scale + (ulong)t * d->row_scale_stride];
+    xn_sum_value(e, &d->sum, t, at, x);
+}
+#ifdef XN_TILES
+// Of a slice that has a part of its rows' units: its sums, of all tokens in one row after the other, and, where those of the
+// other parts are there, the sum of all, always in the same order.
+static inline void xn_end_cut(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, struct xn_job *j,
+                              local float *scratch) {
+    uint cuts = j->s->cuts, all = j->s->all, size = j->n * all, block = j->s->first / all;
+    global float *parts = e->act + d->scratch + (ulong)block * cuts * size;
+    uint t, r;
+    XN_EACH_RESULT(i) {
+        parts[j->s->cut * size + t * all + r] = xn_y(j, t, r, scratch);
+    }
+    if (!xn_arrive(e->counters + block, cuts, (local uint *)(scratch + XN_AT_FLAG))) return;
+#pragma unroll 1
+    for (uint i = 2 * get_local_id(0); i < size; i += 2 * XN_GROUP) {
+        float2 sum = (float2)(0, 0), part[XN_CL_SLICE_CUTS];
+#pragma unroll
+        for (uint c = 0; c < XN_CL_SLICE_CUTS; c++)
+            if (c < cuts) part[c] = *(global const float2 *)(parts + c * size + i);
+#pragma unroll
+        for (uint c = 0; c < XN_CL_SLICE_CUTS; c++)
+            if (c < cuts) sum += part[c];
+        t = i / all;
+        r = i - t * all;
+        if (r < j->s->results) xn_add_value(e, d, t, j->s->first + r, sum.x);
+        if (r + 1 < j->s->results) xn_add_value(e, d, t, j->s->first + r + 1, sum.y);
+    }
+}
+#endif
 static inline void xn_end_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, struct xn_job *j,
                                       local float *scratch) {
     uint rows = d->weights.rows;
     uint t, r;
+#ifdef XN_TILES
+    if (j->s->cuts) {
+        xn_end_cut(e, d, j, scratch);
+        return;
+    }
+#endif
     XN_EACH_RESULT(i) {
         uint at = j->s->first + r;
         float x = xn_y(j, t, r, scratch);
