@@ -23,6 +23,8 @@ static inline float xn_shuffle_xor(float x, uint mask) {
     return y;
 }
 
+#define XN_HAS_SHUFFLE
+
 static inline float xn_warp_sum(float x, local float *red) {
 #pragma unroll
     for (uint mask = XN_LANES / 2; mask; mask /= 2)
