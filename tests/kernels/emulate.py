@@ -68,6 +68,7 @@ static inline uint test_permute(uint a, uint b, uint selector) {
 #define PTX_ld_global_L1__no_allocate_v4_u32(a, b, c, d, p) { uint4 test_v = *(global const uint4 *)test_aligned(p, 16); a = test_v.x; b = test_v.y; c = test_v.z; d = test_v.w; }
 #define PTX_ld_global_v4_u32 PTX_ld_global_L1__no_allocate_v4_u32
 #define PTX_ld_global_v2_u32(a, b, p) { uint2 test_v = *(global const uint2 *)test_aligned(p, 8); a = test_v.x; b = test_v.y; }
+#define PTX_ld_global_f32(x, p) x = *(global const float *)test_aligned(p, 4)
 #define PTX_ld_global_u32(x, p) x = *(global const uint *)test_aligned(p, 4)
 #define PTX_ld_global_u16(x, p) x = *(global const ushort *)test_aligned(p, 2)
 #define PTX_ld_global_u8(x, p) x = *(global const uchar *)(p)

@@ -13,44 +13,60 @@ struct xn_conv {
     uint times;                    // inputs are products of two values that stand so far apart; 0: they are not
 };
 static inline float xn_conv_input(const struct xn_conv *x, int row) {
-    if (row < 0) return x->window[(ulong)((int)x->before + row) * x->channels];
-    global const float *in = x->in + (ulong)row * x->stride;
-    return x->times ? in[0] * in[x->times] : in[0];
+    global const float *in = x->in + (long)row * x->stride,
+                       *before = x->window + (long)((int)x->before + row) * x->channels;
+    float value = XN_LOAD_NOW(row < 0 ? before : in); // where it is, is chosen, so that no read waits behind a branch
+    return x->times && row >= 0 ? value * in[x->times] : value;
 }
-// What the taps give for row r of the span.
-static inline float xn_conv_sum(const struct xn_conv *x, int r) {
-    float sum = 0;
-    if (x->before >= XN_CONV_TAPS) {
-        for (int t = 0; t <= (int)x->before; t++)
-            sum += x->taps[x->before - t] * xn_conv_input(x, r - t);
-        return sum;
-    }
-    float tap[XN_CONV_TAPS], value[XN_CONV_TAPS]; // all asked for before the first product
+// What the taps give for row r of the span, of so few taps that all is asked for before the first product, in two
+// halves. In place of taps that are not there it is the oldest again.
+struct xn_conv_few {
+    float tap[XN_CONV_TAPS], value[XN_CONV_TAPS];
+};
+static inline struct xn_conv_few xn_conv_ask(const struct xn_conv *x, int r) {
+    struct xn_conv_few f;
+    int before = (int)x->before;
 #pragma unroll
     for (int t = 0; t < XN_CONV_TAPS; t++) {
-        bool is = t <= (int)x->before;
-        tap[t] = is ? x->taps[x->before - t] : 0;
-        value[t] = is ? xn_conv_input(x, r - t) : 0;
+        f.tap[t] = XN_LOAD_NOW(x->taps + max(before - t, 0));
+        f.value[t] = xn_conv_input(x, r - min(t, before));
     }
+    return f;
+}
+static inline float xn_conv_sum_few(const struct xn_conv_few *f, uint before) {
+    float sum = 0;
 #pragma unroll
-    for (int t = 0; t < XN_CONV_TAPS; t++)
-        sum += tap[t] * value[t];
+    for (uint t = 0; t < XN_CONV_TAPS; t++)
+        if (t <= before) sum += f->tap[t] * f->value[t];
     return sum;
+}
+// The same of many taps, and of any number.
+static inline float xn_conv_sum_many(const struct xn_conv *x, int r) {
+    float sum = 0;
+    for (int t = 0; t <= (int)x->before; t++)
+        sum += x->taps[x->before - t] * xn_conv_input(x, r - t);
+    return sum;
+}
+static inline float xn_conv_sum(const struct xn_conv *x, int r) {
+    if (x->before >= XN_CONV_TAPS) return xn_conv_sum_many(x, r);
+    struct xn_conv_few f = xn_conv_ask(x, r);
+    return xn_conv_sum_few(&f, x->before);
 }
 // Moves the window on by the n rows of the span. Nobody else may still read it.
 static inline void xn_conv_move(const struct xn_conv *x, uint n) {
-    if (x->before >= XN_CONV_TAPS) {
-        for (uint t = 0; t < x->before; t++) // from what stands behind, which is not written yet
-            x->window[(ulong)t * x->channels] = xn_conv_input(x, (int)(n + t) - (int)x->before);
+    int before = (int)x->before;
+    if (before >= XN_CONV_TAPS) {
+        for (int t = 0; t < before; t++) // from what stands behind, which is not written yet
+            x->window[(long)t * x->channels] = xn_conv_input(x, (int)n + t - before);
         return;
     }
     float value[XN_CONV_TAPS - 1];
 #pragma unroll
-    for (uint t = 0; t + 1 < XN_CONV_TAPS; t++)
-        value[t] = t < x->before ? xn_conv_input(x, (int)(n + t) - (int)x->before) : 0;
+    for (int t = 0; t < XN_CONV_TAPS - 1; t++)
+        value[t] = before ? xn_conv_input(x, (int)n + min(t, before - 1) - before) : 0;
 #pragma unroll
-    for (uint t = 0; t + 1 < XN_CONV_TAPS; t++)
-        if (t < x->before) x->window[(ulong)t * x->channels] = value[t];
+    for (int t = 0; t < XN_CONV_TAPS - 1; t++)
+        if (t < before) x->window[(long)t * x->channels] = value[t];
 }
 
 #ifdef XN_OP_CONVOLVE

@@ -49,3 +49,14 @@ static inline float xn_load_half(global const uchar *p) {
 static inline void xn_store_half(float x, global uchar *p) {
     vstore_half_rte(x, 0, (global half *)p);
 }
+
+// A read that stays where it stands, and what lanes of a whole warp do between reads and what they are used for.
+// NVIDIA's compiler, where it has few registers, puts reads off until they are used, and then each waits for the one
+// before.
+#ifdef XN_NVIDIA
+#define XN_LOAD_NOW(p) xn_load_float(p)
+#define XN_ALL_ASKED() xn_warp_together()
+#else
+#define XN_LOAD_NOW(p) (*(p))
+#define XN_ALL_ASKED()
+#endif

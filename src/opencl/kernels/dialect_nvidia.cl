@@ -117,6 +117,11 @@ static inline uint xn_load_4(global const uint *p) {
     asm volatile("ld.global.u32 %0, [%1];" : "=r"(x) : "l"(p));
     return x;
 }
+static inline float xn_load_float(global const float *p) {
+    float x;
+    asm volatile("ld.global.f32 %0, [%1];" : "=f"(x) : "l"(p));
+    return x;
+}
 static inline uint xn_load_2(global const ushort *p) {
     ushort x;
     asm volatile("ld.global.u16 %0, [%1];" : "=h"(x) : "l"(p));

@@ -43,8 +43,8 @@ static inline struct xn_scan_factors xn_scan_factors_of(XN_D const struct xn_cl_
     float time = xn_softplus(x.alpha);
     struct xn_scan_factors f;
     if (d->delta) {
-        float decay = exp(x.decay_rate * time), beta = xn_sigmoid(x.beta), key = 1 / sqrt(kk + 1e-6f);
-        float query = 1 / sqrt((float)d->key_size) / sqrt(qq + 1e-6f);
+        float decay = exp(x.decay_rate * time), beta = xn_sigmoid(x.beta);
+        float key = rsqrt(kk + 1e-6f), query = rsqrt((float)d->key_size * (qq + 1e-6f));
         f.a = (float4)(decay, beta, beta * decay * key, decay * query);
         f.b = (float4)(kq * key * query, key, 0, 0);
     } else {
@@ -105,85 +105,118 @@ static inline float xn_scan_row(float4 *s, local const float4 *k, local const fl
     dot += dot1;
     xn_scan_sum(&dot, &seen, parts, red);
     float u = fa.y * v - fa.z * seen, add = fb.y * u;
+#ifdef XN_WALK // has no registers for the keys over the sum
+    volatile local const float4 *again = k;
+#else
+    local const float4 *again = k;
+#endif
 #pragma unroll
     for (uint j = 0; j < XN_SCAN_QUADS; j++)
-        s[j] = fa.x * s[j] + add * k[j * parts];
+        s[j] = fa.x * s[j] + add * again[j * parts];
     return fa.w * dot + fb.x * u + fb.z * v;
 }
 
-// A work-item's column of a head's state, from and to memory. state: that of the head; key: the first of its keys.
-static inline float xn_scan_load_1(XN_D const struct xn_cl_scan *d, global const float *state, uint key, uint column) {
-    return key < d->key_size && column < d->value_size ? state[key * d->value_size + column] : 0;
-}
+// A work-item's column of a head's state, from and to memory; part: which of its keys. Keys that are not there meet
+// zeros in k and q, and columns that are not there are not used, so that it does not matter what is read in their place;
+// nothing is written for them.
 static inline void xn_scan_load(XN_D const struct xn_cl_scan *d, global const float *state, uint part, uint column,
                                 const uint parts, float4 *s) {
+    uint size = d->value_size, last = d->key_size - 1;
+    global const float *at = state + min(column, size - 1);
 #pragma unroll
     for (uint j = 0; j < XN_SCAN_QUADS; j++) {
         uint key = 4 * (j * parts + part);
-        s[j].x = xn_scan_load_1(d, state, key, column);
-        s[j].y = xn_scan_load_1(d, state, key + 1, column);
-        s[j].z = xn_scan_load_1(d, state, key + 2, column);
-        s[j].w = xn_scan_load_1(d, state, key + 3, column);
+        s[j].x = XN_LOAD_NOW(at + min(key, last) * size);
+        s[j].y = XN_LOAD_NOW(at + min(key + 1, last) * size);
+        s[j].z = XN_LOAD_NOW(at + min(key + 2, last) * size);
+        s[j].w = XN_LOAD_NOW(at + min(key + 3, last) * size);
     }
-}
-static inline void xn_scan_store_1(XN_D const struct xn_cl_scan *d, global float *state, uint key, uint column,
-                                   float x) {
-    if (key < d->key_size && column < d->value_size) state[key * d->value_size + column] = x;
 }
 static inline void xn_scan_store(XN_D const struct xn_cl_scan *d, global float *state, uint part, uint column,
                                  const uint parts, const float4 *s) {
+    uint size = d->value_size, n = column < size ? d->key_size : 0;
+    global float *at = state + column;
 #pragma unroll
     for (uint j = 0; j < XN_SCAN_QUADS; j++) {
         uint key = 4 * (j * parts + part);
-        xn_scan_store_1(d, state, key, column, s[j].x);
-        xn_scan_store_1(d, state, key + 1, column, s[j].y);
-        xn_scan_store_1(d, state, key + 2, column, s[j].z);
-        xn_scan_store_1(d, state, key + 3, column, s[j].w);
+        if (key < n) at[key * size] = s[j].x;
+        if (key + 1 < n) at[(key + 1) * size] = s[j].y;
+        if (key + 2 < n) at[(key + 2) * size] = s[j].z;
+        if (key + 3 < n) at[(key + 3) * size] = s[j].w;
     }
 }
 static inline global float *xn_scan_state(const struct xn_env *e, XN_D const struct xn_cl_scan *d, uint slot, uint h) {
     return xn_slot(e, &d->states, slot) + d->states.conv_floats + (ulong)h * d->key_size * d->value_size;
 }
 
-// Value i of a part of a row, as the norm takes it.
-static inline float xn_scan_y(XN_D const struct xn_cl_scan *d, global const float *y, global const float *z, uint i) {
-    return d->norm_before_gate ? y[i] : y[i] * xn_activate(0, z[i]);
+// Norm and gate of a part of a row, in place. A value of it, as the norm takes it, is
+static inline float xn_scan_y(XN_D const struct xn_cl_scan *d, float y, float z) {
+    return d->norm_before_gate ? y : y * xn_activate(0, z);
 }
-// Norm and gate of a part of a row, in place, by the whole group or by a warp of it. is: there is that part.
-static inline void xn_scan_norm_part(const struct xn_env *e, XN_D const struct xn_cl_scan *d, uint row, uint part,
-                                     bool is, const bool whole, local float *red) {
-    uint all = d->norm_size, first = whole ? get_local_id(0) : xn_lane(), by = whole ? XN_GROUP : XN_LANES;
-    uint n = is ? all : 0;
+// and what becomes of that; its weight is number i.
+static inline float xn_scan_normed(const struct xn_env *e, XN_D const struct xn_cl_scan *d, struct xn_moments m,
+                                   float x, float z, uint i) {
+    if (d->norm.kind != XN_NORM_NONE) x = xn_normed(e, &d->norm, m, x, i);
+    return d->norm_before_gate ? x * xn_activate(0, z) : x;
+}
+// By the whole group. is: there is that part.
+static inline void xn_scan_norm_whole(const struct xn_env *e, XN_D const struct xn_cl_scan *d, uint row, uint part,
+                                      bool is, local float *red) {
+    uint all = d->norm_size, n = is ? all : 0, weights = d->norm_shared ? 0 : part * all;
     global float *y = e->act + d->out + (ulong)row * d->out_stride + part * all;
     global const float *z = e->act + d->z + (ulong)row * d->z_stride + part * all;
     struct xn_moments m = {0, 1};
     float sum = 0, squares = 0;
-    for (uint i = first; i < (d->norm.kind == XN_NORM_LAYER ? n : 0); i += by)
-        sum += xn_scan_y(d, y, z, i);
-    m.mean = (whole ? xn_group_sum(sum, red) : xn_warp_sum(sum, red)) / all;
+    for (uint i = get_local_id(0); i < (d->norm.kind == XN_NORM_LAYER ? n : 0); i += XN_GROUP)
+        sum += xn_scan_y(d, y[i], z[i]);
+    m.mean = xn_group_sum(sum, red) / all;
 #pragma unroll 4
-    for (uint i = first; i < (d->norm.kind == XN_NORM_NONE ? 0 : n); i += by) {
-        float x = xn_scan_y(d, y, z, i) - m.mean;
+    for (uint i = get_local_id(0); i < (d->norm.kind == XN_NORM_NONE ? 0 : n); i += XN_GROUP) {
+        float x = xn_scan_y(d, y[i], z[i]) - m.mean;
         squares += x * x;
     }
-    squares = whole ? xn_group_sum(squares, red) : xn_warp_sum(squares, red);
+    squares = xn_group_sum(squares, red);
     if (d->norm.kind != XN_NORM_NONE) m.scale = 1 / sqrt(squares / all + d->norm.epsilon);
-    uint weights = d->norm_shared ? 0 : part * all;
 #pragma unroll 4
-    for (uint i = first; i < n; i += by) {
-        float x = xn_scan_y(d, y, z, i);
-        if (d->norm.kind != XN_NORM_NONE) x = xn_normed(e, &d->norm, m, x, weights + i);
-        y[i] = d->norm_before_gate ? x * xn_activate(0, z[i]) : x;
+    for (uint i = get_local_id(0); i < n; i += XN_GROUP)
+        y[i] = xn_scan_normed(e, d, m, xn_scan_y(d, y[i], z[i]), z[i], weights + i);
+}
+#ifdef XN_HAS_SHUFFLE
+#define XN_SCAN_NORMED 8 // values that a work-item holds
+// By a warp, where the part is short.
+static inline bool xn_scan_norm_is_short(XN_D const struct xn_cl_scan *d) {
+    return d->norm_size <= XN_SCAN_NORMED * XN_LANES;
+}
+static inline void xn_scan_norm_short(const struct xn_env *e, XN_D const struct xn_cl_scan *d, uint row, uint part) {
+    uint n = d->norm_size, weights = d->norm_shared ? 0 : part * n;
+    global float *y = e->act + d->out + (ulong)row * d->out_stride + part * n;
+    global const float *z = e->act + d->z + (ulong)row * d->z_stride + part * n;
+    struct xn_moments m = {0, 1};
+    float x[XN_SCAN_NORMED], g[XN_SCAN_NORMED], sum = 0;
+#pragma unroll
+    for (uint j = 0; j < XN_SCAN_NORMED; j++) {
+        uint i = min(xn_lane() + j * XN_LANES, n - 1);
+        x[j] = XN_LOAD_NOW(y + i);
+        g[j] = XN_LOAD_NOW(z + i);
+    }
+#pragma unroll
+    for (uint j = 0; j < XN_SCAN_NORMED; j++) {
+        x[j] = xn_lane() + j * XN_LANES < n ? xn_scan_y(d, x[j], g[j]) : 0;
+        sum += x[j];
+    }
+    if (d->norm.kind == XN_NORM_LAYER) m.mean = xn_warp_sum(sum, 0) / n;
+    sum = 0;
+#pragma unroll
+    for (uint j = 0; j < XN_SCAN_NORMED; j++)
+        if (xn_lane() + j * XN_LANES < n) sum += (x[j] - m.mean) * (x[j] - m.mean);
+    if (d->norm.kind != XN_NORM_NONE) m.scale = 1 / sqrt(xn_warp_sum(sum, 0) / n + d->norm.epsilon);
+#pragma unroll
+    for (uint j = 0; j < XN_SCAN_NORMED; j++) {
+        uint i = xn_lane() + j * XN_LANES;
+        if (i < n) y[i] = xn_scan_normed(e, d, m, x[j], g[j], weights + i);
     }
 }
-// Whether a part is long enough for a whole group. (Of the plain dialect warps wait for each other either way.)
-static inline bool xn_scan_norm_whole(XN_D const struct xn_cl_scan *d) {
-#ifdef XN_HAS_SHUFFLE
-    return d->norm_size > 16 * XN_LANES;
-#else
-    return true;
 #endif
-}
 
 #ifdef XN_OP_SCAN_NORM
 // Norm and gate of all rows.
@@ -191,18 +224,20 @@ static inline void xn_op_scan_norm(const struct xn_env *e, XN_D const struct xn_
                                    local float *scratch) {
     uint units = xn_rows(e) * d->norm_parts;
 #ifdef XN_HAS_SHUFFLE
-    if (!xn_scan_norm_whole(d)) {
+    if (xn_scan_norm_is_short(d)) {
         for (uint u = group * XN_WARPS + xn_warp(); u < units; u += groups * XN_WARPS)
-            xn_scan_norm_part(e, d, u / d->norm_parts, u % d->norm_parts, true, false, scratch);
+            xn_scan_norm_short(e, d, u / d->norm_parts, u % d->norm_parts);
         return;
     }
 #endif
     if (group >= units) return;
     XN_EACH(u, group, units) {
-        xn_scan_norm_part(e, d, u / d->norm_parts, u % d->norm_parts, true, true, scratch);
+        xn_scan_norm_whole(e, d, u / d->norm_parts, u % d->norm_parts, true, scratch);
     }
     XN_NEXT(u, units, groups);
 }
 #define xn_cl_scan_norm xn_cl_scan
-XN_OP_KERNEL(scan_norm)
+#ifndef XN_WALK
+XN_SMALL_KERNEL(scan_norm, XN_GROUP)
+#endif
 #endif

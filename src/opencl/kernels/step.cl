@@ -41,6 +41,20 @@ static inline struct xn_scan_cut xn_scan_cut_of(const struct xn_env *e, XN_D con
     cut.units = heads * cut.blocks;
     return cut;
 }
+// Columns from `first` on of head h, which listens to key head kh, of a sequence.
+struct xn_scan_unit {
+    uint sequence, h, kh, first;
+};
+static inline struct xn_scan_unit xn_scan_unit_of(XN_D const struct xn_cl_scan *d, const struct xn_scan_cut *cut,
+                                                  uint u) {
+    struct xn_scan_unit unit;
+    uint head = u / cut->blocks;
+    unit.first = (u - head * cut->blocks) * cut->columns;
+    unit.sequence = head / d->heads;
+    unit.h = head - unit.sequence * d->heads;
+    unit.kh = xn_scan_key_head(d, unit.h);
+    return unit;
+}
 
 // Keys of a sequence and head, and the parts of norms that their heads have, are completed together: a set. Which of
 // the parts is number i of it.
@@ -61,49 +75,81 @@ static inline struct xn_conv xn_scan_conv(const struct xn_env *e, XN_D const str
     return x;
 }
 
-#ifdef XN_WALK
-// Asks for what this group's first unit reads of memory that the operation before does not write.
-static inline void xn_ask_for_scan(const struct xn_env *e, XN_D const struct xn_cl_scan *d, uint group, uint groups) {
-    struct xn_scan_cut cut = xn_scan_cut_of(e, d, groups, d->parts);
-    if (group >= cut.units) return;
-    struct xn_rows_of rows = xn_rows_of(e, group / (d->heads * cut.blocks));
-    uint h = group / cut.blocks % d->heads, first = group % cut.blocks * cut.columns;
-    uint bytes = min(cut.columns, d->value_size - first) * 4, lines = (bytes + XN_LINE - 1) / XN_LINE;
-    global const uchar *state = (global const uchar *)(xn_scan_state(e, d, rows.slot, h) + first);
-    for (uint i = get_local_id(0); i < d->key_size * lines; i += XN_GROUP)
-        xn_prefetch_line(state + (ulong)(i / lines) * d->value_size * 4 + i % lines * XN_LINE);
-    // The taps of its values, keys and queries.
-    uint kh = xn_scan_key_head(d, h) * d->key_size, side = get_local_id(0) / 64;
-    uint at = side == 0 ? d->keys + kh : side == 1 ? d->queries + kh : d->values + h * d->value_size + first;
-    uint n = (side < 2 ? d->key_size : bytes / 4) * d->taps * 4;
-    for (uint i = get_local_id(0) % 64 * XN_LINE; side < 3 && i < n; i += 64 * XN_LINE)
-        xn_prefetch_line((global const uchar *)(e->vec + d->conv + (ulong)at * d->taps) + i);
-}
-#endif
-
-#define XN_SCAN_STEP_FLOATS (2 * XN_CL_SCAN_VALUES * 8 + XN_GROUP / 4) // keys, queries and values of a row
-#define XN_SCAN_STEP_SCRATCH (2 * XN_GROUP + 4 + 2 * XN_SCAN_STEP_FLOATS)
+// Local memory: sums, a flag, where a walk leaves what it found out before the wait, then keys, queries and values of a
+// row, twice.
+#define XN_SCAN_AT_FLAG (2 * XN_GROUP)
+#define XN_SCAN_AT_FIRST (XN_SCAN_AT_FLAG + 4)
+#define XN_SCAN_AT_ROWS (XN_SCAN_AT_FIRST + 8)
+#define XN_SCAN_STEP_FLOATS (2 * XN_CL_SCAN_KEYS + XN_GROUP / 4 + XN_LANES)
+#define XN_SCAN_STEP_SCRATCH (XN_SCAN_AT_ROWS + 2 * XN_SCAN_STEP_FLOATS)
 #if XN_SCAN_STEP_SCRATCH > XN_CL_SCRATCH
 #error "a step of a recurrence needs more local memory than operations get"
+#endif
+
+#ifdef XN_WALK
+// Lines of memory, by 64 work-items.
+static inline void xn_scan_ask(global const float *from, uint n) {
+    for (uint i = get_local_id(0) % 64 * XN_LINE; i < 4 * n; i += 64 * XN_LINE)
+        xn_prefetch_line((global const uchar *)from + i);
+}
+// Before others are waited for: which unit this group begins with, and asking for what it reads of memory that the
+// operation before does not write.
+static inline void xn_begin_scan_step(const struct xn_env *e, XN_D const struct xn_cl_scan *d, uint group, uint groups,
+                                      local float *scratch) {
+    struct xn_scan_cut cut = xn_scan_cut_of(e, d, groups, d->parts);
+    struct xn_scan_unit unit = xn_scan_unit_of(d, &cut, group);
+    local uint *first = (local uint *)(scratch + XN_SCAN_AT_FIRST);
+    if (get_local_id(0) == 0) {
+        *(local uint4 *)first = (uint4)(cut.columns, cut.blocks, cut.units, unit.first);
+        *(local uint4 *)(first + 4) = (uint4)(unit.sequence, unit.h, unit.kh, 0);
+    }
+    if (group >= cut.units) return;
+    global float *window = xn_slot(e, &d->states, xn_rows_of(e, unit.sequence).slot);
+    uint n = min(cut.columns, d->value_size - unit.first), lines = (n * 4 + XN_LINE - 1) / XN_LINE;
+    global const float *state =
+        window + d->states.conv_floats + (ulong)unit.h * d->key_size * d->value_size + unit.first;
+    for (uint i = get_local_id(0); i < d->key_size * lines; i += XN_GROUP)
+        xn_prefetch_line((global const uchar *)(state + (ulong)(i / lines) * d->value_size) + i % lines * XN_LINE);
+    // Taps and windows of its keys, queries and values.
+    uint side = get_local_id(0) / 64;
+    if (side < 3) {
+        uint c = side == 2 ? d->values + unit.h * d->value_size + unit.first
+                           : (side ? d->queries : d->keys) + unit.kh * d->key_size;
+        if (side < 2) n = d->key_size;
+        xn_scan_ask(e->vec + d->conv + (ulong)c * d->taps, n * d->taps);
+        for (uint t = 0; t + 1 < d->taps; t++)
+            xn_scan_ask(window + (ulong)t * d->channels + c, n);
+        if (d->bias != XN_CL_NONE) xn_scan_ask(e->vec + d->bias + c, n);
+    } else if (side == 3) {
+        xn_scan_ask(e->vec + d->dt_bias + unit.h, 1);
+        xn_scan_ask(e->vec + d->decay_rate + unit.h, 1);
+        if (d->norm_shared && d->norm.weight != XN_CL_NONE) xn_scan_ask(e->vec + d->norm.weight, d->norm_size);
+    }
+}
 #endif
 
 // The convolution of a row: what a unit needs of it, to x: [2][padded] keys and queries, zero behind their end, then
 // values.
 static inline void xn_scan_convolve(const struct xn_env *e, XN_D const struct xn_cl_scan *d, struct xn_rows_of rows,
-                                    uint r, uint h, uint first, uint columns, global float *window, const uint padded,
-                                    local float *x) {
-    uint kh = xn_scan_key_head(d, h) * d->key_size;
-    for (uint i = get_local_id(0); i < 2 * padded + columns; i += XN_GROUP) {
-        uint at = i < padded ? i : i < 2 * padded ? i - padded : i - 2 * padded;
-        uint c = i < padded ? d->keys + kh : i < 2 * padded ? d->queries + kh : d->values + h * d->value_size + first;
-        bool is = at < (i < 2 * padded ? d->key_size : d->value_size - first);
-        float sum = 0;
-        if (is) {
-            struct xn_conv conv = xn_scan_conv(e, d, rows.first, window, c + at);
-            float bias = d->bias != XN_CL_NONE ? e->vec[d->bias + c + at] : 0;
-            sum = bias + xn_conv_sum(&conv, (int)r);
+                                    uint r, const struct xn_scan_unit *unit, uint columns, global float *window,
+                                    const uint padded, local float *x) {
+    uint all = (2 * padded + columns + XN_LANES - 1) / XN_LANES * XN_LANES; // whole warps
+    for (uint i = get_local_id(0); i < all; i += XN_GROUP) {
+        bool key = i < padded, query = !key && i < 2 * padded;
+        uint at = key ? i : query ? i - padded : i - 2 * padded;
+        uint n = key || query ? d->key_size : min(columns, d->value_size - unit->first);
+        uint c = key || query ? (key ? d->keys : d->queries) + unit->kh * d->key_size
+                              : d->values + unit->h * d->value_size + unit->first;
+        struct xn_conv conv = xn_scan_conv(e, d, rows.first, window, c + min(at, n - 1));
+        float sum = d->bias != XN_CL_NONE ? e->vec[d->bias + c + min(at, n - 1)] : 0;
+        if (d->taps <= XN_CONV_TAPS) {
+            struct xn_conv_few few = xn_conv_ask(&conv, (int)r);
+            XN_ALL_ASKED();
+            sum += xn_conv_sum_few(&few, conv.before);
+        } else {
+            sum += xn_conv_sum_many(&conv, (int)r);
         }
-        x[i] = sum * xn_sigmoid(sum);
+        x[i] = at < n ? sum * xn_sigmoid(sum) : 0;
     }
 }
 
@@ -136,14 +182,14 @@ static inline void xn_scan_complete(const struct xn_env *e, XN_D const struct xn
     }
     uint parts = d->norm_parts / d->sets, all = last ? rows.n * parts : 0;
 #ifdef XN_HAS_SHUFFLE
-    if (!xn_scan_norm_whole(d)) {
+    if (xn_scan_norm_is_short(d)) {
         for (uint i = xn_warp(); i < all; i += XN_WARPS)
-            xn_scan_norm_part(e, d, rows.first + i / parts, xn_scan_part_of(d, set, i % parts), true, false, red);
+            xn_scan_norm_short(e, d, rows.first + i / parts, xn_scan_part_of(d, set, i % parts));
         return;
     }
 #endif
     XN_EACH(i, 0, all) {
-        xn_scan_norm_part(e, d, rows.first + i / parts, xn_scan_part_of(d, set, i % parts), i < all, true, red);
+        xn_scan_norm_whole(e, d, rows.first + i / parts, xn_scan_part_of(d, set, i % parts), i < all, red);
     }
     XN_NEXT(i, all, 1);
 }
@@ -151,13 +197,22 @@ static inline void xn_scan_complete(const struct xn_env *e, XN_D const struct xn
 static inline void xn_scan_step_all(const struct xn_env *e, XN_D const struct xn_cl_scan *d, uint group, uint groups,
                                     local float *scratch, const uint parts, const uint delta) {
     const uint padded = parts * XN_SCAN_VALUES, of_warp = XN_LANES / parts;
-    local float *red = scratch, *x = scratch + 2 * XN_GROUP + 4;
+    local float *red = scratch, *x = scratch + XN_SCAN_AT_ROWS;
     uint lane = xn_lane(), part = lane / of_warp, mine = xn_warp() * of_warp + lane % of_warp, turn = 0;
+#ifdef XN_WALK // xn_begin_scan_step found it out
+    local const uint *known = (local const uint *)(scratch + XN_SCAN_AT_FIRST);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    struct xn_scan_cut cut = {known[0], known[1], known[2]};
+    struct xn_scan_unit unit = {known[4], known[5], known[6], known[3]};
+#else
     struct xn_scan_cut cut = xn_scan_cut_of(e, d, groups, parts);
+    struct xn_scan_unit unit = xn_scan_unit_of(d, &cut, group);
+#endif
     if (group >= cut.units) return;
     XN_EACH(u, group, cut.units) {
-        uint sequence = u / (d->heads * cut.blocks), h = u / cut.blocks % d->heads, first = u % cut.blocks * cut.columns;
-        struct xn_rows_of rows = xn_rows_of(e, sequence);
+        if (u != group) unit = xn_scan_unit_of(d, &cut, u);
+        uint h = unit.h, first = unit.first;
+        struct xn_rows_of rows = xn_rows_of(e, unit.sequence);
         global float *window = xn_slot(e, &d->states, rows.slot);
         global float *state = window + d->states.conv_floats + (ulong)h * d->key_size * d->value_size;
         // Columns beyond this block's count as if there were none.
@@ -168,7 +223,7 @@ static inline void xn_scan_step_all(const struct xn_env *e, XN_D const struct xn
             local float *now = x + turn * XN_SCAN_STEP_FLOATS;
             local const float4 *k = (local const float4 *)now, *q = k + padded / 4;
             struct xn_scan_drive drive = xn_scan_drive_of(e, d, rows.first + r, h);
-            xn_scan_convolve(e, d, rows, r, h, first, cut.columns, window, padded, now);
+            xn_scan_convolve(e, d, rows, r, &unit, cut.columns, window, padded, now);
             barrier(CLK_LOCAL_MEM_FENCE);
 #ifdef XN_HAS_SHUFFLE
             if (xn_warp() * of_warp < cut.columns)
@@ -189,9 +244,9 @@ static inline void xn_scan_step_all(const struct xn_env *e, XN_D const struct xn
             struct xn_conv conv = xn_scan_conv(e, d, rows.first, window, d->values + h * d->value_size + first + i);
             xn_conv_move(&conv, rows.n);
         }
-        uint set = xn_scan_key_head(d, h) / (d->key_heads / d->sets);
-        bool last = xn_arrive(e->counters + sequence * d->sets + set, d->heads / d->sets * cut.blocks,
-                              (local uint *)(scratch + 2 * XN_GROUP));
+        uint set = d->sets == 1 ? 0 : unit.kh; // each key head, or all, are one
+        bool last = xn_arrive(e->counters + unit.sequence * d->sets + set, d->heads / d->sets * cut.blocks,
+                              (local uint *)(scratch + XN_SCAN_AT_FLAG));
         xn_scan_complete(e, d, rows, set, window, last, red);
     }
     XN_NEXT(u, cut.units, groups);

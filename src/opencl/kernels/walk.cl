@@ -62,10 +62,12 @@ static inline void xn_begin(const struct xn_env *e, uint number, local const uin
     if (number == XN_CL_NUMBER_PROJECT) xn_begin_project(e, (local const struct xn_cl_project *)d, n, scratch);
 #endif
 }
-// What an operation without slices asks for before others are waited for.
-static inline void xn_ask_early(const struct xn_env *e, uint number, local const uint4 *d, uint group, uint groups) {
+// The same of one without slices.
+static inline void xn_begin_other(const struct xn_env *e, uint number, local const uint4 *d, uint group, uint groups,
+                                  local float *scratch) {
 #ifdef XN_OP_SCAN_STEP
-    if (number == XN_CL_NUMBER_SCAN_STEP) xn_ask_for_scan(e, (local const struct xn_cl_scan *)d, group, groups);
+    if (number == XN_CL_NUMBER_SCAN_STEP)
+        xn_begin_scan_step(e, (local const struct xn_cl_scan *)d, group, groups, scratch);
 #endif
 }
 // The slice that was copied.
@@ -288,7 +290,7 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
                 if (job.n == 0) job.slices = 0;
                 xn_fetch_next(ops, &own, &following, job.slices, u, group, groups, slices + (turn ^ 1) * XN_SLICE_VALUES);
             }
-            if (own.n == 0) xn_ask_early(e, number, d, group, groups);
+            if (own.n == 0) xn_begin_other(e, number, d, group, groups, scratch);
             if (i > 0 && !xn_all_wait(barriers, target, &flag)) return;
             bool experts = !cut && xn_setup_experts(e, number, d, groups, &job);
             if (own.n == 0 && !experts) xn_other(e, number, d, group, groups, scratch);
