@@ -55,8 +55,10 @@ static inline void xn_store_half(float x, global uchar *p) {
 // before.
 #ifdef XN_NVIDIA
 #define XN_LOAD_NOW(p) xn_load_float(p)
+#define XN_LOAD_NOW_IF(p, is) xn_load_float_if(p, is) // 0 where it is not
 #define XN_ALL_ASKED() xn_warp_together()
 #else
 #define XN_LOAD_NOW(p) (*(p))
+#define XN_LOAD_NOW_IF(p, is) ((is) ? *(p) : 0.0f)
 #define XN_ALL_ASKED()
 #endif

@@ -122,6 +122,14 @@ static inline float xn_load_float(global const float *p) {
     asm volatile("ld.global.f32 %0, [%1];" : "=f"(x) : "l"(p));
     return x;
 }
+// 0 unless `is`. A branch around many reads would cost their registers.
+static inline float xn_load_float_if(global const float *p, uint is) {
+    float x;
+    asm volatile("{ .reg .pred p; setp.ne.u32 p, %2, 0; mov.f32 %0, 0f00000000; @p ld.global.f32 %0, [%1]; }"
+                 : "=f"(x)
+                 : "l"(p), "r"(is));
+    return x;
+}
 static inline uint xn_load_2(global const ushort *p) {
     ushort x;
     asm volatile("ld.global.u16 %0, [%1];" : "=h"(x) : "l"(p));

@@ -118,18 +118,18 @@ static inline float xn_scan_row(float4 *s, local const float4 *k, local const fl
 
 // A work-item's column of a head's state, from and to memory; part: which of its keys. Keys that are not there meet
 // zeros in k and q, and columns that are not there are not used, so that it does not matter what is read in their place;
-// nothing is written for them.
+// nothing is written for them. works: whether this warp has any columns.
 static inline void xn_scan_load(XN_D const struct xn_cl_scan *d, global const float *state, uint part, uint column,
-                                const uint parts, float4 *s) {
+                                const uint parts, uint works, float4 *s) {
     uint size = d->value_size, last = d->key_size - 1;
     global const float *at = state + min(column, size - 1);
 #pragma unroll
     for (uint j = 0; j < XN_SCAN_QUADS; j++) {
         uint key = 4 * (j * parts + part);
-        s[j].x = XN_LOAD_NOW(at + min(key, last) * size);
-        s[j].y = XN_LOAD_NOW(at + min(key + 1, last) * size);
-        s[j].z = XN_LOAD_NOW(at + min(key + 2, last) * size);
-        s[j].w = XN_LOAD_NOW(at + min(key + 3, last) * size);
+        s[j].x = XN_LOAD_NOW_IF(at + min(key, last) * size, works);
+        s[j].y = XN_LOAD_NOW_IF(at + min(key + 1, last) * size, works);
+        s[j].z = XN_LOAD_NOW_IF(at + min(key + 2, last) * size, works);
+        s[j].w = XN_LOAD_NOW_IF(at + min(key + 3, last) * size, works);
     }
 }
 static inline void xn_scan_store(XN_D const struct xn_cl_scan *d, global float *state, uint part, uint column,
@@ -182,7 +182,7 @@ static inline void xn_scan_norm_whole(const struct xn_env *e, XN_D const struct 
         y[i] = xn_scan_normed(e, d, m, xn_scan_y(d, y[i], z[i]), z[i], weights + i);
 }
 #ifdef XN_HAS_SHUFFLE
-#define XN_SCAN_NORMED 8 // values that a work-item holds
+#define XN_SCAN_NORMED 4 // values that a work-item holds
 // By a warp, where the part is short.
 static inline bool xn_scan_norm_is_short(XN_D const struct xn_cl_scan *d) {
     return d->norm_size <= XN_SCAN_NORMED * XN_LANES;

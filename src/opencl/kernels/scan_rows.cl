@@ -101,7 +101,7 @@ static inline void xn_scan_all(const struct xn_env *e, XN_D const struct xn_cl_s
         float held[XN_SCAN_HELD];
         barrier(CLK_LOCAL_MEM_FENCE); // the unit before is done with local memory
         xn_scan_stage(e, d, row0, min(block, n_rows), h, padded, aligned, keys, factors);
-        xn_scan_load(d, state, part, column, parts, s);
+        xn_scan_load(d, state, part, column, parts, 1, s);
         xn_scan_hold(v, in_stride, row0, min(block, n_rows), size - first, columns, held);
         XN_EACH(at, 0, n_rows) {
             uint n = min(block, n_rows - at), next = at + n, more = min(block, n_rows - next), other = turn ^ 1;

@@ -104,12 +104,15 @@ static inline void xn_begin_scan_step(const struct xn_env *e, XN_D const struct 
         *(local uint4 *)(first + 4) = (uint4)(unit.sequence, unit.h, unit.kh, 0);
     }
     if (group >= cut.units) return;
+    for (uint u = group; u < cut.units; u += groups) { // states of all, the rest of the first
+        struct xn_scan_unit of = xn_scan_unit_of(d, &cut, u);
+        global const float *state = xn_scan_state(e, d, xn_rows_of(e, of.sequence).slot, of.h) + of.first;
+        uint lines = (min(cut.columns, d->value_size - of.first) * 4 + XN_LINE - 1) / XN_LINE;
+        for (uint i = get_local_id(0); i < d->key_size * lines; i += XN_GROUP)
+            xn_prefetch_line((global const uchar *)(state + (ulong)(i / lines) * d->value_size) + i % lines * XN_LINE);
+    }
     global float *window = xn_slot(e, &d->states, xn_rows_of(e, unit.sequence).slot);
-    uint n = min(cut.columns, d->value_size - unit.first), lines = (n * 4 + XN_LINE - 1) / XN_LINE;
-    global const float *state =
-        window + d->states.conv_floats + (ulong)unit.h * d->key_size * d->value_size + unit.first;
-    for (uint i = get_local_id(0); i < d->key_size * lines; i += XN_GROUP)
-        xn_prefetch_line((global const uchar *)(state + (ulong)(i / lines) * d->value_size) + i % lines * XN_LINE);
+    uint n = min(cut.columns, d->value_size - unit.first);
     // Taps and windows of its keys, queries and values.
     uint side = get_local_id(0) / 64;
     if (side < 3) {
@@ -183,7 +186,7 @@ static inline void xn_scan_complete(const struct xn_env *e, XN_D const struct xn
     uint parts = d->norm_parts / d->sets, all = last ? rows.n * parts : 0;
 #ifdef XN_HAS_SHUFFLE
     if (xn_scan_norm_is_short(d)) {
-        for (uint i = xn_warp(); i < all; i += XN_WARPS)
+        for (uint i = XN_WARPS - 1 - xn_warp(); i < all; i += XN_WARPS) // those that have no keys' windows
             xn_scan_norm_short(e, d, rows.first + i / parts, xn_scan_part_of(d, set, i % parts));
         return;
     }
@@ -195,7 +198,7 @@ static inline void xn_scan_complete(const struct xn_env *e, XN_D const struct xn
 }
 
 static inline void xn_scan_step_all(const struct xn_env *e, XN_D const struct xn_cl_scan *d, uint group, uint groups,
-                                    local float *scratch, const uint parts, const uint delta) {
+                                    local float *scratch, const uint parts) {
     const uint padded = parts * XN_SCAN_VALUES, of_warp = XN_LANES / parts;
     local float *red = scratch, *x = scratch + XN_SCAN_AT_ROWS;
     uint lane = xn_lane(), part = lane / of_warp, mine = xn_warp() * of_warp + lane % of_warp, turn = 0;
@@ -217,8 +220,13 @@ static inline void xn_scan_step_all(const struct xn_env *e, XN_D const struct xn
         global float *state = window + d->states.conv_floats + (ulong)h * d->key_size * d->value_size;
         // Columns beyond this block's count as if there were none.
         uint column = mine < cut.columns ? first + mine : d->value_size;
+#ifdef XN_HAS_SHUFFLE
+        bool works = xn_warp() * of_warp < cut.columns; // a warp of no columns has nothing to do with the state
+#else
+        bool works = true;
+#endif
         float4 s[XN_SCAN_QUADS];
-        xn_scan_load(d, state, part, column, parts, s);
+        xn_scan_load(d, state, part, column, parts, works, s);
         XN_EACH(r, 0, rows.n) {
             local float *now = x + turn * XN_SCAN_STEP_FLOATS;
             local const float4 *k = (local const float4 *)now, *q = k + padded / 4;
@@ -226,12 +234,12 @@ static inline void xn_scan_step_all(const struct xn_env *e, XN_D const struct xn
             xn_scan_convolve(e, d, rows, r, &unit, cut.columns, window, padded, now);
             barrier(CLK_LOCAL_MEM_FENCE);
 #ifdef XN_HAS_SHUFFLE
-            if (xn_warp() * of_warp < cut.columns)
+            if (works)
 #endif
             {
                 struct xn_scan_factors f = xn_scan_step_factors(d, drive, k, q, padded, red);
                 float v = now[2 * padded + min(mine, cut.columns - 1)];
-                float y = xn_scan_row(s, k + part, q + part, f.a, f.b, v, parts, delta, red);
+                float y = xn_scan_row(s, k + part, q + part, f.a, f.b, v, parts, 1, red); // state spaces: seen is 0
                 if (part == 0 && column < d->value_size)
                     e->act[d->out + (ulong)(rows.first + r) * d->out_stride + h * d->value_size + column] = y;
             }
@@ -255,16 +263,12 @@ static inline void xn_scan_step_all(const struct xn_env *e, XN_D const struct xn
 static inline void xn_op_scan_step(const struct xn_env *e, XN_D const struct xn_cl_scan *d, uint group, uint groups,
                                    local float *scratch) {
 #ifdef XN_HAS_SHUFFLE // each with loops of known lengths
-    if (d->delta && d->parts <= 4)
-        xn_scan_step_all(e, d, group, groups, scratch, 4, 1);
-    else if (d->delta)
-        xn_scan_step_all(e, d, group, groups, scratch, 8, 1);
-    else if (d->parts <= 4)
-        xn_scan_step_all(e, d, group, groups, scratch, 4, 0);
+    if (d->parts <= 4)
+        xn_scan_step_all(e, d, group, groups, scratch, 4);
     else
-        xn_scan_step_all(e, d, group, groups, scratch, 8, 0);
+        xn_scan_step_all(e, d, group, groups, scratch, 8);
 #else
-    xn_scan_step_all(e, d, group, groups, scratch, d->parts, d->delta);
+    xn_scan_step_all(e, d, group, groups, scratch, d->parts);
 #endif
 }
 #define xn_cl_scan_step xn_cl_scan
