@@ -261,8 +261,8 @@ static void options_of(const struct body *body, const struct xn_cl_program_key *
     uint32_t most = REGISTERS / group / 8 * 8;
     if (body == &bodies[XN_CL_NVIDIA] && most < MOST)
         snprintf(options, XN_CL_OPTIONS, "%s -cl-nv-maxrregcount=%u", build_options, most);
-    else if (body == &bodies[XN_CL_INTEL] &&
-             (kernels[key->kernel].needs & XN_CL_MATRIX || attends_many(key, body))) // or sums do not fit
+    else if (body == &bodies[XN_CL_INTEL] && (kernels[key->kernel].needs & (XN_CL_MATRIX | XN_CL_SCANS) ||
+                                              attends_many(key, body))) // or sums (states) do not fit
         snprintf(options, XN_CL_OPTIONS, "%s -cl-intel-256-GRF-per-thread", build_options);
     else
         snprintf(options, XN_CL_OPTIONS, "%s", build_options);
