@@ -117,13 +117,19 @@ static inline void xn_conv_rows(const struct xn_env *e, XN_D const struct xn_cl_
     float x1 = before > 0 && first > 0 ? xn_conv_input(&x, (int)first - 1) : 0,
           x2 = before > 1 && first > 1 ? xn_conv_input(&x, (int)first - 2) : 0,
           x3 = before > 2 && first > 2 ? xn_conv_input(&x, (int)first - 3) : 0;
+    uint of_span = 0, end_of_span = 0; // the rows of the row's span
 #pragma unroll 4
     for (uint row = first; row < end; row++) {
         float x0 = xn_conv_input(&x, (int)row), sum = tap0 * x0;
+        if (row >= end_of_span) {
+            global const struct xn_cl_span *span = xn_span_at(e, xn_span_of_row(e, row));
+            of_span = span->first_row;
+            end_of_span = of_span + span->n_rows;
+        }
         if (before > 0) sum += tap1 * x1; // what is no input of the row may be infinite
         if (before > 1) sum += tap2 * x2;
         if (before > 2) sum += tap3 * x3;
-        if (row - xn_span_at(e, xn_span_of_row(e, row))->first_row >= before) xn_conv_store(e, d, row, c, sum);
+        if (row - of_span >= before) xn_conv_store(e, d, row, c, sum);
         x3 = x2;
         x2 = x1;
         x1 = x0;

@@ -246,7 +246,6 @@ static inline void xn_scan_step_all(const struct xn_env *e, XN_D const struct xn
             turn ^= 1;
         }
         XN_NEXT(r, rows.n, 1);
-        xn_scan_store(d, state, part, column, parts, s);
         // No other group reads the window of these values, and no work-item of this one any more.
         for (uint i = get_local_id(0); i < min(cut.columns, d->value_size - first) && d->taps > 1; i += XN_GROUP) {
             struct xn_conv conv = xn_scan_conv(e, d, rows.first, window, d->values + h * d->value_size + first + i);
@@ -255,6 +254,8 @@ static inline void xn_scan_step_all(const struct xn_env *e, XN_D const struct xn
         uint set = d->sets == 1 ? 0 : unit.kh; // each key head, or all, are one
         bool last = xn_arrive(e->counters + unit.sequence * d->sets + set, d->heads / d->sets * cut.blocks,
                               (local uint *)(scratch + XN_SCAN_AT_FLAG));
+        // Nobody waits for the state, so it is on its way behind what somebody does.
+        if (works) xn_scan_store(d, state, part, column, parts, s);
         xn_scan_complete(e, d, rows, set, window, last, red);
     }
     XN_NEXT(u, cut.units, groups);
