@@ -35,6 +35,9 @@ static void add_scans(struct xn_cl_lowering *l, const struct xn_op *op, struct x
     d.bias = c->bias;
     d.states = c->states;
     d.parts = d.key_size <= XN_CL_SCAN_KEYS / 2 ? 4 : 8;
+    d.set_keys = d.key_heads / d.sets * d.key_size;
+    d.set_heads = d.heads / d.sets;
+    d.set_parts = d.norm_parts / d.sets;
     add_scan(l, op, XN_CL_KERNEL_SCAN_STEP, XN_CL_FEW_OR_ONE, &d);
     if (l->limits->rows <= XN_CL_STREAM_TOKENS) return;
     add_convolve(l, op, many, c);

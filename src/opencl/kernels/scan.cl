@@ -121,11 +121,11 @@ static inline float xn_scan_row(float4 *s, local const float4 *k, local const fl
 // nothing is written for them. works: whether this warp has any columns.
 static inline void xn_scan_load(XN_D const struct xn_cl_scan *d, global const float *state, uint part, uint column,
                                 const uint parts, uint works, float4 *s) {
-    uint size = d->value_size, last = d->key_size - 1;
-    global const float *at = state + min(column, size - 1);
+    int size = (int)d->value_size, last = (int)d->key_size - 1 - 4 * (int)part; // from this part's first key on
+    global const float *at = state + min(column, d->value_size - 1) + 4 * part * d->value_size;
 #pragma unroll
-    for (uint j = 0; j < XN_SCAN_QUADS; j++) {
-        uint key = 4 * (j * parts + part);
+    for (int j = 0; j < XN_SCAN_QUADS; j++) {
+        int key = 4 * j * (int)parts;
         s[j].x = XN_LOAD_NOW_IF(at + min(key, last) * size, works);
         s[j].y = XN_LOAD_NOW_IF(at + min(key + 1, last) * size, works);
         s[j].z = XN_LOAD_NOW_IF(at + min(key + 2, last) * size, works);
@@ -134,11 +134,11 @@ static inline void xn_scan_load(XN_D const struct xn_cl_scan *d, global const fl
 }
 static inline void xn_scan_store(XN_D const struct xn_cl_scan *d, global float *state, uint part, uint column,
                                  const uint parts, const float4 *s) {
-    uint size = d->value_size, n = column < size ? d->key_size : 0;
-    global float *at = state + column;
+    int size = (int)d->value_size, n = (int)(column < d->value_size ? d->key_size : 0) - 4 * (int)part;
+    global float *at = state + column + 4 * part * d->value_size;
 #pragma unroll
-    for (uint j = 0; j < XN_SCAN_QUADS; j++) {
-        uint key = 4 * (j * parts + part);
+    for (int j = 0; j < XN_SCAN_QUADS; j++) {
+        int key = 4 * j * (int)parts;
         if (key < n) at[key * size] = s[j].x;
         if (key + 1 < n) at[(key + 1) * size] = s[j].y;
         if (key + 2 < n) at[(key + 2) * size] = s[j].z;

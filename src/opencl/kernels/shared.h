@@ -287,9 +287,10 @@ struct xn_cl_scan {
     xn_u32 decay_rate, dt_bias, skip;
     float dt_min, dt_max;
     struct xn_cl_norm norm;
-    // A row's norm has so many parts of norm_size values each, whose weights are the same where norm_shared. Key heads
-    // and parts are of `sets` that have nothing in common.
-    xn_u32 norm_parts, norm_size, norm_shared, norm_before_gate, sets;
+    // A row's norm has so many parts of norm_size values each, whose weights are the same where norm_shared.
+    xn_u32 norm_parts, norm_size, norm_shared, norm_before_gate;
+    // Keys, heads and parts are of `sets` that have nothing in common; of each, so many.
+    xn_u32 sets, set_keys, set_heads, set_parts;
     struct xn_cl_states states;
 };
 

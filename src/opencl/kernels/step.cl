@@ -59,7 +59,7 @@ static inline struct xn_scan_unit xn_scan_unit_of(XN_D const struct xn_cl_scan *
 // Keys of a sequence and head, and the parts of norms that their heads have, are completed together: a set. Which of
 // the parts is number i of it.
 static inline uint xn_scan_part_of(XN_D const struct xn_cl_scan *d, uint set, uint i) {
-    return d->heads_tiled ? set + i * d->sets : set * (d->norm_parts / d->sets) + i;
+    return d->heads_tiled ? set + i * d->sets : set * d->set_parts + i;
 }
 
 // Channel c of a span.
@@ -177,13 +177,13 @@ static inline struct xn_scan_factors xn_scan_step_factors(XN_D const struct xn_c
 // What a set needs when all of its units have come: the window of its keys moves on, norm and gate. last: it is so.
 static inline void xn_scan_complete(const struct xn_env *e, XN_D const struct xn_cl_scan *d, struct xn_rows_of rows,
                                     uint set, global float *window, bool last, local float *red) {
-    uint n = d->key_heads / d->sets * d->key_size; // keys of a set
+    uint n = d->set_keys;
     for (uint i = get_local_id(0); last && i < 2 * n && d->taps > 1; i += XN_GROUP) {
         uint c = (i < n ? d->keys + i : d->queries + i - n) + set * n;
         struct xn_conv conv = xn_scan_conv(e, d, rows.first, window, c);
         xn_conv_move(&conv, rows.n);
     }
-    uint parts = d->norm_parts / d->sets, all = last ? rows.n * parts : 0;
+    uint parts = d->set_parts, all = last ? rows.n * parts : 0;
 #ifdef XN_HAS_SHUFFLE
     if (xn_scan_norm_is_short(d)) {
         for (uint i = XN_WARPS - 1 - xn_warp(); i < all; i += XN_WARPS) // those that have no keys' windows
@@ -252,7 +252,7 @@ static inline void xn_scan_step_all(const struct xn_env *e, XN_D const struct xn
             xn_conv_move(&conv, rows.n);
         }
         uint set = d->sets == 1 ? 0 : unit.kh; // each key head, or all, are one
-        bool last = xn_arrive(e->counters + unit.sequence * d->sets + set, d->heads / d->sets * cut.blocks,
+        bool last = xn_arrive(e->counters + unit.sequence * d->sets + set, d->set_heads * cut.blocks,
                               (local uint *)(scratch + XN_SCAN_AT_FLAG));
         // Nobody waits for the state, so it is on its way behind what somebody does.
         if (works) xn_scan_store(d, state, part, column, parts, s);
