@@ -56,7 +56,7 @@ void draw_delta_net(struct draw *d) {
     n->out = draw_coin(d) ? XN_BUF_BESIDE : XN_BUF_MIX;
     n->key_heads = DRAW_OF(d, 16, 1, 1, 2, 3);
     n->value_heads = n->key_heads * DRAW_OF(d, 2, 1, 1, 2, 3);
-    n->key_size = DRAW_OF(d, 128, 8, 16, 30, 64, 128);
+    n->key_size = DRAW_OF(d, 128, 8, 16, 30, 64, 128, 200, 264);
     n->value_size = DRAW_OF(d, 128, 8, 16, 33, 64, 128);
     n->kernel = DRAW_OF(d, 4, 1, 2, 3, 4, 5);
     uint32_t values = n->value_heads * n->value_size, channels = 2 * n->key_heads * n->key_size + values;
@@ -87,7 +87,7 @@ void draw_state_space(struct draw *d) {
     s->groups = DRAW_OF(d, 1, 1, 1, 2, 3);
     s->heads = s->groups * DRAW_OF(d, 64, 1, 1, 2, 3, 4);
     s->head_size = DRAW_OF(d, 64, 5, 8, 16, 24, 32, 64, 80);
-    s->state_size = DRAW_OF(d, 128, 3, 16, 30, 64, 128);
+    s->state_size = DRAW_OF(d, 128, 3, 16, 30, 64, 128, 200, 264);
     s->kernel = DRAW_OF(d, 4, 1, 2, 3, 4, 5);
     uint32_t inner = s->heads * s->head_size, channels = inner + 2 * s->groups * s->state_size;
     s->conv = draw_vector(d, (size_t)channels * s->kernel, 0, 1);

@@ -23,6 +23,7 @@ FITS(attend);
 FITS(store);
 FITS(delta_net);
 FITS(state_space);
+FITS(scan);
 FITS(stage);
 FITS(tile);
 

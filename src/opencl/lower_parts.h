@@ -150,5 +150,7 @@ static inline struct xn_cl_states states(struct xn_cl_lowering *l, uint32_t laye
     return (struct xn_cl_states){.place = places(l, &l->states[layer]),
                                  .piece = l->states[layer].piece,
                                  .slot_floats = s->conv_size + s->recurrent_size,
-                                 .conv_floats = s->conv_size};
+                                 .conv_floats = s->conv_size,
+                                 .first =
+                                     l->states[layer].n_pieces ? l->states[layer].places[0] : (struct xn_cl_place){0}};
 }

@@ -39,10 +39,16 @@ uint32_t xn_cl_attend_few(const struct xn_op_attend *a, const struct xn_limits *
     return 0;
 }
 
+// What the convolution gives, and what the recurrence of many rows needs beside.
+static uint64_t scan_scratch(uint64_t rows, uint64_t channels, uint64_t heads) {
+    return (rows * channels + 3) / 4 * 4 + rows * heads * XN_CL_SCAN_FACTORS;
+}
+
 // Of one operation: 32-bit values of scratch, and counters.
 static void needs_of(const struct xn_op *op, uint64_t rows, bool cuts, uint64_t *scratch, uint64_t *counters) {
     uint64_t split_rows = rows < XN_CL_SPLIT_ROWS ? rows : XN_CL_SPLIT_ROWS, cached = 0, heads = 0;
     uint64_t tiles = rows / XN_CL_TILE_TOKENS + 1;
+    uint64_t few_rows = rows < XN_CL_STREAM_TOKENS ? rows : XN_CL_STREAM_TOKENS;
     switch (op->kind) {
     case XN_OP_PROJECT:
         for (uint32_t i = 0; i < op->project.n_parts; i++) {
@@ -76,12 +82,16 @@ static void needs_of(const struct xn_op *op, uint64_t rows, bool cuts, uint64_t 
         break;
     case XN_OP_DELTA_NET: {
         const struct xn_op_delta_net *d = &op->delta_net;
-        most(scratch, rows * (2 * (uint64_t)d->key_heads * d->key_size + (uint64_t)d->value_heads * d->value_size));
+        uint64_t channels = 2 * (uint64_t)d->key_heads * d->key_size + (uint64_t)d->value_heads * d->value_size;
+        most(scratch, scan_scratch(rows, channels, d->value_heads));
+        most(counters, few_rows * d->key_heads);
         break;
     }
     case XN_OP_STATE_SPACE: {
         const struct xn_op_state_space *s = &op->state_space;
-        most(scratch, rows * ((uint64_t)s->heads * s->head_size + 2 * (uint64_t)s->groups * s->state_size));
+        uint64_t channels = (uint64_t)s->heads * s->head_size + 2 * (uint64_t)s->groups * s->state_size;
+        most(scratch, scan_scratch(rows, channels, s->heads));
+        most(counters, few_rows * s->groups);
         break;
     }
     default:

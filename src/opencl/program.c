@@ -175,7 +175,7 @@ unsigned xn_cl_kernel_needs(enum xn_cl_kernel kernel) {
 
 // --- source ---
 
-enum { MOST_PIECES = 32 };
+enum { MOST_PIECES = 48 };
 struct source {
     const char *text[MOST_PIECES];
     size_t size[MOST_PIECES];
@@ -186,6 +186,7 @@ struct source {
 };
 
 static void add_text(struct source *s, const char *text, size_t size) {
+    if (s->n == MOST_PIECES) return; // then the program does not compile
     s->text[s->n] = text;
     s->size[s->n++] = size;
 }
@@ -260,8 +261,8 @@ static void options_of(const struct body *body, const struct xn_cl_program_key *
     uint32_t most = REGISTERS / group / 8 * 8;
     if (body == &bodies[XN_CL_NVIDIA] && most < MOST)
         snprintf(options, XN_CL_OPTIONS, "%s -cl-nv-maxrregcount=%u", build_options, most);
-    else if (body == &bodies[XN_CL_INTEL] &&
-             (kernels[key->kernel].needs & XN_CL_MATRIX || attends_many(key, body))) // or sums do not fit
+    else if (body == &bodies[XN_CL_INTEL] && (kernels[key->kernel].needs & (XN_CL_MATRIX | XN_CL_SCANS) ||
+                                              attends_many(key, body))) // or sums (states) do not fit
         snprintf(options, XN_CL_OPTIONS, "%s -cl-intel-256-GRF-per-thread", build_options);
     else
         snprintf(options, XN_CL_OPTIONS, "%s", build_options);
@@ -302,12 +303,20 @@ static void define_all(struct source *s, const struct xn_cl_program_key *key, co
     define(s, "\n");
 }
 
+// What kernels with XN_CL_SCANS are written over.
+static void add_scan(struct source *s) {
+    add_file_once(s, "convolve.cl");
+    add_file_once(s, "scan.cl");
+}
+
 // The operations of a walk. Those with products are written for it (walk_*.cl), but for what they share with others.
 static void add_walked(const struct xn_cl_program_key *key, struct source *s) {
-    for (int i = 0; i < XN_CL_KERNEL_COUNT; i++)
-        if (key->walked >> i & 1 &&
-            (!(kernels[i].needs & XN_CL_PRODUCTS) || i == XN_CL_KERNEL_PROJECT || i == XN_CL_KERNEL_ROUTE))
-            add_file_once(s, kernels[i].file);
+    for (int i = 0; i < XN_CL_KERNEL_COUNT; i++) {
+        bool own = kernels[i].needs & XN_CL_PRODUCTS && i != XN_CL_KERNEL_PROJECT && i != XN_CL_KERNEL_ROUTE;
+        if (!(key->walked >> i & 1) || own) continue;
+        if (kernels[i].needs & XN_CL_SCANS) add_scan(s);
+        add_file_once(s, kernels[i].file);
+    }
     add_file(s, "walk_dense.cl");
     add_file(s, "walk_experts.cl");
 }
@@ -371,6 +380,7 @@ static void assemble(const struct xn_cl_program_key *key, const struct body *bod
         if (halves && k->needs & XN_CL_DECODERS) add_file(s, "decode_half.cl");
     }
     if (k->needs & XN_CL_HEADS) add_file(s, "project.cl");
+    if (k->needs & XN_CL_SCANS) add_scan(s);
     if (key->kernel == XN_CL_KERNEL_WALK) add_walked(key, s);
     add_file(s, k->file);
     if (k->needs & XN_CL_MATRIX && k->needs & XN_CL_DECODERS) add_file(s, body->steps);

@@ -53,6 +53,7 @@ enum xn_cl_needs {
     XN_CL_ATTENTION = 16, // the bodies of attention
     XN_CL_MATRIX = 32,    // is written over the matrix layer (kernels/matrix.cl)
     XN_CL_HEADS = 64,     // finishes heads (kernels/project.cl)
+    XN_CL_SCANS = 256,    // is written over the recurrence (kernels/scan.cl) and the convolution
     XN_CL_LIGHT = 128,    // its units only wait for memory: a compute unit takes as many groups as it holds
 };
 // The kernels: xn_kernel_NAME in its file, which holds its part of it where XN_OP_NAME is defined.
@@ -68,10 +69,13 @@ enum xn_cl_needs {
     X(EXPERT_GATE, expert_gate, "experts.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_SHAPED)                          \
     X(EXPERT_ADD, expert_add, "experts.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_SHAPED)                            \
     X(ATTEND, attend, "attend.cl", XN_CL_CACHE | XN_CL_SHAPED | XN_CL_ATTENTION)                                       \
-    X(CONVOLVE, convolve, "mixers.cl", 0)                                                                              \
+    X(CONVOLVE, convolve, "convolve.cl", XN_CL_LIGHT)                                                                  \
     X(DELTA_NET, delta_net, "mixers.cl", 0)                                                                            \
     X(STATE_SPACE, state_space, "mixers.cl", 0)                                                                        \
-    X(STATE_SPACE_NORM, state_space_norm, "mixers.cl", 0)                                                              \
+    X(SCAN_PREPARE, scan_prepare, "scan_rows.cl", XN_CL_SCANS | XN_CL_LIGHT)                                           \
+    X(SCAN, scan, "scan_rows.cl", XN_CL_SCANS)                                                                         \
+    X(SCAN_NORM, scan_norm, "scan.cl", XN_CL_LIGHT)                                                                    \
+    X(SCAN_STEP, scan_step, "step.cl", XN_CL_SCANS)                                                                    \
     X(STAGE, stage, "stage.cl", XN_CL_MATRIX | XN_CL_LIGHT)                                                            \
     X(TILE, tile, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                                            \
     X(TILE_EXACT, tile_exact, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                                \
@@ -89,6 +93,7 @@ enum xn_cl_kernel {
 #undef X
         XN_CL_KERNEL_COUNT,
 };
+_Static_assert(XN_CL_KERNEL_COUNT <= 32, "bits of struct xn_cl_program_key's walked");
 const char *xn_cl_kernel_name(enum xn_cl_kernel kernel); // "project_add"
 unsigned xn_cl_kernel_needs(enum xn_cl_kernel kernel);   // enum xn_cl_needs
 

@@ -137,8 +137,8 @@ static void steps_are_the_same(void **unused) {
         {.kind = XN_OP_PROJECT_ADD, .type = XN_Q8_0, .rows = 40, .columns = 256, .outputs = 256, .copies = 5},
         {.kind = XN_OP_EXPERT_ADD, .type = XN_Q4_0, .rows = 40, .columns = 64, .outputs = 64, .copies = 3},
         {.kind = XN_OP_PROJECT, .type = XN_Q4_K, .rows = 40, .columns = 256, .cache_type = XN_Q8_0, .copies = 3},
-        {.kind = XN_OP_DELTA_NET, .type = XN_TYPE_COUNT, .rows = 40},
-        {.kind = XN_OP_STATE_SPACE, .type = XN_TYPE_COUNT, .rows = 40},
+        {.kind = XN_OP_DELTA_NET, .type = XN_TYPE_COUNT, .rows = 40, .copies = 2},
+        {.kind = XN_OP_STATE_SPACE, .type = XN_TYPE_COUNT, .rows = 40, .copies = 2},
         {.kind = XN_OP_ATTEND, .type = XN_F16, .rows = 40, .past = 700, .copies = 2},
     };
     for (size_t i = 0; i < sizeof wishes / sizeof *wishes; i++) {

@@ -12,6 +12,7 @@ import lanes
 # Instructions that stand together, by a name; {} are register declarations.
 TOGETHER = {"{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, l; }": "low_half",
             "{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, h; }": "high_half",
+            "{ .reg .pred p; setp.ne.u32 p, %2, 0; mov.f32 %0, 0f00000000; @p ld.global.f32 %0, [%1]; }": "load_if",
             "{ .reg .b16 h; cvt.u16.u32 h, %1; cvt.f32.f16 %0, h; }": "low_half"}
 
 BEFORE = """
@@ -68,7 +69,9 @@ static inline uint test_permute(uint a, uint b, uint selector) {
 #define PTX_ld_global_L1__no_allocate_v4_u32(a, b, c, d, p) { uint4 test_v = *(global const uint4 *)test_aligned(p, 16); a = test_v.x; b = test_v.y; c = test_v.z; d = test_v.w; }
 #define PTX_ld_global_v4_u32 PTX_ld_global_L1__no_allocate_v4_u32
 #define PTX_ld_global_v2_u32(a, b, p) { uint2 test_v = *(global const uint2 *)test_aligned(p, 8); a = test_v.x; b = test_v.y; }
+#define PTX_ld_global_f32(x, p) x = *(global const float *)test_aligned(p, 4)
 #define PTX_ld_global_u32(x, p) x = *(global const uint *)test_aligned(p, 4)
+#define PTX_load_if(x, p, is) x = (is) ? *(global const float *)test_aligned(p, 4) : 0
 #define PTX_ld_global_u16(x, p) x = *(global const ushort *)test_aligned(p, 2)
 #define PTX_ld_global_u8(x, p) x = *(global const uchar *)(p)
 #define PTX_bar_warp_sync(members) test_warp()

@@ -46,6 +46,12 @@ static const struct kind {
     {"attend Q8_0", XN_OP_ATTEND, {XN_Q8_0, XN_TYPE_COUNT}, 0, 0, {1, 4, 8}, 3, 0, 0},
     {"attend Q4_0", XN_OP_ATTEND, {XN_Q4_0, XN_TYPE_COUNT}, 0, 0, {1, 8}, 3, 0, 0},
     {"attend of prompts", XN_OP_ATTEND, {XN_F16, XN_TYPE_COUNT}, 0, 0, {12, 40}, 2, 0, 0},
+    {"delta_net", XN_OP_DELTA_NET, {XN_TYPE_COUNT}, 0, 0, {1, 3, 8}, 6, 0, 0},
+    {"delta_net of prompts", XN_OP_DELTA_NET, {XN_TYPE_COUNT}, 0, 0, {9, 41}, 4, 0, 0},
+    {"state_space", XN_OP_STATE_SPACE, {XN_TYPE_COUNT}, 0, 0, {1, 3, 8}, 6, 0, 0},
+    {"state_space of prompts", XN_OP_STATE_SPACE, {XN_TYPE_COUNT}, 0, 0, {9, 41}, 4, 0, 0},
+    {"short_conv", XN_OP_SHORT_CONV, {XN_TYPE_COUNT}, 0, 0, {1, 5, 8}, 3, 0, 0},
+    {"short_conv of prompts", XN_OP_SHORT_CONV, {XN_TYPE_COUNT}, 0, 0, {70}, 3, 0, 0},
 };
 
 // Those that run without the matrix unit as well.

@@ -24,6 +24,7 @@ struct xn_env {
     local const ulong *heap; // addresses: a walk looks into heaps at many places, each of which would choose among all
     local const uint4 *tokens; // of each row of the batch: position, span, page of the cache, position in the page,
     local const uint *pages;   // and where the numbers of its sequence's pages are in the step
+    local const uint2 *spans;  // of each sequence: its slot; its first row in bits 8 and up, and how many (0: none)
     uint page_size;
 #else
     global uchar *heap0, *heap1, *heap2, *heap3, *heap4, *heap5, *heap6, *heap7, *heap8, *heap9, *heap10, *heap11,
@@ -163,6 +164,10 @@ static inline uint xn_position_of_row(const struct xn_env *e, uint row) {
 #endif
 }
 static inline global float *xn_slot(const struct xn_env *e, XN_D const struct xn_cl_states *s, uint slot) {
+    if (slot < s->piece) {
+        struct xn_cl_place place = s->first;
+        return (global float *)(xn_heap(e, place.heap) + place.offset) + (ulong)slot * s->slot_floats;
+    }
     return (global float *)xn_unit(e, s->place, s->piece, (ulong)s->slot_floats * 4, slot);
 }
 // Byte address of the first value of head g at a position of a span.

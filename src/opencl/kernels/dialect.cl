@@ -8,6 +8,9 @@
 //                                              together; `red` is XN_GROUP floats of local memory
 //   xn_arrive   tells others of what this group wrote: true in the last of `expected` groups, which sees all of it. The
 //                                              counter is not touched where one is expected
+//   xn_shuffle_xor   the value of the work-item of a warp whose number differs by this mask (where XN_HAS_SHUFFLE)
+//   xn_copy_16, xn_copied    16 bytes from global to local memory, which are there for this work-item when the second
+//                                              has returned, for others behind a barrier
 //   xn_quad_max, xn_pair_sum                   of four, two neighbouring work-items (not in the plain body)
 //   xn_dot4     an integer and the products of four signed bytes each of two others (likewise)
 //   xn_load_half, xn_store_half                one float16 value of a byte array
@@ -46,3 +49,16 @@ static inline float xn_load_half(global const uchar *p) {
 static inline void xn_store_half(float x, global uchar *p) {
     vstore_half_rte(x, 0, (global half *)p);
 }
+
+// A read that stays where it stands, and what lanes of a whole warp do between reads and what they are used for.
+// NVIDIA's compiler, where it has few registers, puts reads off until they are used, and then each waits for the one
+// before.
+#ifdef XN_NVIDIA
+#define XN_LOAD_NOW(p) xn_load_float(p)
+#define XN_LOAD_NOW_IF(p, is) xn_load_float_if(p, is) // 0 where it is not
+#define XN_ALL_ASKED() xn_warp_together()
+#else
+#define XN_LOAD_NOW(p) (*(p))
+#define XN_LOAD_NOW_IF(p, is) ((is) ? *(p) : 0.0f)
+#define XN_ALL_ASKED()
+#endif

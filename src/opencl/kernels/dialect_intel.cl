@@ -8,6 +8,11 @@
         __attribute__((reqd_work_group_size(XN_GROUP, 1, 1)))
 #define XN_SCRATCH 11520
 
+#define XN_HAS_SHUFFLE
+static inline float xn_shuffle_xor(float x, uint mask) {
+    return intel_sub_group_shuffle_xor(x, mask);
+}
+
 static inline float xn_warp_sum(float x, local float *red) {
     return sub_group_reduce_add(x);
 }
@@ -95,4 +100,11 @@ static inline bool xn_arrive(volatile global uint *counter, uint expected, local
 static inline float xn_half_bits(uint bits) {
     ushort h = (ushort)bits;
     return vload_half(0, (private const half *)&h);
+}
+
+// As in the plain body: nothing is copied while others work.
+static inline void xn_copy_16(local void *to, global const void *from) {
+    *(local uint4 *)to = *(global const uint4 *)from;
+}
+static inline void xn_copied(void) {
 }

@@ -23,6 +23,8 @@ static inline float xn_shuffle_xor(float x, uint mask) {
     return y;
 }
 
+#define XN_HAS_SHUFFLE
+
 static inline float xn_warp_sum(float x, local float *red) {
 #pragma unroll
     for (uint mask = XN_LANES / 2; mask; mask /= 2)
@@ -113,6 +115,19 @@ static inline uint2 xn_load_8(global const uint2 *p) {
 static inline uint xn_load_4(global const uint *p) {
     uint x;
     asm volatile("ld.global.u32 %0, [%1];" : "=r"(x) : "l"(p));
+    return x;
+}
+static inline float xn_load_float(global const float *p) {
+    float x;
+    asm volatile("ld.global.f32 %0, [%1];" : "=f"(x) : "l"(p));
+    return x;
+}
+// 0 unless `is`. A branch around many reads would cost their registers.
+static inline float xn_load_float_if(global const float *p, uint is) {
+    float x;
+    asm volatile("{ .reg .pred p; setp.ne.u32 p, %2, 0; mov.f32 %0, 0f00000000; @p ld.global.f32 %0, [%1]; }"
+                 : "=f"(x)
+                 : "l"(p), "r"(is));
     return x;
 }
 static inline uint xn_load_2(global const ushort *p) {

@@ -63,3 +63,10 @@ static inline float2 xn_half_pair(uint bits) {
     ushort2 h = as_ushort2(bits);
     return vload_half2(0, (private const half *)&h);
 }
+
+// 16 bytes from global to local memory.
+static inline void xn_copy_16(local void *to, global const void *from) {
+    *(local uint4 *)to = *(global const uint4 *)from;
+}
+static inline void xn_copied(void) {
+}

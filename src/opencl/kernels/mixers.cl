@@ -1,43 +1,5 @@
-// The recurrent mixers: a convolution (which is all of short_conv), then delta_net's or state_space's recurrence over
-// the rows of each sequence, then state_space's norm over several heads.
-
-#ifdef XN_OP_CONVOLVE
-// Channel c of row i of a span, or (i < 0) of what stands before it in the window, counted from its end.
-static inline float xn_conv_input(const struct xn_env *e, XN_D const struct xn_cl_convolve *d, uint row, uint c) {
-    global const float *x = e->act + d->in + (ulong)row * d->in_stride + c;
-    return d->gated ? x[0] * x[2 * d->channels] : x[0];
-}
-
-// A work-item takes a channel of a span, and moves its window on.
-static inline void xn_op_convolve(const struct xn_env *e, XN_D const struct xn_cl_convolve *d, uint group,
-                                  uint groups, local float *scratch) {
-    uint spans = xn_step_of(e)->n_spans, before = d->taps - 1;
-    for (uint i = group * XN_GROUP + get_local_id(0); i < spans * d->channels; i += groups * XN_GROUP) {
-        global const struct xn_cl_span *span = xn_span_at(e, i / d->channels);
-        uint c = i % d->channels;
-        global float *window = before ? xn_slot(e, &d->states, span->slot) + c : 0; // [before][channels]
-        global const float *conv = e->vec + d->conv + c * d->taps;
-        for (uint r = 0; r < span->n_rows; r++) {
-            uint row = span->first_row + r;
-            float sum = d->bias != XN_CL_NONE ? e->vec[d->bias + c] : 0;
-            for (uint t = 0; t < d->taps; t++)
-                sum += conv[t] * (r + t < before ? window[(r + t) * d->channels]
-                                                 : xn_conv_input(e, d, row + t - before, c));
-            if (d->gated)
-                sum *= e->act[d->in + (ulong)row * d->in_stride + d->channels + c];
-            else
-                sum *= xn_sigmoid(sum);
-            e->act[d->out + (ulong)row * d->out_stride + c] = sum;
-        }
-        for (uint t = 0; t < before; t++) {
-            uint from = span->n_rows + t;
-            window[t * d->channels] = from < before ? window[from * d->channels]
-                                                    : xn_conv_input(e, d, span->first_row + from - before, c);
-        }
-    }
-}
-XN_OP_KERNEL(convolve)
-#endif
+// The recurrences of delta nets and state spaces of any size, the state in memory: for those with more keys than scan.cl
+// takes. A convolution stands before them, and scan_norm behind state_space.
 
 #ifdef XN_OP_DELTA_NET
 #if XN_GROUP + 2 * XN_CL_MAX_KEY > XN_CL_SCRATCH
@@ -131,34 +93,4 @@ static inline void xn_op_state_space(const struct xn_env *e, XN_D const struct x
     }
 }
 XN_OP_KERNEL(state_space)
-#endif
-
-#ifdef XN_OP_STATE_SPACE_NORM
-#define xn_cl_state_space_norm xn_cl_state_space
-// Gate and norm of y, one part of a row's norm after the other.
-static inline void xn_op_state_space_norm(const struct xn_env *e, XN_D const struct xn_cl_state_space *d, uint group,
-                                          uint groups, local float *scratch) {
-    uint inner = d->heads * d->head_size, parts = d->norm.kind == XN_NORM_NONE ? 1 : d->norm_groups;
-    uint n = inner / parts;
-    uint units = xn_rows(e) * parts;
-    if (group >= units) return;
-    XN_EACH(u, group, units) {
-        ulong row = u / parts;
-        uint at = u % parts * n;
-        global float *y = e->act + d->out + row * d->out_stride + at;
-        global const float *z = e->act + d->z + row * d->z_stride + at;
-        if (!d->norm_before_gate)
-            for (uint i = get_local_id(0); i < n; i += XN_GROUP)
-                y[i] *= xn_activate(0, z[i]);
-        barrier(CLK_GLOBAL_MEM_FENCE);
-        struct xn_moments m = xn_moments_of(&d->norm, y, n, scratch);
-        for (uint i = get_local_id(0); i < n; i += XN_GROUP) {
-            float x = d->norm.kind == XN_NORM_NONE ? y[i] : xn_normed(e, &d->norm, m, y[i], at + i);
-            y[i] = d->norm_before_gate ? x * xn_activate(0, z[i]) : x;
-        }
-        barrier(CLK_GLOBAL_MEM_FENCE);
-    }
-    XN_NEXT(u, units, groups);
-}
-XN_OP_KERNEL(state_space_norm)
 #endif

@@ -98,6 +98,7 @@ struct xn_cl_cache {
 // A state layer: slot s is unit s: conv_floats, then the recurrent state.
 struct xn_cl_states {
     xn_u32 place, piece, slot_floats, conv_floats;
+    struct xn_cl_place first; // of the places
 };
 
 // struct xn_sum; `to` is a place in the activations.
@@ -263,12 +264,34 @@ struct xn_cl_delta_net {
 
 struct xn_cl_state_space {
     xn_u32 in, in_stride; // what the convolution gave: x, B, C
-    xn_u32 z, z_stride, dt, dt_stride, out, out_stride;
+    xn_u32 dt, dt_stride, out, out_stride;
     xn_u32 heads, head_size, groups, state_size;
     xn_u32 decay_rate, dt_bias, skip;
     float dt_min, dt_max;
+    struct xn_cl_states states;
+};
+
+// The recurrence of delta nets and of state spaces (scan.cl), whose time steps, B, C and x are alphas, keys, queries and
+// values here; the states of a group are a key head's.
+#define XN_CL_SCAN_VALUES 32                      // of a column of the state that a work-item holds
+#define XN_CL_SCAN_KEYS (8 * XN_CL_SCAN_VALUES) // the most keys
+#define XN_CL_SCAN_FACTORS 8                      // values that a row and head needs beside
+struct xn_cl_scan {
+    xn_u32 in, in_stride;             // what the convolution gave; in a step of few rows, what it gets
+    xn_u32 keys, queries, values;     // where they begin in it
+    xn_u32 channels, taps, conv, bias; // of the convolution
+    xn_u32 factors;                   // [rows][heads][XN_CL_SCAN_FACTORS], of many rows
+    xn_u32 z, z_stride, alpha, alpha_stride, beta, beta_stride, out, out_stride;
+    xn_u32 key_heads, heads, key_size, value_size, heads_tiled;
+    xn_u32 parts; // work-items of a column: 4 or 8
+    xn_u32 delta; // 0: a state space
+    xn_u32 decay_rate, dt_bias, skip;
+    float dt_min, dt_max;
     struct xn_cl_norm norm;
-    xn_u32 norm_groups, norm_before_gate;
+    // A row's norm has so many parts of norm_size values each, whose weights are the same where norm_shared.
+    xn_u32 norm_parts, norm_size, norm_shared, norm_before_gate;
+    // Keys, heads and parts are of `sets` that have nothing in common; of each, so many.
+    xn_u32 sets, set_keys, set_heads, set_parts;
     struct xn_cl_states states;
 };
 

@@ -62,6 +62,14 @@ static inline void xn_begin(const struct xn_env *e, uint number, local const uin
     if (number == XN_CL_NUMBER_PROJECT) xn_begin_project(e, (local const struct xn_cl_project *)d, n, scratch);
 #endif
 }
+// The same of one without slices.
+static inline void xn_begin_other(const struct xn_env *e, uint number, local const uint4 *d, uint group, uint groups,
+                                  local float *scratch) {
+#ifdef XN_OP_SCAN_STEP
+    if (number == XN_CL_NUMBER_SCAN_STEP)
+        xn_begin_scan_step(e, (local const struct xn_cl_scan *)d, group, groups, scratch);
+#endif
+}
 // The slice that was copied.
 static inline void xn_take(const struct xn_env *e, struct xn_job *j) {
     local struct xn_cl_slice *s = j->s;
@@ -146,14 +154,17 @@ static inline void xn_other(const struct xn_env *e, uint number, local const uin
 #ifdef XN_OP_CONVOLVE
         XN_WALK_OP(CONVOLVE, convolve)
 #endif
+#ifdef XN_OP_SCAN_STEP
+        XN_WALK_OP(SCAN_STEP, scan_step)
+#endif
 #ifdef XN_OP_DELTA_NET
         XN_WALK_OP(DELTA_NET, delta_net)
 #endif
 #ifdef XN_OP_STATE_SPACE
         XN_WALK_OP(STATE_SPACE, state_space)
 #endif
-#ifdef XN_OP_STATE_SPACE_NORM
-        XN_WALK_OP(STATE_SPACE_NORM, state_space_norm)
+#ifdef XN_OP_SCAN_NORM
+        XN_WALK_OP(SCAN_NORM, scan_norm)
 #endif
     }
 }
@@ -205,8 +216,9 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     local ulong heap[XN_CL_HEAPS];
     local uint4 tokens[XN_TOKENS];
     local uint pages[XN_TOKENS];
+    local uint2 spans[XN_TOKENS];
     local uint flag;
-    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens, pages};
+    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens, pages, spans};
     const struct xn_env *e = &env;
     uint group = get_group_id(0), groups = get_num_groups(0), lid = get_local_id(0);
     global const struct xn_cl_step *head = (global const struct xn_cl_step *)step;
@@ -220,6 +232,14 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
         pages[lid] = xn_span_at(e, span)->pages;
         uint page = step[pages[lid] + position / head->page_size];
         tokens[lid] = (uint4)(position, span, page, position % head->page_size);
+    }
+    if (lid < XN_TOKENS) {
+        uint2 span = (uint2)(0, 0);
+        if (head->n_rows <= XN_TOKENS && lid < head->n_spans) {
+            global const struct xn_cl_span *s = xn_span_at(e, lid);
+            span = (uint2)(s->slot, s->first_row << 8 | s->n_rows);
+        }
+        spans[lid] = span;
     }
     if (lid < XN_OP_VALUES) both[lid] = from[lid];
     struct xn_cl_slices own = ((global const struct xn_cl_op_tail *)(from + XN_CL_OP_TAIL / 16))->own[XN_SHAPE];
@@ -270,6 +290,7 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
                 if (job.n == 0) job.slices = 0;
                 xn_fetch_next(ops, &own, &following, job.slices, u, group, groups, slices + (turn ^ 1) * XN_SLICE_VALUES);
             }
+            if (own.n == 0) xn_begin_other(e, number, d, group, groups, scratch);
             if (i > 0 && !xn_all_wait(barriers, target, &flag)) return;
             bool experts = !cut && xn_setup_experts(e, number, d, groups, &job);
             if (own.n == 0 && !experts) xn_other(e, number, d, group, groups, scratch);
