@@ -81,6 +81,9 @@ enum xn_cl_needs {
     X(SORT, sort, "sort.cl", XN_CL_LIGHT)                                                                              \
     X(JOIN, join, "join.cl", XN_CL_LIGHT)                                                                              \
     X(READ, read, "read.cl", 0)                                                                                        \
+    X(TOPS, tops, "candidates.cl", XN_CL_LIGHT)                                                                        \
+    X(CANDIDATES, candidates, "candidates.cl", 0)                                                                      \
+    X(SUMS, sums, "candidates.cl", 0)                                                                                  \
     X(STORE, store, "store.cl", XN_CL_CACHE)                                                                           \
     X(WALK, walk, "walk.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_CACHE | XN_CL_SHAPED | XN_CL_ATTENTION)
 enum xn_cl_kernel {

@@ -4,6 +4,8 @@
 // tokens makes a list of what is left, so that a vocabulary of 150,000 is looked at once or twice and never sorted.
 #pragma once
 
+#include "device/candidates.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,13 +35,16 @@ static inline int32_t xn_candidate_blocks(int32_t vocab) {
 }
 
 void xn_candidates_begin(struct xn_candidates *c, const float *logits);
+// With the best tokens alone, as a list.
+void xn_candidates_begin_best(struct xn_candidates *c, const struct xn_row_candidates *best);
 // The logits by id, to be changed; dense only.
 float *xn_candidates_own(struct xn_candidates *c);
 // A list of what is possible.
 void xn_candidates_list(struct xn_candidates *c);
 // Keeps those with a logit of at least `least`, as a list; the others count on in `size`.
 void xn_candidates_above(struct xn_candidates *c, float least);
-// Keeps the k >= 1 most likely, as a list; of equal logits the lower id.
+// Keeps the k >= 1 most likely, as a list; of equal logits the lower id. Where a device may have found them
+// (device/candidates.h), in their order, whoever found them: what follows goes by it.
 void xn_candidates_best(struct xn_candidates *c, int32_t k);
 // The highest logit; -INFINITY where nothing is possible.
 float xn_candidates_max(struct xn_candidates *c);

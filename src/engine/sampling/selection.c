@@ -51,8 +51,16 @@ void xn_candidates_select(struct xn_candidate *list, int32_t n, int32_t k) {
     }
 }
 
+static bool in_order(const struct xn_candidate *list, int32_t n) {
+    int32_t i = 1;
+    while (i < n && is_first(&list[i - 1], &list[i]))
+        i++;
+    return i >= n;
+}
+
 void xn_candidates_sort(struct xn_candidate *list, int32_t n, int32_t k) {
     if (k > n) k = n;
+    if (in_order(list, n)) return; // as devices give them
     xn_candidates_select(list, n, k);
     qsort(list, (size_t)k, sizeof *list, by_key);
 }

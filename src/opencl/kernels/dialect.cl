@@ -8,6 +8,8 @@
 //                                              together; `red` is XN_GROUP floats of local memory
 //   xn_arrive   tells others of what this group wrote: true in the last of `expected` groups, which sees all of it. The
 //                                              counter is not touched where one is expected
+//   xn_group_count                             how many work-items bring one; xn_mul_rn, xn_add_rn, a product and a sum that are
+//                                              never joined (NVIDIA's body alone)
 //   xn_quad_max, xn_pair_sum                   of four, two neighbouring work-items (not in the plain body)
 //   xn_dot4     an integer and the products of four signed bytes each of two others (likewise)
 //   xn_load_half, xn_store_half                one float16 value of a byte array
