@@ -15,8 +15,12 @@ void xn_cl_place_runs(struct xn_cl_lowered *l) {
         struct xn_cl_candidates *d = (struct xn_cl_candidates *)op;
         if (tail->number != XN_CL_KERNEL_CANDIDATES) continue;
         for (int shape = 0; shape < 2; shape++)
-            if (head->own[shape].n)
-                d->slice[shape] = ((const struct xn_cl_slice *)(l->ops + (uint64_t)head->own[shape].place * 16))->all;
+            if (head->own[shape].n) {
+                uint64_t place = (uint64_t)head->own[shape].place * 16;
+                uint32_t all = ((const struct xn_cl_slice *)(l->ops + place))->all;
+                d->slice[shape] = all;
+                d->runs[shape] = head->own[shape].n * ((all + XN_CL_TOP_RUN - 1) / XN_CL_TOP_RUN);
+            }
     }
 }
 

@@ -246,11 +246,13 @@ static void lower_gate(struct xn_cl_lowering *l, const struct xn_op *op) {
 // leaves the highest logit of each run itself, and sums are a part of the search.
 static void lower_candidates(struct xn_cl_lowering *l, enum xn_op_kind kind) {
     const struct xn_cl_map *map = &l->out->map;
+    uint32_t vocab = l->plan->vocab, runs = vocab / XN_CL_TOP_RUN + (vocab % XN_CL_TOP_RUN != 0);
     struct xn_cl_candidates d = {.to = map->candidates,
                                  .sums = map->sums,
-                                 .tokens = l->plan->vocab,
+                                 .tokens = vocab,
                                  .tops = scratch(l),
-                                 .slice = {l->plan->vocab, l->plan->vocab}};
+                                 .slice = {vocab, vocab, vocab},
+                                 .runs = {runs, runs, runs}};
     size_t first = l->out->n;
     l->formats = 0;
     add(l, kind, XN_CL_KERNEL_CANDIDATES, &d, sizeof d);

@@ -54,6 +54,7 @@ enum xn_cl_needs {
     XN_CL_MATRIX = 32,    // is written over the matrix layer (kernels/matrix.cl)
     XN_CL_HEADS = 64,     // finishes heads (kernels/project.cl)
     XN_CL_LIGHT = 128,    // its units only wait for memory: a compute unit takes as many groups as it holds
+    XN_CL_WIDE = 256,     // has few units, each of which keeps a large group busy
 };
 // The kernels: xn_kernel_NAME in its file, which holds its part of it where XN_OP_NAME is defined.
 #define XN_CL_KERNELS(X)                                                                                               \
@@ -82,8 +83,8 @@ enum xn_cl_needs {
     X(JOIN, join, "join.cl", XN_CL_LIGHT)                                                                              \
     X(READ, read, "read.cl", 0)                                                                                        \
     X(TOPS, tops, "candidates.cl", XN_CL_LIGHT)                                                                        \
-    X(CANDIDATES, candidates, "candidates.cl", 0)                                                                      \
-    X(SUMS, sums, "candidates.cl", 0)                                                                                  \
+    X(CANDIDATES, candidates, "candidates.cl", XN_CL_WIDE)                                                             \
+    X(SUMS, sums, "candidates.cl", XN_CL_WIDE)                                                                         \
     X(STORE, store, "store.cl", XN_CL_CACHE)                                                                           \
     X(WALK, walk, "walk.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_CACHE | XN_CL_SHAPED | XN_CL_ATTENTION)
 enum xn_cl_kernel {

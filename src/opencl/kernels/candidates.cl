@@ -5,14 +5,21 @@
 // the best ones are spread over the vocabulary: these are gathered in local memory, and each finds its place by counting
 // those before it. Where more gather than there is room for (thousands of equal logits), the host is told to look itself.
 
-#define XN_AT_PARTS 0
-#define XN_AT_RUNS XN_CL_TOP_PARTS
-#define XN_AT_LOGITS (XN_AT_RUNS + XN_CL_TOP_RUNS)
-#define XN_AT_IDS (XN_AT_LOGITS + XN_CL_TOP_TOKENS)
-#define XN_AT_COUNTS (XN_AT_IDS + XN_CL_TOP_TOKENS) // of runs, of tokens
+// In a walk this runs once a step, so loops are unrolled only where several reads must be on their way at once.
+
+#define XN_AT_RUNS 0                                  // the first token of each, and the end
+#define XN_AT_TOKENS (2 * XN_CL_TOP_RUNS)             // logit and id of each
+#define XN_AT_PARTS (XN_AT_TOKENS + 2 * XN_CL_TOP_TOKENS)
+#define XN_AT_COUNTS (XN_AT_PARTS + XN_CL_TOP_PARTS) // of runs, of tokens
 #define XN_AT_COUNTED (XN_AT_COUNTS + 2)            // for reductions
 #define XN_CANDIDATES_SCRATCH (XN_AT_COUNTED + XN_GROUP)
 #define XN_SUMS_SCRATCH (XN_CL_SUM_CHUNK + XN_GROUP)
+
+#ifndef XN_OWN
+#define XN_OWN(x) (x)
+#endif
+#define XN_READS 10 // vocabularies of 160,000 tokens take one turn of as many
+#define XN_TOKEN_READS 5
 
 // How a row's runs lie.
 struct xn_runs {
@@ -21,14 +28,15 @@ struct xn_runs {
 static inline struct xn_runs xn_runs_of(XN_D const struct xn_cl_candidates *d) {
     struct xn_runs r;
 #ifndef XN_WALK
-    r.slice = d->tokens;
+    uint shape = 2;
 #elif defined(XN_ONE)
-    r.slice = d->slice[1];
+    uint shape = 1;
 #else
-    r.slice = d->slice[0];
+    uint shape = 0;
 #endif
+    r.slice = d->slice[shape];
     r.per = (r.slice + XN_CL_TOP_RUN - 1) / XN_CL_TOP_RUN;
-    r.n = (d->tokens + r.slice - 1) / r.slice * r.per;
+    r.n = d->runs[shape];
     return r;
 }
 static inline global float *xn_tops_of(const struct xn_env *e, XN_D const struct xn_cl_candidates *d, struct xn_runs r,
@@ -39,6 +47,18 @@ static inline global float *xn_tops_of(const struct xn_env *e, XN_D const struct
 static inline uint2 xn_run_at(XN_D const struct xn_cl_candidates *d, struct xn_runs r, uint run) {
     uint slice = run / r.per, first = slice * r.slice + (run - slice * r.per) * XN_CL_TOP_RUN;
     return (uint2)(first, min(first + XN_CL_TOP_RUN, min((slice + 1) * r.slice, d->tokens)));
+}
+
+// The highest of part p of a row's runs.
+static inline float xn_best_of_part(global const float *tops, uint n, uint p) {
+    float best = -INFINITY;
+#pragma unroll 1
+    for (uint r = p; r < n; r += XN_READS * XN_CL_TOP_PARTS) {
+#pragma unroll
+        for (uint i = 0; i < XN_READS; i++)
+            best = fmax(best, r + i * XN_CL_TOP_PARTS < n ? tops[r + i * XN_CL_TOP_PARTS] : -INFINITY);
+    }
+    return best;
 }
 
 #ifdef XN_OP_TOPS
@@ -79,15 +99,15 @@ static inline uint xn_count_parts(uint n, local float *red) {
 // A bound that XN_CL_CANDIDATES parts reach, and that lies less than a hundredth below the best such; -INFINITY: there are
 // not so many.
 static inline float xn_bound(local const float *part, local float *red) {
-    uint upper = 0;
-    XN_EACH(bit, 0, 16) {
-        uint wanted = upper | 0x8000u >> bit, n = 0;
-        float bound = xn_bound_of(wanted);
-        for (uint p = get_local_id(0); p < XN_CL_TOP_PARTS; p += XN_GROUP)
+    uint upper = 0, bit = 0x8000u;
+#pragma unroll 1
+    do {
+        uint n = 0;
+        float bound = xn_bound_of(upper | bit);
+        for (uint p = XN_OWN(get_local_id(0)); p < XN_CL_TOP_PARTS; p += XN_GROUP)
             n += part[p] >= bound;
-        if (xn_count_parts(n, red) >= XN_CL_CANDIDATES) upper = wanted;
-    }
-    XN_NEXT(bit, 16, 1);
+        if (xn_count_parts(n, red) >= XN_CL_CANDIDATES) upper |= bit;
+    } while (bit >>= 1);
     return upper ? xn_bound_of(upper) : -INFINITY;
 }
 
@@ -97,53 +117,67 @@ static inline bool xn_reaches(float x, float bound) { // NaN does not
 
 static inline void xn_find_candidates(const struct xn_env *e, XN_D const struct xn_cl_candidates *d, uint output,
                                       local float *scratch) {
-    local float *part = scratch + XN_AT_PARTS, *x = scratch + XN_AT_LOGITS;
-    local uint *run = (local uint *)(scratch + XN_AT_RUNS), *id = (local uint *)(scratch + XN_AT_IDS);
+    local float *part = scratch + XN_AT_PARTS;
+    local uint2 *run = (local uint2 *)(scratch + XN_AT_RUNS), *token = (local uint2 *)(scratch + XN_AT_TOKENS);
     volatile local uint *count = (volatile local uint *)(scratch + XN_AT_COUNTS);
     struct xn_runs runs = xn_runs_of(d);
     global const float *tops = xn_tops_of(e, d, runs, output), *logits = e->logits + (ulong)output * d->tokens;
-    uint lid = get_local_id(0);
-    for (uint p = lid; p < XN_CL_TOP_PARTS; p += XN_GROUP) {
-        float best = -INFINITY;
-        for (uint r = p; r < runs.n; r += XN_CL_TOP_PARTS)
-            best = fmax(best, tops[r]);
-        part[p] = best;
-    }
+    uint lid = XN_OWN(get_local_id(0));
+#pragma unroll 1
+    for (uint p = lid; p < XN_CL_TOP_PARTS; p += XN_GROUP)
+        part[p] = xn_best_of_part(tops, runs.n, p);
     count[0] = count[1] = 0;
     barrier(CLK_LOCAL_MEM_FENCE);
     float bound = xn_bound(part, scratch + XN_AT_COUNTED);
+#pragma unroll 1
     for (uint p = lid; p < XN_CL_TOP_PARTS; p += XN_GROUP)
+#pragma unroll 1
         for (uint r = p; r < (part[p] >= bound ? runs.n : 0); r += XN_CL_TOP_PARTS)
             if (xn_reaches(tops[r], bound)) {
                 uint at = atomic_inc(count);
-                if (at < XN_CL_TOP_RUNS) run[at] = r;
+                if (at < XN_CL_TOP_RUNS) run[at] = xn_run_at(d, runs, r);
             }
     barrier(CLK_LOCAL_MEM_FENCE);
-    uint n_runs = count[0];
-    for (uint i = lid; i < min(n_runs, (uint)XN_CL_TOP_RUNS) * XN_CL_TOP_RUN; i += XN_GROUP) {
-        uint2 tokens = xn_run_at(d, runs, run[i / XN_CL_TOP_RUN]);
-        uint token = tokens.x + i % XN_CL_TOP_RUN;
-        float own = token < tokens.y ? logits[token] : -INFINITY;
-        if (xn_reaches(own, bound)) {
-            uint at = atomic_inc(count + 1);
-            if (at < XN_CL_TOP_TOKENS) {
-                x[at] = own;
-                id[at] = token;
-            }
+    uint n_runs = count[0], all = min(n_runs, (uint)XN_CL_TOP_RUNS) * XN_CL_TOP_RUN;
+#pragma unroll 1
+    for (uint first = lid; first < all; first += XN_TOKEN_READS * XN_GROUP) {
+        float x[XN_TOKEN_READS];
+        uint id[XN_TOKEN_READS];
+#pragma unroll
+        for (uint i = 0; i < XN_TOKEN_READS; i++) {
+            uint at = first + i * XN_GROUP;
+            uint2 tokens = run[min(at, all - 1) / XN_CL_TOP_RUN];
+            id[i] = tokens.x + at % XN_CL_TOP_RUN;
+            x[i] = at < all && id[i] < tokens.y ? logits[id[i]] : -INFINITY;
+        }
+        uint n = 0;
+#pragma unroll
+        for (uint i = 0; i < XN_TOKEN_READS; i++)
+            n += xn_reaches(x[i], bound);
+        uint at = n ? atomic_add(count + 1, n) : 0;
+#pragma unroll
+        for (uint i = 0; i < XN_TOKEN_READS; i++) {
+            bool reaches = xn_reaches(x[i], bound);
+            if (reaches && at < XN_CL_TOP_TOKENS) token[at] = (uint2)(as_uint(x[i]), id[i]);
+            at += reaches;
         }
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     uint n = count[1];
     bool fit = n_runs <= XN_CL_TOP_RUNS && n <= XN_CL_TOP_TOKENS;
     global uint *to = (global uint *)e->logits + d->to + (ulong)output * XN_CL_CANDIDATES_ROW;
+#pragma unroll 1
     for (uint i = lid; i < (fit ? n : 0); i += XN_GROUP) {
-        float own = x[i];
-        uint token = id[i], place = 0;
-        for (uint j = 0; j < n; j++)
-            place += x[j] > own || (x[j] == own && id[j] < token);
+        uint2 own = token[i];
+        uint place = 0;
+#pragma unroll 4
+        for (uint j = 0; j < n; j++) {
+            uint2 other = token[j];
+            place += as_float(other.x) > as_float(own.x) || (as_float(other.x) == as_float(own.x) && other.y < own.y);
+        }
         if (place < XN_CL_CANDIDATES) {
-            to[4 + 2 * place] = token;
-            to[5 + 2 * place] = as_uint(own);
+            to[4 + 2 * place] = own.y;
+            to[5 + 2 * place] = own.x;
         }
     }
     to[0] = fit ? min(n, (uint)XN_CL_CANDIDATES) : XN_CL_NONE; // all write the same
@@ -188,18 +222,22 @@ static inline void xn_sum_lanes(const struct xn_env *e, XN_D const struct xn_cl_
     uint chunks = xn_sum_chunks(d), output = u / chunks, first = u % chunks * XN_CL_SUM_CHUNK;
     uint n = min(d->tokens - first, (uint)XN_CL_SUM_CHUNK), whole = n / XN_CL_SUM_LANES * XN_CL_SUM_LANES;
     global const float *tops = xn_tops_of(e, d, runs, output), *x = e->logits + (ulong)output * d->tokens + first;
-    uint lid = get_local_id(0);
+    uint lid = XN_OWN(get_local_id(0));
     float best = -INFINITY;
-    for (uint r = lid; r < runs.n; r += XN_GROUP)
-        best = fmax(best, tops[r]);
+#pragma unroll 1
+    for (uint p = lid; p < XN_CL_TOP_PARTS; p += XN_GROUP)
+        best = fmax(best, xn_best_of_part(tops, runs.n, p));
     best = xn_group_max(best, scratch + XN_CL_SUM_CHUNK);
+#pragma unroll 1
     for (uint i = lid; i < n; i += XN_GROUP)
         scratch[i] = xn_exp_below(XN_PLUS(x[i], -best));
     barrier(CLK_LOCAL_MEM_FENCE);
     if (lid < XN_CL_SUM_LANES) {
         float sum = 0;
+#pragma unroll 4
         for (uint i = lid; i < whole; i += XN_CL_SUM_LANES)
             sum = XN_PLUS(sum, scratch[i]);
+#pragma unroll 1
         for (uint i = whole; i < (lid == 0 ? n : whole); i++)
             sum = XN_PLUS(sum, scratch[i]);
         e->logits[d->sums + (ulong)u * XN_CL_SUM_LANES + lid] = sum;

@@ -63,6 +63,14 @@ static inline uint xn_group_count(uint one) {
     return all;
 }
 
+// The same value, of which the compiler knows nothing: so what is made of it in one operation of a walk is not made before all
+// of them, where it would take registers from the others.
+static inline uint xn_own(uint x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
+#define XN_OWN(x) xn_own(x)
+
 // A product and a sum, rounded each by itself.
 #define XN_EXACT_STEPS
 static inline float xn_mul_rn(float x, float y) {

@@ -361,7 +361,9 @@ struct xn_cl_candidates {
     xn_u64 to, sums; // places behind the logits: rows of results; [output][chunk][lane]
     xn_u32 tokens;   // of a row of logits
     xn_u32 tops;     // place in the activations: the highest logit of each run, a row each
-    xn_u32 slice[2]; // in a walk runs begin anew with each slice of so many tokens; for a few rows, and for one
+    // Runs begin anew with each slice of so many tokens: in a walk those of the head, for a few rows and for one; else
+    // (the last) there is one slice. And how many runs that makes.
+    xn_u32 slice[3], runs[3];
 };
 
 // --- what a group of a walk takes at once ---
