@@ -1,5 +1,6 @@
 // Steps on a device that tells the best tokens of its logits: who asks for them gets them, who wants all logits gets
 // those, and texts are what they are on a device that tells none.
+#include "device/split/split.h"
 #include "engine/sampler.h"
 #include "engine/sampling/candidates.h"
 #include "engine/serving/testing.h"
@@ -171,11 +172,54 @@ static void a_failed_reading_ends_the_text(void **unused) {
     close_both(&b);
 }
 
+// Of a model on two devices that with the head tells, and not where a step goes through them in pieces.
+static void a_split_device_tells(void **unused) {
+    (void)unused;
+    enum { MANY = 300 };
+    struct both b;
+    struct xn_context *c[2];
+    struct xn_row_candidates best;
+    struct xn_error err;
+    const float *logits;
+    open_both(&b, 3);
+    xn_model_close(b.model[1]);
+    struct xn_split_member members[2] = {{.name = "plain", .share = 1}, {.name = "telling", .share = 1}};
+    struct xn_split_options o = {.members = members, .n_members = 2, .spill = -1, .layers = -1};
+    assert_int_equal(xn_reference_device_open(&members[0].device, NULL), XN_OK);
+    members[1].device = b.device[1];
+    if (xn_split_device_open(&o, &b.device[1], &err) != XN_OK) fail_msg("%s", err.message);
+    b.model[1] = test_model_sized(b.device[1], 3, HYBRID_LAYERS, 64);
+    for (uint32_t rows = 3; rows <= MANY; rows += MANY - 3) {
+        for (int i = 0; i < 2; i++) {
+            static struct xn_feed feeds[MANY];
+            uint32_t sequence;
+            struct xn_context_options of = {.context = 512, .batch = MANY, .sequences = 1, .outputs = 1};
+            if (xn_context_create(b.model[i], &of, &c[i], &err) != XN_OK) fail_msg("%s", err.message);
+            assert_int_equal(xn_sequence_new(c[i], &sequence, &err), XN_OK);
+            for (uint32_t r = 0; r < rows; r++)
+                feeds[r] = (struct xn_feed){sequence, (int32_t)(5 * r % TEST_VOCAB),
+                                            r + 1 < rows ? XN_NO_LOGITS : XN_BEST_LOGITS_AND_SUM};
+            if (xn_eval(c[i], feeds, rows, &err) != XN_OK) fail_msg("%s", err.message);
+        }
+        const float *expected = xn_eval_logits(c[0], UINT32_MAX);
+        assert_int_equal(xn_eval_candidates(c[1], UINT32_MAX, &best), rows < MANY);
+        if (rows < MANY) assert_int_equal(best.items[0].id, xn_best_id(expected, TEST_VOCAB));
+        assert_int_equal(xn_eval_read_logits(c[1], UINT32_MAX, &logits, &err), XN_OK);
+        assert_same(logits, expected);
+        for (int i = 0; i < 2; i++)
+            xn_context_free(c[i]);
+    }
+    assert_int_equal(telling.told, 1);
+    assert_int_equal(telling.fetched, 1);
+    close_both(&b);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_row_gets_what_it_wants),
         cmocka_unit_test(served_texts_are_the_same),
         cmocka_unit_test(a_failed_reading_ends_the_text),
+        cmocka_unit_test(a_split_device_tells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,9 +23,8 @@ static float *logits_of(struct xn_executor *e, uint32_t output) {
     return (float *)(uintptr_t)plain->logits(e) + (size_t)output * telling->vocab;
 }
 
-static int run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
+static int take_rows(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
     size_t vocab = telling->vocab;
-    XN_TRY(plain->run(e, batch, err));
     if (batch->n_outputs == 0) return XN_OK;
     n_outputs = batch->n_outputs;
     tells = batch->whole != NULL;
@@ -41,6 +40,20 @@ static int run(struct xn_executor *e, const struct xn_batch *batch, struct xn_er
             logits_of(e, o)[i] = NAN;
     }
     return XN_OK;
+}
+
+static int run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err) {
+    XN_TRY(plain->run(e, batch, err));
+    return take_rows(e, batch, err);
+}
+
+// The last part has the head; what is taken before is nothing yet.
+static int run_part(struct xn_executor *e, const struct xn_batch *batch, uint32_t first, uint32_t n,
+                    struct xn_error *err) {
+    static const struct xn_batch *before;
+    if (batch) before = batch;
+    XN_TRY(plain->run_part(e, batch, first, n, err));
+    return take_rows(e, before, err);
 }
 
 static int by_logit(const void *a, const void *b) {
@@ -77,6 +90,7 @@ void test_tell(struct xn_device *device, struct test_telling *of) {
     plain = device->table;
     table = *plain;
     table.run = run;
+    table.run_part = run_part;
     table.candidates = candidates;
     table.read_logits = read_logits;
     telling = of;
