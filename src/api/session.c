@@ -46,12 +46,12 @@ int xn_session_prompt(struct xn_session *s, const int32_t *ids, size_t n, const 
     return XN_OK;
 }
 
-// candidates: the best tokens may be enough to choose the next one by.
-static int append(struct xn_session *s, int32_t id, bool candidates, struct xn_error *err) {
+// logits: what is wanted of them, to choose the next token by.
+static int append(struct xn_session *s, int32_t id, enum xn_feed_logits logits, struct xn_error *err) {
     if (xn_session_full(s))
         return xn_fail(err, XN_ERR_LIMIT, "the context of %u positions is full",
                        xn_context_options(s->context)->context);
-    struct xn_feed feed = {s->sequence, id, candidates ? XN_BEST_LOGITS : XN_ALL_LOGITS};
+    struct xn_feed feed = {s->sequence, id, logits};
     s->evaluated = false;
     XN_TRY(xn_eval(s->context, &feed, 1, err));
     s->evaluated = true;
@@ -59,7 +59,7 @@ static int append(struct xn_session *s, int32_t id, bool candidates, struct xn_e
 }
 
 int xn_session_append(struct xn_session *s, int32_t id, struct xn_error *err) {
-    return append(s, id, false, err);
+    return append(s, id, XN_ALL_LOGITS, err);
 }
 
 const char *xn_finish_name(enum xn_finish finish) {
@@ -108,7 +108,10 @@ static int choose(struct xn_session *s, struct stream *t, struct xn_generation *
 
 static int generate(struct xn_session *s, struct stream *t, struct xn_generation *g, struct xn_error *err) {
     const struct xn_tokenizer *tokenizer = xn_context_model(s->context)->tokenizer;
-    bool ended = false, candidates = !g->constraint && xn_sampler_takes_candidates(t->sampler);
+    enum xn_feed_logits logits = XN_ALL_LOGITS;
+    bool ended = false;
+    if (!g->constraint && xn_sampler_takes_candidates(t->sampler))
+        logits = xn_sampler_needs_sum(t->sampler) ? XN_BEST_LOGITS_AND_SUM : XN_BEST_LOGITS;
     while (!ended) {
         if (g->most >= 0 && g->generated >= (uint64_t)g->most) {
             g->finish = XN_FINISH_LENGTH;
@@ -133,7 +136,7 @@ static int generate(struct xn_session *s, struct stream *t, struct xn_generation
             g->finish = XN_FINISH_CONTEXT;
             break;
         }
-        XN_TRY(append(s, id, candidates, err));
+        XN_TRY(append(s, id, logits, err));
     }
     if (g->finish == XN_FINISH_STOP || g->finish == XN_FINISH_CALLER) return XN_OK;
     // What was held back for a character or a stop string that did not come.

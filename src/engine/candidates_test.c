@@ -139,7 +139,8 @@ static void served_texts_are_the_same(void **unused) {
         }
         xn_serving_free(serving);
         assert_true(telling.told > 100);
-        assert_int_equal(telling.fetched > 0, forgets > 0);
+        assert_true(telling.fetched < telling.told);
+        if (forgets) assert_true(telling.fetched > 0);
         close_both(&b);
     }
 }

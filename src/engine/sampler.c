@@ -74,17 +74,21 @@ static bool only_lowers(const struct xn_sampling *o) {
 }
 
 // Where a row's best tokens may stand in for all: up to a step that keeps few of the most likely ones nothing may look
-// at others, or make them more likely.
+// at others, or make them more likely. A nucleus is a share of all, of which the sum is known before anything changes.
 static int find_limit(const struct xn_sampler *s, int32_t vocab) {
     const struct xn_sampling *o = &s->sampling;
+    bool changed = o->n_logit_bias > 0;
     for (size_t i = 0; i < o->n_logit_bias; i++)
         if (!(o->logit_bias[i].bias <= 0)) return -1;
     for (int i = 0; i < s->n_steps && o->mirostat == 0; i++) {
         int kind = s->steps[i];
         if (kind == XN_SAMPLER_TEMPERATURE && o->temperature <= 0 && o->dynatemp_range <= 0) return i;
         if (kind == XN_SAMPLER_TOP_K && o->top_k <= XN_ROW_CANDIDATES && o->top_k < vocab) return i;
+        if (kind == XN_SAMPLER_TOP_P && !changed) return i;
+        if (kind == XN_SAMPLER_MIN_P && o->min_keep <= 1) return i;
         bool lowers = kind == XN_SAMPLER_DRY || (kind == XN_SAMPLER_PENALTIES && only_lowers(o));
         if (!lowers && (kind != XN_SAMPLER_TOP_K || o->top_k < vocab)) return -1;
+        changed |= lowers;
     }
     return -1;
 }
@@ -260,11 +264,30 @@ bool xn_sampler_takes_candidates(const struct xn_sampler *s) {
     return s->limit >= 0;
 }
 
-// Whether what the limiting step has kept is what it keeps of all tokens. The others were no better than `last`, and
-// none is now.
-static bool holds(const struct xn_sampler *s, const struct xn_row_candidate *last) {
-    const struct xn_candidates *c = &s->candidates;
-    int32_t k = s->steps[s->limit] == XN_SAMPLER_TOP_K ? s->sampling.top_k : 1;
+bool xn_sampler_needs_sum(const struct xn_sampler *s) {
+    return s->limit >= 0 && s->steps[s->limit] == XN_SAMPLER_TOP_P;
+}
+
+// Runs the limiting step on the best tokens, of which the worst was `last` before anything changed. False: of all
+// tokens it might keep others. They were no better than `last`, and none has become better; NULL: there are no others.
+static bool limit_to_few(struct xn_sampler *s, double sum, const struct xn_row_candidate *last) {
+    const struct xn_sampling *o = &s->sampling;
+    struct xn_candidates *c = &s->candidates;
+    int kind = s->steps[s->limit];
+    if (kind == XN_SAMPLER_TOP_P) {
+        if (!(sum > 0) || !xn_sample_nucleus(c, (double)o->top_p * sum, o->min_keep)) return false;
+        xn_sample_keep_size(c, o->min_keep);
+        return true;
+    }
+    if (kind == XN_SAMPLER_MIN_P) {
+        if (last && !(last->logit < xn_min_p_bound(c, o->min_p))) return false;
+        run(s, kind);
+        xn_candidates_sort_by_id(c->list, c->n); // as they are found among all
+        return true;
+    }
+    int32_t k = kind == XN_SAMPLER_TOP_K ? o->top_k : 1;
+    run(s, kind);
+    if (!last) return true;
     if (c->n < k) return false;
     const struct xn_candidate *worst = &c->list[k - 1];
     return worst->logit > last->logit || (worst->logit == last->logit && worst->id <= last->id);
@@ -273,20 +296,22 @@ static bool holds(const struct xn_sampler *s, const struct xn_row_candidate *las
 bool xn_sampler_choose_among(struct xn_sampler *s, const struct xn_row_candidates *best, int32_t *id) {
     const struct xn_sampling *o = &s->sampling;
     struct xn_candidates *c = &s->candidates;
-    bool all = best->n < XN_ROW_CANDIDATES; // that are possible
     if (s->limit < 0 || best->n > (uint32_t)c->vocab) return false;
     int32_t most_likely = best->n ? best->items[0].id : -1;
     if (best->n == 0 || best->items[0].logit == INFINITY) {
         *id = settle(s, most_likely);
         return true;
     }
+    const struct xn_row_candidate *last = best->n < XN_ROW_CANDIDATES ? NULL : &best->items[best->n - 1];
     xn_candidates_begin_best(c, best);
     xn_sample_logit_bias(c, o->logit_bias, o->n_logit_bias);
     for (int i = 0; i < s->n_steps && c->n; i++) {
-        run(s, s->steps[i]);
-        if (i == s->limit && !all && !holds(s, &best->items[best->n - 1])) return false;
+        if (i != s->limit)
+            run(s, s->steps[i]);
+        else if (!limit_to_few(s, best->sum, last))
+            return false;
     }
-    if (c->n == 0 && !all) return false;
+    if (c->n == 0 && last) return false;
     double weight;
     *id = c->n ? draw(s, &weight) : settle(s, most_likely);
     return true;

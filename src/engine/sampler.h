@@ -17,6 +17,8 @@ int32_t xn_sampler_choose(struct xn_sampler *sampler, const float *logits);
 // Whether a row's best tokens may be enough to choose by: what looks at tokens by their order keeps few of them, and
 // what comes before makes none more likely.
 bool xn_sampler_takes_candidates(const struct xn_sampler *sampler);
+// Whether it takes them with the sum over all tokens.
+bool xn_sampler_needs_sum(const struct xn_sampler *sampler);
 // As xn_sampler_choose, by the best tokens of a row of logits: the same token. False where they are not enough, or the
 // sampler takes none: nothing was chosen then.
 bool xn_sampler_choose_among(struct xn_sampler *sampler, const struct xn_row_candidates *best, int32_t *id);

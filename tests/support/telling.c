@@ -94,6 +94,7 @@ void test_tell(struct xn_device *device, struct test_telling *of) {
     table.candidates = candidates;
     table.read_logits = read_logits;
     telling = of;
+    asked = 0;
     device->table = &table;
 }
 

@@ -187,7 +187,7 @@ static void usual_settings_take_them(void **unused) {
     struct expectation {
         struct xn_sampling sampling;
         bool takes;
-    } e[16];
+    } e[20];
     size_t n = 0;
 #define EXPECT(wanted, change)                                                                                         \
     do {                                                                                                               \
@@ -203,8 +203,12 @@ static void usual_settings_take_them(void **unused) {
     EXPECT(true, (o.logit_bias = &ban, o.n_logit_bias = 1));
     EXPECT(true, o.xtc_probability = 0.5f);
     EXPECT(false, (o.logit_bias = &favour, o.n_logit_bias = 1));
-    EXPECT(false, o.top_k = 0);
-    EXPECT(false, o.top_k = 129);
+    EXPECT(true, o.top_k = 0);
+    EXPECT(true, (o.top_k = 0, o.top_p = 1, o.repeat_penalty = 1.1f));
+    EXPECT(false, (o.top_k = 0, o.repeat_penalty = 1.1f));
+    EXPECT(false, (o.top_k = 0, o.top_p = 1, o.min_p = 0));
+    EXPECT(false, (o.top_k = 0, o.top_p = 1, o.min_keep = 2));
+    EXPECT(false, (o.top_k = 129, o.repeat_penalty = 1.1f));
     EXPECT(false, o.repeat_penalty = 0.9f);
     EXPECT(false, o.presence_penalty = -0.1f);
     EXPECT(false, o.top_n_sigma = 1);

@@ -59,6 +59,7 @@ void xn_candidates_rank(struct xn_candidates *c);
 void xn_candidates_select(struct xn_candidate *list, int32_t n, int32_t k);
 // Sorts the k first by key to the front.
 void xn_candidates_sort(struct xn_candidate *list, int32_t n, int32_t k);
+void xn_candidates_sort_by_id(struct xn_candidate *list, int32_t n);
 // The least k >= 1 such that the k first by key weigh at least `mass` together (`above`: more than it), or n; they are
 // moved to the front. By selection, not by sorting.
 int32_t xn_candidates_mass(struct xn_candidate *list, int32_t n, double mass, bool above);

@@ -126,7 +126,7 @@ static uint32_t take_prompts(struct xn_serving *s, uint32_t rows, uint32_t *take
 static enum xn_feed_logits logits_of(const struct xn_task *t) {
     if (!t->sampler) return XN_NO_LOGITS;
     if (!xn_serving_wants_candidates(t)) return XN_ALL_LOGITS;
-    return t->request.logprobs >= 0 ? XN_BEST_LOGITS_AND_SUM : XN_BEST_LOGITS;
+    return t->request.logprobs >= 0 || xn_sampler_needs_sum(t->sampler) ? XN_BEST_LOGITS_AND_SUM : XN_BEST_LOGITS;
 }
 
 static void feed(struct xn_serving *s, struct xn_task *t) {
