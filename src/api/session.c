@@ -38,23 +38,28 @@ int xn_session_prompt(struct xn_session *s, const int32_t *ids, size_t n, const 
         same++;
     // What the states have to be computed again for is a part of the prompt as well: it goes into the same steps.
     same = xn_sequence_resume(s->context, s->sequence, same);
-    s->logits = NULL;
+    s->evaluated = false;
     XN_TRY(xn_sequence_cut(s->context, s->sequence, same, err));
     XN_TRY(xn_eval_prompt(s->context, s->sequence, ids + same, (uint32_t)n - same, progress, err));
-    s->logits = xn_eval_logits(s->context, UINT32_MAX);
+    s->evaluated = true;
     if (reused) *reused = same;
     return XN_OK;
 }
 
-int xn_session_append(struct xn_session *s, int32_t id, struct xn_error *err) {
+// logits: what is wanted of them, to choose the next token by.
+static int append(struct xn_session *s, int32_t id, enum xn_feed_logits logits, struct xn_error *err) {
     if (xn_session_full(s))
         return xn_fail(err, XN_ERR_LIMIT, "the context of %u positions is full",
                        xn_context_options(s->context)->context);
-    struct xn_feed feed = {s->sequence, id, true};
-    s->logits = NULL;
+    struct xn_feed feed = {s->sequence, id, logits};
+    s->evaluated = false;
     XN_TRY(xn_eval(s->context, &feed, 1, err));
-    s->logits = xn_eval_logits(s->context, 0);
+    s->evaluated = true;
     return XN_OK;
+}
+
+int xn_session_append(struct xn_session *s, int32_t id, struct xn_error *err) {
+    return append(s, id, XN_ALL_LOGITS, err);
 }
 
 const char *xn_finish_name(enum xn_finish finish) {
@@ -88,23 +93,35 @@ static int show(struct stream *t, struct xn_generation *g, bool *ended, struct x
     return XN_OK;
 }
 
+// The next token; -1: the grammar ends the text.
+static int choose(struct xn_session *s, struct stream *t, struct xn_generation *g, int32_t *id, struct xn_error *err) {
+    struct xn_row_candidates best;
+    const float *logits;
+    if (!g->constraint && xn_eval_candidates(s->context, UINT32_MAX, &best) &&
+        xn_sampler_choose_among(t->sampler, &best, id))
+        return XN_OK;
+    XN_TRY(xn_eval_read_logits(s->context, UINT32_MAX, &logits, err));
+    if (g->constraint) return xn_constraint_choose(g->constraint, t->sampler, logits, id, err);
+    *id = xn_sampler_choose(t->sampler, logits);
+    return XN_OK;
+}
+
 static int generate(struct xn_session *s, struct stream *t, struct xn_generation *g, struct xn_error *err) {
     const struct xn_tokenizer *tokenizer = xn_context_model(s->context)->tokenizer;
+    enum xn_feed_logits logits = XN_ALL_LOGITS;
     bool ended = false;
+    if (!g->constraint && xn_sampler_takes_candidates(t->sampler))
+        logits = xn_sampler_needs_sum(t->sampler) ? XN_BEST_LOGITS_AND_SUM : XN_BEST_LOGITS;
     while (!ended) {
         if (g->most >= 0 && g->generated >= (uint64_t)g->most) {
             g->finish = XN_FINISH_LENGTH;
             break;
         }
         int32_t id;
-        if (g->constraint) {
-            XN_TRY(xn_constraint_choose(g->constraint, t->sampler, s->logits, &id, err));
-            if (id < 0) {
-                g->finish = XN_FINISH_END;
-                break;
-            }
-        } else {
-            id = xn_sampler_choose(t->sampler, s->logits);
+        XN_TRY(choose(s, t, g, &id, err));
+        if (g->constraint && id < 0) {
+            g->finish = XN_FINISH_END;
+            break;
         }
         g->generated++;
         if (xn_token_ends(tokenizer, id)) {
@@ -119,7 +136,7 @@ static int generate(struct xn_session *s, struct stream *t, struct xn_generation
             g->finish = XN_FINISH_CONTEXT;
             break;
         }
-        XN_TRY(xn_session_append(s, id, err));
+        XN_TRY(append(s, id, logits, err));
     }
     if (g->finish == XN_FINISH_STOP || g->finish == XN_FINISH_CALLER) return XN_OK;
     // What was held back for a character or a stop string that did not come.
@@ -138,7 +155,7 @@ int xn_session_generate(struct xn_session *s, struct xn_generation *g, struct xn
     g->generated = 0;
     g->finish = XN_FINISH_LENGTH;
     if (!model->tokenizer) return xn_fail(err, XN_ERR_UNSUPPORTED, "the model has no tokenizer to write text with");
-    if (!s->logits) return xn_fail(err, XN_ERR_ARGUMENT, "nothing to generate from: no prompt was evaluated");
+    if (!s->evaluated) return xn_fail(err, XN_ERR_ARGUMENT, "nothing to generate from: no prompt was evaluated");
     if (g->constraint) XN_TRY(xn_constraint_begin(g->constraint, err));
     struct stream t = {.stops = {.strings = g->stops, .n = g->n_stops}};
     xn_detokenizer_init(&t.detokenizer, model->tokenizer, g->show_special);

@@ -11,7 +11,7 @@ struct xn_session {
     struct xn_context *context; // not owned
     uint32_t sequence;
     bool open;
-    const float *logits; // after the last token, or NULL; valid until the context's next step
+    bool evaluated; // the context's last step computed the logits after the last token
 };
 int xn_session_open(struct xn_session *session, struct xn_context *context, struct xn_error *err);
 // With what xn_sequence_save_file wrote to `path`. On failure the session is empty.

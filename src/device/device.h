@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "device/candidates.h"
 #include "device/ops.h"
 
 #include <stdbool.h>
@@ -30,6 +31,10 @@ struct xn_batch {
     uint32_t n_outputs;
     const uint32_t *outputs; // rows whose logits are wanted, ascending
     bool keep_rows;          // afterwards X is read (read_rows), as the head finds it
+    // Outputs whose logits come to the host; NULL: all. Of the others the best tokens are wanted instead, of a device
+    // that tells them (`candidates`); one that does not gives all logits.
+    const bool *whole; // [n_outputs]
+    bool sums;         // with their sums
 };
 
 // Memory and sizes that a prepared plan may use.
@@ -98,6 +103,12 @@ struct xn_device_table {
     // next run.
     int (*run)(struct xn_executor *executor, const struct xn_batch *batch, struct xn_error *err);
     const float *(*logits)(struct xn_executor *executor);
+    // After a step with outputs that were not whole: the best tokens of one of its outputs. False: the device did not
+    // find them this time (too many logits are equal, the step was cut), and all logits tell. NULL: it tells none ever.
+    bool (*candidates)(struct xn_executor *executor, uint32_t output, struct xn_row_candidates *out);
+    // Makes logits() hold the row of an output that was not whole, until the next step that has outputs. NULL where
+    // `candidates` is.
+    int (*read_logits)(struct xn_executor *executor, uint32_t output, struct xn_error *err);
 
     // A part of a step, for a device made of others: operations [first, first + n) of the plan, and what they read of
     // earlier parts is in the rows. The first of a part is marked in the plan (xn_op.apart). batch NULL: that of the

@@ -50,11 +50,12 @@ static int allocate(struct xn_context *c, struct xn_error *err) {
     c->positions = xn_alloc(o->batch, sizeof *c->positions);
     c->spans = xn_alloc(o->sequences, sizeof *c->spans);
     c->outputs = xn_alloc(o->outputs, sizeof *c->outputs);
+    c->whole = xn_alloc(o->outputs, sizeof *c->whole);
     c->row_of_feed = xn_alloc(o->batch, sizeof *c->row_of_feed);
     c->output_of_feed = xn_alloc(o->batch, sizeof *c->output_of_feed);
     c->span_of = xn_alloc(o->sequences, sizeof *c->span_of);
     bool ok = c->sequences && c->free_pages && c->references && c->replay_pages && c->counted && c->checkpoints &&
-              c->usefulness && c->tokens && c->positions && c->spans && c->outputs && c->row_of_feed &&
+              c->usefulness && c->tokens && c->positions && c->spans && c->outputs && c->whole && c->row_of_feed &&
               c->output_of_feed && c->span_of;
     for (uint32_t i = 0; ok && i < o->sequences; i++) {
         struct xn_sequence *s = &c->sequences[i];
@@ -118,6 +119,7 @@ void xn_context_free(struct xn_context *c) {
     free(c->positions);
     free(c->spans);
     free(c->outputs);
+    free(c->whole);
     free(c->row_of_feed);
     free(c->output_of_feed);
     free(c->span_of);

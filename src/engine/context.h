@@ -87,17 +87,26 @@ int xn_sequence_restore(struct xn_context *context, const void *data, size_t siz
                         struct xn_error *err);
 int xn_sequence_restore_file(struct xn_context *context, const char *path, uint32_t *sequence, struct xn_error *err);
 
+// What is wanted of a row's logits: nothing, all, or the best tokens, which are enough as far as is known
+// (xn_eval_candidates); with their sum.
+enum xn_feed_logits { XN_NO_LOGITS, XN_ALL_LOGITS, XN_BEST_LOGITS, XN_BEST_LOGITS_AND_SUM };
 // One row of a step: the next token of a sequence. Rows of a sequence stand in their order; sequences may be mixed at
 // will.
 struct xn_feed {
     uint32_t sequence;
     int32_t token;
-    bool logits; // wanted after this token
+    enum xn_feed_logits logits; // wanted after this token
 };
 // Evaluates n <= options.batch rows. On an error no sequence has changed length.
 int xn_eval(struct xn_context *context, const struct xn_feed *feeds, uint32_t n, struct xn_error *err);
-// After xn_eval: the logits (vocab floats) of feed i, which asked for them; valid until the next xn_eval.
+// After xn_eval: the logits (vocab floats) of feed i, which asked for them; valid until the next xn_eval. NULL where
+// its best tokens were to be enough, on a device that tells them, until its logits were read.
 const float *xn_eval_logits(const struct xn_context *context, uint32_t i);
+// The same of every feed that wanted logits: they are fetched where they are on the device alone.
+int xn_eval_read_logits(struct xn_context *context, uint32_t i, const float **logits, struct xn_error *err);
+// The best tokens of feed i, which said that they are enough; valid until the next xn_eval. False: the device does not
+// tell them.
+bool xn_eval_candidates(const struct xn_context *context, uint32_t i, struct xn_row_candidates *out);
 // Whether steps from now on leave what the head multiplies, for xn_eval_hidden. At first they do not.
 void xn_eval_keep_hidden(struct xn_context *context, bool keep);
 // After such a step: the residual stream behind the final norm, out[n][hidden], of n feeds of one sequence from feed i

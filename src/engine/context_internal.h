@@ -51,6 +51,7 @@ struct xn_context {
     int32_t *tokens, *positions;
     struct xn_span *spans;
     uint32_t *outputs;
+    bool *whole;             // [outputs]: whose logits are on the host
     uint32_t *row_of_feed;   // [batch]
     int32_t *output_of_feed; // [batch]: row of logits, or -1
     uint32_t *span_of;       // [sequences]

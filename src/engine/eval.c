@@ -25,7 +25,7 @@ static int count_rows(struct xn_context *c, const struct xn_feed *feeds, uint32_
             c->spans[c->span_of[id]] = (struct xn_span){.past = s->length, .pages = s->pages, .slot = id};
         }
         c->spans[c->span_of[id]].n_rows++;
-        *n_outputs += feeds[i].logits;
+        *n_outputs += feeds[i].logits != XN_NO_LOGITS;
     }
     if (*n_outputs > c->options.outputs)
         return xn_fail(err, XN_ERR_LIMIT, "logits of %u tokens wanted, at most %u a step are possible", *n_outputs,
@@ -75,6 +75,19 @@ static void advance(struct xn_context *c, const struct xn_span *span) {
     s->last_rows = span->n_rows;
 }
 
+// Of which outputs all logits are wanted. False: of all. *sums: whether a sum is wanted of others.
+static bool mark_whole(struct xn_context *c, const struct xn_feed *feeds, uint32_t n, bool *sums) {
+    bool tells = xn_context_device(c)->candidates != NULL, partly = false;
+    for (uint32_t i = 0; i < n; i++) {
+        int32_t output = c->output_of_feed[c->row_of_feed[i]];
+        if (output == NO_FEED) continue;
+        c->whole[output] = feeds[i].logits == XN_ALL_LOGITS || !tells;
+        partly |= !c->whole[output];
+        *sums |= feeds[i].logits == XN_BEST_LOGITS_AND_SUM;
+    }
+    return partly;
+}
+
 int xn_eval(struct xn_context *c, const struct xn_feed *feeds, uint32_t n, struct xn_error *err) {
     uint32_t n_spans = 0, n_outputs = 0;
     c->n_feeds = c->n_hidden = 0;
@@ -97,7 +110,7 @@ int xn_eval(struct xn_context *c, const struct xn_feed *feeds, uint32_t n, struc
     // Outputs ascend by row: mark the rows, then number them.
     memset(c->output_of_feed, 0, n * sizeof *c->output_of_feed);
     for (uint32_t i = 0; i < n; i++)
-        if (feeds[i].logits) c->output_of_feed[c->row_of_feed[i]] = 1;
+        if (feeds[i].logits != XN_NO_LOGITS) c->output_of_feed[c->row_of_feed[i]] = 1;
     uint32_t output = 0;
     for (uint32_t r = 0; r < n; r++)
         if (c->output_of_feed[r]) {
@@ -106,6 +119,7 @@ int xn_eval(struct xn_context *c, const struct xn_feed *feeds, uint32_t n, struc
         } else {
             c->output_of_feed[r] = NO_FEED;
         }
+    bool sums = false, partly = mark_whole(c, feeds, n, &sums);
     struct xn_batch batch = {.n_rows = n,
                              .tokens = c->tokens,
                              .positions = c->positions,
@@ -113,7 +127,9 @@ int xn_eval(struct xn_context *c, const struct xn_feed *feeds, uint32_t n, struc
                              .spans = c->spans,
                              .n_outputs = n_outputs,
                              .outputs = c->outputs,
-                             .keep_rows = c->keep_hidden};
+                             .keep_rows = c->keep_hidden,
+                             .whole = partly ? c->whole : NULL,
+                             .sums = sums};
     int status = xn_context_device(c)->run(c->executor, &batch, err);
     for (uint32_t i = 0; i < n_spans; i++)
         if (status == XN_OK)
@@ -125,12 +141,31 @@ int xn_eval(struct xn_context *c, const struct xn_feed *feeds, uint32_t n, struc
     return XN_OK;
 }
 
-const float *xn_eval_logits(const struct xn_context *c, uint32_t i) {
+// The row of logits of feed i (UINT32_MAX: the last); NO_FEED: it has none.
+static int32_t output_of(const struct xn_context *c, uint32_t i) {
     if (i == UINT32_MAX) i = c->n_feeds - 1; // of no step: UINT32_MAX again
-    if (i >= c->n_feeds) return NULL;
-    int32_t output = c->output_of_feed[c->row_of_feed[i]];
-    if (output == NO_FEED) return NULL;
+    return i < c->n_feeds ? c->output_of_feed[c->row_of_feed[i]] : NO_FEED;
+}
+
+const float *xn_eval_logits(const struct xn_context *c, uint32_t i) {
+    int32_t output = output_of(c, i);
+    if (output == NO_FEED || !c->whole[output]) return NULL;
     return xn_context_device(c)->logits(c->executor) + (size_t)output * c->model->recipe.vocab;
+}
+
+int xn_eval_read_logits(struct xn_context *c, uint32_t i, const float **logits, struct xn_error *err) {
+    int32_t output = output_of(c, i);
+    if (output == NO_FEED) return xn_fail(err, XN_ERR_ARGUMENT, "there are no logits of feed %u", i);
+    if (!c->whole[output]) XN_TRY(xn_context_device(c)->read_logits(c->executor, (uint32_t)output, err));
+    c->whole[output] = true;
+    *logits = xn_eval_logits(c, i);
+    return XN_OK;
+}
+
+bool xn_eval_candidates(const struct xn_context *c, uint32_t i, struct xn_row_candidates *out) {
+    int32_t output = output_of(c, i);
+    if (output == NO_FEED || c->whole[output]) return false;
+    return xn_context_device(c)->candidates(c->executor, (uint32_t)output, out);
 }
 
 void xn_eval_keep_hidden(struct xn_context *c, bool keep) {

@@ -13,6 +13,7 @@ struct xn_sampler {
     struct xn_logit_bias *bias;
     uint8_t steps[XN_SAMPLERS_MOST]; // the samplers that do something, in their order
     int n_steps;
+    int limit; // the step that leaves few tokens, of which a device may have told; -1: there is none
     struct xn_candidates candidates;
     struct xn_history history;
     int32_t *dry_length, *dry_longest; // NULL without DRY
@@ -67,6 +68,31 @@ static void plan(struct xn_sampler *s) {
     }
 }
 
+// Whether penalties make no token more likely.
+static bool only_lowers(const struct xn_sampling *o) {
+    return o->repeat_penalty >= 1 && o->frequency_penalty >= 0 && o->presence_penalty >= 0;
+}
+
+// Where a row's best tokens may stand in for all: up to a step that keeps few of the most likely ones nothing may look
+// at others, or make them more likely. A nucleus is a share of all, of which the sum is known before anything changes.
+static int find_limit(const struct xn_sampler *s, int32_t vocab) {
+    const struct xn_sampling *o = &s->sampling;
+    bool changed = o->n_logit_bias > 0;
+    for (size_t i = 0; i < o->n_logit_bias; i++)
+        if (!(o->logit_bias[i].bias <= 0)) return -1;
+    for (int i = 0; i < s->n_steps && o->mirostat == 0; i++) {
+        int kind = s->steps[i];
+        if (kind == XN_SAMPLER_TEMPERATURE && o->temperature <= 0 && o->dynatemp_range <= 0) return i;
+        if (kind == XN_SAMPLER_TOP_K && o->top_k <= XN_ROW_CANDIDATES && o->top_k < vocab) return i;
+        if (kind == XN_SAMPLER_TOP_P && !changed) return i;
+        if (kind == XN_SAMPLER_MIN_P && o->min_keep <= 1) return i;
+        bool lowers = kind == XN_SAMPLER_DRY || (kind == XN_SAMPLER_PENALTIES && only_lowers(o));
+        if (!lowers && (kind != XN_SAMPLER_TOP_K || o->top_k < vocab)) return -1;
+        changed |= lowers;
+    }
+    return -1;
+}
+
 static bool runs(const struct xn_sampler *s, int kind) {
     return memchr(s->steps, kind, (size_t)s->n_steps) != NULL;
 }
@@ -103,6 +129,7 @@ int xn_sampler_new(const struct xn_sampling *sampling, int32_t vocab, struct xn_
     s->sampling = *sampling;
     s->mu = 2 * (double)sampling->mirostat_tau;
     plan(s);
+    s->limit = find_limit(s, vocab);
     int status = allocate(s, vocab, err);
     if (status == XN_OK)
         *out = s;
@@ -171,10 +198,10 @@ static bool is_empty(struct xn_candidates *c) {
     return c->dense ? xn_candidates_max(c) == -INFINITY : c->n == 0;
 }
 
-// Takes the model's most likely token where nothing can be drawn: the only candidate then. 0 where none is possible.
-static int32_t settle(struct xn_sampler *s, const float *logits) {
+// Takes the model's most likely token where nothing can be drawn: the only candidate then. 0 where none is possible
+// (-1).
+static int32_t settle(struct xn_sampler *s, int32_t id) {
     struct xn_candidates *c = &s->candidates;
-    int32_t id = xn_best_id(logits, c->vocab);
     if (id < 0) id = 0;
     c->list[0] = (struct xn_candidate){.id = id};
     c->n = c->size = 1;
@@ -207,18 +234,21 @@ static int32_t draw(struct xn_sampler *s, double *weight) {
     return c->list[chosen].id;
 }
 
+static bool changes(int kind) {
+    return kind == XN_SAMPLER_PENALTIES || kind == XN_SAMPLER_DRY;
+}
+
 int32_t xn_sampler_choose(struct xn_sampler *s, const float *logits) {
     const struct xn_sampling *o = &s->sampling;
     struct xn_candidates *c = &s->candidates;
     xn_candidates_begin(c, logits);
     float max = xn_candidates_max(c);
-    if (!isfinite(max)) return settle(s, logits);
+    if (!isfinite(max)) return settle(s, xn_best_id(logits, c->vocab));
     xn_sample_logit_bias(c, o->logit_bias, o->n_logit_bias);
-    if (o->n_logit_bias && is_empty(c)) return settle(s, logits);
+    if (o->n_logit_bias && is_empty(c)) return settle(s, xn_best_id(logits, c->vocab));
     for (int i = 0; i < s->n_steps; i++) {
         run(s, s->steps[i]);
-        bool changed = s->steps[i] == XN_SAMPLER_PENALTIES || s->steps[i] == XN_SAMPLER_DRY;
-        if (changed && is_empty(c)) return settle(s, logits);
+        if (changes(s->steps[i]) && is_empty(c)) return settle(s, xn_best_id(logits, c->vocab));
     }
     if (o->mirostat) {
         xn_sample_temperature(c, o->temperature);
@@ -228,6 +258,63 @@ int32_t xn_sampler_choose(struct xn_sampler *s, const float *logits) {
     int32_t id = draw(s, &weight);
     if (o->mirostat) s->mu = xn_mirostat_learn(o, s->mu, weight / s->total);
     return id;
+}
+
+bool xn_sampler_takes_candidates(const struct xn_sampler *s) {
+    return s->limit >= 0;
+}
+
+bool xn_sampler_needs_sum(const struct xn_sampler *s) {
+    return s->limit >= 0 && s->steps[s->limit] == XN_SAMPLER_TOP_P;
+}
+
+// Runs the limiting step on the best tokens, of which the worst was `last` before anything changed. False: of all
+// tokens it might keep others. They were no better than `last`, and none has become better; NULL: there are no others.
+static bool limit_to_few(struct xn_sampler *s, double sum, const struct xn_row_candidate *last) {
+    const struct xn_sampling *o = &s->sampling;
+    struct xn_candidates *c = &s->candidates;
+    int kind = s->steps[s->limit];
+    if (kind == XN_SAMPLER_TOP_P) {
+        if (!(sum > 0) || !xn_sample_nucleus(c, (double)o->top_p * sum, o->min_keep)) return false;
+        xn_sample_keep_size(c, o->min_keep);
+        return true;
+    }
+    if (kind == XN_SAMPLER_MIN_P) {
+        if (last && !(last->logit < xn_min_p_bound(c, o->min_p))) return false;
+        run(s, kind);
+        xn_candidates_sort_by_id(c->list, c->n); // as they are found among all
+        return true;
+    }
+    int32_t k = kind == XN_SAMPLER_TOP_K ? o->top_k : 1;
+    run(s, kind);
+    if (!last) return true;
+    if (c->n < k) return false;
+    const struct xn_candidate *worst = &c->list[k - 1];
+    return worst->logit > last->logit || (worst->logit == last->logit && worst->id <= last->id);
+}
+
+bool xn_sampler_choose_among(struct xn_sampler *s, const struct xn_row_candidates *best, int32_t *id) {
+    const struct xn_sampling *o = &s->sampling;
+    struct xn_candidates *c = &s->candidates;
+    if (s->limit < 0 || best->n > (uint32_t)c->vocab) return false;
+    int32_t most_likely = best->n ? best->items[0].id : -1;
+    if (best->n == 0 || best->items[0].logit == INFINITY) {
+        *id = settle(s, most_likely);
+        return true;
+    }
+    const struct xn_row_candidate *last = best->n < XN_ROW_CANDIDATES ? NULL : &best->items[best->n - 1];
+    xn_candidates_begin_best(c, best);
+    xn_sample_logit_bias(c, o->logit_bias, o->n_logit_bias);
+    for (int i = 0; i < s->n_steps && c->n; i++) {
+        if (i != s->limit)
+            run(s, s->steps[i]);
+        else if (!limit_to_few(s, best->sum, last))
+            return false;
+    }
+    if (c->n == 0 && last) return false;
+    double weight;
+    *id = c->n ? draw(s, &weight) : settle(s, most_likely);
+    return true;
 }
 
 int32_t xn_sampler_top(struct xn_sampler *s, struct xn_token_logprob *out, int32_t n) {

@@ -150,7 +150,7 @@ static void opencl_memory(const struct xn_device *device, const struct xn_plan *
     struct xn_cl_map map;
     xn_host_memory_size(plan, &r, cache_bytes, activation_bytes);
     xn_cl_map_of(plan, &r, &tiles, &map);
-    *activation_bytes = 4 * (map.size + map.counters + (uint64_t)r.outputs * plan->vocab);
+    *activation_bytes = 4 * (map.size + map.counters + map.logits);
 }
 
 static const float *opencl_logits(struct xn_executor *e) {
@@ -191,6 +191,8 @@ static const struct xn_device_table opencl_table = {
     .memory = opencl_memory,
     .run = xn_cl_executor_run,
     .logits = opencl_logits,
+    .candidates = xn_cl_candidates,
+    .read_logits = xn_cl_read_logits,
     .run_part = xn_cl_executor_run_part,
     .read_rows = xn_cl_read_rows,
     .write_rows = xn_cl_write_rows,
@@ -281,6 +283,7 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     d->way = options->way;
     d->f16 = options->f16;
     d->dp4a = options->dp4a;
+    d->all_logits = options->all_logits;
     if (!(d->info.extensions >> XN_OPENCL_COMMAND_BUFFER & 1) ||
         !xn_cl_recording_load(d->cl, found.platform, &d->recording))
         d->recording = (struct xn_cl_recording){0};

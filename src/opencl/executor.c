@@ -60,7 +60,7 @@ static int take_pinned(struct xn_executor *e, size_t bytes, struct xn_error *err
 
 static int take_buffers(struct xn_executor *e, struct xn_error *err) {
     const struct xn_cl_lowered *l = &e->lowered;
-    uint64_t logits = (uint64_t)e->view.limits.outputs * e->view.plan->vocab;
+    uint64_t logits = l->map.logits;
     XN_TRY(take_buffer(e, XN_CL_OPS, l->ops_bytes, "operations", l->ops, err));
     XN_TRY(take_buffer(e, XN_CL_PLACES, l->n_places * sizeof *l->places, "places", l->places, err));
     XN_TRY(take_buffer(e, XN_CL_VEC, l->n_vec * sizeof *l->vec, "vectors", l->vec, err));
@@ -84,6 +84,7 @@ int xn_cl_executor_create(struct xn_cl_device *device, const struct xn_plan *pla
     if (status == XN_OK && xn_cl_can_walk(device->dialect))
         status = xn_cl_cut_slices(&e->lowered, device->info.units, limits->page_size, limits->rows > 1,
                                   xn_cl_walks_tiles(e), err);
+    if (status == XN_OK) xn_cl_place_runs(&e->lowered);
     if (status == XN_OK) status = take_buffers(e, err);
     if (status == XN_OK) status = xn_cl_make_walkers(e, err);
     if (status == XN_OK) status = xn_cl_make_kernels(e, err);

@@ -22,9 +22,10 @@ struct xn_cl_made { // a kernel with its arguments set
 };
 
 // By what the launches of steps differ: the shape that their rows ask of kernels, and those whose logits are wanted
-// (XN_CL_SHAPES: none are).
+// (XN_CL_SHAPES: none are), and what of logits.
 struct xn_cl_step_shape {
     enum xn_cl_shape rows, outputs;
+    bool candidates, sums; // the best tokens are wanted, with their sums
 };
 
 struct xn_executor {
@@ -51,7 +52,9 @@ struct xn_executor {
     uint32_t *step;    // the batch as the device gets it
     size_t step_size, step_capacity;
     cl_mem pinned;                             // memory of the host that the device copies to at full speed, in which
-    float *logits;                             // are
+    float *logits;                             // are, and what is told of them, as in the device's buffer
+    uint32_t n_told;                           // outputs of which the best tokens are there,
+    bool told_sums;                            // and their sums
     uint32_t launched;                         // kernels of the last step,
     enum xn_opencl_way way;                    // and how
     double seconds[XN_OP_KINDS], walk_seconds; // walk_seconds: of the last step
@@ -77,11 +80,25 @@ void xn_cl_free_kernels(struct xn_executor *e); // the kernels, not their lists
 struct xn_cl_step_shape xn_cl_step_shape_of(const struct xn_executor *e, const struct xn_batch *batch);
 // The kernel of launch i in a step of such a shape; NULL: there it is none.
 const struct xn_cl_made *xn_cl_kernel_of(const struct xn_executor *e, size_t i, struct xn_cl_step_shape shape);
+// Whether a launch is one of the operations of a walk of few rows.
+bool xn_cl_is_walked(const struct xn_cl_launch *launch, struct xn_cl_step_shape shape);
 // Sets a kernel's arguments but for the operation, and the operation; of a walk n operations from this one on, whose
 // barrier has counted so far.
 int xn_cl_set_arguments(struct xn_executor *e, const struct xn_cl_made *kernel, struct xn_error *err);
 int xn_cl_set_op(struct xn_executor *e, const struct xn_cl_made *kernel, cl_uint op, struct xn_error *err);
 int xn_cl_set_walk(struct xn_executor *e, const struct xn_cl_made *kernel, cl_uint op, cl_uint n, struct xn_error *err);
+
+// --- what comes of logits (candidates.c) ---
+
+// Whether a step of this batch finds the best tokens of its outputs.
+bool xn_cl_tells_candidates(const struct xn_executor *e, const struct xn_batch *batch);
+// Tells the search for them how the head's slices lie, once those are cut.
+void xn_cl_place_runs(struct xn_cl_lowered *lowered);
+// Enqueues what a batch wants of the logits that its step computes.
+int xn_cl_read_results(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);
+// As the functions of device.h.
+bool xn_cl_candidates(struct xn_executor *e, uint32_t output, struct xn_row_candidates *out);
+int xn_cl_read_logits(struct xn_executor *e, uint32_t output, struct xn_error *err);
 
 // --- a step (step.c) ---
 

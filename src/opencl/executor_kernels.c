@@ -194,7 +194,8 @@ int xn_cl_make_walkers(struct xn_executor *e, struct xn_error *err) {
     if (!xn_cl_can_walk(e->device->dialect)) return XN_OK;
     for (size_t i = 0; i < l->n; i++) {
         const struct xn_cl_program_key *k = &l->launches[i].key;
-        if (!(l->launches[i].shapes >> XN_CL_FEW & 1)) continue;
+        if (!xn_cl_is_walked(&l->launches[i], (struct xn_cl_step_shape){.rows = XN_CL_FEW, .candidates = true}))
+            continue;
         key.few_sizes |= k->few_sizes;
         key.walked |= 1u << k->kernel;
     }
@@ -214,11 +215,26 @@ int xn_cl_make_walkers(struct xn_executor *e, struct xn_error *err) {
     return XN_OK;
 }
 
+static bool is_wanted(const struct xn_cl_launch *l, struct xn_cl_step_shape shape) {
+    enum xn_cl_kernel kernel = l->key.kernel;
+    if (kernel == XN_CL_KERNEL_SUMS) return shape.candidates && shape.sums;
+    return shape.candidates || (kernel != XN_CL_KERNEL_TOPS && kernel != XN_CL_KERNEL_CANDIDATES);
+}
+// What the walk's head and search do themselves.
+static bool stands_alone(const struct xn_cl_launch *l) {
+    return l->key.kernel == XN_CL_KERNEL_TOPS || l->key.kernel == XN_CL_KERNEL_SUMS;
+}
+
+bool xn_cl_is_walked(const struct xn_cl_launch *l, struct xn_cl_step_shape shape) {
+    return l->shapes >> XN_CL_FEW & 1 && is_wanted(l, shape) && !stands_alone(l);
+}
+
 const struct xn_cl_made *xn_cl_kernel_of(const struct xn_executor *e, size_t i, struct xn_cl_step_shape shape) {
     const struct xn_cl_launch *l = &e->lowered.launches[i];
     enum xn_cl_shape of = l->kind == XN_OP_HEAD ? shape.outputs : shape.rows;
-    if (of == XN_CL_SHAPES || !(l->shapes >> of & 1)) return NULL;
-    return &e->kernels[e->walker[of] != XN_CL_NONE ? e->walker[of] : e->kernel_of[of][i]];
+    if (of == XN_CL_SHAPES || !(l->shapes >> of & 1) || !is_wanted(l, shape)) return NULL;
+    if (e->walker[of] == XN_CL_NONE) return &e->kernels[e->kernel_of[of][i]];
+    return stands_alone(l) ? NULL : &e->kernels[e->walker[of]];
 }
 
 static enum xn_cl_shape shape_of(const struct xn_executor *e, uint32_t rows) {
@@ -228,5 +244,7 @@ static enum xn_cl_shape shape_of(const struct xn_executor *e, uint32_t rows) {
 }
 
 struct xn_cl_step_shape xn_cl_step_shape_of(const struct xn_executor *e, const struct xn_batch *batch) {
-    return (struct xn_cl_step_shape){shape_of(e, batch->n_rows), shape_of(e, batch->n_outputs)};
+    bool candidates = xn_cl_tells_candidates(e, batch);
+    return (struct xn_cl_step_shape){shape_of(e, batch->n_rows), shape_of(e, batch->n_outputs), candidates,
+                                     candidates && batch->sums};
 }

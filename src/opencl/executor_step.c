@@ -91,14 +91,14 @@ static int check_walk(struct xn_executor *e, struct xn_error *err) {
 
 // Launches [first, end) of the plan as one, where they are for few rows: their descriptors follow each other. Sets *n
 // to how many kernels that were (0: there is nothing to do).
-static int launch_walk(struct xn_executor *e, size_t first, size_t end, uint32_t rows, cl_uint *n,
+static int launch_walk(struct xn_executor *e, size_t first, size_t end, struct xn_cl_step_shape shape, cl_uint *n,
                        struct xn_error *err) {
     struct xn_cl_device *d = e->device;
     const struct xn_cl_launch *l = e->lowered.launches;
-    const struct xn_cl_made *k = &e->kernels[e->walker[rows > 1 ? XN_CL_FEW : XN_CL_ONE]];
+    const struct xn_cl_made *k = &e->kernels[e->walker[shape.rows]];
     cl_uint from = 0, ops = 0;
     for (size_t i = first; i < end; i++)
-        if (l[i].shapes >> XN_CL_FEW & 1 && ops++ == 0) from = l[i].op;
+        if (xn_cl_is_walked(&l[i], shape) && ops++ == 0) from = l[i].op;
     *n = ops != 0;
     if (!ops) return XN_OK;
     size_t local = k->group, global = local * k->groups;
@@ -125,7 +125,7 @@ static int run_kernels(struct xn_executor *e, const struct xn_batch *batch, bool
     if (is_new) e->launched = 0;
     e->way = XN_OPENCL_BY_WALK;
     if (can_walk(e, batch->n_rows)) {
-        if (launch_walk(e, first, end, batch->n_rows, &n, err) == XN_OK) {
+        if (launch_walk(e, first, end, shape, &n, err) == XN_OK) {
             e->launched += n;
             return XN_OK;
         }
@@ -146,18 +146,11 @@ static int run_kernels(struct xn_executor *e, const struct xn_batch *batch, bool
 // What the launches compute of logits comes to the host.
 static int run_launches(struct xn_executor *e, const struct xn_batch *batch, bool is_new, size_t first, size_t end,
                         struct xn_error *err) {
-    struct xn_cl_device *d = e->device;
     bool head = false;
     for (size_t i = first; i < end; i++)
         head |= e->lowered.launches[i].kind == XN_OP_HEAD;
     XN_TRY(run_kernels(e, batch, is_new, first, end, err));
-    size_t bytes = head ? (size_t)batch->n_outputs * e->view.plan->vocab * sizeof *e->logits : 0;
-    cl_int code = CL_SUCCESS;
-    if (bytes)
-        code =
-            d->cl->EnqueueReadBuffer(d->queue, e->memory[XN_CL_LOGITS], CL_FALSE, 0, bytes, e->logits, 0, NULL, NULL);
-    if (code != CL_SUCCESS) return xn_cl_fail(err, code, "%s: reading logits", d->info.name);
-    return XN_OK;
+    return head ? xn_cl_read_results(e, batch, err) : XN_OK;
 }
 
 // Waits for launches [first, end), as long as a batch of so many rows may take.

@@ -26,7 +26,7 @@ struct xn_cl_device {
     struct xn_cl_programs programs;
     const struct xn_progress *progress; // of the building of kernels; or NULL
     enum xn_opencl_way way;             // struct xn_opencl_options; or what is left of it
-    bool f16, dp4a;                     // of its options
+    bool f16, dp4a, all_logits;         // of its options
     struct xn_cl_recording recording;   // where `way` has command buffers
     cl_mem grids;
     char backend[64];

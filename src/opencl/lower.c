@@ -26,6 +26,10 @@ FITS(state_space);
 FITS(scan);
 FITS(stage);
 FITS(tile);
+FITS(candidates);
+_Static_assert(XN_CL_CANDIDATES == XN_ROW_CANDIDATES && XN_CL_CANDIDATES_ROW == 4 + 2 * XN_CL_CANDIDATES &&
+                   XN_CL_SUM_CHUNK == XN_SUM_CHUNK && XN_CL_SUM_LANES == XN_SUM_LANES,
+               "kernels/shared.h");
 
 // --- operations ---
 
@@ -239,14 +243,42 @@ static void lower_gate(struct xn_cl_lowering *l, const struct xn_op *op) {
     xn_cl_many_gate(l, op, &d);
 }
 
+// The best tokens of the logits, of which a step takes what its batch wants (xn_cl_kernel_of). In a walk the head
+// leaves the highest logit of each run itself, and sums are a part of the search.
+static void lower_candidates(struct xn_cl_lowering *l, enum xn_op_kind kind) {
+    const struct xn_cl_map *map = &l->out->map;
+    uint32_t vocab = l->plan->vocab, runs = vocab / XN_CL_TOP_RUN + (vocab % XN_CL_TOP_RUN != 0);
+    struct xn_cl_candidates d = {.to = map->candidates,
+                                 .sums = map->sums,
+                                 .tokens = vocab,
+                                 .tops = scratch(l),
+                                 .slice = {vocab, vocab, vocab},
+                                 .runs = {runs, runs, runs}};
+    size_t first = l->out->n;
+    l->formats = 0;
+    add(l, kind, XN_CL_KERNEL_CANDIDATES, &d, sizeof d);
+    if (l->no_memory) return;
+    uint32_t number = l->out->launches[first].op;
+    add_launch(l, kind, XN_CL_KERNEL_SUMS, XN_CL_BOTH, number);
+    add_launch(l, kind, XN_CL_KERNEL_TOPS, XN_CL_BOTH, number);
+    if (l->no_memory) return;
+    struct xn_cl_launch search = l->out->launches[first];
+    l->out->launches[first] = l->out->launches[first + 2];
+    l->out->launches[first + 2] = search;
+}
+
 static void lower_head(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_head *h = &op->head;
     struct xn_cl_head d = {.in = input(l, XN_BUF_X, l->plan->hidden, &h->norm),
                            .weights = weights(l, h->weights),
                            .scale = h->scale,
-                           .soft_cap = h->soft_cap};
+                           .soft_cap = h->soft_cap,
+                           .tops = XN_CL_NONE};
+    bool last = op == &l->plan->ops[l->plan->n_ops - 1] && l->out->map.candidates;
+    if (last) d.tops = scratch(l);
     add_few(l, op->kind, XN_CL_KERNEL_HEAD, &d, sizeof d);
     xn_cl_many_head(l, op, &d);
+    if (last) lower_candidates(l, op->kind);
 }
 
 static void lower_heads(struct xn_cl_lowering *l, const struct xn_op *op) {

@@ -24,6 +24,10 @@ struct xn_cl_map {
     uint64_t size;         // of all
     uint64_t counters;     // 32-bit values
     uint64_t barrier;      // place in them of the device-wide barrier
+    uint64_t logits;       // values of the logits' buffer: of outputs x vocab logits,
+    uint64_t candidates;   // from this place on the best tokens of each output (XN_CL_CANDIDATES_ROW); 0: they are not
+                           // looked for
+    uint64_t sums, row_sums; // and from this on what their sums are made of, so many values each
 };
 void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, const struct xn_cl_tiles *tiles,
                   struct xn_cl_map *map);

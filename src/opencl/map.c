@@ -99,6 +99,29 @@ static void needs_of(const struct xn_op *op, uint64_t rows, bool cuts, uint64_t 
     }
 }
 
+// The best tokens are those of a step's logits, so the head is its last operation.
+static bool has_candidates(const struct xn_plan *plan, const struct xn_limits *limits) {
+    return plan->n_ops && plan->ops[plan->n_ops - 1].kind == XN_OP_HEAD && plan->vocab && limits->outputs;
+}
+
+// The highest logits of runs: in a walk, whose slices have two rows of weights at the least, a run may be as short.
+static uint64_t tops_of(uint64_t vocab, uint64_t outputs) {
+    uint64_t walked = outputs < XN_CL_STREAM_TOKENS ? outputs : XN_CL_STREAM_TOKENS, size = 0;
+    most(&size, walked * (vocab / 2 + 1));
+    most(&size, outputs * (vocab / XN_CL_TOP_RUN + 1));
+    return size;
+}
+
+static void map_logits(const struct xn_plan *plan, const struct xn_limits *limits, struct xn_cl_map *map) {
+    uint64_t vocab = plan->vocab, outputs = limits->outputs;
+    map->logits = outputs * vocab;
+    if (!has_candidates(plan, limits)) return;
+    map->candidates = map->logits;
+    map->row_sums = (vocab + XN_CL_SUM_CHUNK - 1) / XN_CL_SUM_CHUNK * XN_CL_SUM_LANES;
+    map->sums = map->candidates + outputs * XN_CL_CANDIDATES_ROW;
+    map->logits = map->sums + outputs * map->row_sums;
+}
+
 void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, const struct xn_cl_tiles *tiles,
                   struct xn_cl_map *map) {
     uint64_t at = 0, rows = limits->rows, scratch = 0;
@@ -120,6 +143,8 @@ void xn_cl_map_of(const struct xn_plan *plan, const struct xn_limits *limits, co
         needs_of(&plan->ops[i], rows, tiles->cuts, &scratch, &map->counters);
         most(&scratch, xn_cl_many_of(&plan->ops[i], plan->hidden, rows, limits->outputs, tiles->partial).size);
     }
+    map_logits(plan, limits, map);
+    if (map->candidates) most(&scratch, tops_of(plan->vocab, limits->outputs));
     map->size = at + round_up(scratch);
     map->barrier = round_up(map->counters);
     map->counters = map->barrier + XN_CL_BARRIER_VALUES;

@@ -59,7 +59,8 @@ static void programs_are_read(void **unused) {
                 if (kernel == XN_CL_KERNEL_WALK)
                     key.walked = 1u << XN_CL_KERNEL_EMBED | 1u << XN_CL_KERNEL_PROJECT | 1u << XN_CL_KERNEL_ATTEND |
                                  1u << XN_CL_KERNEL_PROJECT_ADD | 1u << XN_CL_KERNEL_GATE | 1u << XN_CL_KERNEL_HEAD |
-                                 1u << XN_CL_KERNEL_CONVOLVE | 1u << XN_CL_KERNEL_SCAN_STEP;
+                                 1u << XN_CL_KERNEL_CONVOLVE | 1u << XN_CL_KERNEL_SCAN_STEP |
+                                 1u << XN_CL_KERNEL_CANDIDATES;
                 for (int tiles = 0; tiles < (kernel == XN_CL_KERNEL_WALK && shape == XN_CL_FEW ? 2 : 1); tiles++) {
                     key.tiles = tiles;
                     struct xn_cl_program_key of = xn_cl_program_key_of(&key, 0);

@@ -72,8 +72,9 @@ struct xn_opencl_options {
     bool f16;  // products of many rows with weights in F16 and BF16 round activations to float16 on a matrix unit; else
                // such weights, which are exact, get exact products, at twice the cost
     bool dp4a; // products of 2 to 8 rows not on a matrix unit, where a walk has them there
-    bool plain;   // kernels in plain OpenCL C, whatever the device offers beyond
-    bool emulate; // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
+    bool all_logits; // come to the host, of whom only the best tokens are wanted, too
+    bool plain;      // kernels in plain OpenCL C, whatever the device offers beyond
+    bool emulate;    // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
 };
 // For choosing among devices: whether this one is a GPU that is worth its while without anyone naming it. One that
 // reads the processor's memory is no faster at that, and computes more only if it has a matrix unit.

@@ -210,11 +210,12 @@ static void tiles_agree(void **unused) {
     opened->table->free(opened);
 }
 
-// For few rows an operation is one launch, but for recurrences of more keys than work-items hold.
+// For few rows an operation is one launch, but for recurrences of more keys than work-items hold, and the head where
+// its best tokens are wanted.
 static size_t expected_launches(const struct xn_op *op) {
     if (op->kind == XN_OP_DELTA_NET && op->delta_net.key_size > XN_CL_SCAN_KEYS) return 2;
     if (op->kind == XN_OP_STATE_SPACE && op->state_space.state_size > XN_CL_SCAN_KEYS) return 3;
-    return 1;
+    return op->kind == XN_OP_HEAD ? 4 : 1;
 }
 static void launches_are_few(void **unused) {
     (void)unused;

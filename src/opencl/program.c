@@ -225,6 +225,8 @@ static bool attends_many(const struct xn_cl_program_key *key, const struct body 
 static struct size size_of(bool narrow, const struct xn_cl_program_key *key, const struct body *body) {
     if (key->kernel == XN_CL_KERNEL_WALK) return (struct size){body->walk, body->shape[key->shape].lanes};
     enum { MORE_WARPS = 256 };
+    if (kernels[key->kernel].needs & XN_CL_WIDE && (body->threads || body->walk)) // a GPU's
+        return (struct size){MORE_WARPS, body->shape[key->shape].lanes};
     bool attends = attends_many(key, body);
     if (!attends && !(kernels[key->kernel].needs & XN_CL_MATRIX)) return body->shape[key->shape];
     struct size s = attends ? body->attend_size : body->matrix_size;

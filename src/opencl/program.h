@@ -55,6 +55,7 @@ enum xn_cl_needs {
     XN_CL_HEADS = 64,     // finishes heads (kernels/project.cl)
     XN_CL_SCANS = 256,    // is written over the recurrence (kernels/scan.cl) and the convolution
     XN_CL_LIGHT = 128,    // its units only wait for memory: a compute unit takes as many groups as it holds
+    XN_CL_WIDE = 256,     // has few units, each of which keeps a large group busy
 };
 // The kernels: xn_kernel_NAME in its file, which holds its part of it where XN_OP_NAME is defined.
 #define XN_CL_KERNELS(X)                                                                                               \
@@ -85,6 +86,9 @@ enum xn_cl_needs {
     X(SORT, sort, "sort.cl", XN_CL_LIGHT)                                                                              \
     X(JOIN, join, "join.cl", XN_CL_LIGHT)                                                                              \
     X(READ, read, "read.cl", 0)                                                                                        \
+    X(TOPS, tops, "candidates.cl", XN_CL_LIGHT)                                                                        \
+    X(CANDIDATES, candidates, "candidates.cl", XN_CL_WIDE)                                                             \
+    X(SUMS, sums, "candidates.cl", XN_CL_WIDE)                                                                         \
     X(STORE, store, "store.cl", XN_CL_CACHE)                                                                           \
     X(WALK, walk, "walk.cl", XN_CL_DECODERS | XN_CL_PRODUCTS | XN_CL_CACHE | XN_CL_SHAPED | XN_CL_ATTENTION)
 enum xn_cl_kernel {

@@ -63,7 +63,8 @@ static int find(struct xn_executor *e, size_t first, size_t end, struct xn_cl_st
     for (size_t i = 0; i < e->n_recorded; i++) {
         struct xn_cl_recorded *r = &e->recorded[i];
         *out = r;
-        if (r->first == first && r->end == end && r->shape.rows == shape.rows && r->shape.outputs == shape.outputs)
+        if (r->first == first && r->end == end && r->shape.rows == shape.rows && r->shape.outputs == shape.outputs &&
+            r->shape.candidates == shape.candidates && r->shape.sums == shape.sums)
             return XN_OK;
     }
     *out = NULL;

@@ -77,7 +77,8 @@ int xn_cl_step_fill(struct xn_executor *e, const struct xn_batch *b, struct xn_e
                               .page_size = e->view.limits.page_size,
                               .frequencies_stride = l->longest_dynamic,
                               .barrier = (uint32_t)l->map.barrier,
-                              .rotations = HEAD};
+                              .rotations = HEAD,
+                              .sums = b->sums};
     if (b->n_rows <= XN_CL_STREAM_TOKENS && e->walker[XN_CL_ONE] != XN_CL_NONE)
         head.rotations_stride = 2 * (uint32_t)l->n_turns * l->longest_turn;
     head.tokens = head.rotations + b->n_rows * head.rotations_stride;

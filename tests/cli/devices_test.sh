@@ -82,10 +82,19 @@ expect_out '"launched":"'
 run bench "$model" -p 8 -n 0 -r 1 --json
 expect_out '"backend":"CPU '
 # Each way to run a step says what it is, and the same; what a driver can't do is done in the next way.
-for way in "" +recorded +launches +dp4a; do
+for way in "" +recorded +launches +dp4a +logits; do
     run run "$model" "Hello" -n 4 --temp 0 --device "gpu0$way"
     expect_status 0
     cmp -s "$work/out" "$work/first" || fail "$line: gpu0$way says something else"
+done
+# What is drawn is the same whether the best tokens come to the host or all logits.
+for option in "--temp 1.3" "--temp 1 --repeat-penalty 1.3" "--temp 1 --top-k 0"; do
+    run run "$model" "Hello" -n 12 --raw --seed 5 $option --device gpu0
+    expect_status 0
+    cp "$work/out" "$work/best"
+    run run "$model" "Hello" -n 12 --raw --seed 5 $option --device gpu0+logits
+    expect_status 0
+    cmp -s "$work/out" "$work/best" || fail "$line: another text than by the best tokens"
 done
 run bench "$model" -p 0 -n 2 -r 1 --ops --json --device gpu0+launches
 expect_status 0

@@ -6,12 +6,12 @@ ask="Tell me a story about a dragon."
 
 run run "$model" "$ask" -n 24 --temp 0 -q
 cp "$work/out" "$work/greedy"
-run run "$model" "$ask" -n 24 -q --seed 7
-cp "$work/out" "$work/seven"
+run run "$model" "$ask" -n 24 -q --seed 5
+cp "$work/out" "$work/five"
 
 # What keeps one token gives the most likely text.
 for option in "--top-k 1" "--top-p 0" "--min-p 1" "--top-nsigma 0.001" "--temp 0.0001" "--samplers top_k --top-k 1" "--mirostat 2 --mirostat-ent 0"; do
-    run run "$model" "$ask" -n 24 -q --seed 7 $option
+    run run "$model" "$ask" -n 24 -q --seed 5 $option
     expect_status 0
     cmp -s "$work/out" "$work/greedy" || fail "$line: not the most likely text"
 done
@@ -19,20 +19,20 @@ done
 # What is off by default, and the default written out, change nothing.
 for option in "--typical 1" "--top-nsigma -1" "--xtc-probability 0" "--xtc-threshold 0.6 --xtc-probability 1" "--dry-multiplier 0" "--dynatemp-range 0" \
     "--repeat-penalty 1 --repeat-last-n 5" "--mirostat 0" "--samplers penalties;dry;top_n_sigma;top_k;typ_p;top_p;min_p;xtc;temperature" "--min-keep 1" "--logit-bias 5+0"; do
-    run run "$model" "$ask" -n 24 -q --seed 7 $option
+    run run "$model" "$ask" -n 24 -q --seed 5 $option
     expect_status 0
-    cmp -s "$work/out" "$work/seven" || fail "$line: another text"
+    cmp -s "$work/out" "$work/five" || fail "$line: another text"
 done
 
 # What is on gives the same text twice, and another than without.
 for option in "--typical 0.3" "--xtc-probability 1 --xtc-threshold 0.01" "--dynatemp-range 0.6 --dynatemp-exp 0.5" "--repeat-penalty 1.5" "--presence-penalty 2" \
     "--frequency-penalty 1.5" "--dry-multiplier 50 --dry-allowed-length 0 --dry-base 2 --dry-sequence-breaker none" "--mirostat 1 --mirostat-ent 8" \
     "--mirostat 2 --mirostat-ent 8 --mirostat-lr 0.3" "--samplers temperature --temp 1.5" "--temp 2 --min-keep 40"; do
-    run run "$model" "$ask" -n 24 -q --seed 7 $option
+    run run "$model" "$ask" -n 24 -q --seed 5 $option
     expect_status 0
     cp "$work/out" "$work/once"
-    cmp -s "$work/out" "$work/seven" && fail "$line: the same text"
-    run run "$model" "$ask" -n 24 -q --seed 7 $option
+    cmp -s "$work/out" "$work/five" && fail "$line: the same text"
+    run run "$model" "$ask" -n 24 -q --seed 5 $option
     cmp -s "$work/out" "$work/once" || fail "$line: another text by the same seed"
 done
 

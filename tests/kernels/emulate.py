@@ -13,13 +13,15 @@ import lanes
 TOGETHER = {"{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, l; }": "low_half",
             "{ .reg .b16 l, h; mov.b32 {l, h}, %1; cvt.f32.f16 %0, h; }": "high_half",
             "{ .reg .pred p; setp.ne.u32 p, %2, 0; mov.f32 %0, 0f00000000; @p ld.global.f32 %0, [%1]; }": "load_if",
-            "{ .reg .b16 h; cvt.u16.u32 h, %1; cvt.f32.f16 %0, h; }": "low_half"}
+            "{ .reg .b16 h; cvt.u16.u32 h, %1; cvt.f32.f16 %0, h; }": "low_half",
+            "{ .reg .pred p; setp.ne.u32 p, %1, 0; bar.red.popc.u32 %0, 0, p; }": "group_count"}
 
 BEFORE = """
 uint test_group(void);
 uint test_groups(void);
 local void *test_local(uint which, uint bytes);
 uint test_shuffle(uint x, uint lane);
+uint test_group_count(uint one);
 void test_warp(void);
 void test_poll(void);
 void test_copy(ulong to, global const void *from, uint bytes);
@@ -55,6 +57,9 @@ static inline uint test_permute(uint a, uint b, uint selector) {
     return r;
 }
 #define PTX_cvt_f32_f16(x, bits) x = test_half_value(bits)
+#define PTX_group_count(all, one) all = test_group_count(one)
+#define PTX_mul_rn_f32(z, x, y) z = (x) * (y)
+#define PTX_add_rn_f32(z, x, y) z = (x) + (y)
 #define PTX_low_half(x, both) x = TEST_LOW(both)
 #define PTX_high_half(x, both) x = TEST_HIGH(both)
 #define PTX_cvt_rn_f16x2_f32(both, high, low) both = TEST_PAIR(low, high)

@@ -93,6 +93,15 @@ void *test_local(uint32_t which, uint32_t bytes) {
 uint32_t test_shuffle(uint32_t x, uint32_t lane) {
     return value_of_lane(x, lane);
 }
+uint32_t test_group_count(uint32_t one) {
+    uint32_t all = 0;
+    items[lid].value = one != 0;
+    test_barrier();
+    for (uint32_t i = 0; i < lanes_of.group; i++)
+        all += items[lid / lanes_of.group * lanes_of.group + i].value;
+    test_barrier(); // nobody brings the next before all have these
+    return all;
+}
 void test_warp(void) {
     if (!is_last()) wait_for(AT_SUB_GROUP);
 }

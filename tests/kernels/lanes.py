@@ -21,6 +21,7 @@ uint test_broadcast(uint x);
 #define barrier(flags) test_barrier()
 #define mem_fence(flags)
 #define atomic_inc(p) ((*(p))++)
+#define atomic_add(p, x) ((*(p) += (x)) - (x))
 #define atomic_xchg(p, x) (*(p) = (x))
 #define min(a, b) ((a) < (b) ? (a) : (b))
 #define max(a, b) ((a) > (b) ? (a) : (b))

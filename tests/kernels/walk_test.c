@@ -2,6 +2,7 @@
 // the place of OpenCL: whole operations of the engine's own host code against the plain-C ones, of as many rows as a
 // walk takes, and the head of a longer batch; products of a few rows on the matrix unit, and, of some, without it.
 // Argument: a part of the names of cases, which alone are run.
+#include "candidates_check.h"
 #include "check/device.h"
 #include "opencl/layout.h"
 #include "opencl/opencl.h"
@@ -165,6 +166,17 @@ static int run_formats(const struct xn_check_device *device, uint64_t seed) {
     return 0;
 }
 
+// The best tokens: of steps that are a walk, and of more rows.
+static int run_candidates(struct xn_device *device, uint64_t seed) {
+    static const uint32_t few[] = {1, 2, 8}, many[] = {20};
+    char problem[256];
+    uint32_t compared = xn_candidates_check(device, few, sizeof few / sizeof *few, 9001, true, seed, problem);
+    if (!problem[0]) compared += xn_candidates_check(device, many, 1, 9001, false, seed, problem);
+    if (problem[0]) return say("candidates", seed, "best tokens", problem);
+    printf("candidates: %u rows\n", compared);
+    return 0;
+}
+
 static bool open_device(bool dp4a, struct xn_device **opened, struct xn_check_device *device) {
     struct xn_error err;
     struct xn_opencl_options options = {.timeout = -1, .heap_bytes = 4 << 20, .dp4a = dp4a};
@@ -198,6 +210,7 @@ int main(int argc, char **argv) {
         if (!failed && is_also_plain(k)) failed = run_kind(&dp4a, k, 1000 * seed + 100 * i, " by dp4a");
     }
     if (!failed && (argc < 2 || strcmp(argv[1], "formats") == 0)) failed = run_formats(&device, 1000 * seed + 50);
+    if (!failed && (argc < 2 || strcmp(argv[1], "candidates") == 0)) failed = run_candidates(opened, 1000 * seed);
     plain->table->free(plain);
     opened->table->free(opened);
     xn_check_blocks_free(blocks);

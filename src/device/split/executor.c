@@ -189,6 +189,18 @@ const float *xn_split_logits(struct xn_executor *e) {
     return e->cut.head < 0 ? NULL : xn_split_table(e, (uint32_t)e->cut.head)->logits(e->on[e->cut.head]);
 }
 
+bool xn_split_candidates(struct xn_executor *e, uint32_t output, struct xn_row_candidates *out) {
+    if (e->gathered || e->cut.head < 0 || !xn_split_table(e, (uint32_t)e->cut.head)->candidates) return false;
+    return xn_split_table(e, (uint32_t)e->cut.head)->candidates(e->on[e->cut.head], output, out);
+}
+
+// Members that tell no best tokens give all logits, as do steps in pieces.
+int xn_split_read_logits(struct xn_executor *e, uint32_t output, struct xn_error *err) {
+    if (e->gathered || e->cut.head < 0 || !xn_split_table(e, (uint32_t)e->cut.head)->candidates) return XN_OK;
+    int status = xn_split_table(e, (uint32_t)e->cut.head)->read_logits(e->on[e->cut.head], output, err);
+    return status == XN_OK ? XN_OK : xn_error_context(err, status, "%s", e->device->member[e->cut.head].name);
+}
+
 // X alone, where its last reader has it.
 int xn_split_read_final_rows(struct xn_executor *e, int rows, uint32_t n, void *out, struct xn_error *err) {
     struct xn_split_move from = {.from = (uint8_t)e->cut.head, .rows = rows};

@@ -135,6 +135,8 @@ void xn_split_memory(const struct xn_device *device, const struct xn_plan *plan,
                      uint64_t *cache_bytes, uint64_t *activation_bytes);
 int xn_split_run(struct xn_executor *e, const struct xn_batch *batch, struct xn_error *err);
 const float *xn_split_logits(struct xn_executor *e);
+bool xn_split_candidates(struct xn_executor *e, uint32_t output, struct xn_row_candidates *out);
+int xn_split_read_logits(struct xn_executor *e, uint32_t output, struct xn_error *err);
 int xn_split_read_final_rows(struct xn_executor *e, int rows, uint32_t n, void *out, struct xn_error *err);
 int xn_split_copy_page(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err);
 int xn_split_copy_state(struct xn_executor *e, uint32_t from, uint32_t to, struct xn_error *err);

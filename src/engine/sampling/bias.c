@@ -15,6 +15,14 @@ static void drop_impossible(struct xn_candidates *c) {
 
 void xn_sample_logit_bias(struct xn_candidates *c, const struct xn_logit_bias *bias, size_t n) {
     if (n == 0) return;
+    if (!c->dense) {
+        for (size_t i = 0; i < n; i++)
+            for (int32_t j = 0; j < c->n; j++)
+                if (c->list[j].id == bias[i].id)
+                    c->list[j].logit = xn_logit_add(c->list[j].logit, (double)bias[i].bias);
+        drop_impossible(c);
+        return;
+    }
     float *logits = xn_candidates_own(c);
     for (size_t i = 0; i < n; i++)
         logits[bias[i].id] = xn_logit_add(logits[bias[i].id], (double)bias[i].bias);

@@ -14,6 +14,14 @@ void xn_candidates_begin(struct xn_candidates *c, const float *logits) {
     c->size = c->vocab;
 }
 
+void xn_candidates_begin_best(struct xn_candidates *c, const struct xn_row_candidates *best) {
+    xn_candidates_begin(c, NULL);
+    c->dense = false;
+    for (uint32_t i = 0; i < best->n; i++)
+        c->list[c->n++] =
+            (struct xn_candidate){.id = best->items[i].id, .logit = best->items[i].logit, .key = -best->items[i].logit};
+}
+
 float *xn_candidates_own(struct xn_candidates *c) {
     if (c->logits != c->own) memcpy(c->own, c->logits, (size_t)c->vocab * sizeof *c->own);
     c->logits = c->own;
@@ -107,10 +115,11 @@ void xn_candidates_best(struct xn_candidates *c, int32_t k) {
         xn_candidates_list(c);
         xn_candidates_rank(c);
     }
-    if (k < c->n) {
+    if (k <= XN_ROW_CANDIDATES)
+        xn_candidates_sort(c->list, c->n, k);
+    else
         xn_candidates_select(c->list, c->n, k);
-        c->n = k;
-    }
+    if (k < c->n) c->n = k;
     if (k < c->size) c->size = k;
 }
 

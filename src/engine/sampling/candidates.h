@@ -4,6 +4,8 @@
 // tokens makes a list of what is left, so that a vocabulary of 150,000 is looked at once or twice and never sorted.
 #pragma once
 
+#include "device/candidates.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,13 +35,16 @@ static inline int32_t xn_candidate_blocks(int32_t vocab) {
 }
 
 void xn_candidates_begin(struct xn_candidates *c, const float *logits);
+// With the best tokens alone, as a list.
+void xn_candidates_begin_best(struct xn_candidates *c, const struct xn_row_candidates *best);
 // The logits by id, to be changed; dense only.
 float *xn_candidates_own(struct xn_candidates *c);
 // A list of what is possible.
 void xn_candidates_list(struct xn_candidates *c);
 // Keeps those with a logit of at least `least`, as a list; the others count on in `size`.
 void xn_candidates_above(struct xn_candidates *c, float least);
-// Keeps the k >= 1 most likely, as a list; of equal logits the lower id.
+// Keeps the k >= 1 most likely, as a list; of equal logits the lower id. Where a device may have found them
+// (device/candidates.h), in their order, whoever found them: what follows goes by it.
 void xn_candidates_best(struct xn_candidates *c, int32_t k);
 // The highest logit; -INFINITY where nothing is possible.
 float xn_candidates_max(struct xn_candidates *c);
@@ -54,6 +59,7 @@ void xn_candidates_rank(struct xn_candidates *c);
 void xn_candidates_select(struct xn_candidate *list, int32_t n, int32_t k);
 // Sorts the k first by key to the front.
 void xn_candidates_sort(struct xn_candidate *list, int32_t n, int32_t k);
+void xn_candidates_sort_by_id(struct xn_candidate *list, int32_t n);
 // The least k >= 1 such that the k first by key weigh at least `mass` together (`above`: more than it), or n; they are
 // moved to the front. By selection, not by sorting.
 int32_t xn_candidates_mass(struct xn_candidate *list, int32_t n, double mass, bool above);

@@ -1,7 +1,7 @@
 // The terms of a softmax over a whole vocabulary, in loops that the compiler turns into vectors.
 #pragma once
 
-#include <stdint.h>
+#include "device/candidates.h"
 
 // e^x for x <= 0 to 2 units in the last place, without a call, so that a loop over it becomes vectors: x = k ln 2 + r
 // with |r| <= ln 2 / 2, the series of e^r to r^7, and k added to the exponent. Below -87 it is 0; NaN gives 0.
@@ -21,11 +21,11 @@ static inline __attribute__((always_inline)) float xn_exp_below(float x) {
     return x > -87.0f ? e * power.value : 0;
 }
 
-enum { XN_EXP_CHUNK = 4096 }; // terms summed in single precision; the sums of chunks are added in double
-// The sum of xn_exp_below(x - max) over x[n], of a chunk at the most. The order of the
-// additions is fixed, so that vectors of any width give the same bits.
+enum { XN_EXP_CHUNK = XN_SUM_CHUNK }; // terms summed in single precision; the sums of chunks are added in double
+// The sum of xn_exp_below(x - max) over x[n], of a chunk at the most. The order of the additions is fixed
+// (device/candidates.h), so that vectors of any width, and GPUs, give the same bits.
 static inline __attribute__((always_inline)) double xn_sum_terms(const float *x, int32_t n, float max) {
-    enum { LANES = 16 };
+    enum { LANES = XN_SUM_LANES };
     float sums[LANES] = {0};
     double sum = 0;
     int32_t at = 0;

@@ -51,10 +51,27 @@ void xn_candidates_select(struct xn_candidate *list, int32_t n, int32_t k) {
     }
 }
 
+static bool in_order(const struct xn_candidate *list, int32_t n) {
+    int32_t i = 1;
+    while (i < n && is_first(&list[i - 1], &list[i]))
+        i++;
+    return i >= n;
+}
+
 void xn_candidates_sort(struct xn_candidate *list, int32_t n, int32_t k) {
     if (k > n) k = n;
+    if (in_order(list, n)) return; // as devices give them
     xn_candidates_select(list, n, k);
     qsort(list, (size_t)k, sizeof *list, by_key);
+}
+
+static int by_id(const void *a, const void *b) {
+    const struct xn_candidate *x = a, *y = b;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+void xn_candidates_sort_by_id(struct xn_candidate *list, int32_t n) {
+    qsort(list, (size_t)n, sizeof *list, by_id);
 }
 
 static double weight_of(const struct xn_candidate *list, int32_t begin, int32_t end) {

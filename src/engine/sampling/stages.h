@@ -15,6 +15,13 @@ void xn_sample_dry(struct xn_candidates *c, const struct xn_sampling *o, const s
 
 void xn_sample_top_k(struct xn_candidates *c, int32_t k);
 void xn_sample_top_p(struct xn_candidates *c, float p, int32_t min_keep);
+// Of a list in its order, the fewest of the first that weigh `mass` together, where they and min_keep are among the
+// XN_ROW_CANDIDATES first. False: they are not, and all are kept, in their order.
+bool xn_sample_nucleus(struct xn_candidates *c, double mass, int32_t min_keep);
+// What counts as candidates behind it, for samplers that ask how many there are.
+void xn_sample_keep_size(struct xn_candidates *c, int32_t min_keep);
+// The least logit that min_p keeps.
+float xn_min_p_bound(struct xn_candidates *c, float p);
 void xn_sample_min_p(struct xn_candidates *c, float p, int32_t min_keep);
 void xn_sample_typ_p(struct xn_candidates *c, float p, int32_t min_keep);
 void xn_sample_top_n_sigma(struct xn_candidates *c, float n);

@@ -60,6 +60,34 @@ static void keep_first(struct xn_candidates *c, int32_t k, int32_t min_keep) {
     xn_candidates_cut(c, k);
 }
 
+bool xn_sample_nucleus(struct xn_candidates *c, double mass, int32_t min_keep) {
+    double sum = 0;
+    int32_t k = 0, most = c->n < XN_ROW_CANDIDATES ? c->n : XN_ROW_CANDIDATES;
+    xn_candidates_weigh(c);
+    while (k < most && sum < mass)
+        sum += (double)c->list[k++].weight;
+    if (k < min_keep) k = min_keep;
+    if (k < 1) k = 1;
+    if (sum < mass || k > most) return false;
+    c->n = k;
+    return true;
+}
+
+// The same of a whole vocabulary: most of the time it is a few tokens, which then stand in their order whoever found
+// them (device/candidates.h).
+static bool nucleus_of_best(struct xn_candidates *c, double mass, int32_t min_keep) {
+    struct xn_candidates before = *c;
+    xn_candidates_best(c, XN_ROW_CANDIDATES);
+    c->size = before.size;
+    if (xn_sample_nucleus(c, mass, min_keep)) return true;
+    *c = before;
+    return false;
+}
+
+void xn_sample_keep_size(struct xn_candidates *c, int32_t min_keep) {
+    if (c->n < c->size) c->size = c->n > min_keep ? c->n : min_keep < c->size ? min_keep : c->size;
+}
+
 // The fewest of the most likely whose probabilities reach p (Holtzman and others, The Curious Case of Neural Text
 // Degeneration, arXiv 1904.09751, 3.1).
 void xn_sample_top_p(struct xn_candidates *c, float p, int32_t min_keep) {
@@ -68,6 +96,10 @@ void xn_sample_top_p(struct xn_candidates *c, float p, int32_t min_keep) {
     if (c->dense) {
         float max = xn_candidates_max(c);
         mass = (double)p * xn_sum_exp(c->logits, c->vocab, max);
+        if (nucleus_of_best(c, mass, min_keep)) {
+            xn_sample_keep_size(c, min_keep);
+            return;
+        }
         xn_candidates_above(c, (float)((double)max - find_mass(c, max, mass, min_keep)));
         xn_candidates_weigh(c);
     } else {
@@ -76,15 +108,19 @@ void xn_sample_top_p(struct xn_candidates *c, float p, int32_t min_keep) {
     }
     int32_t k = xn_candidates_mass(c->list, c->n, mass, false);
     keep_first(c, k, min_keep);
-    if (c->n < c->size) c->size = c->n > min_keep ? c->n : min_keep < c->size ? min_keep : c->size;
+    xn_sample_keep_size(c, min_keep);
+}
+
+float xn_min_p_bound(struct xn_candidates *c, float p) {
+    float max = xn_candidates_max(c), least = max + logf(p);
+    return least > max ? max : least;
 }
 
 // Those with at least p times the probability of the most likely (Nguyen and others, Turning Up the Heat, arXiv
 // 2407.01082, 3).
 void xn_sample_min_p(struct xn_candidates *c, float p, int32_t min_keep) {
     if (p <= 0) return;
-    float max = xn_candidates_max(c), least = max + logf(p);
-    if (least > max) least = max;
+    float least = xn_min_p_bound(c, p);
     if (min_keep > 1) {
         int32_t kept = 0;
         xn_candidates_list(c);

@@ -42,10 +42,29 @@ static int mask(struct xn_serving *s, struct xn_task *t, const float **logits, b
     return XN_OK;
 }
 
+bool xn_serving_wants_candidates(const struct xn_task *t) {
+    return !t->grammar && t->request.logprobs <= XN_ROW_CANDIDATES && xn_sampler_takes_candidates(t->sampler);
+}
+
+void xn_serving_take_row(struct xn_serving *s, struct xn_task *t) {
+    t->failed.status = XN_OK;
+    t->chosen = xn_serving_wants_candidates(t) && xn_eval_candidates(s->context, t->feed, &t->best) &&
+                xn_sampler_choose_among(t->sampler, &t->best, &t->choice);
+    if (!t->chosen) xn_eval_read_logits(s->context, t->feed, &t->logits, &t->failed);
+}
+
 // The token, and whether the grammar ends the text before there is one.
-static int choose(struct xn_serving *s, struct xn_task *t, const float *logits, int32_t *token, bool *ended,
-                  struct xn_error *err) {
+static int choose(struct xn_serving *s, struct xn_task *t, int32_t *token, bool *ended, struct xn_error *err) {
+    const float *logits = t->logits;
     *ended = false;
+    if (t->failed.status != XN_OK) {
+        *err = t->failed;
+        return err->status;
+    }
+    if (t->chosen) {
+        *token = t->choice;
+        return XN_OK;
+    }
     if (t->grammar) XN_TRY(mask(s, t, &logits, ended, err));
     if (!*ended) *token = xn_sampler_choose(t->sampler, logits);
     return XN_OK;
@@ -65,17 +84,20 @@ static int shift(struct xn_serving *s, struct xn_task *t, struct xn_error *err) 
     return xn_sequence_cut(s->context, t->sequence, xn_sequence_resume(s->context, t->sequence, keep), err);
 }
 
-static void logprobs(struct xn_serving *s, struct xn_task *t, const float *logits, struct xn_serving_event *event) {
-    int32_t n = t->request.logprobs, vocab = (int32_t)s->model->recipe.vocab;
+static void logprobs(struct xn_serving *s, struct xn_task *t, struct xn_serving_event *event) {
+    int32_t n = t->request.logprobs, vocab = (int32_t)s->model->recipe.vocab, found = 0;
     if (n < 0) return;
     if (n > vocab) n = vocab;
     if (XN_GROW(s->top, s->top_capacity, (size_t)n)) n = 0;
-    int32_t found = xn_logprobs(logits, vocab, event->token, &event->logprob, s->top, n);
+    if (!t->chosen)
+        found = xn_logprobs(t->logits, vocab, event->token, &event->logprob, s->top, n);
+    else if (!xn_logprobs_among(&t->best, event->token, &event->logprob, s->top, n, &found))
+        found = 0; // not so: what was chosen is among them, and there are as many as were asked for
     event->n_top = found > 0 ? found : 0;
     event->top = s->top;
 }
 
-void xn_serving_choose(struct xn_serving *s, struct xn_task *t, const float *logits) {
+void xn_serving_choose(struct xn_serving *s, struct xn_task *t) {
     const struct xn_serving_request *r = &t->request;
     struct xn_serving_event event = {.kind = XN_SERVING_TOKEN, .token = -1};
     struct xn_error err;
@@ -84,7 +106,7 @@ void xn_serving_choose(struct xn_serving *s, struct xn_task *t, const float *log
         xn_task_finish(s, t, XN_SERVING_LENGTH, -1, NULL);
         return;
     }
-    int status = choose(s, t, logits, &event.token, &ended, &err);
+    int status = choose(s, t, &event.token, &ended, &err);
     if (status == XN_OK && ended) {
         xn_task_finish(s, t, XN_SERVING_GRAMMAR, -1, NULL);
         return;
@@ -107,7 +129,7 @@ void xn_serving_choose(struct xn_serving *s, struct xn_task *t, const float *log
         xn_task_finish(s, t, XN_SERVING_ERROR, -1, &err);
         return;
     }
-    logprobs(s, t, logits, &event);
+    logprobs(s, t, &event);
     if (xn_task_emit(s, t, &event))
         xn_task_finish(s, t, XN_SERVING_CALLER, -1, NULL);
     else if (t->grammar && xn_grammar_state_must_end(t->state))

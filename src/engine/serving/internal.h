@@ -30,12 +30,17 @@ struct xn_task {
     atomic_bool cancelled;
 
     // The serving thread's.
-    uint64_t turn;       // when it was (last) admitted, counted
-    uint32_t sequence;   // XN_SERVING_NO_SEQUENCE: it has none
-    uint32_t rows;       // in this step
-    uint32_t feed;       // the last of them
-    const float *logits; // behind it, while a step's results are handed out; NULL: none
-    bool started;        // it had a slot
+    uint64_t turn;     // when it was (last) admitted, counted
+    uint32_t sequence; // XN_SERVING_NO_SEQUENCE: it has none
+    uint32_t rows;     // in this step
+    uint32_t feed;     // the last of them
+    // Behind it, while a step's results are handed out: whether a token is to be chosen, and what by. Where the best
+    // tokens were enough, it is chosen already; else there are all logits, or the device failed at giving them.
+    bool chooses, chosen;
+    int32_t choice;
+    struct xn_row_candidates best;
+    const float *logits;
+    bool started; // it had a slot
     struct xn_serving_counts counts;
     double submitted; // seconds of the clock
 
@@ -46,7 +51,7 @@ struct xn_task {
 
     float *vector;          // of an embedding; NULL: text
     double *sum;            // over the rows so far; MEAN
-    struct xn_error failed; // where its rows could not be read; status XN_OK: they were
+    struct xn_error failed; // where rows could not be read; status XN_OK: they were
 };
 
 // A queue in the order of arrival.
@@ -133,8 +138,12 @@ void xn_serving_preempt(struct xn_serving *s, struct xn_task *task);
 void xn_serving_step(struct xn_serving *s);
 
 // choose.c
-// Chooses the next token of a task whose text is evaluated, tells of it, and ends the task where it ends.
-void xn_serving_choose(struct xn_serving *s, struct xn_task *task, const float *logits);
+// Whether a task's next token is to be chosen by the best tokens of its row, where the device tells them.
+bool xn_serving_wants_candidates(const struct xn_task *task);
+// Takes what a step has computed for the next token of a task whose text is evaluated, before the context changes.
+void xn_serving_take_row(struct xn_serving *s, struct xn_task *task);
+// Then chooses it, tells of it, and ends the task where it ends.
+void xn_serving_choose(struct xn_serving *s, struct xn_task *task);
 // What stands at the end of a text that is full: drops the oldest half. False: it stays full.
 void xn_serving_shift(struct xn_ids *tokens, uint32_t keep, uint32_t limit);
 

@@ -122,12 +122,20 @@ static uint32_t take_prompts(struct xn_serving *s, uint32_t rows, uint32_t *take
     return all;
 }
 
+// What is wanted of the logits after a task's text.
+static enum xn_feed_logits logits_of(const struct xn_task *t) {
+    if (!t->sampler) return XN_NO_LOGITS;
+    if (!xn_serving_wants_candidates(t)) return XN_ALL_LOGITS;
+    return t->request.logprobs >= 0 || xn_sampler_needs_sum(t->sampler) ? XN_BEST_LOGITS_AND_SUM : XN_BEST_LOGITS;
+}
+
 static void feed(struct xn_serving *s, struct xn_task *t) {
     uint32_t length = xn_task_length(s, t);
     for (uint32_t i = 0; i < t->rows; i++)
-        s->feeds[s->n_feeds++] = (struct xn_feed){.sequence = t->sequence,
-                                                  .token = t->tokens.data[length + i],
-                                                  .logits = length + i + 1 == t->tokens.n && t->sampler};
+        s->feeds[s->n_feeds++] =
+            (struct xn_feed){.sequence = t->sequence,
+                             .token = t->tokens.data[length + i],
+                             .logits = length + i + 1 == t->tokens.n ? logits_of(t) : XN_NO_LOGITS};
     t->feed = s->n_feeds - 1;
 }
 
@@ -175,7 +183,8 @@ static void advance(struct xn_serving *s) {
     for (uint32_t i = 0; i < s->n_order; i++) {
         struct xn_task *t = s->order[i];
         if (!t || t->rows == 0) continue;
-        t->logits = t->sampler && xn_task_length(s, t) == t->tokens.n ? xn_eval_logits(s->context, t->feed) : NULL;
+        t->chooses = t->sampler && xn_task_length(s, t) == t->tokens.n;
+        if (t->chooses) xn_serving_take_row(s, t);
         if (t->vector) xn_embedding_take(s, t);
     }
     for (uint32_t i = 0; i < s->n_order; i++) {
@@ -183,8 +192,8 @@ static void advance(struct xn_serving *s) {
         if (!t || t->rows == 0 || !report(s, t)) continue;
         if (t->vector)
             xn_embedding_finish(s, t);
-        else if (t->logits)
-            xn_serving_choose(s, t, t->logits);
+        else if (t->chooses)
+            xn_serving_choose(s, t);
     }
 }
 

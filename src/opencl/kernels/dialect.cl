@@ -11,6 +11,8 @@
 //   xn_shuffle_xor   the value of the work-item of a warp whose number differs by this mask (where XN_HAS_SHUFFLE)
 //   xn_copy_16, xn_copied    16 bytes from global to local memory, which are there for this work-item when the second
 //                                              has returned, for others behind a barrier
+//   xn_group_count                             how many work-items bring one; xn_mul_rn, xn_add_rn, a product and a sum that are
+//                                              never joined (NVIDIA's body alone)
 //   xn_quad_max, xn_pair_sum                   of four, two neighbouring work-items (not in the plain body)
 //   xn_dot4     an integer and the products of four signed bytes each of two others (likewise)
 //   xn_load_half, xn_store_half                one float16 value of a byte array

@@ -57,6 +57,35 @@ static inline float xn_group_max(float x, local float *red) {
     return most;
 }
 
+// How many work-items of the group bring one.
+#define XN_COUNTS_GROUP
+static inline uint xn_group_count(uint one) {
+    uint all;
+    asm volatile("{ .reg .pred p; setp.ne.u32 p, %1, 0; bar.red.popc.u32 %0, 0, p; }" : "=r"(all) : "r"(one) : "memory");
+    return all;
+}
+
+// The same value, of which the compiler knows nothing: so what is made of it in one operation of a walk is not made before all
+// of them, where it would take registers from the others.
+static inline uint xn_own(uint x) {
+    asm volatile("" : "+r"(x));
+    return x;
+}
+#define XN_OWN(x) xn_own(x)
+
+// A product and a sum, rounded each by itself.
+#define XN_EXACT_STEPS
+static inline float xn_mul_rn(float x, float y) {
+    float z;
+    asm("mul.rn.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y));
+    return z;
+}
+static inline float xn_add_rn(float x, float y) {
+    float z;
+    asm("add.rn.f32 %0, %1, %2;" : "=f"(z) : "f"(x), "f"(y));
+    return z;
+}
+
 static inline float xn_quad_max(float x, local float *red) {
     x = fmax(x, xn_shuffle_xor(x, 1));
     return fmax(x, xn_shuffle_xor(x, 2));

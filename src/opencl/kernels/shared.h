@@ -191,6 +191,7 @@ struct xn_cl_head {
     struct xn_cl_input in;
     struct xn_cl_weights weights;
     float scale, soft_cap;
+    xn_u32 tops; // struct xn_cl_candidates; NONE: nobody asks for them
 };
 
 struct xn_cl_route {
@@ -369,6 +370,26 @@ struct xn_cl_join {
 #define XN_CL_GRID_IQ3_S 7936
 #define XN_CL_GRID_VALUES 8448
 
+// --- the best tokens of rows of logits (candidates.cl) ---
+
+#define XN_CL_CANDIDATES 128 // of a row, at the most
+// 32-bit values of a row of results: how many there are (NONE: all logits tell), three unused, id and logit of each.
+#define XN_CL_CANDIDATES_ROW 260
+#define XN_CL_TOP_RUN 32      // tokens of a run, whose highest logit is kept
+#define XN_CL_TOP_PARTS 512   // parts that runs are dealt to, for a bound that enough tokens reach
+#define XN_CL_TOP_RUNS 512    // runs,
+#define XN_CL_TOP_TOKENS 2560 // and tokens, that may reach it
+#define XN_CL_SUM_CHUNK 4096  // device/candidates.h
+#define XN_CL_SUM_LANES 16
+struct xn_cl_candidates {
+    xn_u64 to, sums; // places behind the logits: rows of results; [output][chunk][lane]
+    xn_u32 tokens;   // of a row of logits
+    xn_u32 tops;     // place in the activations: the highest logit of each run, a row each
+    // Runs begin anew with each slice of so many tokens: in a walk those of the head, for a few rows and for one; else
+    // (the last) there is one slice. And how many runs that makes.
+    xn_u32 slice[3], runs[3];
+};
+
 // --- what a group of a walk takes at once ---
 
 // Slices of an operation whose rows of weights are known beforehand are cut by the host (slices.c), for each number of
@@ -451,6 +472,7 @@ struct xn_cl_step {
     xn_u32 barrier;                              // place in the counters
     // Of few rows, [row][stride] float32: cosine and sine of each pair of each rope, times its magnitude.
     xn_u32 rotations, rotations_stride;
+    xn_u32 sums, unused; // whether sums are wanted with the best tokens
 };
 struct xn_cl_span {
     xn_u32 first_row, n_rows, past, slot;

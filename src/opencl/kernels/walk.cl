@@ -151,6 +151,9 @@ static inline void xn_other(const struct xn_env *e, uint number, local const uin
 #ifdef XN_OP_STORE
         XN_WALK_OP(STORE, store)
 #endif
+#ifdef XN_OP_CANDIDATES
+        XN_WALK_OP(CANDIDATES, candidates)
+#endif
 #ifdef XN_OP_CONVOLVE
         XN_WALK_OP(CONVOLVE, convolve)
 #endif

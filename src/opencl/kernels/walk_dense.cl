@@ -188,11 +188,20 @@ static inline void xn_end_gate(const struct xn_env *e, XN_D const struct xn_cl_g
 #ifdef XN_OP_HEAD
 static inline void xn_end_head(const struct xn_env *e, XN_D const struct xn_cl_head *d, struct xn_job *j,
                                local float *scratch) {
-    uint t, r;
-    XN_EACH_RESULT(i) {
-        float x = xn_y(j, t, r, scratch) * d->scale;
-        if (d->soft_cap != 0) x = d->soft_cap * tanh(x / d->soft_cap);
-        e->logits[(ulong)t * d->weights.rows + j->s->first + r] = x;
+    // A warp takes a run of results, whose highest is left for who looks for the best tokens.
+    uint of_slice = (j->s->all + XN_CL_TOP_RUN - 1) / XN_CL_TOP_RUN;
+    global float *tops = e->act + d->tops + j->s->first / j->s->all * of_slice;
+#pragma unroll 1
+    for (uint i = xn_warp(); i < j->n * of_slice; i += XN_WARPS) {
+        uint t = XN_TOKEN_OF(i, of_slice), run = i - t * of_slice, r = run * XN_CL_TOP_RUN + xn_lane();
+        float x = -INFINITY;
+        if (r < j->s->results) {
+            x = xn_y(j, t, r, scratch) * d->scale;
+            if (d->soft_cap != 0) x = d->soft_cap * tanh(x / d->soft_cap);
+            e->logits[(ulong)t * d->weights.rows + j->s->first + r] = x;
+        }
+        x = xn_warp_max(x);
+        if (d->tops != XN_CL_NONE && xn_lane() == 0) tops[t * j->s->blocks * of_slice + run] = x;
     }
 }
 #endif
