@@ -1,5 +1,5 @@
 // Causal depthwise convolutions with the window of a sequence before them. All of short_conv is one; delta nets and
-// state spaces begin with one, for many rows as an operation of its own, for few within their step (step.cl).
+// state spaces begin with one, for many rows as an operation of its own, for few within their step (scan_step.cl).
 
 #define XN_CONV_TAPS 4  // up to which a work-item holds what the taps meet
 #define XN_CONV_ROWS 16 // of a unit
