@@ -76,7 +76,7 @@ enum xn_cl_needs {
     X(SCAN_PREPARE, scan_prepare, "scan_rows.cl", XN_CL_SCANS | XN_CL_LIGHT)                                           \
     X(SCAN, scan, "scan_rows.cl", XN_CL_SCANS)                                                                         \
     X(SCAN_NORM, scan_norm, "scan.cl", XN_CL_LIGHT)                                                                    \
-    X(SCAN_STEP, scan_step, "step.cl", XN_CL_SCANS)                                                                    \
+    X(SCAN_STEP, scan_step, "scan_step.cl", XN_CL_SCANS)                                                               \
     X(STAGE, stage, "stage.cl", XN_CL_MATRIX | XN_CL_LIGHT)                                                            \
     X(TILE, tile, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                                            \
     X(TILE_EXACT, tile_exact, "tile.cl", XN_CL_MATRIX | XN_CL_DECODERS)                                                \

@@ -149,6 +149,32 @@ static inline uint xn_rotations(const struct xn_env *e, uint row) {
 static inline global const struct xn_cl_span *xn_span_at(const struct xn_env *e, uint i) {
     return (global const struct xn_cl_span *)(e->step + xn_step_of(e)->spans) + i;
 }
+// The sequences of the batch, and which rows are one's. In a walk both are in local memory.
+static inline uint xn_spans(const struct xn_env *e) {
+#if defined(XN_WALK) && defined(XN_ONE)
+    return 1;
+#elif defined(XN_WALK)
+    uint n = 0;
+    for (uint i = 0; i < XN_CL_STREAM_TOKENS; i++)
+        n += (e->spans[i].y & 255) != 0;
+    return n;
+#else
+    return xn_step_of(e)->n_spans;
+#endif
+}
+struct xn_rows_of {
+    uint first, n, slot;
+};
+static inline struct xn_rows_of xn_rows_of_span(const struct xn_env *e, uint span) {
+#ifdef XN_WALK
+    uint2 s = e->spans[span];
+    struct xn_rows_of r = {s.y >> 8, s.y & 255, s.x};
+#else
+    global const struct xn_cl_span *s = xn_span_at(e, span);
+    struct xn_rows_of r = {s->first_row, s->n_rows, s->slot};
+#endif
+    return r;
+}
 static inline uint xn_span_of_row(const struct xn_env *e, uint row) {
 #ifdef XN_WALK
     return e->tokens[row].y;

@@ -1,5 +1,5 @@
 // Causal depthwise convolutions with the window of a sequence before them. All of short_conv is one; delta nets and
-// state spaces begin with one, for many rows as an operation of its own, for few within their step (step.cl).
+// state spaces begin with one, for many rows as an operation of its own, for few within their step (scan_step.cl).
 
 #define XN_CONV_TAPS 4  // up to which a work-item holds what the taps meet
 #define XN_CONV_ROWS 16 // of a unit
@@ -82,33 +82,56 @@ static inline struct xn_conv xn_conv_of(const struct xn_env *e, XN_D const struc
                         d->gated ? 2 * d->channels : 0};
     return x;
 }
+// What a sum becomes: factor is that of gated ones.
+static inline float xn_conv_factor(const struct xn_env *e, XN_D const struct xn_cl_convolve *d, uint row, uint c) {
+    return d->gated ? e->act[d->in + (ulong)row * d->in_stride + d->channels + c] : 0;
+}
 static inline void xn_conv_store(const struct xn_env *e, XN_D const struct xn_cl_convolve *d, uint row, uint c,
-                                 float sum) {
-    if (d->bias != XN_CL_NONE) sum += e->vec[d->bias + c];
-    sum *= d->gated ? e->act[d->in + (ulong)row * d->in_stride + d->channels + c] : xn_sigmoid(sum);
-    e->act[d->out + (ulong)row * d->out_stride + c] = sum;
+                                 float sum, float bias, float factor) {
+    sum += bias;
+    e->act[d->out + (ulong)row * d->out_stride + c] = sum * (d->gated ? factor : xn_sigmoid(sum));
+}
+static inline float xn_conv_bias(const struct xn_env *e, XN_D const struct xn_cl_convolve *d, uint c) {
+    return d->bias != XN_CL_NONE ? e->vec[d->bias + c] : 0;
 }
 
 // The rows of span s that the window reaches, then the window moves on: of a channel, all by one work-item, so that
 // nobody reads what another writes.
 static inline void xn_conv_begin(const struct xn_env *e, XN_D const struct xn_cl_convolve *d, uint s, uint c) {
-    global const struct xn_cl_span *span = xn_span_at(e, s);
-    uint first = span->first_row, n = span->n_rows;
-    struct xn_conv x = xn_conv_of(e, d, first, c);
-    x.window = xn_slot(e, &d->states, span->slot) + c;
-    for (uint r = 0; r < min(n, x.before); r++)
-        xn_conv_store(e, d, first + r, c, xn_conv_sum(&x, (int)r));
-    xn_conv_move(&x, n);
+    struct xn_rows_of rows = xn_rows_of_span(e, s);
+    struct xn_conv x = xn_conv_of(e, d, rows.first, c);
+    float bias = xn_conv_bias(e, d, c);
+    x.window = xn_slot(e, &d->states, rows.slot) + c;
+    for (uint r = 0; r < min(rows.n, x.before); r++) {
+        float factor = xn_conv_factor(e, d, rows.first + r, c);
+        xn_conv_store(e, d, rows.first + r, c, xn_conv_sum(&x, (int)r), bias, factor);
+    }
+    xn_conv_move(&x, rows.n);
 }
+#ifdef XN_WALK
+// Before others are waited for: asks for taps and windows.
+static inline void xn_begin_convolve(const struct xn_env *e, XN_D const struct xn_cl_convolve *d, uint group,
+                                     uint groups) {
+    uint n = xn_spans(e) * d->channels;
+    for (uint i = group * XN_GROUP + get_local_id(0); i < n; i += groups * XN_GROUP) {
+        uint s = i / d->channels, c = i - s * d->channels;
+        xn_prefetch_line((global const uchar *)(e->vec + d->conv + (ulong)c * d->taps));
+        global float *window = d->taps > 1 ? xn_slot(e, &d->states, xn_rows_of_span(e, s).slot) + c : 0;
+        for (uint t = 0; t + 1 < d->taps; t++)
+            xn_prefetch_line((global const uchar *)(window + (ulong)t * d->channels));
+    }
+}
+#endif
 // Those of rows [first, end) of the batch that no window reaches.
 static inline void xn_conv_rows(const struct xn_env *e, XN_D const struct xn_cl_convolve *d, uint first, uint end,
                                 uint c) {
     struct xn_conv x = xn_conv_of(e, d, 0, c);
+    float bias = xn_conv_bias(e, d, c);
     uint before = x.before;
     if (before >= XN_CONV_TAPS) {
         for (uint row = first; row < end; row++)
             if (row - xn_span_at(e, xn_span_of_row(e, row))->first_row >= before)
-                xn_conv_store(e, d, row, c, xn_conv_sum(&x, (int)row));
+                xn_conv_store(e, d, row, c, xn_conv_sum(&x, (int)row), bias, xn_conv_factor(e, d, row, c));
         return;
     }
     // Rows before `first` may be another sequence's, and then meet no tap here.
@@ -129,7 +152,7 @@ static inline void xn_conv_rows(const struct xn_env *e, XN_D const struct xn_cl_
         if (before > 0) sum += tap1 * x1; // what is no input of the row may be infinite
         if (before > 1) sum += tap2 * x2;
         if (before > 2) sum += tap3 * x3;
-        if (row - of_span >= before) xn_conv_store(e, d, row, c, sum);
+        if (row - of_span >= before) xn_conv_store(e, d, row, c, sum, bias, xn_conv_factor(e, d, row, c));
         x3 = x2;
         x2 = x1;
         x1 = x0;
@@ -139,7 +162,7 @@ static inline void xn_conv_rows(const struct xn_env *e, XN_D const struct xn_cl_
 // Units: the beginning of each span, then all rows in blocks; a work-item takes a channel of one.
 static inline void xn_op_convolve(const struct xn_env *e, XN_D const struct xn_cl_convolve *d, uint group,
                                   uint groups, local float *scratch) {
-    uint rows = xn_rows(e), begins = d->taps > 1 ? xn_step_of(e)->n_spans : 0;
+    uint rows = xn_rows(e), begins = d->taps > 1 ? xn_spans(e) : 0;
     uint blocks = (rows + XN_CONV_ROWS - 1) / XN_CONV_ROWS, n = (begins + blocks) * d->channels;
     for (uint i = group * XN_GROUP + get_local_id(0); i < n; i += groups * XN_GROUP) {
         uint u = i / d->channels, c = i - u * d->channels, first = (u - begins) * XN_CONV_ROWS;

@@ -272,16 +272,16 @@ struct xn_cl_state_space {
     struct xn_cl_states states;
 };
 
-// The recurrence of delta nets and of state spaces (scan.cl), whose time steps, B, C and x are alphas, keys, queries and
-// values here; the states of a group are a key head's.
-#define XN_CL_SCAN_VALUES 32                      // of a column of the state that a work-item holds
+// The recurrence of delta nets and of state spaces (scan.cl), whose time steps, B, C and x are alphas, keys, queries
+// and values here; the states of a group are a key head's.
+#define XN_CL_SCAN_VALUES 32                    // of a column of the state that a work-item holds
 #define XN_CL_SCAN_KEYS (8 * XN_CL_SCAN_VALUES) // the most keys
-#define XN_CL_SCAN_FACTORS 8                      // values that a row and head needs beside
+#define XN_CL_SCAN_FACTORS 8                    // values that a row and head needs beside
 struct xn_cl_scan {
-    xn_u32 in, in_stride;             // what the convolution gave; in a step of few rows, what it gets
-    xn_u32 keys, queries, values;     // where they begin in it
+    xn_u32 in, in_stride;              // what the convolution gave; in a step of few rows, what it gets
+    xn_u32 keys, queries, values;      // where they begin in it
     xn_u32 channels, taps, conv, bias; // of the convolution
-    xn_u32 factors;                   // [rows][heads][XN_CL_SCAN_FACTORS], of many rows
+    xn_u32 factors;                    // [rows][heads][XN_CL_SCAN_FACTORS], of many rows
     xn_u32 z, z_stride, alpha, alpha_stride, beta, beta_stride, out, out_stride;
     xn_u32 key_heads, heads, key_size, value_size, heads_tiled;
     xn_u32 parts; // work-items of a column: 4 or 8

@@ -65,6 +65,9 @@ static inline void xn_begin(const struct xn_env *e, uint number, local const uin
 // The same of one without slices.
 static inline void xn_begin_other(const struct xn_env *e, uint number, local const uint4 *d, uint group, uint groups,
                                   local float *scratch) {
+#ifdef XN_OP_CONVOLVE
+    if (number == XN_CL_NUMBER_CONVOLVE) xn_begin_convolve(e, (local const struct xn_cl_convolve *)d, group, groups);
+#endif
 #ifdef XN_OP_SCAN_STEP
     if (number == XN_CL_NUMBER_SCAN_STEP)
         xn_begin_scan_step(e, (local const struct xn_cl_scan *)d, group, groups, scratch);

@@ -1,31 +1,6 @@
 // scan_step: a whole mixer for few rows: convolution, recurrence, norm and gate. A group takes columns of a head of a
 // sequence, and convolves what they need; who completes what shares a norm and a key head does what needs all of it.
 
-// A sequence's rows of the batch.
-struct xn_rows_of {
-    uint first, n, slot;
-};
-static inline uint xn_spans(const struct xn_env *e) {
-#ifdef XN_WALK
-    uint n = 0;
-    for (uint i = 0; i < XN_TOKENS; i++)
-        n += (e->spans[i].y & 255) != 0;
-    return n;
-#else
-    return xn_step_of(e)->n_spans;
-#endif
-}
-static inline struct xn_rows_of xn_rows_of(const struct xn_env *e, uint span) {
-#ifdef XN_WALK
-    uint2 s = e->spans[span];
-    struct xn_rows_of r = {s.y >> 8, s.y & 255, s.x};
-#else
-    global const struct xn_cl_span *s = xn_span_at(e, span);
-    struct xn_rows_of r = {s->first_row, s->n_rows, s->slot};
-#endif
-    return r;
-}
-
 // How columns of heads are dealt out: `blocks` of so many columns each, so that there are as many units as groups where
 // columns suffice.
 struct xn_scan_cut {
@@ -106,12 +81,12 @@ static inline void xn_begin_scan_step(const struct xn_env *e, XN_D const struct 
     if (group >= cut.units) return;
     for (uint u = group; u < cut.units; u += groups) { // states of all, the rest of the first
         struct xn_scan_unit of = xn_scan_unit_of(d, &cut, u);
-        global const float *state = xn_scan_state(e, d, xn_rows_of(e, of.sequence).slot, of.h) + of.first;
+        global const float *state = xn_scan_state(e, d, xn_rows_of_span(e, of.sequence).slot, of.h) + of.first;
         uint lines = (min(cut.columns, d->value_size - of.first) * 4 + XN_LINE - 1) / XN_LINE;
         for (uint i = get_local_id(0); i < d->key_size * lines; i += XN_GROUP)
             xn_prefetch_line((global const uchar *)(state + (ulong)(i / lines) * d->value_size) + i % lines * XN_LINE);
     }
-    global float *window = xn_slot(e, &d->states, xn_rows_of(e, unit.sequence).slot);
+    global float *window = xn_slot(e, &d->states, xn_rows_of_span(e, unit.sequence).slot);
     uint n = min(cut.columns, d->value_size - unit.first);
     // Taps and windows of its keys, queries and values.
     uint side = get_local_id(0) / 64;
@@ -215,7 +190,7 @@ static inline void xn_scan_step_all(const struct xn_env *e, XN_D const struct xn
     XN_EACH(u, group, cut.units) {
         if (u != group) unit = xn_scan_unit_of(d, &cut, u);
         uint h = unit.h, first = unit.first;
-        struct xn_rows_of rows = xn_rows_of(e, unit.sequence);
+        struct xn_rows_of rows = xn_rows_of_span(e, unit.sequence);
         global float *window = xn_slot(e, &d->states, rows.slot);
         global float *state = window + d->states.conv_floats + (ulong)h * d->key_size * d->value_size;
         // Columns beyond this block's count as if there were none.
