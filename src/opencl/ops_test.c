@@ -75,7 +75,7 @@ static void pieces_agree(void **unused) {
     static const enum xn_op_kind kinds[] = {XN_OP_EMBED,  XN_OP_PROJECT,   XN_OP_EXPERT_ADD,
                                             XN_OP_ATTEND, XN_OP_DELTA_NET, XN_OP_SHORT_CONV};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        run_cases(kinds[i], 12, (struct xn_opencl_options){.heap_bytes = 2 << 20, .piece_bytes = 64 << 10});
+        run_cases(kinds[i], 12, (struct xn_opencl_options){.heap_bytes = 4 << 20, .piece_bytes = 64 << 10});
 }
 
 // Products in every format that there is.
