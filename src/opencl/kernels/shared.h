@@ -431,14 +431,13 @@ struct xn_cl_slice_result {
 };
 // The rows follow, then (16 bytes aligned) the results.
 struct xn_cl_slice {
-    xn_u32 first, results;      // results [first, first + results) of the operation, or of head `of`
-    xn_u32 rows, units;         // of weights; of a row
-    xn_u32 shares;              // a row is cut into so many, each of which has sums of its own
-    xn_u32 segments, of, apart; // apart: multiplies other activations than the slice before
-    xn_u32 all, blocks;         // results of a full slice; slices of the operation (or of each head)
-    xn_u32 ranges, range_bits;  // of which there are at most 1 << range_bits
-    xn_u32 cut, cuts,
-        unused[2]; // of so many parts of its rows' units it has this one: sums are added up by whoever is last
+    xn_u32 first, results;       // results [first, first + results) of the operation, or of head `of`
+    xn_u32 rows, units;          // of weights; of a row
+    xn_u32 shares;               // a row is cut into so many, each of which has sums of its own
+    xn_u32 segments, of, apart;  // apart: multiplies other activations than the slice before
+    xn_u32 all, blocks;          // results of a full slice; slices of the operation (or of each head)
+    xn_u32 ranges, range_bits;   // of which there are at most 1 << range_bits
+    xn_u32 cut, cuts, unused[2]; // of so many parts of its rows' units it has this one; 0: all
     struct xn_cl_segment segment[XN_CL_SLICE_SEGMENTS];
     struct xn_cl_slice_piece piece[XN_CL_SLICE_PIECES];
     struct xn_cl_slice_range range[XN_CL_SLICE_RANGES];
