@@ -51,6 +51,7 @@ def growing():
     page.wait(lambda: len(page.all(".prose > p")) > before + 5, "more paragraphs")
     require(page.run("return document.querySelector('.prose > p').marked") is True, "the first paragraph was drawn again")
     bottom = "const s = document.getElementById('scroll'); return s.scrollHeight - s.scrollTop - s.clientHeight"
+    page.wait(lambda: page.run("return document.getElementById('scroll').scrollTop") > 200, "more than the window holds")
     page.wait(lambda: page.run(bottom) < 60, "the view to follow")
     page.run("document.getElementById('scroll').scrollTop = 0")
     before = len(page.all(".prose > p"))
