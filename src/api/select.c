@@ -106,7 +106,6 @@ int xn_device_select(const char *name, int threads, double gpu_timeout, struct x
     }
     return xn_fail(err, XN_ERR_ARGUMENT,
                    "unknown device \"%s\", expected cpu, cpu:LEVEL, gpu0, gpu1, ... (with +f16, +dp4a, +logits, "
-                   "+candidates, +recorded or "
-                   "+launches) or reference",
+                   "+candidates, +recorded or +launches) or reference",
                    name);
 }

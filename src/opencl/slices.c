@@ -148,10 +148,9 @@ static void choose_cuts(struct cut *c, uint32_t groups) {
     enum { JOIN = 4000 };
     const struct xn_cl_project_add *d = c->op;
     if (c->kernel != XN_CL_KERNEL_PROJECT_ADD || !c->tiles || d->in.norm.kind != XN_NORM_NONE ||
-        d->sum.norm.kind != XN_NORM_NONE || !xn_cl_layout_has_codes(d->weights.type))
+        d->sum.norm.kind != XN_NORM_NONE || !xn_cl_layout_has_codes(d->weights.type) || c->blocks > groups)
         return;
     uint64_t least = cost_of(c->all, d->weights.units);
-    if (c->blocks > groups) return;
     for (uint32_t cuts = 2; cuts <= XN_CL_SLICE_CUTS && cuts <= groups; cuts++) {
         uint32_t most = groups / cuts, all = ((c->results + most - 1) / most + 15) / 16 * 16;
         uint32_t units = ((d->weights.units + cuts - 1) / cuts + 7) / 8 * 8;

@@ -104,15 +104,15 @@ static inline void xn_early_project_add(const struct xn_env *e, XN_D const struc
     if (d->sum.norm.kind != XN_NORM_NONE || d->sum.set || j->s->cuts || !xn_takes_result(j, get_local_id(0), &t, &r)) return;
     j->early.x = e->act[d->sum.to + (ulong)t * d->sum.stride + j->s->first + r];
 }
-// What becomes of result r of the slice with token t, whose sum is x.
-static inline void xn_add_value(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, uint t, uint at, float x) {
+// What joins the buffer of result `at` with token t, whose sum of products is x.
+static inline float xn_add_value(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, uint t, uint at, float x) {
     if (d->bias != XN_CL_NONE) x += e->vec[d->bias + at];
     if (d->row_scale != XN_CL_NONE) x *= e->act[d->row_scale + (ulong)t * d->row_scale_stride];
-    xn_sum_value(e, &d->sum, t, at, x);
+    return x;
 }
 #ifdef XN_TILES
-// Of a slice that has a part of its rows' units: its sums, of all tokens in one row after the other, and, where those of the
-// other parts are there, the sum of all, always in the same order.
+// Of a slice that has a part of its rows' units: leaves its sums in memory, [part][token][row]; the last of those that share
+// the rows adds all parts up, always in the same order.
 static inline void xn_end_cut(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, struct xn_job *j,
                               local float *scratch) {
     uint cuts = j->s->cuts, all = j->s->all, size = j->n * all, block = j->s->first / all;
@@ -133,8 +133,9 @@ static inline void xn_end_cut(const struct xn_env *e, XN_D const struct xn_cl_pr
             if (c < cuts) sum += part[c];
         t = i / all;
         r = i - t * all;
-        if (r < j->s->results) xn_add_value(e, d, t, j->s->first + r, sum.x);
-        if (r + 1 < j->s->results) xn_add_value(e, d, t, j->s->first + r + 1, sum.y);
+        uint at = j->s->first + r;
+        if (r < j->s->results) xn_sum_value(e, &d->sum, t, at, xn_add_value(e, d, t, at, sum.x));
+        if (r + 1 < j->s->results) xn_sum_value(e, &d->sum, t, at + 1, xn_add_value(e, d, t, at + 1, sum.y));
     }
 }
 #endif
@@ -150,9 +151,7 @@ static inline void xn_end_project_add(const struct xn_env *e, XN_D const struct 
 #endif
     XN_EACH_RESULT(i) {
         uint at = j->s->first + r;
-        float x = xn_y(j, t, r, scratch);
-        if (d->bias != XN_CL_NONE) x += e->vec[d->bias + at];
-        if (d->row_scale != XN_CL_NONE) x *= e->act[d->row_scale + (ulong)t * d->row_scale_stride];
+        float x = xn_add_value(e, d, t, at, xn_y(j, t, r, scratch));
         if (d->sum.norm.kind != XN_NORM_NONE)
             e->act[d->scratch + (ulong)t * rows + at] = x;
         else if (i < XN_GROUP)
