@@ -2,6 +2,7 @@
 // not said to read are poisoned, and leaves alone what it is not said to write.
 #include "device/effects.h"
 
+#include "base/testing.h"
 #include "check/case.h"
 #include "check/memory.h"
 #include "device/reference/reference.h"
@@ -11,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -111,9 +111,7 @@ static void operations_read_and_write_what_is_said(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("XENON_TEST_SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 1000003;
-    fprintf(stderr, "XENON_TEST_SEED=%llu\n", (unsigned long long)seed);
+    seed = test_seed(1);
     if (xn_check_blocks_make(seed, &blocks, NULL) != XN_OK) return 1;
     const struct CMUnitTest tests[] = {cmocka_unit_test(operations_read_and_write_what_is_said)};
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -633,7 +633,7 @@ static void rows_of_a_cache_are_scored_and_mixed(void **state) {
 }
 
 int main(void) {
-    choose_seed();
+    seed = test_seed(1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(decoders_agree_with_the_formats),
         cmocka_unit_test(products_agree_with_the_formats),

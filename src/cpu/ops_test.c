@@ -120,7 +120,7 @@ static int free_blocks(void **unused) {
 }
 
 int main(void) {
-    choose_seed();
+    seed = test_seed(1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(embed_agrees),
         cmocka_unit_test(project_agrees),

@@ -241,7 +241,7 @@ static void no_kernel_of_a_level_beside_is_used(void **unused) {
 }
 
 int main(void) {
-    choose_seed();
+    seed = test_seed(1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(panels_of_halves_multiply),
         cmocka_unit_test(panels_of_integers_multiply),

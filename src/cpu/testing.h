@@ -3,13 +3,13 @@
 #pragma once
 
 #include "base/memory.h"
+#include "base/testing.h"
 #include "quant/format.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 static uint64_t seed;
 
@@ -21,12 +21,6 @@ static inline uint64_t rng(uint64_t *s) { // xorshift64*
 }
 static inline float uniform(uint64_t *s) {
     return (float)((double)(rng(s) >> 11) * 0x1p-52 - 1.0);
-}
-
-// Of XENON_TEST_SEED, else of the time.
-static inline void choose_seed(void) {
-    const char *given = getenv("XENON_TEST_SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 1000003 + 1;
 }
 
 // Random blocks of a format: any bits, but scales that are finite and of ordinary size.

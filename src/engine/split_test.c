@@ -1,13 +1,13 @@
 // A model split over several devices is the same model: the same logits, bit for bit, and the same saved sequences,
 // however its operations are dealt out; what does not fit goes where it should; and a member that fails is an error.
 //
-// The members are plain-C devices, whose memory and failures are made up. XENON_TEST_SEED repeats a run.
+// The members are plain-C devices, whose memory and failures are made up. XENON_TEST_SEED (base/testing.h) gives other cases.
+#include "base/testing.h"
 #include "device/split/internal.h"
 #include "engine/context_testing.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
-#include <time.h>
 
 static uint64_t seed;
 
@@ -627,9 +627,7 @@ static void impossible_members_are_refused(void **state) {
 }
 
 int main(void) {
-    const char *given = getenv("XENON_TEST_SEED");
-    seed = given ? strtoull(given, NULL, 10) : (uint64_t)time(NULL) * 1000003;
-    fprintf(stderr, "XENON_TEST_SEED=%llu\n", (unsigned long long)seed);
+    seed = test_seed(1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_dealing_gives_the_same),
         cmocka_unit_test(layers_and_experts_give_the_same),

@@ -1,6 +1,7 @@
 // The best tokens of rows of logits, as each OpenCL device finds them, against plain C.
 //
-// XENON_TEST_SEED repeats a run.
+// XENON_TEST_SEED (base/testing.h) gives other cases.
+#include "base/testing.h"
 #include "opencl/check.h"
 #include "opencl/opencl.h"
 
@@ -8,7 +9,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -57,10 +57,8 @@ static void all_logits_are_given(void **unused) {
 }
 
 int main(void) {
-    const char *chosen = getenv("XENON_TEST_SEED");
-    seed = chosen ? strtoull(chosen, NULL, 10) : (uint64_t)time(NULL);
+    seed = test_seed(1);
     if ((n_devices = test_devices()) == 0) return SKIPPED;
-    fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(best_tokens_agree),
         cmocka_unit_test(launches_agree),

@@ -1,7 +1,8 @@
 // Whole operations of every OpenCL device against the plain-C ones, by the cases of `xenon check`: in random formats,
 // with memory in one piece and cut into many.
 //
-// XENON_TEST_SEED repeats a run, XENON_TEST_ONLY runs one test.
+// XENON_TEST_SEED (base/testing.h) gives other cases, XENON_TEST_ONLY runs one test.
+#include "base/testing.h"
 #include "check/device.h"
 #include "device/cache.h"
 #include "opencl/executor.h"
@@ -10,7 +11,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -252,11 +252,9 @@ static int free_blocks(void **unused) {
 }
 
 int main(void) {
-    const char *chosen = getenv("XENON_TEST_SEED");
-    seed = chosen ? strtoull(chosen, NULL, 10) : (uint64_t)time(NULL);
+    seed = test_seed(1);
     if ((n_devices = test_devices()) == 0) return SKIPPED;
     cmocka_set_test_filter(getenv("XENON_TEST_ONLY"));
-    fprintf(stderr, "seed %llu\n", (unsigned long long)seed);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(embed_agrees),          cmocka_unit_test(project_agrees),
         cmocka_unit_test(project_add_agrees),    cmocka_unit_test(add_agrees),

@@ -1,7 +1,8 @@
 // Choices by the best tokens of a row are those by all of its logits: the same tokens, probabilities and
 // log-probabilities, for settings of every kind, over texts that repeat themselves.
 //
-// XENON_TEST_SEED repeats a run.
+// XENON_TEST_SEED (base/testing.h) gives other cases.
+#include "base/testing.h"
 #include "engine/sampler.h"
 #include "engine/sampling/breakers.h"
 #include "engine/sampling/candidates.h"
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -256,9 +256,7 @@ static void lowered_tokens_make_room(void **unused) {
 }
 
 int main(void) {
-    const char *chosen = getenv("XENON_TEST_SEED");
-    state = chosen ? strtoull(chosen, NULL, 10) : (uint64_t)time(NULL);
-    fprintf(stderr, "seed %llu\n", (unsigned long long)state);
+    state = test_seed(1);
     int32_t line = 5;
     if (xn_dry_breakers_add(&breakers, &line, 1, NULL) != XN_OK) return 1;
     xn_dry_breakers_sort(&breakers);
