@@ -81,11 +81,12 @@ static void an_error_of_few_values_is_found_where_rounding_is_allowed(void **unu
     enum xn_cpu_level best = xn_cpu_level_detect();
     struct xn_check_device device = open_level(best);
     struct xn_cpu_kernels *kernels = &xn_cpu_device_of(device.device)->kernels;
-    if (!(right_dot = kernels->dot[XN_Q8_0])) {
+    uint32_t type = kernels->type[XN_Q8_0].lanes ? kernels->type[XN_Q8_0].lanes : XN_Q8_0;
+    if (!(right_dot = kernels->dot[type])) {
         close_device(&device);
         skip();
     }
-    kernels->dot[XN_Q8_0] = dot_without_a_block;
+    kernels->dot[type] = dot_without_a_block;
     struct xn_check_report report;
     run(&device, 1, XN_OP_PROJECT_ADD, XN_Q8_0, &report);
     assert_true(report.wrong > 0);

@@ -2,6 +2,7 @@
 
 #include "base/cpu_features.h"
 #include "cpu/crossover.h"
+#include "cpu/lanes.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,11 +104,28 @@ struct packed {
     const void *const *copies; // in the device's store; NULL: the data are the file's
 };
 
-// The kernels read the formats as the file has them, at any address; copies in large pages are only faster to read.
+// Weights in lanes, where this level has them and rows grow by a tenth at the most: short rows fill up.
+static void lay_in_lanes(struct xn_cpu_device *d, struct packed *p) {
+    struct xn_weights *w = &p->weights;
+    uint32_t lanes = d->kernels.type[w->kernel_type].lanes;
+    struct xn_cpu_relay relay = {.rows = w->matrix.rows, .k = w->matrix.cols, .from_row = w->row_bytes};
+    size_t bytes;
+    if (!lanes || !w->row_bytes) return;
+    relay.lay = d->kernels.lay[w->kernel_type];
+    relay.to_row = xn_cpu_lanes_row_bytes(w->format, relay.k);
+    if (relay.to_row > relay.from_row + relay.from_row / 10 || xn_mul_overflow(relay.to_row, relay.rows, &bytes))
+        return;
+    p->copies = xn_cpu_store_take(d->store, d->pool, &w->matrix, bytes, &relay);
+    if (!p->copies) return;
+    w->kernel_type = lanes;
+    w->row_bytes = relay.to_row;
+}
+
+// The kernels read the formats as the file has them, at any address; copies in large pages, and in lanes, are only
+// faster to read.
 static int cpu_pack(struct xn_device *device, const struct xn_matrix *matrix, struct xn_weights **out,
                     struct xn_error *err) {
     struct xn_cpu_device *d = of(device);
-    if (d->measures) xn_cpu_crossover_find(d, matrix->type);
     *out = NULL;
     struct packed *p = xn_alloc_zero(1, sizeof *p);
     if (!p) return xn_fail(err, XN_ERR_NOMEM, "%s: out of memory", matrix->name ? matrix->name : "matrix");
@@ -117,8 +135,13 @@ static int cpu_pack(struct xn_device *device, const struct xn_matrix *matrix, st
         free(p);
         return status;
     }
-    if (!w->owned) p->copies = xn_cpu_store_take(d->store, d->pool, &w->matrix, w->row_bytes * w->matrix.rows);
+    if (!w->owned) {
+        lay_in_lanes(d, p);
+        if (!p->copies)
+            p->copies = xn_cpu_store_take(d->store, d->pool, &w->matrix, w->row_bytes * w->matrix.rows, NULL);
+    }
     if (p->copies) w->matrix.data = p->copies;
+    if (d->measures) xn_cpu_crossover_find(d, w->kernel_type);
     *out = w;
     return XN_OK;
 }

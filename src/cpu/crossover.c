@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { ROWS = 96, COLS = 2048, TRIALS = 5, LINE = 64, MOST_LINES = XN_TYPE_COUNT * XN_CPU_LEVELS };
+enum { ROWS = 96, COLS = 2048, TRIALS = 5, LINE = 64, MOST_LINES = XN_CPU_TYPES * XN_CPU_LEVELS };
 
 static double now(void) {
     struct timespec t;
@@ -31,7 +31,8 @@ struct trial {
 };
 
 static bool set_up(struct trial *t, struct xn_cpu_device *d, uint32_t type) {
-    const struct xn_format *format = xn_format_of(type);
+    uint32_t file_type = xn_cpu_file_type(type);
+    const struct xn_format *format = xn_format_of(file_type);
     size_t bytes;
     if (!format || !xn_format_bytes(format, (uint64_t)ROWS * COLS, &bytes)) return false;
     t->e = (struct xn_executor){.device = d, .kernels = &d->kernels, .threads = 1, .thread = &t->thread};
@@ -47,9 +48,11 @@ static bool set_up(struct trial *t, struct xn_cpu_device *d, uint32_t type) {
         !t->thread.out[0])
         return false;
     t->data[0] = t->blocks;
-    t->matrix =
-        (struct xn_matrix){.name = "crossover", .type = type, .rows = ROWS, .cols = COLS, .count = 1, .data = t->data};
-    return xn_host_weights(&t->matrix, &t->weights, NULL) == XN_OK;
+    t->matrix = (struct xn_matrix){
+        .name = "crossover", .type = file_type, .rows = ROWS, .cols = COLS, .count = 1, .data = t->data};
+    if (xn_host_weights(&t->matrix, &t->weights, NULL) != XN_OK) return false;
+    t->weights.kernel_type = type; // rows of zeros, and of as many bytes in every layout
+    return true;
 }
 
 static void tear_down(struct trial *t) {
@@ -99,7 +102,8 @@ static uint32_t measure(struct xn_cpu_device *d, uint32_t type) {
 // A line is "KERNELS LEVEL TYPE ROWS PROCESSOR": lines of another processor, or of other kernels, are left alone.
 enum { KERNELS = 2 }; // to be counted up when kernels change so much that what was measured means nothing any more
 static void key_of(const struct xn_cpu_device *d, uint32_t type, char key[LINE]) {
-    snprintf(key, LINE, "%d %s %s", KERNELS, xn_cpu_level_name(d->kernels.level), xn_format_of(type)->name);
+    snprintf(key, LINE, "%d %s %s%s", KERNELS, xn_cpu_level_name(d->kernels.level),
+             xn_format_of(xn_cpu_file_type(type))->name, xn_cpu_file_type(type) == type ? "" : "-lanes");
 }
 
 // The rows that the file says; 0: nothing.
@@ -131,7 +135,8 @@ static void keep(const struct xn_cpu_device *d, const char *path, const char *te
 
 void xn_cpu_crossover_find(struct xn_cpu_device *d, uint32_t type) {
     enum { LIMIT = MOST_LINES * (LINE + sizeof d->name) };
-    if (type >= XN_TYPE_COUNT || d->crossed[type] || !xn_format_of(type) || !d->kernels.decode[type]) return;
+    if (type >= XN_CPU_TYPES || d->crossed[type] || !xn_format_of(xn_cpu_file_type(type)) || !d->kernels.decode[type])
+        return;
     d->crossed[type] = true;
     char key[LINE], *text = NULL;
     size_t size;
@@ -143,6 +148,7 @@ void xn_cpu_crossover_find(struct xn_cpu_device *d, uint32_t type) {
         if (d->crossover_path) keep(d, d->crossover_path, read ? text : "", key, rows);
     }
     d->kernels.type[type].stream = (uint8_t)rows;
-    xn_log(XN_LOG_INFO, "%s: products of more than %u rows use panels", xn_format_of(type)->name, rows);
+    xn_log(XN_LOG_INFO, "%s: products of more than %u rows use panels", xn_format_of(xn_cpu_file_type(type))->name,
+           rows);
     free(text);
 }

@@ -10,6 +10,17 @@ static bool contains(enum xn_cpu_level level, enum xn_cpu_level part) {
     return level >= part && (part != XN_CPU_AVX2VNNI || level == part);
 }
 
+uint32_t xn_cpu_file_type(uint32_t kernel_type) {
+    switch (kernel_type) {
+#define X(name, type)                                                                                                  \
+    case XN_CPU_LANES_##name:                                                                                          \
+        return type;
+#include "cpu/lane_formats.inc"
+#undef X
+    }
+    return kernel_type;
+}
+
 void xn_cpu_kernels_init(struct xn_cpu_kernels *k, enum xn_cpu_level level) {
     memset(k, 0, sizeof *k);
     k->level = level;
@@ -30,7 +41,13 @@ void xn_cpu_kernels_init(struct xn_cpu_kernels *k, enum xn_cpu_level level) {
     k->type[number].most = largest;
 #include "cpu/int_formats.inc"
 #undef X
-    for (uint32_t type = 0; type < XN_TYPE_COUNT; type++) {
+#define X(name, file_type)                                                                                             \
+    if (level == XN_CPU_AVX2) k->type[file_type].lanes = XN_CPU_LANES_##name;                                          \
+    k->type[XN_CPU_LANES_##name].group = k->type[file_type].group;                                                     \
+    k->type[XN_CPU_LANES_##name].most = k->type[file_type].most;
+#include "cpu/lane_formats.inc"
+#undef X
+    for (uint32_t type = 0; type < XN_CPU_TYPES; type++) {
         k->type[type].stream = XN_CPU_STREAM_DEFAULT;
         k->type[type].terms = type == XN_F16 || type == XN_F32 ? 2 : 1;
         if (k->gemm16 && k->decode16[type])

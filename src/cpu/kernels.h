@@ -17,6 +17,15 @@ enum {
     XN_CPU_STREAM_DEFAULT = 16, // where it was not measured
 };
 
+// Types by which kernels are found: those of files, and weights of them that are laid out in lanes (cpu/lanes.h).
+enum {
+    XN_CPU_BEFORE_LANES = XN_TYPE_COUNT - 1,
+#define X(name, type) XN_CPU_LANES_##name,
+#include "cpu/lane_formats.inc"
+#undef X
+    XN_CPU_TYPES
+};
+
 // A row of activations as integers: value i is the scale of its group of 16 times its integer; a group's sum is its
 // scale times the sum of its integers (two neighbouring groups have one scale: a block is 32 values). |q| <= 127. All
 // three are padded with zeros to a multiple of XN_CPU_SUPER values.
@@ -25,9 +34,18 @@ enum {
 // are those of the blocks 0, 1, 4, 5, 2, 3, 6 and 7, and eight the sums of the same blocks. From AVX512 on the integers
 // stand in the lanes of XN_CPU_LANES dwords: dword j of group 4 b + g is dword 16 j + 4 g + b, and scale and sum of
 // that group are number 4 g + b.
+//
+// `lanes`: where it is not NULL, all of it once more for weights in lanes, an entry for each 256 values (AVX2 alone
+// writes it).
 struct xn_cpu_row {
     int8_t *q;
     float *scale, *sum;
+    struct xn_cpu_lanes *lanes;
+};
+// 256 values in lanes (cpu/lanes.h), and of their eight blocks the scales and the sums.
+struct xn_cpu_lanes {
+    int8_t q[XN_CPU_SUPER];
+    float scale[XN_CPU_SUPER / 32], sum[XN_CPU_SUPER / 32];
 };
 
 // Whether kernels that read one ascending stream at the memory's pace ask for it in advance. A property of the
@@ -67,6 +85,10 @@ extern _Atomic bool xn_cpu_asks_ahead;
        `group` (16 or 32) values of weights have one scale, none of the integers is above `most`. NULL: the level has  \
        none. */                                                                                                        \
     X(gemm8, void,                                                                                                     \
+      (uint32_t m, const struct xn_cpu_row8 *w, uint32_t group, uint32_t most, uint32_t depth,                         \
+       const struct xn_cpu_chunk *x, size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate))           \
+    /* The same of weights whose integers stand in lanes; AVX2 alone has it. */                                        \
+    X(gemm8_lanes, void,                                                                                               \
       (uint32_t m, const struct xn_cpu_row8 *w, uint32_t group, uint32_t most, uint32_t depth,                         \
        const struct xn_cpu_chunk *x, size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate))           \
     /* out = act(gate) * up, or act(gate) where up is NULL. out may be either. */                                      \
@@ -124,8 +146,10 @@ extern _Atomic bool xn_cpu_asks_ahead;
        them) every 1024, and what rounding left 512 behind. NULL: the type does not go to BF16 */                      \
     X(decode16, void, (const void *blocks, size_t n, uint32_t terms, uint16_t *out))                                   \
     /* n values (up to XN_CPU_SUPER; behind them, whatever counts for nothing) as a row of panels' weights; `readable` \
-       bytes may be read. NULL where no gemm8 takes the type. */                                                       \
+       bytes may be read. Of types in lanes, the integers stay there. NULL where no gemm8 takes the type. */           \
     X(unpack8, void, (const void *blocks, size_t n, size_t readable, struct xn_cpu_row8 *row))                         \
+    /* A row of k values from the file's layout into lanes (cpu/lanes.h); for types that go there */                   \
+    X(lay, void, (const void *blocks, uint32_t k, void *out))                                                          \
     /* Products with integer activations: out[i * ld + r] = w_r . x_i for `rows` rows of weights, n rows of x, k       \
        values each. NULL where the level has none for the type. */                                                     \
     X(dot, void,                                                                                                       \
@@ -156,7 +180,7 @@ struct xn_cpu_kernels {
 #define X(slot, result, arguments) xn_cpu_##slot##_fn *slot;
     XN_CPU_SLOTS(X)
 #undef X
-#define X(slot, result, arguments) xn_cpu_##slot##_fn *slot[XN_TYPE_COUNT];
+#define X(slot, result, arguments) xn_cpu_##slot##_fn *slot[XN_CPU_TYPES];
     XN_CPU_TYPE_SLOTS(X)
 #undef X
     bool split16; // products of BF16 are so fast that several of them are the way to exact ones
@@ -166,8 +190,15 @@ struct xn_cpu_kernels {
         uint8_t terms;       // bfloat16 numbers that a value of weights takes
         uint8_t stream;      // rows of activations up to which weights stream (crossover.h)
         uint8_t tile;        // enum xn_cpu_tile: how products of many rows are computed
-    } type[XN_TYPE_COUNT];
+        uint8_t lanes;       // the type of such weights in lanes; 0: they stay as they are
+    } type[XN_CPU_TYPES];
 };
 
+// Whether weights with kernels of this type are in lanes.
+static inline bool xn_cpu_in_lanes(uint32_t kernel_type) {
+    return kernel_type >= XN_TYPE_COUNT;
+}
+// The type in a file whose weights have kernels of this type.
+uint32_t xn_cpu_file_type(uint32_t kernel_type);
 // Fills a table for a level (which the machine must have).
 void xn_cpu_kernels_init(struct xn_cpu_kernels *kernels, enum xn_cpu_level level);

@@ -17,18 +17,6 @@
 
 #include "cpu/testing.h"
 
-enum fill { FILL_RANDOM, FILL_LARGE, FILL_TINY, FILL_ZERO, FILL_SPIKE, FILLS };
-static void fill_values(uint64_t *s, enum fill fill, float *x, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        float u = uniform(s);
-        x[i] = fill == FILL_LARGE   ? (u > 0 ? 1000.0f : -1000.0f)
-               : fill == FILL_TINY  ? u * 1e-20f
-               : fill == FILL_ZERO  ? 0
-               : fill == FILL_SPIKE ? (rng(s) % 64 == 0 ? 100 * u : 0.01f * u)
-                                    : u;
-    }
-}
-
 // Memory with guards on both sides; `offset` moves the start off its alignment.
 enum { GUARD = 192, GUARD_BYTE = 0xa5 };
 struct guarded {
@@ -128,23 +116,6 @@ struct product_case {
     bool extreme; // every byte of the weights as large as it may be
 };
 
-// Sets the bytes of blocks to 255, but for those (of scales) that would make values too large for a test.
-static void to_extremes(uint32_t type, uint8_t *p, size_t n) {
-    const struct xn_format *f = xn_format_of(type);
-    float *decoded = xn_alloc(f->block_values, sizeof *decoded);
-    for (size_t b = 0; b < n / f->block_values; b++, p += f->block_bytes)
-        for (size_t i = 0; i < f->block_bytes; i++) {
-            uint8_t before = p[i];
-            bool fine = true;
-            p[i] = 255;
-            f->decode(p, decoded, f->block_values);
-            for (size_t j = 0; j < f->block_values; j++)
-                fine &= isfinite(decoded[j]) && fabsf(decoded[j]) < 64;
-            if (!fine) p[i] = before;
-        }
-    free(decoded);
-}
-
 static void product_case(const struct xn_cpu_kernels *kernels, const struct product_case *c, uint64_t *s) {
     const struct xn_format *f = xn_format_of(c->type);
     size_t row_bytes = c->k / f->block_values * f->block_bytes, offset = rng(s) % 63, ld = c->rows + 3;
@@ -159,7 +130,7 @@ static void product_case(const struct xn_cpu_kernels *kernels, const struct prod
     bool integers = kernels->dot[c->type] != NULL;
     for (uint32_t i = 0; i < c->n; i++) {
         floats[i] = x + (size_t)i * c->k;
-        rows[i] = (struct xn_cpu_row){malloc(padded), malloc(padded / 16 * 4), malloc(padded / 16 * 4)};
+        rows[i] = (struct xn_cpu_row){malloc(padded), malloc(padded / 16 * 4), malloc(padded / 16 * 4), NULL};
         if (integers) kernels->quantize(floats[i], c->k, &rows[i]);
     }
     struct guarded out = guarded(((size_t)(c->n - 1) * ld + c->rows) * sizeof(float), 0);
@@ -242,7 +213,7 @@ static void quantize_level(const struct xn_cpu_kernels *k) {
             float *x = xn_alloc(n, sizeof *x);
             fill_values(&s, (enum fill)fill, x, n);
             struct guarded q = guarded(padded, 0), d = guarded(padded / 4, 0), m = guarded(padded / 4, 0);
-            struct xn_cpu_row row = {q.p, d.p, m.p};
+            struct xn_cpu_row row = {q.p, d.p, m.p, NULL};
             k->quantize(x, n, &row);
             for (uint32_t i = 0; i < padded; i++) {
                 float largest = 0, sum = 0, value = i < n ? x[i] : 0, scale = row.scale[scale_at(k, i)];

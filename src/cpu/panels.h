@@ -37,7 +37,7 @@ struct xn_cpu_chunk {
 };
 
 // A row of weights' chunk: value j is scale[j / 16] * q[j] - minimum[j / 16]. Formats whose integers use all of a byte
-// (`most` 255) have signed ones there, and no minima.
+// (`most` 255) have signed ones there, and no minima. Weights in lanes (cpu/lanes.h) have their integers in that order.
 struct xn_cpu_row8 {
     _Alignas(64) uint8_t q[XN_CPU_SUPER];
     float scale[XN_CPU_SUPER / 16], minimum[XN_CPU_SUPER / 16];

@@ -175,7 +175,7 @@ static void alike(const struct xn_cpu_kernels *k, uint64_t *s, uint32_t type) {
                  c, (size_t)d.m * 32, at != 0);
     }
     for (uint32_t i = 0; i < d.n; i++) {
-        rows[i] = (struct xn_cpu_row){xn_alloc(padded, 1), xn_alloc(padded / 16, 4), xn_alloc(padded / 16, 4)};
+        rows[i] = (struct xn_cpu_row){xn_alloc(padded, 1), xn_alloc(padded / 16, 4), xn_alloc(padded / 16, 4), NULL};
         k->quantize(d.x + (size_t)i * d.k, d.k, &rows[i]);
     }
     float *out = xn_alloc((size_t)d.n * d.m, sizeof *out);

@@ -79,6 +79,7 @@ struct copying {
     const void *const *to;
     size_t bytes;
     uint32_t count;
+    const struct xn_cpu_relay *relay; // NULL: as they are
 };
 
 static void copy(void *user, uint32_t thread, uint32_t threads) {
@@ -92,8 +93,21 @@ static void copy(void *user, uint32_t thread, uint32_t threads) {
     }
 }
 
+static void lay(void *user, uint32_t thread, uint32_t threads) {
+    (void)thread;
+    (void)threads;
+    struct copying *c = user;
+    const struct xn_cpu_relay *r = c->relay;
+    uint64_t each = 1 + PIECE / r->to_row, pieces = (r->rows + each - 1) / each; // rows of a piece
+    for (uint64_t i; (i = xn_pool_next(c->pool)) < pieces * c->count;) {
+        size_t matrix = i / pieces;
+        for (uint64_t row = i % pieces * each; row < r->rows && row < (i % pieces + 1) * each; row++)
+            r->lay((const char *)c->from[matrix] + row * r->from_row, r->k, (char *)c->to[matrix] + row * r->to_row);
+    }
+}
+
 const void *const *xn_cpu_store_take(struct xn_cpu_store *store, struct xn_pool *pool, const struct xn_matrix *matrix,
-                                     size_t bytes) {
+                                     size_t bytes, const struct xn_cpu_relay *relay) {
     size_t each, all;
     if (!store || !matrix->count || !bytes || xn_add_overflow(bytes, XN_ALIGN - 1, &each)) return NULL;
     each = each / XN_ALIGN * XN_ALIGN; // the next matrix begins aligned
@@ -113,7 +127,7 @@ const void *const *xn_cpu_store_take(struct xn_cpu_store *store, struct xn_pool 
     e.block->used += all;
     e.block->live++;
     store->copied += all;
-    xn_pool_run(pool, copy, &(struct copying){pool, matrix->data, e.copies, bytes, e.count});
+    xn_pool_run(pool, relay ? lay : copy, &(struct copying){pool, matrix->data, e.copies, bytes, e.count, relay});
     store->entries[store->n_entries++] = e;
     return e.copies;
 }

@@ -33,7 +33,7 @@ static void copies_are_the_same(void **state) {
         struct xn_matrix m = {.count = i % 2 ? 3 : 1, .data = data[i]};
         for (uint32_t j = 0; j < m.count; j++)
             data[i][j] = pattern(sizes[i], 100 * i + j);
-        copies[i] = xn_cpu_store_take(store, pool, &m, sizes[i]);
+        copies[i] = xn_cpu_store_take(store, pool, &m, sizes[i], NULL);
         assert_non_null(copies[i]);
     }
     for (uint32_t i = 0; i < N; i++)
@@ -47,7 +47,7 @@ static void copies_are_the_same(void **state) {
         xn_cpu_store_leave(store, copies[i]);
     struct xn_matrix m = {.count = 1, .data = data[0]};
     data[0][0] = pattern(100, 7);
-    const void *const *again = xn_cpu_store_take(store, pool, &m, 100); // others left meanwhile
+    const void *const *again = xn_cpu_store_take(store, pool, &m, 100, NULL); // others left meanwhile
     assert_memory_equal(again[0], data[0][0], 100);
     free((void *)(uintptr_t)data[0][0]);
     for (uint32_t i = 1; i < N; i += 2)
@@ -63,12 +63,12 @@ static void what_does_not_fit_stays(void **state) {
     struct xn_cpu_store *store = xn_cpu_store_new();
     const void *data[] = {"x"}; // never read: the sizes are refused before
     struct xn_matrix m = {.count = 1, .data = data};
-    assert_null(xn_cpu_store_take(store, pool, &m, 0));
-    assert_null(xn_cpu_store_take(store, pool, &m, SIZE_MAX));
-    assert_null(xn_cpu_store_take(store, pool, &m, SIZE_MAX / 2));
+    assert_null(xn_cpu_store_take(store, pool, &m, 0, NULL));
+    assert_null(xn_cpu_store_take(store, pool, &m, SIZE_MAX, NULL));
+    assert_null(xn_cpu_store_take(store, pool, &m, SIZE_MAX / 2, NULL));
     m.count = UINT32_MAX;
-    assert_null(xn_cpu_store_take(store, pool, &m, SIZE_MAX / 4096));
-    assert_null(xn_cpu_store_take(NULL, pool, &m, 16));
+    assert_null(xn_cpu_store_take(store, pool, &m, SIZE_MAX / 4096, NULL));
+    assert_null(xn_cpu_store_take(NULL, pool, &m, 16, NULL));
     xn_cpu_store_free(store);
 }
 

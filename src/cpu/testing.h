@@ -56,3 +56,32 @@ static inline void fill_blocks(uint64_t *s, uint32_t type, uint8_t *p, size_t n)
             fail_msg(#condition);                                                                                      \
         }                                                                                                              \
     } while (0)
+
+// Sets the bytes of blocks to 255, but for those (of scales) that would make values too large for a test.
+static inline void to_extremes(uint32_t type, uint8_t *p, size_t n) {
+    const struct xn_format *f = xn_format_of(type);
+    float *decoded = xn_alloc(f->block_values, sizeof *decoded);
+    for (size_t b = 0; b < n / f->block_values; b++, p += f->block_bytes)
+        for (size_t i = 0; i < f->block_bytes; i++) {
+            uint8_t before = p[i];
+            bool fine = true;
+            p[i] = 255;
+            f->decode(p, decoded, f->block_values);
+            for (size_t j = 0; j < f->block_values; j++)
+                fine &= isfinite(decoded[j]) && fabsf(decoded[j]) < 64;
+            if (!fine) p[i] = before;
+        }
+    free(decoded);
+}
+
+enum fill { FILL_RANDOM, FILL_LARGE, FILL_TINY, FILL_ZERO, FILL_SPIKE, FILLS };
+static inline void fill_values(uint64_t *s, enum fill fill, float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        float u = uniform(s);
+        x[i] = fill == FILL_LARGE   ? (u > 0 ? 1000.0f : -1000.0f)
+               : fill == FILL_TINY  ? u * 1e-20f
+               : fill == FILL_ZERO  ? 0
+               : fill == FILL_SPIKE ? (rng(s) % 64 == 0 ? 100 * u : 0.01f * u)
+                                    : u;
+    }
+}

@@ -351,7 +351,8 @@ int xn_host_describe_weights(const struct xn_matrix *matrix, struct xn_weights *
     if (!xn_format_bytes(format, matrix->cols, &row_bytes))
         return xn_fail(err, XN_ERR_FORMAT, "%s: rows of %u values, a multiple of %u expected for %s", name,
                        matrix->cols, format->block_values, format->name);
-    *weights = (struct xn_weights){.matrix = *matrix, .format = format, .row_bytes = row_bytes};
+    *weights = (struct xn_weights){
+        .matrix = *matrix, .format = format, .row_bytes = row_bytes, .kernel_type = xn_matrix_ordered_type(matrix)};
     return XN_OK;
 }
 

@@ -65,12 +65,13 @@ static inline float *xn_host_state(const struct xn_host_memory *m, uint32_t stat
     return m->states[state] + (size_t)slot * ((size_t)s->conv_size + s->recurrent_size);
 }
 
-// Weights in host memory as the file has them.
+// Weights in host memory as the file has them, unless a device has laid them out otherwise (kernel_type).
 struct xn_weights {
     struct xn_matrix matrix;
     const struct xn_format *format;
     size_t row_bytes;
-    void *owned; // the matrix put in order, where the file has another one; NULL: its data are the file's
+    void *owned;          // the matrix put in order, where the file has another one; NULL: its data are the file's
+    uint32_t kernel_type; // by which a device finds its kernels: matrix.type, or a device's own name for another layout
 };
 // Checks a matrix (known format that decodes, whole blocks) and fills *weights, in order.
 int xn_host_weights(const struct xn_matrix *matrix, struct xn_weights *weights, struct xn_error *err);

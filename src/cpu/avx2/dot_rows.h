@@ -1,4 +1,5 @@
-// Products of rows of integer weights with a few rows of activations, after `unpack_fn` and `products` (integer.c).
+// Products of rows of integer weights with a few rows of activations: DOT(NAME, FORMAT, ..) makes a kernel of
+// `addends_NAME`.
 //
 // What the groups of a row of weights add to a result is left in a buffer, for eight rows of weights, and then summed
 // for the eight together, group after group and 256 values after 256. That is the order in which panels sum
@@ -6,22 +7,23 @@
 // however.
 #pragma once
 
-#include "cpu/declare.h"
+#include "cpu/avx2/products.h"
 
 enum {
     AHEAD = 3072,      // bytes of weights asked for in advance
     PLAIN_BYTES = 256, // of 256 weights from which on reading is all that counts, and the processor may know best
     TOGETHER = V,      // rows of weights that are summed together
+    MOST_TOGETHER = 8, // rows of activations
     ADDENDS = 96,      // vectors of them that a row of weights leaves
 };
 
 // What the groups of 256 weights add, V groups a vector: whether those of 32 or of 16.
 #define ADDEND_VECTORS(group) ((group) == 32 ? 1 : 2)
 
-// Eight rows' groups that stand in vector `at` of their addends, added to `sum` one after the other.
-INLINE __m256 add_groups(const __m256 addends[TOGETHER][ADDENDS], size_t at, const int group, __m256 sum) {
-    // The vectors of groups of 32 stand in the order of xn_cpu_row's blocks.
-    static const int ascending[V] = {0, 1, 2, 3, 4, 5, 6, 7}, blocks[V] = {0, 1, 4, 5, 2, 3, 6, 7};
+// Eight rows' groups that stand in vector `at` of their addends, added to `sum` one after the other. Those of 32 stand
+// in the order of the blocks, or in that of xn_cpu_row's scales.
+INLINE __m256 add_groups(const __m256 addends[TOGETHER][ADDENDS], size_t at, const bool ascending, __m256 sum) {
+    static const int blocks[V] = {0, 1, 4, 5, 2, 3, 6, 7};
     vf a[V];
 #pragma GCC unroll 8
     for (int r = 0; r < TOGETHER; r++)
@@ -29,18 +31,23 @@ INLINE __m256 add_groups(const __m256 addends[TOGETHER][ADDENDS], size_t at, con
     v_transpose(a);
 #pragma GCC unroll 8
     for (int g = 0; g < V; g++)
-        sum = _mm256_add_ps(sum, a[group == 32 ? blocks[g] : ascending[g]]);
+        sum = _mm256_add_ps(sum, a[ascending ? g : blocks[g]]);
     return sum;
 }
 
 // The sums of their groups of 256 values.
-INLINE __m256 sum_groups(const __m256 addends[TOGETHER][ADDENDS], size_t at, const int group) {
-    __m256 sum = add_groups(addends, at, group, _mm256_setzero_ps());
-    return group == 32 ? sum : add_groups(addends, at + 1, group, sum);
+INLINE __m256 sum_groups(const __m256 addends[TOGETHER][ADDENDS], size_t at, const int group, const bool ascending) {
+    __m256 sum = add_groups(addends, at, group == 16 || ascending, _mm256_setzero_ps());
+    return group == 32 ? sum : add_groups(addends, at + 1, true, sum);
 }
 
-INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values, const bool is_signed, const int most,
-                     const int group, const uint32_t n, const uint8_t *w, size_t row_bytes, uint32_t rows,
+// What 256 values of weights at p (or `left`, where the row ends before) add to n products, with the 256 values of x
+// from s x 256 on: ADDEND_VECTORS of the format's group for each product.
+typedef void addends_fn(const uint8_t *p, size_t left, size_t readable, const struct xn_cpu_row *x, const uint32_t n,
+                        size_t s, __m256 *to);
+
+INLINE void dot_rows(addends_fn *addends_of, const size_t bytes, const size_t values, const int group,
+                     const bool ascending, const uint32_t n, const uint8_t *w, size_t row_bytes, uint32_t rows,
                      const struct xn_cpu_row *x, uint32_t k, float *out, size_t ld) {
     const size_t super_bytes = bytes * (XN_CPU_SUPER / values), supers = ((size_t)k + XN_CPU_SUPER - 1) / XN_CPU_SUPER;
     const size_t vectors = n * ADDEND_VECTORS(group), piece = ADDENDS / vectors;
@@ -49,8 +56,8 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
     __m256 addends[TOGETHER][ADDENDS];
     for (uint32_t first = 0; first < rows; first += TOGETHER) {
         uint32_t some = rows - first < TOGETHER ? rows - first : TOGETHER;
-        __m256 sums[4];
-#pragma GCC unroll 4
+        __m256 sums[MOST_TOGETHER];
+#pragma GCC unroll 8
         for (uint32_t i = 0; i < n; i++)
             sums[i] = _mm256_setzero_ps();
         for (size_t begin = 0; begin < supers; begin += piece) {
@@ -61,26 +68,18 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
                 for (size_t s = begin; s < begin + count; s++, p += super_bytes, to += vectors) {
                     for (size_t line = 0; asks && line < super_bytes; line += 64)
                         _mm_prefetch((const char *)p + AHEAD + line, _MM_HINT_T0);
-                    struct unpacked u;
-                    if (values < XN_CPU_SUPER && (s + 1) * XN_CPU_SUPER > k)
-                        unpack_tail(unpack, bytes, values, is_signed, p, k - s * XN_CPU_SUPER, (size_t)(end - p), &u);
-                    else
-                        unpack(p, &u);
-#pragma GCC unroll 4
-                    for (uint32_t i = 0; i < n; i++)
-                        products(&u, is_signed, most, group, x[i].q + s * XN_CPU_SUPER,
-                                 x[i].scale + s * (XN_CPU_SUPER / 16), x[i].sum + s * (XN_CPU_SUPER / 16),
-                                 to + i * ADDEND_VECTORS(group));
+                    addends_of(p, k - s * XN_CPU_SUPER, (size_t)(end - p), x, n, s, to);
                 }
             }
             for (uint32_t r = some; r < TOGETHER; r++)
                 memset(addends[r], 0, count * vectors * sizeof(__m256));
             for (size_t at = 0; at < count * vectors; at += vectors)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
                 for (uint32_t i = 0; i < n; i++)
-                    sums[i] = _mm256_add_ps(sums[i], sum_groups(addends, at + i * ADDEND_VECTORS(group), group));
+                    sums[i] =
+                        _mm256_add_ps(sums[i], sum_groups(addends, at + i * ADDEND_VECTORS(group), group, ascending));
         }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (uint32_t i = 0; i < n; i++)
             if (some == TOGETHER)
                 v_store(out + i * ld + first, sums[i]);
@@ -89,31 +88,34 @@ INLINE void dot_rows(unpack_fn *unpack, const size_t bytes, const size_t values,
     }
 }
 
-// What no integer of a format is above, as unsigned bytes, and how many values have one scale.
-enum {
-#define X(name, type, group, most) MOST_##name = most, GROUP_##name = group,
-#include "cpu/int_formats.inc"
-#undef X
-};
-
 // A function for each number of rows: compilers take long over large ones.
-#define DOT_ROWS(name, n)                                                                                              \
+#define DOT_ROWS(name, format, ascending, n)                                                                           \
     static __attribute__((noinline)) void dot_##name##_##n(const void *w, size_t row_bytes, uint32_t rows,             \
                                                            const struct xn_cpu_row *x, uint32_t k, float *out,         \
                                                            size_t ld) {                                                \
-        dot_rows(unpack_##name, BYTES_##name, VALUES_##name, SIGNED_##name, MOST_##name, GROUP_##name, n, w,           \
-                 row_bytes, rows, x, k, out, ld);                                                                      \
+        dot_rows(addends_##name, BYTES_##format, VALUES_##format, GROUP_##format, ascending, n, w, row_bytes, rows, x, \
+                 k, out, ld);                                                                                          \
     }
-#define DOT(name)                                                                                                      \
-    DOT_ROWS(name, 1)                                                                                                  \
-    DOT_ROWS(name, 2)                                                                                                  \
-    DOT_ROWS(name, 4)                                                                                                  \
+// The kernel of up to four rows at once, or of up to eight; `ascending`: groups of 32 are in the order of the blocks.
+#define DOT(name, format, ascending)                                                                                   \
+    DOT_ROWS(name, format, ascending, 1)                                                                               \
+    DOT_ROWS(name, format, ascending, 2)                                                                               \
+    DOT_ROWS(name, format, ascending, 4)                                                                               \
+    DOT_KERNEL(name, 4, dot_##name##_4)
+#define DOT_OF_8(name, format, ascending)                                                                              \
+    DOT_ROWS(name, format, ascending, 1)                                                                               \
+    DOT_ROWS(name, format, ascending, 2)                                                                               \
+    DOT_ROWS(name, format, ascending, 4)                                                                               \
+    DOT_ROWS(name, format, ascending, 8)                                                                               \
+    DOT_KERNEL(name, 8, dot_##name##_8)
+#define DOT_KERNEL(name, most, most_rows)                                                                              \
     void xn_cpu_dot_##name##_avx2(const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x,          \
                                   uint32_t n, uint32_t k, float *out, size_t ld) {                                     \
         for (uint32_t count; n && rows; x += count, out += count * ld, n -= count) {                                   \
-            count = n >= 4 ? 4 : n >= 2 ? 2 : 1;                                                                       \
-            (count == 4   ? dot_##name##_4                                                                             \
-             : count == 2 ? dot_##name##_2                                                                             \
-                          : dot_##name##_1)(w, row_bytes, rows, x, k, out, ld);                                        \
+            count = n >= most ? most : n >= 4 ? 4 : n >= 2 ? 2 : 1;                                                    \
+            (count == most ? most_rows                                                                                 \
+             : count == 4  ? dot_##name##_4                                                                            \
+             : count == 2  ? dot_##name##_2                                                                            \
+                           : dot_##name##_1)(w, row_bytes, rows, x, k, out, ld);                                        \
         }                                                                                                              \
     }

@@ -1,20 +1,6 @@
-// Integer formats with AVX2: products by maddubs (unsigned by signed bytes), and decoding.
-#include "cpu/avx2/simd.h"
-#include "cpu/avx2/unpack.h"
-#include "cpu/declare.h"
-
-// Sums of two products of bytes, sixteen of them. A signed weight lends its sign to the activation; |both| fit 16 bits
-// twice.
-INLINE __m256i pairs_of_bytes(__m256i w, __m256i x, const bool is_signed) {
-    if (is_signed) {
-        x = _mm256_sign_epi8(x, w);
-        w = _mm256_abs_epi8(w);
-    }
-    return _mm256_maddubs_epi16(w, x);
-}
-INLINE __m256i widen(__m256i pairs) { // sums of two
-    return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
-}
+// Integer formats with AVX2, in the file's layout: products by maddubs (unsigned by signed bytes), and decoding.
+#include "cpu/avx2/dot_rows.h"
+#include "cpu/avx2/products.h"
 
 // Of four vectors of 16-bit sums, eight 32-bit ones: the halves of 128 bits, that of vector j in lane j and in 4 + j.
 // As long as sums of more products of weights up to `most` fit 16 bits, they stay there, which is cheaper.
@@ -33,8 +19,6 @@ INLINE __m256i sum_halves(const __m256i p[4], const int most) {
     d = _mm256_unpackhi_epi64(a, c);
     return 8 * most > FIT ? _mm256_add_epi32(widen(b), widen(d)) : widen(_mm256_add_epi16(b, d));
 }
-
-typedef void unpack_fn(const uint8_t *p, struct unpacked *u);
 
 // The sums of products of 256 values by groups: of 32 in the order of xn_cpu_row's blocks (dots[0]), or of 16.
 INLINE void dots_of(const struct unpacked *u, const bool is_signed, const int most, const int group, const int8_t *q,
@@ -59,52 +43,49 @@ INLINE void dots_of(const struct unpacked *u, const bool is_signed, const int mo
         dots[h] = _mm256_permutevar8x32_epi32(dots[h], ascending);
 }
 
-// What each group of 256 values adds to a product: the sum of its integers' products by both scales, less the minimum
-// of the weights by the sum of the activations. Panels compute the same (template/gemm8.h), rounding for rounding.
-INLINE void products(const struct unpacked *u, const bool is_signed, const int most, const int group, const int8_t *q,
-                     const float *scales, const float *group_sums, __m256 *out) {
+// What each group of 256 values adds to a product, with row `at` of the activations (`s` x 256 values in).
+INLINE void products(const struct unpacked *u, const bool is_signed, const int most, const int group,
+                     const struct xn_cpu_row *x, size_t s, __m256 *out) {
+    const float *scales = x->scale + s * (XN_CPU_SUPER / 16), *sums = x->sum + s * (XN_CPU_SUPER / 16);
     __m256i dots[2];
-    dots_of(u, is_signed, most, group, q, dots);
-    __m256 across = _mm256_loadu_ps(scales);
-    if (group == 32) {
-        __m256 scale = _mm256_mul_ps(_mm256_shuffle_ps(u->scale[0], u->scale[1], 0x88), across);
-        __m256 sum = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(dots[0]));
-        if (!is_signed)
-            sum = _mm256_fnmadd_ps(_mm256_shuffle_ps(u->minimum[0], u->minimum[1], 0x88), _mm256_loadu_ps(scales + 8),
-                                   sum);
-        out[0] = sum;
+    dots_of(u, is_signed, most, group, x->q + s * XN_CPU_SUPER, dots);
+    if (group == 16) {
+        __m256 blocks = _mm256_loadu_ps(scales);
+        __m256 across[2] = {_mm256_permutevar8x32_ps(blocks, _mm256_setr_epi32(0, 0, 1, 1, 4, 4, 5, 5)),
+                            _mm256_permutevar8x32_ps(blocks, _mm256_setr_epi32(2, 2, 3, 3, 6, 6, 7, 7))};
+        scale_16(dots, u->scale, u->minimum, is_signed, across, sums, out);
         return;
     }
-    for (int h = 0; h < 2; h++) { // blocks 0 to 3, then 4 to 7, two groups each
-        __m256i of = h ? _mm256_setr_epi32(2, 2, 3, 3, 6, 6, 7, 7) : _mm256_setr_epi32(0, 0, 1, 1, 4, 4, 5, 5);
-        __m256 scale = _mm256_mul_ps(u->scale[h], _mm256_permutevar8x32_ps(across, of));
-        __m256 sum = _mm256_mul_ps(scale, _mm256_cvtepi32_ps(dots[h]));
-        if (!is_signed) sum = _mm256_fnmadd_ps(u->minimum[h], _mm256_loadu_ps(group_sums + 8 * h), sum);
-        out[h] = sum;
-    }
+    out[0] = scale_32(dots[0], _mm256_shuffle_ps(u->scale[0], u->scale[1], 0x88),
+                      is_signed ? u->scale[0] : _mm256_shuffle_ps(u->minimum[0], u->minimum[1], 0x88), is_signed,
+                      scales, scales + 8);
 }
 
-#include "cpu/avx2/dot_rows.h"
+typedef void unpack_fn(const uint8_t *p, struct unpacked *u);
 
-// 16 values a step, by the scale and the minimum of their group.
-INLINE void store_decoded(const struct unpacked *u, const bool is_signed, float out[XN_CPU_SUPER]) {
-    for (int g = 0; g < 16; g++) {
-        __m256i lane = _mm256_set1_epi32(g & 7);
-        __m256 scale = _mm256_permutevar8x32_ps(u->scale[g / 8], lane);
-        __m128i q = g & 1 ? _mm256_extracti128_si256(u->q[g / 2], 1) : _mm256_castsi256_si128(u->q[g / 2]);
-        for (int half = 0; half < 2; half++, q = _mm_srli_si128(q, 8)) {
-            __m256 v = is_signed ? signed_to_float(q) : bytes_to_float(q);
-            v = is_signed ? _mm256_mul_ps(v, scale)
-                          : _mm256_fmsub_ps(v, scale, _mm256_permutevar8x32_ps(u->minimum[g / 8], lane));
-            _mm256_storeu_ps(out + 16 * g + 8 * half, v);
-        }
-    }
+// What 256 values of weights at p, of which `left` are of the row, add to n products.
+INLINE void addends_of(unpack_fn *unpack, const size_t bytes, const size_t values, const bool is_signed, const int most,
+                       const int group, const uint8_t *p, size_t left, size_t readable, const struct xn_cpu_row *x,
+                       const uint32_t n, size_t s, __m256 *to) {
+    struct unpacked u;
+    if (values < XN_CPU_SUPER && left < XN_CPU_SUPER)
+        unpack_tail(unpack, bytes, values, is_signed, p, left, readable, &u);
+    else
+        unpack(p, &u);
+#pragma GCC unroll 4
+    for (uint32_t i = 0; i < n; i++)
+        products(&u, is_signed, most, group, x + i, s, to + i * ADDEND_VECTORS(group));
 }
 
 #include "cpu/template/decode_blocks.h"
 
 #define X(name, type, ...)                                                                                             \
-    DOT(name)                                                                                                          \
+    INLINE void addends_##name(const uint8_t *p, size_t left, size_t readable, const struct xn_cpu_row *x,             \
+                               const uint32_t n, size_t s, __m256 *to) {                                               \
+        addends_of(unpack_##name, BYTES_##name, VALUES_##name, SIGNED_##name, MOST_##name, GROUP_##name, p, left,      \
+                   readable, x, n, s, to);                                                                             \
+    }                                                                                                                  \
+    DOT(name, name, false)                                                                                             \
     void xn_cpu_decode_##name##_avx2(const void *blocks, float *out, size_t n) {                                       \
         decode_blocks(unpack_##name, BYTES_##name, VALUES_##name, SIGNED_##name, blocks, out, n);                      \
     }

@@ -1,16 +1,26 @@
 #include "cpu/avx2/simd.h"
+#include "cpu/kernels.h"
 
-// This level takes 256 values in their own order. Scales are those of blocks of 32, and behind them stand the blocks'
-// sums.
-static inline void order_lanes(int8_t *q, float *scale, float *sum) {
+// This level takes 256 values in their own order, and once more in lanes. Scales are those of blocks of 32, and behind
+// them stand the blocks' sums.
+static inline void order_lanes(int8_t *q, float *scale, float *sum, struct xn_cpu_lanes *lanes) {
     static const int blocks[8] = {0, 1, 4, 5, 2, 3, 6, 7};
     float both[16];
-    (void)q;
     for (int i = 0; i < 8; i++) {
         both[i] = scale[2 * blocks[i]];
         both[8 + i] = sum[2 * blocks[i]] + sum[2 * blocks[i] + 1];
     }
     memcpy(scale, both, sizeof both);
+    if (!lanes) return;
+    vf dwords[8]; // transposing only moves bits, whatever they mean
+    for (int i = 0; i < 8; i++) {
+        dwords[i] = v_load((const float *)(const void *)(q + 32 * i));
+        lanes->scale[blocks[i]] = both[i];
+        lanes->sum[blocks[i]] = both[8 + i];
+    }
+    v_transpose(dwords);
+    for (int i = 0; i < 8; i++)
+        v_store((float *)(void *)(lanes->q + 32 * i), dwords[i]);
 }
 
 #include "cpu/template/quantize.h"

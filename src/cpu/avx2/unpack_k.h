@@ -20,6 +20,16 @@ enum {
     SIGNED_q6_k = 0,
 };
 
+// Sixteen scales and minima of 4 bits, and the two halves that they multiply.
+INLINE void scales_q2_k(const uint8_t *bytes, const uint8_t *halves, __m256 scale[2], __m256 minimum[2]) {
+    float d = load_half(halves), m = load_half(halves + 2);
+    __m128i both = load_16(bytes), fifteen = _mm_set1_epi8(15);
+    __m128i scales = _mm_and_si128(both, fifteen), minima = _mm_and_si128(_mm_srli_epi16(both, 4), fifteen);
+    scale[0] = times(bytes_to_float(scales), d);
+    scale[1] = times(bytes_to_float(_mm_srli_si128(scales, 8)), d);
+    minimum[0] = times(bytes_to_float(minima), m);
+    minimum[1] = times(bytes_to_float(_mm_srli_si128(minima, 8)), m);
+}
 INLINE void unpack_q2_k(const uint8_t *p, struct unpacked *u) {
     __m256i three = _mm256_set1_epi8(3);
     for (int h = 0; h < 2; h++) {
@@ -29,13 +39,7 @@ INLINE void unpack_q2_k(const uint8_t *p, struct unpacked *u) {
         u->q[4 * h + 2] = _mm256_and_si256(_mm256_srli_epi16(q, 4), three);
         u->q[4 * h + 3] = _mm256_and_si256(_mm256_srli_epi16(q, 6), three);
     }
-    float d = load_half(p + 80), m = load_half(p + 82);
-    __m128i both = load_16(p), fifteen = _mm_set1_epi8(15);
-    __m128i scales = _mm_and_si128(both, fifteen), minima = _mm_and_si128(_mm_srli_epi16(both, 4), fifteen);
-    u->scale[0] = times(bytes_to_float(scales), d);
-    u->scale[1] = times(bytes_to_float(_mm_srli_si128(scales, 8)), d);
-    u->minimum[0] = times(bytes_to_float(minima), m);
-    u->minimum[1] = times(bytes_to_float(_mm_srli_si128(minima, 8)), m);
+    scales_q2_k(p, p + 80, u->scale, u->minimum);
 }
 
 // Scales of 6 bits: the low 4 in bytes 0 .. 7 (low nibbles: 0 .. 7, high: 8 .. 15), the high 2 of scale i in byte 8 + i
@@ -48,6 +52,14 @@ INLINE __m128i scale_bytes_q3_k(const uint8_t *p) {
     __m128i two_bits = _mm_setr_epi32((int)(top << 4), (int)(top << 2), (int)top, (int)(top >> 2));
     __m128i s = _mm_or_si128(four_bits, _mm_and_si128(two_bits, _mm_set1_epi8(0x30)));
     return _mm_sub_epi8(s, _mm_set1_epi8(32));
+}
+INLINE void scales_q3_k(const uint8_t *bytes, const uint8_t *half, __m256 scale[2], __m256 minimum[2]) {
+    __m128i s = scale_bytes_q3_k(bytes);
+    float d = load_half(half);
+    scale[0] = times(signed_to_float(s), d);
+    scale[1] = times(signed_to_float(_mm_srli_si128(s, 8)), d);
+    minimum[0] = times(scale[0], 4);
+    minimum[1] = times(scale[1], 4);
 }
 INLINE void unpack_q3_k(const uint8_t *p, struct unpacked *u) {
     __m256i three = _mm256_set1_epi8(3), four = _mm256_set1_epi8(4), high = load_32(p);
@@ -62,12 +74,7 @@ INLINE void unpack_q3_k(const uint8_t *p, struct unpacked *u) {
         u->q[4 * h + 3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(q, 6), three),
                                           _mm256_and_si256(_mm256_srli_epi16(bits, 1), four));
     }
-    __m128i s = scale_bytes_q3_k(p + 96);
-    float d = load_half(p + 108);
-    u->scale[0] = times(signed_to_float(s), d);
-    u->scale[1] = times(signed_to_float(_mm_srli_si128(s, 8)), d);
-    u->minimum[0] = times(u->scale[0], 4);
-    u->minimum[1] = times(u->scale[1], 4);
+    scales_q3_k(p + 96, p + 108, u->scale, u->minimum);
 }
 
 // The twelve bytes of Q4_K and Q5_K: eight scales and eight minima of 6 bits.
@@ -106,6 +113,14 @@ INLINE void unpack_q5_k(const uint8_t *p, struct unpacked *u) {
     unpack_scales_k(p, u);
 }
 
+INLINE void scales_q6_k(const uint8_t *bytes, const uint8_t *half, __m256 scale[2], __m256 minimum[2]) {
+    __m128i s = load_16(bytes);
+    float d = load_half(half);
+    scale[0] = times(signed_to_float(s), d);
+    scale[1] = times(signed_to_float(_mm_srli_si128(s, 8)), d);
+    minimum[0] = times(scale[0], 32);
+    minimum[1] = times(scale[1], 32);
+}
 INLINE void unpack_q6_k(const uint8_t *p, struct unpacked *u) {
     __m256i fifteen = _mm256_set1_epi8(15), bits = _mm256_set1_epi8(0x30);
     for (int h = 0; h < 2; h++) {
@@ -118,10 +133,5 @@ INLINE void unpack_q6_k(const uint8_t *p, struct unpacked *u) {
         u->q[4 * h + 3] = _mm256_or_si256(_mm256_and_si256(_mm256_srli_epi16(b, 4), fifteen),
                                           _mm256_and_si256(_mm256_srli_epi16(high, 2), bits));
     }
-    __m128i s = load_16(p + 192);
-    float d = load_half(p + 208);
-    u->scale[0] = times(signed_to_float(s), d);
-    u->scale[1] = times(signed_to_float(_mm_srli_si128(s, 8)), d);
-    u->minimum[0] = times(u->scale[0], 32);
-    u->minimum[1] = times(u->scale[1], 32);
+    scales_q6_k(p + 192, p + 208, u->scale, u->minimum);
 }

@@ -1,8 +1,10 @@
 #include "cpu/avx512/simd.h"
+#include "cpu/kernels.h"
 
 // 256 values to the order of XN_CPU_LANES: four by four transposes of dwords; scales and sums to the lanes of their
 // groups.
-static inline void order_lanes(int8_t *q, float *scale, float *sum) {
+static inline void order_lanes(int8_t *q, float *scale, float *sum, struct xn_cpu_lanes *lanes) {
+    (void)lanes; // AVX2's
     __m512i n[4];
     for (int j = 0; j < 4; j++)
         n[j] = _mm512_loadu_si512(q + 64 * j);

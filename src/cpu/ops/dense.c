@@ -34,7 +34,7 @@ void xn_cpu_op_embed(struct xn_executor *e, uint32_t thread, const struct xn_op 
         float *x = xn_host_row(&e->memory, embed->to, r);
         float *value = embed->keep != 0 ? e->thread[thread].decoded : x;
         const void *row = xn_weights_row(embed->table, 0, (uint32_t)e->batch->tokens[r]);
-        e->kernels->decode[embed->table->matrix.type](row, value, width);
+        e->kernels->decode[embed->table->kernel_type](row, value, width);
         if (embed->keep != 0)
             e->kernels->blend(x, embed->keep, value, embed->scale, width);
         else if (embed->scale != 1)

@@ -24,7 +24,7 @@ static struct xn_cpu_operand operand_of(struct xn_executor *e, uint32_t thread, 
                                .values = m->buffer[h->in] + (size_t)head * (k + h->tail),
                                .ld = m->plan->width[h->in],
                                .exact = true};
-    if (n > e->kernels->type[h->weights->matrix.type].stream) {
+    if (n > e->kernels->type[h->weights->kernel_type].stream) {
         enum xn_cpu_tile tile = xn_cpu_tile_of(e->kernels, m->plan, h->weights, true);
         float *panel = e->thread[thread].work;
         for (uint32_t g = 0; g < (n + XN_CPU_PAD - 1) / XN_CPU_PAD; g++)

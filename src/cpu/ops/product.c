@@ -28,8 +28,8 @@ void xn_cpu_glu(const struct xn_executor *e, const struct xn_glu *glu, float *ga
 static void need(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan, const struct xn_weights *w,
                  bool exact, struct xn_cpu_needs *needs) {
     if (!w) return;
-    needs->stream = min_u32(needs->stream, kernels->type[w->matrix.type].stream);
-    needs->integers |= !exact && kernels->dot[w->matrix.type];
+    needs->stream = min_u32(needs->stream, kernels->type[w->kernel_type].stream);
+    needs->integers |= !exact && kernels->dot[w->kernel_type];
     needs->rounded |= xn_cpu_rounds(kernels, plan, w, exact);
     needs->tile[xn_cpu_tile_of(kernels, plan, w, exact)] = true;
 }
@@ -159,7 +159,7 @@ uint32_t xn_cpu_block_rows(const struct xn_executor *e, const struct xn_cpu_oper
 static void stream(const struct xn_executor *e, struct xn_cpu_thread *t, const struct xn_cpu_operand *x,
                    const struct xn_weights *w, uint32_t index, uint32_t first, uint32_t count, float *out) {
     const struct xn_cpu_kernels *k = e->kernels;
-    uint32_t type = w->matrix.type;
+    uint32_t type = w->kernel_type;
     const void *weights = xn_weights_row(w, index, first);
     if (x->integers && !x->exact && k->dot[type]) {
         struct xn_cpu_row rows[XN_CPU_STREAM_ROWS];
@@ -227,7 +227,7 @@ static void ask_ahead(const struct block *b, uint32_t r, uint32_t at, uint32_t d
 
 static void tiled_float(const struct block *b) {
     const struct xn_cpu_kernels *kernels = b->e->kernels;
-    uint32_t k = b->x->k, type = b->w->matrix.type;
+    uint32_t k = b->x->k, type = b->w->kernel_type;
     const float *panels = b->x->panel[XN_TILE_FLOAT];
     for (uint32_t at = 0; at < k; at += XN_CPU_DEPTH) {
         uint32_t depth = min_u32(XN_CPU_DEPTH, k - at);
@@ -246,7 +246,7 @@ static void tiled_float(const struct block *b) {
 static void decode_halves(const struct block *b, uint32_t at, uint32_t depth, uint32_t step, uint32_t terms,
                           uint16_t *out) {
     enum { TILE = XN_CPU_TILE_ROWS * XN_CPU_TILE_COLS };
-    uint32_t type = b->w->matrix.type, blocks = xn_cpu_blocks16(depth);
+    uint32_t type = b->w->kernel_type, blocks = xn_cpu_blocks16(depth);
     for (uint32_t r = 0; r < b->span; r++) {
         uint16_t *to =
             out + (size_t)(r / XN_CPU_TILE_ROWS) * blocks * terms * TILE + r % XN_CPU_TILE_ROWS * XN_CPU_TILE_COLS;
@@ -268,7 +268,7 @@ static void tiled_halves(const struct block *b, uint32_t n, xn_cpu_panel_fn *don
     const struct xn_cpu_kernels *kernels = b->e->kernels;
     uint32_t k = b->x->k, terms = xn_cpu_terms16(b->tile), w_terms[2], most = 0, span = 0;
     for (uint32_t i = 0; i < n; i++) {
-        w_terms[i] = terms == 1 ? 1 : kernels->type[b[i].w->matrix.type].terms;
+        w_terms[i] = terms == 1 ? 1 : kernels->type[b[i].w->kernel_type].terms;
         if (w_terms[i] > most) most = w_terms[i];
         span += b[i].span;
     }
@@ -299,7 +299,8 @@ static void tiled_halves(const struct block *b, uint32_t n, xn_cpu_panel_fn *don
 static void tiled_int8(const struct block *b) {
     enum { PANELS_BYTES = 384 * 1024 };
     const struct xn_cpu_kernels *kernels = b->e->kernels;
-    uint32_t k = b->x->k, type = b->w->matrix.type, n = b->x->n, chunks = xn_cpu_chunks(k);
+    uint32_t k = b->x->k, type = b->w->kernel_type, n = b->x->n, chunks = xn_cpu_chunks(k);
+    xn_cpu_gemm8_fn *gemm = xn_cpu_in_lanes(type) ? kernels->gemm8_lanes : kernels->gemm8;
     bool few = xn_cpu_panels(n) * xn_cpu_panel_bytes(XN_TILE_INT8, k) <= PANELS_BYTES;
     struct xn_cpu_row8 *decoded = (struct xn_cpu_row8 *)(void *)b->t->decoded;
     const uint32_t room = XN_CPU_BLOCK * XN_CPU_DEPTH * sizeof(float) / sizeof *decoded;
@@ -324,10 +325,9 @@ static void tiled_int8(const struct block *b) {
                 }
             }
             for (uint32_t chunk = part; chunk < last; chunk++)
-                kernels->gemm8(rows, decoded + (size_t)(chunk - part) * height, kernels->type[type].group,
-                               kernels->type[type].most, min_u32(XN_CPU_SUPER, k - chunk * XN_CPU_SUPER), x + chunk,
-                               chunks, n, b->t->tile + (size_t)first * XN_CPU_PANEL, (size_t)b->span * XN_CPU_PANEL,
-                               chunk != 0);
+                gemm(rows, decoded + (size_t)(chunk - part) * height, kernels->type[type].group,
+                     kernels->type[type].most, min_u32(XN_CPU_SUPER, k - chunk * XN_CPU_SUPER), x + chunk, chunks, n,
+                     b->t->tile + (size_t)first * XN_CPU_PANEL, (size_t)b->span * XN_CPU_PANEL, chunk != 0);
         }
 }
 

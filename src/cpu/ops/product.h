@@ -38,19 +38,19 @@ struct xn_cpu_source {
 // unquantized, unless the user allowed it and the model is not sensitive.
 static inline bool xn_cpu_is_exact(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan,
                                    const struct xn_weights *w, bool exact) {
-    return exact || (!kernels->dot[w->matrix.type] && (plan->sensitive || !kernels->rounds));
+    return exact || (!kernels->dot[w->kernel_type] && (plan->sensitive || !kernels->rounds));
 }
 // How products of these weights with many rows are computed.
 static inline enum xn_cpu_tile xn_cpu_tile_of(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan,
                                               const struct xn_weights *w, bool exact) {
-    enum xn_cpu_tile tile = (enum xn_cpu_tile)kernels->type[w->matrix.type].tile;
+    enum xn_cpu_tile tile = (enum xn_cpu_tile)kernels->type[w->kernel_type].tile;
     if (!xn_cpu_is_exact(kernels, plan, w, exact)) return tile;
-    return tile == XN_TILE_BF16 && kernels->split16 && !kernels->dot[w->matrix.type] ? XN_TILE_SPLIT : XN_TILE_FLOAT;
+    return tile == XN_TILE_BF16 && kernels->split16 && !kernels->dot[w->kernel_type] ? XN_TILE_SPLIT : XN_TILE_FLOAT;
 }
 // Whether products of these weights with a few rows take activations rounded as those with many do.
 static inline bool xn_cpu_rounds(const struct xn_cpu_kernels *kernels, const struct xn_plan *plan,
                                  const struct xn_weights *w, bool exact) {
-    return !kernels->dot[w->matrix.type] && xn_cpu_tile_of(kernels, plan, w, exact) == XN_TILE_BF16;
+    return !kernels->dot[w->kernel_type] && xn_cpu_tile_of(kernels, plan, w, exact) == XN_TILE_BF16;
 }
 
 // All that an operation's products want; of the experts', too.

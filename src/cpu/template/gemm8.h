@@ -4,8 +4,9 @@
 //   STRIP, STRIP_OF(vectors): the most rows of weights, and how many beside so many vectors
 //   i_*: what integers need
 //   struct strip, strip_prepare(rows, most, w, strip): what a strip's weights are for group_dot, once for all groups
-//   group_dot(rows, vectors, steps, most, w, strip, at, x, dot): the products of so many rows and vectors of
-//   activations over `steps` dwords of columns, from column `at` of the weights on, as integers
+//   group_dot(rows, vectors, steps, most, w, strip, at, apart, x, dot): the products of so many rows and vectors of
+//   activations over `steps` dwords of columns, as integers; those of the weights stand `apart` bytes from each other,
+//   from byte `at` on
 //   HAS_MINIMUM8(most), MINIMUM8(most): whether weights have minima, and where those of row i stand
 //
 // Integers of a group of columns are summed, then scaled by the group's two scales and summed as floats, group after
@@ -18,8 +19,15 @@
 
 #include <string.h>
 
+// Where the first dword of a group of columns stands in a row of weights, and how far apart they are: in the order of
+// the columns, or in lanes (cpu/lanes.h).
+static inline __attribute__((always_inline)) int group_at(const bool lanes, const int group, int g) {
+    if (!lanes) return g * group;
+    return group == 32 ? 4 * g : 4 * (g / 2) + g % 2 * (XN_CPU_SUPER / 2);
+}
+
 static inline __attribute__((always_inline)) void strip8(const int rows, const int vectors, const int group,
-                                                         const uint32_t most, const int depth,
+                                                         const uint32_t most, const bool lanes, const int depth,
                                                          const struct xn_cpu_row8 *w, const struct xn_cpu_chunk *x,
                                                          uint32_t at, float *c, bool accumulate) {
     vf sum[STRIP][VECTORS];
@@ -34,7 +42,8 @@ static inline __attribute__((always_inline)) void strip8(const int rows, const i
     for (int g = 0; g < depth / group; g++) {
         vi dot[STRIP][VECTORS];
         const int first = g * group / 16;
-        group_dot(rows, vectors, steps, most, w, &strip, g * group, &x->q[g * steps][at], dot);
+        group_dot(rows, vectors, steps, most, w, &strip, group_at(lanes, group, g), lanes ? 32 : 4,
+                  &x->q[g * steps][at], dot);
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++) {
             vf across = v_load(&x->scale[first / 2][at + (uint32_t)j * LANES]);
@@ -60,24 +69,24 @@ static inline __attribute__((always_inline)) void strip8(const int rows, const i
 
 // Columns from `at` on that fill so many vectors, for one kind of weights.
 static inline __attribute__((always_inline)) void columns8(const int vectors, const int group, const uint32_t most,
-                                                           const int depth, uint32_t m, const struct xn_cpu_row8 *w,
-                                                           const struct xn_cpu_chunk *x, uint32_t at, float *c,
-                                                           bool accumulate) {
+                                                           const bool lanes, const int depth, uint32_t m,
+                                                           const struct xn_cpu_row8 *w, const struct xn_cpu_chunk *x,
+                                                           uint32_t at, float *c, bool accumulate) {
     for (uint32_t i = 0; i < m;) {
         float *to = c + (size_t)i * XN_CPU_PANEL + at;
         if (m - i >= STRIP_OF(vectors)) {
-            strip8(STRIP_OF(vectors), vectors, group, most, depth, w + i, x, at, to, accumulate);
+            strip8(STRIP_OF(vectors), vectors, group, most, lanes, depth, w + i, x, at, to, accumulate);
             i += STRIP_OF(vectors);
         } else {
-            strip8(1, vectors, group, most, depth, w + i, x, at, to, accumulate);
+            strip8(1, vectors, group, most, lanes, depth, w + i, x, at, to, accumulate);
             i++;
         }
     }
 }
 
 // All panels, for one kind of weights.
-static inline __attribute__((always_inline)) void panels8(const int group, const uint32_t most, const int depth,
-                                                          uint32_t m, const struct xn_cpu_row8 *w,
+static inline __attribute__((always_inline)) void panels8(const int group, const uint32_t most, const bool lanes,
+                                                          const int depth, uint32_t m, const struct xn_cpu_row8 *w,
                                                           const struct xn_cpu_chunk *x, size_t stride, uint32_t n,
                                                           float *c, size_t c_stride, bool accumulate) {
     for (uint32_t p = 0; p < n; p += XN_CPU_PANEL, x += stride, c += c_stride) {
@@ -85,22 +94,29 @@ static inline __attribute__((always_inline)) void panels8(const int group, const
         for (uint32_t at = 0; at < columns;) {
             left = (columns - at + LANES - 1) / LANES;
             if (VECTORS > 2 && left > 3) {
-                columns8(VECTORS, group, most, depth, m, w, x, at, c, accumulate);
+                columns8(VECTORS, group, most, lanes, depth, m, w, x, at, c, accumulate);
                 at += VECTORS * LANES;
             } else if (left > 1) {
-                columns8(2, group, most, depth, m, w, x, at, c, accumulate);
+                columns8(2, group, most, lanes, depth, m, w, x, at, c, accumulate);
                 at += 2 * LANES;
             } else {
-                columns8(1, group, most, depth, m, w, x, at, c, accumulate);
+                columns8(1, group, most, lanes, depth, m, w, x, at, c, accumulate);
                 at += LANES;
             }
         }
     }
 }
 
-#define PANELS(group, most) panels8(group, most, (int)depth, m, w, x, stride, n, c, c_stride, accumulate)
+#define GEMM8(name)                                                                                                    \
+    void name(uint32_t m, const struct xn_cpu_row8 *w, uint32_t group, uint32_t most, uint32_t depth,                  \
+              const struct xn_cpu_chunk *x, size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate) {   \
+        GEMM8_KINDS                                                                                                    \
+    }
 
-void GEMM8_NAME(uint32_t m, const struct xn_cpu_row8 *w, uint32_t group, uint32_t most, uint32_t depth,
-                const struct xn_cpu_chunk *x, size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate) {
-    GEMM8_KINDS
-}
+#define PANELS(group, most) panels8(group, most, false, (int)depth, m, w, x, stride, n, c, c_stride, accumulate)
+GEMM8(GEMM8_NAME)
+#ifdef GEMM8_LANES_NAME
+#undef PANELS
+#define PANELS(group, most) panels8(group, most, true, (int)depth, m, w, x, stride, n, c, c_stride, accumulate)
+GEMM8(GEMM8_LANES_NAME)
+#endif

@@ -16,8 +16,8 @@ static inline __attribute__((always_inline)) void strip_prepare(const int rows, 
 
 static inline __attribute__((always_inline)) void group_dot(const int rows, const int vectors, const int steps,
                                                             const uint32_t most, const struct xn_cpu_row8 *w,
-                                                            const struct strip *strip, int at, const int8_t (*x)[4],
-                                                            vi dot[STRIP][VECTORS]) {
+                                                            const struct strip *strip, int at, const int apart,
+                                                            const int8_t (*x)[4], vi dot[STRIP][VECTORS]) {
     const bool is_signed = most > 127;
     const int fit = is_signed ? 1 : 32767 / (2 * 127 * (int)most), at_once = fit < steps ? fit : steps;
 #pragma GCC unroll 8
@@ -33,8 +33,8 @@ static inline __attribute__((always_inline)) void group_dot(const int rows, cons
             vi weights[STRIP], size[STRIP];
 #pragma GCC unroll 8
             for (int i = 0; i < rows; i++) {
-                weights[i] = i_weights(w[i].q + at + 4 * t);
-                if (is_signed) size[i] = i_weights((const uint8_t *)strip->size[i] + at + 4 * t);
+                weights[i] = i_weights(w[i].q + at + apart * t);
+                if (is_signed) size[i] = i_weights((const uint8_t *)strip->size[i] + at + apart * t);
             }
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; j++) {

@@ -35,7 +35,8 @@ void XN_KERNEL(quantize)(const float *x, size_t n, struct xn_cpu_row *out) {
     enum { GROUP = 16 };
     quantize_row(x, n, out);
     for (size_t i = 0; i < n; i += XN_CPU_SUPER)
-        order_lanes(out->q + i, out->scale + i / GROUP, out->sum + i / GROUP);
+        order_lanes(out->q + i, out->scale + i / GROUP, out->sum + i / GROUP,
+                    out->lanes ? out->lanes + i / XN_CPU_SUPER : NULL);
 }
 
 // Dword j of row i to out[j * XN_CPU_PANEL + i]; transposing only moves bits, whatever they mean.
@@ -52,7 +53,7 @@ void XN_KERNEL(pack8)(const float *const *rows, uint32_t n, uint32_t k, uint32_t
     for (uint32_t at = 0; at < k; at += XN_CPU_SUPER, panel++) {
         uint32_t depth = k - at < XN_CPU_SUPER ? k - at : XN_CPU_SUPER;
         for (uint32_t i = 0; i < n; i++) {
-            struct xn_cpu_row row = {q[i], scale[i], sum[i]};
+            struct xn_cpu_row row = {.q = q[i], .scale = scale[i], .sum = sum[i]};
             quantize_row(rows[i] + at, depth, &row);
             for (int b = 0; b < XN_CPU_SUPER / 32; b++) // one scale a block
                 scale[i][b] = scale[i][2 * b];

@@ -19,8 +19,8 @@ static inline __attribute__((always_inline)) void strip_prepare(const int rows, 
 
 static inline __attribute__((always_inline)) void group_dot(const int rows, const int vectors, const int steps,
                                                             const uint32_t most, const struct xn_cpu_row8 *w,
-                                                            const struct strip *strip, int at, const int8_t (*x)[4],
-                                                            vi dot[STRIP][VECTORS]) {
+                                                            const struct strip *strip, int at, const int apart,
+                                                            const int8_t (*x)[4], vi dot[STRIP][VECTORS]) {
 #pragma GCC unroll 8
     for (int t = 0; t < steps; t++) {
         vi right[VECTORS];
@@ -29,7 +29,7 @@ static inline __attribute__((always_inline)) void group_dot(const int rows, cons
             right[j] = i_load(x[t * XN_CPU_PANEL + j * LANES]);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
-            vi weights = i_weights((most > 127 ? strip->q[i] : w[i].q) + at + 4 * t);
+            vi weights = i_weights((most > 127 ? strip->q[i] : w[i].q) + at + apart * t);
 #pragma GCC unroll 4
             for (int j = 0; j < vectors; j++)
                 dot[i][j] = i_dot(t == 0 ? i_zero() : dot[i][j], weights, right[j]);
