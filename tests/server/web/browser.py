@@ -106,8 +106,15 @@ class Browser:
         return self.run("return Array.from(document.querySelectorAll(arguments[0])).some((e) => e.checkVisibility({visibilityProperty: true}))", selector)
 
     def click(self, selector):
-        self.wait(lambda: self.shown(selector), f"{selector} to be shown")
-        self.one(selector).click()
+        """Once it is shown; what the page draws anew between the look and the click is looked up again."""
+
+        def clicked():
+            if not self.shown(selector):
+                return False
+            self.one(selector).click()
+            return True
+
+        self.wait(clicked, f"{selector} to be shown and clicked")
 
     def keys(self, *keys):
         """Typed into whatever has the focus."""
