@@ -122,17 +122,13 @@ static void product_case(const struct xn_cpu_kernels *kernels, const struct prod
     uint8_t *exact = malloc(row_bytes * c->rows + offset); // ends where the weights end
     fill_blocks(s, c->type, exact + offset, (size_t)c->k * c->rows);
     if (c->extreme) to_extremes(c->type, exact + offset, (size_t)c->k * c->rows);
-    uint32_t padded = (c->k + XN_CPU_SUPER - 1) / XN_CPU_SUPER * XN_CPU_SUPER;
     float *x = xn_alloc((size_t)c->n * c->k, sizeof *x), *w = xn_alloc(c->k, sizeof *w);
     fill_values(s, c->fill, x, (size_t)c->n * c->k);
-    struct xn_cpu_row *rows = xn_alloc(c->n, sizeof *rows);
+    struct xn_cpu_row *rows = integer_rows(kernels, x, c->n, c->k);
     const float **floats = xn_alloc(c->n, sizeof *floats);
     bool integers = kernels->dot[c->type] != NULL;
-    for (uint32_t i = 0; i < c->n; i++) {
+    for (uint32_t i = 0; i < c->n; i++)
         floats[i] = x + (size_t)i * c->k;
-        rows[i] = (struct xn_cpu_row){malloc(padded), malloc(padded / 16 * 4), malloc(padded / 16 * 4), NULL};
-        if (integers) kernels->quantize(floats[i], c->k, &rows[i]);
-    }
     struct guarded out = guarded(((size_t)(c->n - 1) * ld + c->rows) * sizeof(float), 0);
     if (integers)
         kernels->dot[c->type](exact + offset, row_bytes, c->rows, rows, c->n, c->k, out.p, ld);
@@ -165,12 +161,7 @@ static void product_case(const struct xn_cpu_kernels *kernels, const struct prod
                   xn_cpu_level_name(kernels->level), f->name);
     CHECK(intact(&out), "%s %s rows %u n %u k %u wrote outside", xn_cpu_level_name(kernels->level), f->name, c->rows,
           c->n, c->k);
-    for (uint32_t i = 0; i < c->n; i++) {
-        free(rows[i].q);
-        free(rows[i].scale);
-        free(rows[i].sum);
-    }
-    free(rows);
+    free_rows(rows, c->n);
     free(floats);
     free(out.base);
     free(x);

@@ -79,16 +79,10 @@ static void rows_decode_to_the_same(void **unused) {
 
 static void multiplied_with(const struct xn_cpu_kernels *kernels, uint64_t *s, const struct sides *d, enum fill fill) {
     uint32_t k = d->k, m = d->m, n = 1 + (uint32_t)(rng(s) % MOST_N), chunks = xn_cpu_chunks(k);
-    uint32_t padded = chunks * XN_CPU_SUPER;
     float *x = xn_alloc((size_t)n * k, sizeof *x);
     fill_values(s, fill, x, (size_t)n * k);
-    struct xn_cpu_row rows[MOST_N];
+    struct xn_cpu_row *rows = integer_rows(kernels, x, n, k);
     struct xn_cpu_chunk *panel = xn_alloc_aligned(chunks, sizeof *panel);
-    for (uint32_t i = 0; i < n; i++) {
-        rows[i] = (struct xn_cpu_row){malloc(padded), malloc(padded / 16 * 4), malloc(padded / 16 * 4),
-                                      malloc(chunks * sizeof(struct xn_cpu_lanes))};
-        kernels->quantize(x + (size_t)i * k, k, &rows[i]);
-    }
     for (uint32_t half = 0; half < 2; half++) {
         const float *some[16];
         uint32_t count = n <= 16 * half ? 0 : n - 16 * half < 16 ? n - 16 * half : 16;
@@ -116,12 +110,7 @@ static void multiplied_with(const struct xn_cpu_kernels *kernels, uint64_t *s, c
         for (uint32_t r = 0; r < m; r++)
             CHECK(c[r * XN_CPU_PANEL + i] == want[(size_t)i * m + r],
                   "%s m %u n %u k %u fill %d: panels multiply otherwise", d->f->name, m, n, k, fill);
-    for (uint32_t i = 0; i < n; i++) {
-        free(rows[i].q);
-        free(rows[i].scale);
-        free(rows[i].sum);
-        free(rows[i].lanes);
-    }
+    free_rows(rows, n);
     free(x);
     free(panel);
     free(want);

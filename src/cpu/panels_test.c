@@ -159,11 +159,11 @@ static void integers(const struct xn_cpu_kernels *k, uint64_t *s, uint32_t type)
 static void alike(const struct xn_cpu_kernels *k, uint64_t *s, uint32_t type) {
     struct sides d;
     if (k->level != XN_CPU_AVX2 || !k->dot[type] || !draw(s, type, 4096, &d)) return;
-    uint32_t chunks = xn_cpu_chunks(d.k), padded = chunks * XN_CPU_SUPER;
+    uint32_t chunks = xn_cpu_chunks(d.k);
     struct xn_cpu_chunk *panels = pack(k, XN_TILE_INT8, &d);
     struct xn_cpu_row8 *weights = xn_alloc_aligned(d.m, sizeof *weights);
     float *c = xn_alloc_aligned((size_t)xn_cpu_panels(d.n) * d.m * 32, sizeof *c);
-    struct xn_cpu_row *rows = xn_alloc(d.n, sizeof *rows);
+    struct xn_cpu_row *rows = integer_rows(k, d.x, d.n, d.k);
     const struct xn_format *f = xn_format_of(type);
     for (uint32_t at = 0; at < d.k; at += XN_CPU_SUPER) {
         size_t skip = at / f->block_values * f->block_bytes;
@@ -173,10 +173,6 @@ static void alike(const struct xn_cpu_kernels *k, uint64_t *s, uint32_t type) {
                              weights + r);
         k->gemm8(d.m, weights, k->type[type].group, k->type[type].most, depth, panels + at / XN_CPU_SUPER, chunks, d.n,
                  c, (size_t)d.m * 32, at != 0);
-    }
-    for (uint32_t i = 0; i < d.n; i++) {
-        rows[i] = (struct xn_cpu_row){xn_alloc(padded, 1), xn_alloc(padded / 16, 4), xn_alloc(padded / 16, 4), NULL};
-        k->quantize(d.x + (size_t)i * d.k, d.k, &rows[i]);
     }
     float *out = xn_alloc((size_t)d.n * d.m, sizeof *out);
     for (uint32_t first = 0, some; first < d.n; first += some) {
@@ -190,12 +186,7 @@ static void alike(const struct xn_cpu_kernels *k, uint64_t *s, uint32_t type) {
             CHECK(one == other, "%s m %u n %u k %u: [%u][%u] is %.9g in rows and %.9g in panels", f->name, d.m, d.n,
                   d.k, i, r, (double)one, (double)other);
         }
-    for (uint32_t i = 0; i < d.n; i++) {
-        free(rows[i].q);
-        free(rows[i].scale);
-        free(rows[i].sum);
-    }
-    free(rows);
+    free_rows(rows, d.n);
     free(out);
     free(panels);
     free(weights);

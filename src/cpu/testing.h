@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "base/testing.h"
+#include "cpu/kernels.h"
 #include "quant/format.h"
 
 #include <math.h>
@@ -84,4 +85,26 @@ static inline void fill_values(uint64_t *s, enum fill fill, float *x, size_t n) 
                : fill == FILL_SPIKE ? (rng(s) % 64 == 0 ? 100 * u : 0.01f * u)
                                     : u;
     }
+}
+
+// n rows of k values as integers (left as they come where the level has none), each array allocated to the byte.
+static inline struct xn_cpu_row *integer_rows(const struct xn_cpu_kernels *kernels, const float *x, uint32_t n,
+                                              uint32_t k) {
+    struct xn_cpu_row *rows = xn_alloc(n, sizeof *rows);
+    size_t chunks = xn_cpu_chunks(k), padded = chunks * XN_CPU_SUPER;
+    for (uint32_t i = 0; i < n; i++) {
+        rows[i] = (struct xn_cpu_row){malloc(padded), malloc(padded / 16 * sizeof(float)),
+                                      malloc(padded / 16 * sizeof(float)), malloc(chunks * sizeof *rows[i].lanes)};
+        if (kernels->quantize) kernels->quantize(x + (size_t)i * k, k, &rows[i]);
+    }
+    return rows;
+}
+static inline void free_rows(struct xn_cpu_row *rows, uint32_t n) {
+    for (uint32_t i = 0; i < n; i++) {
+        free(rows[i].q);
+        free(rows[i].scale);
+        free(rows[i].sum);
+        free(rows[i].lanes);
+    }
+    free(rows);
 }

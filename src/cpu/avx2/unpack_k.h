@@ -53,13 +53,15 @@ INLINE __m128i scale_bytes_q3_k(const uint8_t *p) {
     __m128i s = _mm_or_si128(four_bits, _mm_and_si128(two_bits, _mm_set1_epi8(0x30)));
     return _mm_sub_epi8(s, _mm_set1_epi8(32));
 }
-INLINE void scales_q3_k(const uint8_t *bytes, const uint8_t *half, __m256 scale[2], __m256 minimum[2]) {
-    __m128i s = scale_bytes_q3_k(bytes);
-    float d = load_half(half);
+// Sixteen scales, signed bytes times d, of integers that begin at -least.
+INLINE void signed_scales(__m128i s, float d, float least, __m256 scale[2], __m256 minimum[2]) {
     scale[0] = times(signed_to_float(s), d);
     scale[1] = times(signed_to_float(_mm_srli_si128(s, 8)), d);
-    minimum[0] = times(scale[0], 4);
-    minimum[1] = times(scale[1], 4);
+    minimum[0] = times(scale[0], least);
+    minimum[1] = times(scale[1], least);
+}
+INLINE void scales_q3_k(const uint8_t *bytes, const uint8_t *half, __m256 scale[2], __m256 minimum[2]) {
+    signed_scales(scale_bytes_q3_k(bytes), load_half(half), 4, scale, minimum);
 }
 INLINE void unpack_q3_k(const uint8_t *p, struct unpacked *u) {
     __m256i three = _mm256_set1_epi8(3), four = _mm256_set1_epi8(4), high = load_32(p);
@@ -114,12 +116,7 @@ INLINE void unpack_q5_k(const uint8_t *p, struct unpacked *u) {
 }
 
 INLINE void scales_q6_k(const uint8_t *bytes, const uint8_t *half, __m256 scale[2], __m256 minimum[2]) {
-    __m128i s = load_16(bytes);
-    float d = load_half(half);
-    scale[0] = times(signed_to_float(s), d);
-    scale[1] = times(signed_to_float(_mm_srli_si128(s, 8)), d);
-    minimum[0] = times(scale[0], 32);
-    minimum[1] = times(scale[1], 32);
+    signed_scales(load_16(bytes), load_half(half), 32, scale, minimum);
 }
 INLINE void unpack_q6_k(const uint8_t *p, struct unpacked *u) {
     __m256i fifteen = _mm256_set1_epi8(15), bits = _mm256_set1_epi8(0x30);
