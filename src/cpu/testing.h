@@ -87,7 +87,8 @@ static inline void fill_values(uint64_t *s, enum fill fill, float *x, size_t n) 
     }
 }
 
-// n rows of k values as integers (left as they come where the level has none), each array allocated to the byte.
+// n rows of k values as integers (anything where there are none: of some levels, and of blocks not whole), each array
+// allocated to the byte.
 static inline struct xn_cpu_row *integer_rows(const struct xn_cpu_kernels *kernels, const float *x, uint32_t n,
                                               uint32_t k) {
     struct xn_cpu_row *rows = xn_alloc(n, sizeof *rows);
@@ -95,7 +96,7 @@ static inline struct xn_cpu_row *integer_rows(const struct xn_cpu_kernels *kerne
     for (uint32_t i = 0; i < n; i++) {
         rows[i] = (struct xn_cpu_row){malloc(padded), malloc(padded / 16 * sizeof(float)),
                                       malloc(padded / 16 * sizeof(float)), malloc(chunks * sizeof *rows[i].lanes)};
-        if (kernels->quantize) kernels->quantize(x + (size_t)i * k, k, &rows[i]);
+        if (kernels->quantize && k % 32 == 0) kernels->quantize(x + (size_t)i * k, k, &rows[i]);
     }
     return rows;
 }

@@ -1,7 +1,8 @@
 // Random recipes: every processor level gives the plain-C device's logits, whatever the model is made of and however
 // its input is cut.
 //
-// XENON_TEST_SEED repeats the recipe of a failure ("random": others than usual); XENON_TEST_RECIPES asks for more than the default number.
+// XENON_TEST_SEED repeats the recipe of a failure ("random": others than usual); XENON_TEST_RECIPES asks for more than
+// the default number.
 #include "recipe_check.h"
 
 #include "base/testing.h"
