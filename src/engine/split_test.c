@@ -1,7 +1,8 @@
 // A model split over several devices is the same model: the same logits, bit for bit, and the same saved sequences,
 // however its operations are dealt out; what does not fit goes where it should; and a member that fails is an error.
 //
-// The members are plain-C devices, whose memory and failures are made up. XENON_TEST_SEED (base/testing.h) gives other cases.
+// The members are plain-C devices, whose memory and failures are made up.
+// XENON_TEST_SEED (base/testing.h) gives other cases.
 #include "base/testing.h"
 #include "device/split/internal.h"
 #include "engine/context_testing.h"
