@@ -42,10 +42,12 @@ struct xn_cpu_row {
     float *scale, *sum;
     struct xn_cpu_lanes *lanes;
 };
-// 256 values in lanes (cpu/lanes.h), and of their eight blocks the scales and the sums.
+// 256 values in lanes (cpu/lanes.h), of their eight blocks the scales and the sums, and of groups of 16 the sums of the
+// integers.
 struct xn_cpu_lanes {
     int8_t q[XN_CPU_SUPER];
     float scale[XN_CPU_SUPER / 32], sum[XN_CPU_SUPER / 32];
+    int16_t total[XN_CPU_SUPER / 16];
 };
 
 // Whether kernels that read one ascending stream at the memory's pace ask for it in advance. A property of the
@@ -87,7 +89,7 @@ extern _Atomic bool xn_cpu_asks_ahead;
     X(gemm8, void,                                                                                                     \
       (uint32_t m, const struct xn_cpu_row8 *w, uint32_t group, uint32_t most, uint32_t depth,                         \
        const struct xn_cpu_chunk *x, size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate))           \
-    /* The same of weights whose integers stand in lanes; AVX2 alone has it. */                                        \
+    /* The same of weights whose integers stand in lanes (`group` 16: of `whole` scales); AVX2 alone has it. */        \
     X(gemm8_lanes, void,                                                                                               \
       (uint32_t m, const struct xn_cpu_row8 *w, uint32_t group, uint32_t most, uint32_t depth,                         \
        const struct xn_cpu_chunk *x, size_t stride, uint32_t n, float *c, size_t c_stride, bool accumulate))           \

@@ -3,7 +3,8 @@
 // In GGUF's layouts a vector of 32 bytes holds the integers of one block of 32 values, so that the products of a vector
 // belong to one scale, and eight vectors' sums must be transposed before scales can be applied. Here the eight blocks
 // of 256 values stand side by side: vector j holds the dword j (values 4 j to 4 j + 3) of each. Products are then
-// summed where they stand, and scales meet them as one vector.
+// summed where they stand, and scales meet them as one vector. Scales for 16 values, which are integers in the formats
+// kept so, are multiplied as integers.
 //
 // 256 values take as many bytes as in the file: first what is not integers (of the formats with blocks of 32 the
 // scales, then the minima, as halves; else the head as the file has it), then the integers' bits in planes, each a

@@ -32,15 +32,28 @@ enum {
 // INT8: columns in chunks of 256, zeros behind the last.
 struct xn_cpu_chunk {
     int8_t q[XN_CPU_SUPER / 4][XN_CPU_PANEL][4];
-    float scale[XN_CPU_SUPER / 32][XN_CPU_PANEL]; // of 32 values
-    float sum[XN_CPU_SUPER / 16][XN_CPU_PANEL];   // scale times the sum of 16 integers
+    float scale[XN_CPU_SUPER / 32][XN_CPU_PANEL];      // of 32 values
+    float sum[XN_CPU_SUPER / 16][XN_CPU_PANEL];        // scale times the sum of 16 integers
+    int16_t total[XN_CPU_SUPER / 32][XN_CPU_PANEL][2]; // the sums of 16 integers and of the next 16
 };
 
 // A row of weights' chunk: value j is scale[j / 16] * q[j] - minimum[j / 16]. Formats whose integers use all of a byte
-// (`most` 255) have signed ones there, and no minima. Weights in lanes (cpu/lanes.h) have their integers in that order.
+// (`most` 255) have signed ones there, and no minima.
+//
+// Weights in lanes (cpu/lanes.h) have their integers in that order, and those with a scale for 16 values have `whole`
+// ones: of block b, values 16 h to 16 h + 15 are d * by[h][b][0] * q - d_minimum * minimum[b][h]. A scale stands there
+// twice, as products of pairs of 16 bits want it.
 struct xn_cpu_row8 {
     _Alignas(64) uint8_t q[XN_CPU_SUPER];
-    float scale[XN_CPU_SUPER / 16], minimum[XN_CPU_SUPER / 16];
+    union {
+        struct {
+            float scale[XN_CPU_SUPER / 16], minimum[XN_CPU_SUPER / 16];
+        };
+        struct {
+            int16_t by[2][XN_CPU_SUPER / 32][2], minimum[XN_CPU_SUPER / 32][2];
+            float d, d_minimum;
+        } whole;
+    };
 };
 
 static inline uint32_t xn_cpu_blocks16(uint32_t k) { // of columns of BF16

@@ -88,34 +88,38 @@ INLINE void dot_rows(addends_fn *addends_of, const size_t bytes, const size_t va
     }
 }
 
-// A function for each number of rows: compilers take long over large ones.
-#define DOT_ROWS(name, format, ascending, n)                                                                           \
+typedef void dot_rows_fn(const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x, uint32_t k,
+                         float *out, size_t ld);
+
+// n rows of activations by functions for 1, 2, 4 and 8 (NULL: four are the most).
+INLINE void dot_in_parts(dot_rows_fn *const of[4], const void *w, size_t row_bytes, uint32_t rows,
+                         const struct xn_cpu_row *x, uint32_t n, uint32_t k, float *out, size_t ld) {
+    for (uint32_t log; n && rows; x += 1u << log, out += ld << log, n -= 1u << log) {
+        log = n >= 8 && of[3] ? 3 : n >= 4 ? 2 : n / 2;
+        of[log](w, row_bytes, rows, x, k, out, ld);
+    }
+}
+
+// A function for each number of rows: compilers take long over large ones. `group`: of how many values what is added is
+// left (a format's groups, or blocks); `ascending`: those of 32 are in the order of the blocks.
+#define DOT_ROWS(name, format, group, ascending, n)                                                                    \
     static __attribute__((noinline)) void dot_##name##_##n(const void *w, size_t row_bytes, uint32_t rows,             \
                                                            const struct xn_cpu_row *x, uint32_t k, float *out,         \
                                                            size_t ld) {                                                \
-        dot_rows(addends_##name, BYTES_##format, VALUES_##format, GROUP_##format, ascending, n, w, row_bytes, rows, x, \
-                 k, out, ld);                                                                                          \
+        dot_rows(addends_##name, BYTES_##format, VALUES_##format, group, ascending, n, w, row_bytes, rows, x, k, out,  \
+                 ld);                                                                                                  \
     }
-// The kernel of up to four rows at once, or of up to eight; `ascending`: groups of 32 are in the order of the blocks.
-#define DOT(name, format, ascending)                                                                                   \
-    DOT_ROWS(name, format, ascending, 1)                                                                               \
-    DOT_ROWS(name, format, ascending, 2)                                                                               \
-    DOT_ROWS(name, format, ascending, 4)                                                                               \
-    DOT_KERNEL(name, 4, dot_##name##_4)
-#define DOT_OF_8(name, format, ascending)                                                                              \
-    DOT_ROWS(name, format, ascending, 1)                                                                               \
-    DOT_ROWS(name, format, ascending, 2)                                                                               \
-    DOT_ROWS(name, format, ascending, 4)                                                                               \
-    DOT_ROWS(name, format, ascending, 8)                                                                               \
-    DOT_KERNEL(name, 8, dot_##name##_8)
-#define DOT_KERNEL(name, most, most_rows)                                                                              \
+#define DOT_WITH(name, format, group, ascending, eight)                                                                \
+    DOT_ROWS(name, format, group, ascending, 1)                                                                        \
+    DOT_ROWS(name, format, group, ascending, 2)                                                                        \
+    DOT_ROWS(name, format, group, ascending, 4)                                                                        \
     void xn_cpu_dot_##name##_avx2(const void *w, size_t row_bytes, uint32_t rows, const struct xn_cpu_row *x,          \
                                   uint32_t n, uint32_t k, float *out, size_t ld) {                                     \
-        for (uint32_t count; n && rows; x += count, out += count * ld, n -= count) {                                   \
-            count = n >= most ? most : n >= 4 ? 4 : n >= 2 ? 2 : 1;                                                    \
-            (count == most ? most_rows                                                                                 \
-             : count == 4  ? dot_##name##_4                                                                            \
-             : count == 2  ? dot_##name##_2                                                                            \
-                           : dot_##name##_1)(w, row_bytes, rows, x, k, out, ld);                                        \
-        }                                                                                                              \
+        static dot_rows_fn *const of[] = {dot_##name##_1, dot_##name##_2, dot_##name##_4, eight};                      \
+        dot_in_parts(of, w, row_bytes, rows, x, n, k, out, ld);                                                        \
     }
+// The kernel of up to four rows at once, or of up to eight.
+#define DOT(name, format, group, ascending) DOT_WITH(name, format, group, ascending, NULL)
+#define DOT_OF_8(name, format, group, ascending)                                                                       \
+    DOT_ROWS(name, format, group, ascending, 8)                                                                        \
+    DOT_WITH(name, format, group, ascending, dot_##name##_8)

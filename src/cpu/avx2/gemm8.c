@@ -1,4 +1,5 @@
 #include "cpu/avx2/int.h"
+#include "cpu/avx2/products.h"
 #include "cpu/panels.h"
 
 #include "cpu/template/pairs8.h"

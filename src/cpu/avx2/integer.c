@@ -85,7 +85,7 @@ INLINE void addends_of(unpack_fn *unpack, const size_t bytes, const size_t value
         addends_of(unpack_##name, BYTES_##name, VALUES_##name, SIGNED_##name, MOST_##name, GROUP_##name, p, left,      \
                    readable, x, n, s, to);                                                                             \
     }                                                                                                                  \
-    DOT(name, name, false)                                                                                             \
+    DOT(name, name, GROUP_##name, false)                                                                               \
     void xn_cpu_decode_##name##_avx2(const void *blocks, float *out, size_t n) {                                       \
         decode_blocks(unpack_##name, BYTES_##name, VALUES_##name, SIGNED_##name, blocks, out, n);                      \
     }

@@ -117,10 +117,10 @@ LAY(q6_k, unpack_q6_k, PIECES({192, 18}), {.four = true, .two = 4, .one = -1})
 
 // --- products ---
 
-// The sums of vectors [first, first + count) of products, of 32 bits. As long as sums of more products of weights up to
-// `most` fit 16 bits, they stay there, which is cheaper.
+// The sums of vectors [first, first + count) of products, each times its dword of `by`, of 32 bits. As long as sums of
+// more products of weights up to `most` fit 16 bits, they stay there, which is cheaper.
 INLINE __m256i sum_products(const __m256i q[8], const int first, const int count, const bool is_signed, const int most,
-                            const int8_t *x) {
+                            const int8_t *x, __m256i by) {
     enum { FIT = 32767 / (2 * 127) }; // times a weight: sums of two products
     const int fit = most * 8 <= FIT ? 8 : most * 4 <= FIT ? 4 : most * 2 <= FIT ? 2 : 1;
     const int together = fit < count ? fit : count;
@@ -132,28 +132,23 @@ INLINE __m256i sum_products(const __m256i q[8], const int first, const int count
             __m256i more = pairs_of_bytes(q[i], load_32((const uint8_t *)x + 32 * i), is_signed);
             pairs = i == j ? more : _mm256_add_epi16(pairs, more);
         }
-        sum = j == first ? widen(pairs) : _mm256_add_epi32(sum, widen(pairs));
+        __m256i wide = _mm256_madd_epi16(pairs, by);
+        sum = j == first ? wide : _mm256_add_epi32(sum, wide);
     }
     return sum;
 }
 
-INLINE void lane_products(const struct lanes *u, const bool is_signed, const int most, const int group,
-                          const struct xn_cpu_row *x, size_t s, __m256 *out) {
-    const struct xn_cpu_lanes *across = x->lanes + s;
+// What the eight blocks add to a product.
+INLINE __m256 lane_products(const struct lanes *u, const bool is_signed, const int most, const int group,
+                            const struct xn_cpu_lanes *x) {
     if (group == 32) {
-        __m256i dots = sum_products(u->q, 0, 8, is_signed, most, across->q);
-        out[0] =
-            scale_32(dots, u->scale[0], is_signed ? u->scale[0] : u->minimum[0], is_signed, across->scale, across->sum);
-        return;
+        __m256i dots = sum_products(u->q, 0, 8, is_signed, most, x->q, _mm256_set1_epi16(1));
+        return scale_32(dots, u->scale[0], is_signed ? u->scale[0] : u->minimum[0], is_signed, x->scale, x->sum);
     }
-    __m256i first = sum_products(u->q, 0, 4, is_signed, most, across->q);
-    __m256i second = sum_products(u->q, 4, 4, is_signed, most, across->q);
-    // Each block's two groups beside each other.
-    __m256i low = _mm256_unpacklo_epi32(first, second), high = _mm256_unpackhi_epi32(first, second);
-    __m256i dots[2] = {_mm256_permute2x128_si256(low, high, 0x20), _mm256_permute2x128_si256(low, high, 0x31)};
-    __m256 scales[2];
-    spread(_mm256_loadu_ps(across->scale), scales);
-    scale_16(dots, u->scale, u->minimum, is_signed, scales, x->sum + s * (XN_CPU_SUPER / 16), out);
+    __m256i dots = _mm256_add_epi32(sum_products(u->q, 0, 4, false, most, x->q, u->whole.by[0]),
+                                    sum_products(u->q, 4, 4, false, most, x->q, u->whole.by[1]));
+    __m256i minima = _mm256_madd_epi16(u->whole.minimum, load_32((const uint8_t *)x->total));
+    return scale_whole(dots, minima, u->whole.d, u->whole.d_minimum, HAS_OWN_MINIMUM(most), _mm256_loadu_ps(x->scale));
 }
 
 typedef void lanes_fn(const uint8_t *p, const bool half, struct lanes *u);
@@ -164,7 +159,7 @@ INLINE void addends_at(lanes_fn *unpack, const bool half, const bool is_signed, 
     unpack(p, half, &u);
 #pragma GCC unroll 8
     for (uint32_t i = 0; i < n; i++)
-        lane_products(&u, is_signed, most, group, x + i, s, to + i * ADDEND_VECTORS(group));
+        to[i] = lane_products(&u, is_signed, most, group, x[i].lanes + s);
 }
 INLINE void lane_addends(lanes_fn *unpack, const size_t values, const bool is_signed, const int most, const int group,
                          const uint8_t *p, size_t left, const struct xn_cpu_row *x, const uint32_t n, size_t s,
@@ -177,17 +172,14 @@ INLINE void lane_addends(lanes_fn *unpack, const size_t values, const bool is_si
 
 // --- for panels, and in the order of values again ---
 
-// Scales and minima for each 16 values, ascending; the integers stay.
-INLINE void spread_scales(struct lanes *u, const int group, const bool is_signed) {
-    if (group == 16) return;
-    spread(u->scale[0], u->scale);
-    if (!is_signed) spread(u->minimum[0], u->minimum);
-}
-
-// Straight into the row: by way of the stack it takes twice as long.
+// Straight into the row: by way of the stack it takes twice as long. Of groups of 32 scales are spread over 16 values.
 _Static_assert(sizeof(struct lanes) == sizeof(struct xn_cpu_row8) &&
                    offsetof(struct lanes, scale) == offsetof(struct xn_cpu_row8, scale) &&
-                   offsetof(struct lanes, minimum) == offsetof(struct xn_cpu_row8, minimum),
+                   offsetof(struct lanes, minimum) == offsetof(struct xn_cpu_row8, minimum) &&
+                   offsetof(struct lanes, whole.by) == offsetof(struct xn_cpu_row8, whole.by) &&
+                   offsetof(struct lanes, whole.minimum) == offsetof(struct xn_cpu_row8, whole.minimum) &&
+                   offsetof(struct lanes, whole.d) == offsetof(struct xn_cpu_row8, whole.d) &&
+                   offsetof(struct lanes, whole.d_minimum) == offsetof(struct xn_cpu_row8, whole.d_minimum),
                "a row of weights is what is unpacked");
 INLINE void unpack8_lanes(lanes_fn *unpack, const size_t values, const int group, const bool is_signed,
                           const uint8_t *p, size_t n, struct xn_cpu_row8 *row) {
@@ -196,9 +188,25 @@ INLINE void unpack8_lanes(lanes_fn *unpack, const size_t values, const int group
         unpack(p, true, u);
     else
         unpack(p, false, u);
-    spread_scales(u, group, is_signed);
+    if (group == 32) {
+        spread(u->scale[0], u->scale);
+        if (!is_signed) spread(u->minimum[0], u->minimum);
+    }
 }
 
+// Scales of groups of 16 as floats, ascending.
+INLINE void float_scales(const struct lanes *l, const int group, const bool is_signed, struct unpacked *u) {
+    if (group == 32) {
+        spread(l->scale[0], u->scale);
+        if (!is_signed) spread(l->minimum[0], u->minimum);
+        return;
+    }
+    __m256i scales = _mm256_blend_epi16(l->whole.by[0], l->whole.by[1], 0xaa);
+    for (int h = 0; h < 2; h++) {
+        u->scale[h] = times(halves_to_float(scales, h), l->whole.d);
+        u->minimum[h] = times(halves_to_float(l->whole.minimum, h), l->whole.d_minimum);
+    }
+}
 INLINE void decode_lanes(lanes_fn *unpack, const size_t bytes, const size_t values, const int group,
                          const bool is_signed, const uint8_t *p, float *out, size_t n) {
     for (size_t at = 0; at < n; at += XN_CPU_SUPER, p += bytes * (XN_CPU_SUPER / values)) {
@@ -209,12 +217,8 @@ INLINE void decode_lanes(lanes_fn *unpack, const size_t bytes, const size_t valu
             unpack(p, true, &l);
         else
             unpack(p, false, &l);
-        spread_scales(&l, group, is_signed);
+        float_scales(&l, group, is_signed, &u);
         transpose_lanes(l.q, u.q);
-        for (int h = 0; h < 2; h++) {
-            u.scale[h] = l.scale[h];
-            if (!is_signed) u.minimum[h] = l.minimum[h];
-        }
         store_decoded(&u, is_signed, n - at < XN_CPU_SUPER ? decoded : out + at);
         if (n - at < XN_CPU_SUPER) memcpy(out + at, decoded, (n - at) * sizeof *out);
     }
@@ -226,7 +230,7 @@ INLINE void decode_lanes(lanes_fn *unpack, const size_t bytes, const size_t valu
         (void)readable; /* rows are whole */                                                                           \
         lane_addends(lanes_##name, VALUES_##name, SIGNED_##name, MOST_##name, GROUP_##name, p, left, x, n, s, to);     \
     }                                                                                                                  \
-    DOT_OF_8(name##_lanes, name, true)                                                                                 \
+    DOT_OF_8(name##_lanes, name, 32, true)                                                                             \
     void xn_cpu_decode_##name##_lanes_avx2(const void *blocks, float *out, size_t n) {                                 \
         decode_lanes(lanes_##name, BYTES_##name, VALUES_##name, GROUP_##name, SIGNED_##name, blocks, out, n);          \
     }                                                                                                                  \

@@ -3,10 +3,21 @@
 
 #include "cpu/avx2/products.h"
 
+// Scales for 32 values are multiplied as floats. Those for 16 are integers times one number in every format that is
+// laid in lanes: products meet them as integers, so that blocks of 32 are summed exactly and become floats once.
 struct lanes {
-    __m256i q[8];      // vector j: dword j of every block
-    __m256 scale[2];   // of groups of 32: eight; of 16: sixteen
-    __m256 minimum[2]; // of unsigned formats, likewise
+    __m256i q[8]; // vector j: dword j of every block
+    union {
+        struct { // of groups of 32; two vectors each where they are spread over groups of 16
+            __m256 scale[2];
+            __m256 minimum[2]; // of unsigned formats
+        };
+        struct {             // of groups of 16
+            __m256i by[2];   // of the blocks' first groups and of their second, each twice in a dword
+            __m256i minimum; // of both groups, a dword a block
+            float d, d_minimum;
+        } whole;
+    };
 };
 
 // Vector i of a plane. Of a half the blocks 0 to 3 are there.
@@ -114,21 +125,39 @@ INLINE void lanes_q5_k(const uint8_t *p, const bool half, struct lanes *u) {
     four_bit_planes(p + 48, false, u->q);
     add_bit_plane(p + 16, false, 4, u->q);
 }
+// Sixteen integers of 16 bits, a block's two in a dword, to vectors that have one of the two twice.
+INLINE void twice_each(__m256i scales, __m256i by[2]) {
+    __m128i first = _mm_setr_epi8(0, 1, 0, 1, 4, 5, 4, 5, 8, 9, 8, 9, 12, 13, 12, 13);
+    by[0] = _mm256_shuffle_epi8(scales, _mm256_broadcastsi128_si256(first));
+    by[1] = _mm256_shuffle_epi8(scales, _mm256_broadcastsi128_si256(_mm_add_epi8(first, _mm_set1_epi8(2))));
+}
+// Of signed scales, whose integers begin at -2^least.
+INLINE void lane_scales_signed(__m128i bytes, const uint8_t *half, const int least, struct lanes *u) {
+    __m256i scales = _mm256_cvtepi8_epi16(bytes);
+    twice_each(scales, u->whole.by);
+    u->whole.minimum = _mm256_slli_epi16(scales, least);
+    u->whole.d = load_half(half);
+    u->whole.d_minimum = u->whole.d;
+}
 INLINE void lanes_q2_k(const uint8_t *p, const bool half, struct lanes *u) {
     (void)half;
-    scales_q2_k(p, p + 16, u->scale, u->minimum);
+    __m128i both = load_16(p), fifteen = _mm_set1_epi8(15);
+    twice_each(_mm256_cvtepu8_epi16(_mm_and_si128(both, fifteen)), u->whole.by);
+    u->whole.minimum = _mm256_cvtepu8_epi16(_mm_and_si128(_mm_srli_epi16(both, 4), fifteen));
+    u->whole.d = load_half(p + 16);
+    u->whole.d_minimum = load_half(p + 18);
     two_bit_planes(p + 20, 0, u->q);
 }
 INLINE void lanes_q3_k(const uint8_t *p, const bool half, struct lanes *u) {
     (void)half;
-    scales_q3_k(p, p + 12, u->scale, u->minimum);
+    lane_scales_signed(scale_bytes_q3_k(p), p + 12, 2, u);
     two_bit_planes(p + 46, 0, u->q);
     add_bit_plane(p + 14, false, 2, u->q);
 }
 INLINE void lanes_q6_k(const uint8_t *p, const bool half, struct lanes *u) {
     (void)half;
     __m256i high[8];
-    scales_q6_k(p, p + 16, u->scale, u->minimum);
+    lane_scales_signed(load_16(p), p + 16, 5, u);
     two_bit_planes(p + 18, 4, high);
     four_bit_planes(p + 82, false, u->q);
 #pragma GCC unroll 8

@@ -45,6 +45,15 @@ INLINE void scale_16(const __m256i dots[2], const __m256 scale[2], const __m256 
     }
 }
 
+// Eight blocks, whose two groups have been multiplied by their scales as integers: the products and the minima. Where
+// minima have no number of their own they are subtracted as integers (`most`: of Q2_K's weights, which has one).
+#define HAS_OWN_MINIMUM(most) ((most) <= 3)
+INLINE __m256 scale_whole(__m256i dots, __m256i minima, float d, float d_minimum, const bool own, __m256 across) {
+    if (!own) dots = _mm256_sub_epi32(dots, minima);
+    __m256 sum = _mm256_mul_ps(times(across, d), _mm256_cvtepi32_ps(dots));
+    return own ? _mm256_fnmadd_ps(times(across, d_minimum), _mm256_cvtepi32_ps(minima), sum) : sum;
+}
+
 // 16 values a step, by the scale and the minimum of their group.
 INLINE void store_decoded(const struct unpacked *u, const bool is_signed, float out[XN_CPU_SUPER]) {
     for (int g = 0; g < 16; g++) {

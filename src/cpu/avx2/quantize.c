@@ -3,7 +3,7 @@
 
 // This level takes 256 values in their own order, and once more in lanes. Scales are those of blocks of 32, and behind
 // them stand the blocks' sums.
-static inline void order_lanes(int8_t *q, float *scale, float *sum, struct xn_cpu_lanes *lanes) {
+static inline void order_lanes(int8_t *q, float *scale, float *sum, const int16_t *total, struct xn_cpu_lanes *lanes) {
     static const int blocks[8] = {0, 1, 4, 5, 2, 3, 6, 7};
     float both[16];
     for (int i = 0; i < 8; i++) {
@@ -12,6 +12,7 @@ static inline void order_lanes(int8_t *q, float *scale, float *sum, struct xn_cp
     }
     memcpy(scale, both, sizeof both);
     if (!lanes) return;
+    memcpy(lanes->total, total, sizeof lanes->total);
     vf dwords[8]; // transposing only moves bits, whatever they mean
     for (int i = 0; i < 8; i++) {
         dwords[i] = v_load((const float *)(const void *)(q + 32 * i));

@@ -76,6 +76,10 @@ INLINE __m256 times(__m256 a, float b) {
 INLINE __m256 bytes_to_float(__m128i b) { // the low 8, unsigned
     return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(b));
 }
+// Eight of sixteen numbers of 16 bits: the first (h = 0) or the last.
+INLINE __m256 halves_to_float(__m256i x, const int h) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(h ? _mm256_extracti128_si256(x, 1) : _mm256_castsi256_si128(x)));
+}
 INLINE __m256 signed_to_float(__m128i b) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(b));
 }

@@ -37,8 +37,11 @@ static inline vi i_add16(vi a, vi b) {
 static inline vi i_add32(vi a, vi b) {
     return _mm512_add_epi32(a, b);
 }
-static inline vi i_widen(vi pairs) { // sums of two 16-bit ones
-    return _mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+static inline vi i_ones16(void) {
+    return _mm512_set1_epi16(1);
+}
+static inline vi i_products16(vi a, vi b) { // sums of two products of 16 bits
+    return _mm512_madd_epi16(a, b);
 }
 static inline vi i_shift(vi weights) { // by 128, or up: between signed and unsigned bytes
     return _mm512_xor_si512(weights, _mm512_set1_epi8((char)0x80));

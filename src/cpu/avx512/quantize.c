@@ -3,8 +3,9 @@
 
 // 256 values to the order of XN_CPU_LANES: four by four transposes of dwords; scales and sums to the lanes of their
 // groups.
-static inline void order_lanes(int8_t *q, float *scale, float *sum, struct xn_cpu_lanes *lanes) {
-    (void)lanes; // AVX2's
+static inline void order_lanes(int8_t *q, float *scale, float *sum, const int16_t *total, struct xn_cpu_lanes *lanes) {
+    (void)total; // AVX2's
+    (void)lanes;
     __m512i n[4];
     for (int j = 0; j < 4; j++)
         n[j] = _mm512_loadu_si512(q + 64 * j);

@@ -8,6 +8,10 @@
 //   activations over `steps` dwords of columns, as integers; those of the weights stand `apart` bytes from each other,
 //   from byte `at` on
 //   HAS_MINIMUM8(most), MINIMUM8(most): whether weights have minima, and where those of row i stand
+//   and where GEMM8_LANES_NAME is, for weights with whole scales:
+//   add_dot(.., by, fresh, dot): adds such products times a number for each row to `dot`, or begins it with them
+//   scale_whole(dots, minima, d, d_minimum, own, across), HAS_OWN_MINIMUM(most): the scaling of a block
+//   (avx2/products.h)
 //
 // Integers of a group of columns are summed, then scaled by the group's two scales and summed as floats, group after
 // group, and the sums of chunks chunk after chunk; minima of weights take the sums of activations. avx2/dot_rows.h
@@ -26,6 +30,36 @@ static inline __attribute__((always_inline)) int group_at(const bool lanes, cons
     return group == 32 ? 4 * g : 4 * (g / 2) + g % 2 * (XN_CPU_SUPER / 2);
 }
 
+#ifdef GEMM8_LANES_NAME
+// What the blocks of a chunk's first `depth` columns add, of weights in lanes with whole scales.
+static inline __attribute__((always_inline)) void add_whole(const int rows, const int vectors, const uint32_t most,
+                                                            const int depth, const struct xn_cpu_row8 *w,
+                                                            const struct strip *strip, const struct xn_cpu_chunk *x,
+                                                            uint32_t at, vf sum[STRIP][VECTORS]) {
+    for (int b = 0; b < depth / 32; b++) {
+        vi dot[STRIP][VECTORS], by[STRIP];
+        for (int h = 0; h < 2; h++) {
+#pragma GCC unroll 8
+            for (int i = 0; i < rows; i++)
+                by[i] = i_weights((const uint8_t *)w[i].whole.by[h][b]);
+            add_dot(rows, vectors, 4, most, w, strip, group_at(true, 16, 2 * b + h), 32, &x->q[8 * b + 4 * h][at], by,
+                    h == 0, dot);
+        }
+#pragma GCC unroll 4
+        for (int j = 0; j < vectors; j++) {
+            vf across = v_load(&x->scale[b][at + (uint32_t)j * LANES]);
+            vi total = i_load((const int8_t *)x->total[b][at + (uint32_t)j * LANES]);
+#pragma GCC unroll 8
+            for (int i = 0; i < rows; i++) {
+                vi minima = i_products16(total, i_weights((const uint8_t *)w[i].whole.minimum[b]));
+                sum[i][j] = sum[i][j] + scale_whole(dot[i][j], minima, w[i].whole.d, w[i].whole.d_minimum,
+                                                    HAS_OWN_MINIMUM(most), across);
+            }
+        }
+    }
+}
+#endif
+
 static inline __attribute__((always_inline)) void strip8(const int rows, const int vectors, const int group,
                                                          const uint32_t most, const bool lanes, const int depth,
                                                          const struct xn_cpu_row8 *w, const struct xn_cpu_chunk *x,
@@ -39,7 +73,10 @@ static inline __attribute__((always_inline)) void strip8(const int rows, const i
     const int steps = group / 4;
     struct strip strip;
     strip_prepare(rows, most, w, &strip);
-    for (int g = 0; g < depth / group; g++) {
+#ifdef GEMM8_LANES_NAME
+    if (lanes && group == 16) add_whole(rows, vectors, most, depth, w, &strip, x, at, sum);
+#endif
+    for (int g = 0; !(lanes && group == 16) && g < depth / group; g++) {
         vi dot[STRIP][VECTORS];
         const int first = g * group / 16;
         group_dot(rows, vectors, steps, most, w, &strip, group_at(lanes, group, g), lanes ? 32 : 4,
