@@ -46,9 +46,10 @@ static inline vi i_products16(vi a, vi b) { // sums of two products of 16 bits
 static inline vi i_shift(vi weights) { // by 128, or up: between signed and unsigned bytes
     return _mm256_xor_si256(weights, _mm256_set1_epi8((char)0x80));
 }
-static inline vi i_abs(vi a) {
-    return _mm256_abs_epi8(a);
+// The signed bytes 0 and 2 of every dword as 16 bits each, and the bytes 1 and 3.
+static inline vi i_even(vi x) {
+    return _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8);
 }
-static inline vi i_sign(vi x, vi w) { // x with the sign of w, where that is not 0
-    return _mm256_sign_epi8(x, w);
+static inline vi i_odd(vi x) {
+    return _mm256_srai_epi16(x, 8);
 }

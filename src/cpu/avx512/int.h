@@ -46,9 +46,10 @@ static inline vi i_products16(vi a, vi b) { // sums of two products of 16 bits
 static inline vi i_shift(vi weights) { // by 128, or up: between signed and unsigned bytes
     return _mm512_xor_si512(weights, _mm512_set1_epi8((char)0x80));
 }
-static inline vi i_abs(vi a) {
-    return _mm512_abs_epi8(a);
+// The signed bytes 0 and 2 of every dword as 16 bits each, and the bytes 1 and 3.
+static inline vi i_even(vi x) {
+    return _mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8);
 }
-static inline vi i_sign(vi x, vi w) { // x with the sign of w, where that is not 0
-    return _mm512_mask_sub_epi8(x, _mm512_movepi8_mask(w), _mm512_setzero_si512(), x);
+static inline vi i_odd(vi x) {
+    return _mm512_srai_epi16(x, 8);
 }

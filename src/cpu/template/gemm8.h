@@ -4,9 +4,11 @@
 //   STRIP, STRIP_OF(vectors): the most rows of weights, and how many beside so many vectors
 //   i_*: what integers need
 //   struct strip, strip_prepare(rows, most, w, strip): what a strip's weights are for group_dot, once for all groups
-//   group_dot(rows, vectors, steps, most, w, strip, at, apart, x, dot): the products of so many rows and vectors of
-//   activations over `steps` dwords of columns, as integers; those of the weights stand `apart` bytes from each other,
-//   from byte `at` on
+//   struct columns, columns_prepare(vectors, most, depth, x, at, columns): what so many vectors of activations from
+//   column `at` on are for group_dot, once for all rows of weights
+//   group_dot(rows, vectors, steps, most, w, strip, at, apart, x, columns, first, column, dot): the products of so many
+//   rows and vectors of activations over `steps` dwords of columns from `first` on, as integers; those of the weights
+//   stand `apart` bytes from each other, from byte `at` on
 //   HAS_MINIMUM8(most), MINIMUM8(most): whether weights have minima, and where those of row i stand
 //   and where GEMM8_LANES_NAME is, for weights with whole scales:
 //   add_dot(.., by, fresh, dot): adds such products times a number for each row to `dot`, or begins it with them
@@ -34,16 +36,16 @@ static inline __attribute__((always_inline)) int group_at(const bool lanes, cons
 // What the blocks of a chunk's first `depth` columns add, of weights in lanes with whole scales.
 static inline __attribute__((always_inline)) void add_whole(const int rows, const int vectors, const uint32_t most,
                                                             const int depth, const struct xn_cpu_row8 *w,
-                                                            const struct strip *strip, const struct xn_cpu_chunk *x,
-                                                            uint32_t at, vf sum[STRIP][VECTORS]) {
+                                                            const struct xn_cpu_chunk *x, uint32_t at,
+                                                            vf sum[STRIP][VECTORS]) {
     for (int b = 0; b < depth / 32; b++) {
         vi dot[STRIP][VECTORS], by[STRIP];
         for (int h = 0; h < 2; h++) {
 #pragma GCC unroll 8
             for (int i = 0; i < rows; i++)
                 by[i] = i_weights((const uint8_t *)w[i].whole.by[h][b]);
-            add_dot(rows, vectors, 4, most, w, strip, group_at(true, 16, 2 * b + h), 32, &x->q[8 * b + 4 * h][at], by,
-                    h == 0, dot);
+            add_dot(rows, vectors, 4, most, w, group_at(true, 16, 2 * b + h), 32, &x->q[8 * b + 4 * h][at], by, h == 0,
+                    dot);
         }
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++) {
@@ -63,7 +65,8 @@ static inline __attribute__((always_inline)) void add_whole(const int rows, cons
 static inline __attribute__((always_inline)) void strip8(const int rows, const int vectors, const int group,
                                                          const uint32_t most, const bool lanes, const int depth,
                                                          const struct xn_cpu_row8 *w, const struct xn_cpu_chunk *x,
-                                                         uint32_t at, float *c, bool accumulate) {
+                                                         const struct columns *columns, uint32_t at, float *c,
+                                                         bool accumulate) {
     vf sum[STRIP][VECTORS];
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++)
@@ -74,13 +77,13 @@ static inline __attribute__((always_inline)) void strip8(const int rows, const i
     struct strip strip;
     strip_prepare(rows, most, w, &strip);
 #ifdef GEMM8_LANES_NAME
-    if (lanes && group == 16) add_whole(rows, vectors, most, depth, w, &strip, x, at, sum);
+    if (lanes && group == 16) add_whole(rows, vectors, most, depth, w, x, at, sum);
 #endif
     for (int g = 0; !(lanes && group == 16) && g < depth / group; g++) {
         vi dot[STRIP][VECTORS];
         const int first = g * group / 16;
-        group_dot(rows, vectors, steps, most, w, &strip, group_at(lanes, group, g), lanes ? 32 : 4,
-                  &x->q[g * steps][at], dot);
+        group_dot(rows, vectors, steps, most, w, &strip, group_at(lanes, group, g), lanes ? 32 : 4, x, columns,
+                  g * steps, at, dot);
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++) {
             vf across = v_load(&x->scale[first / 2][at + (uint32_t)j * LANES]);
@@ -109,13 +112,15 @@ static inline __attribute__((always_inline)) void columns8(const int vectors, co
                                                            const bool lanes, const int depth, uint32_t m,
                                                            const struct xn_cpu_row8 *w, const struct xn_cpu_chunk *x,
                                                            uint32_t at, float *c, bool accumulate) {
+    struct columns columns;
+    columns_prepare(vectors, most, depth, x, at, &columns);
     for (uint32_t i = 0; i < m;) {
         float *to = c + (size_t)i * XN_CPU_PANEL + at;
         if (m - i >= STRIP_OF(vectors)) {
-            strip8(STRIP_OF(vectors), vectors, group, most, lanes, depth, w + i, x, at, to, accumulate);
+            strip8(STRIP_OF(vectors), vectors, group, most, lanes, depth, w + i, x, &columns, at, to, accumulate);
             i += STRIP_OF(vectors);
         } else {
-            strip8(1, vectors, group, most, lanes, depth, w + i, x, at, to, accumulate);
+            strip8(1, vectors, group, most, lanes, depth, w + i, x, &columns, at, to, accumulate);
             i++;
         }
     }

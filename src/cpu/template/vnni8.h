@@ -17,16 +17,26 @@ static inline __attribute__((always_inline)) void strip_prepare(const int rows, 
     }
 }
 
+struct columns {
+    char nothing;
+};
+static inline void columns_prepare(const int vectors, const uint32_t most, const int depth,
+                                   const struct xn_cpu_chunk *x, uint32_t at, struct columns *columns) {
+    (void)vectors, (void)most, (void)depth, (void)x, (void)at, (void)columns;
+}
+
 static inline __attribute__((always_inline)) void group_dot(const int rows, const int vectors, const int steps,
                                                             const uint32_t most, const struct xn_cpu_row8 *w,
                                                             const struct strip *strip, int at, const int apart,
-                                                            const int8_t (*x)[4], vi dot[STRIP][VECTORS]) {
+                                                            const struct xn_cpu_chunk *x, const struct columns *columns,
+                                                            int first, uint32_t column, vi dot[STRIP][VECTORS]) {
+    (void)columns;
 #pragma GCC unroll 8
     for (int t = 0; t < steps; t++) {
         vi right[VECTORS];
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
-            right[j] = i_load(x[t * XN_CPU_PANEL + j * LANES]);
+            right[j] = i_load(x->q[first + t][column + (uint32_t)j * LANES]);
 #pragma GCC unroll 8
         for (int i = 0; i < rows; i++) {
             vi weights = i_weights((most > 127 ? strip->q[i] : w[i].q) + at + apart * t);
