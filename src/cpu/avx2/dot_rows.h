@@ -10,11 +10,12 @@
 #include "cpu/avx2/products.h"
 
 enum {
-    AHEAD = 3072,      // bytes of weights asked for in advance
-    PLAIN_BYTES = 256, // of 256 weights from which on reading is all that counts, and the processor may know best
-    TOGETHER = V,      // rows of weights that are summed together
-    MOST_TOGETHER = 8, // rows of activations
-    ADDENDS = 96,      // vectors of them that a row of weights leaves
+    AHEAD = 3072,           // bytes of weights asked for in advance
+    PLAIN_BYTES = 256,      // of 256 weights from which on reading is all that counts, and the processor may know best
+    TOGETHER = V,           // rows of weights that are summed together
+    MOST_TOGETHER = 8,      // rows of activations
+    ADDENDS = 96,           // vectors of them that a row of weights leaves
+    FIRST_CACHE = 16 << 10, // bytes of activations that stay in the first cache while rows of weights pass
 };
 
 // What the groups of 256 weights add, V groups a vector: whether those of 32 or of 16.
@@ -50,7 +51,8 @@ INLINE void dot_rows(addends_fn *addends_of, const size_t bytes, const size_t va
                      const bool ascending, const uint32_t n, const uint8_t *w, size_t row_bytes, uint32_t rows,
                      const struct xn_cpu_row *x, uint32_t k, float *out, size_t ld) {
     const size_t super_bytes = bytes * (XN_CPU_SUPER / values), supers = ((size_t)k + XN_CPU_SUPER - 1) / XN_CPU_SUPER;
-    const size_t vectors = n * ADDEND_VECTORS(group), piece = ADDENDS / vectors;
+    const size_t vectors = n * ADDEND_VECTORS(group), most = ADDENDS / vectors;
+    const size_t near = FIRST_CACHE / (n * sizeof(struct xn_cpu_lanes)), piece = n < 4 || most < near ? most : near;
     const bool asks = n > 1 || super_bytes < PLAIN_BYTES || xn_cpu_asks_ahead;
     const uint8_t *end = w + (size_t)(rows - 1) * row_bytes + (size_t)k / values * bytes;
     __m256 addends[TOGETHER][ADDENDS];
