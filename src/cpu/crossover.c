@@ -100,7 +100,7 @@ static uint32_t measure(struct xn_cpu_device *d, uint32_t type) {
 // --- what is kept ---
 
 // A line is "KERNELS LEVEL TYPE ROWS PROCESSOR": lines of another processor, or of other kernels, are left alone.
-enum { KERNELS = 2 }; // to be counted up when kernels change so much that what was measured means nothing any more
+enum { KERNELS = 3 }; // to be counted up when kernels change so much that what was measured means nothing any more
 static void key_of(const struct xn_cpu_device *d, uint32_t type, char key[LINE]) {
     snprintf(key, LINE, "%d %s %s%s", KERNELS, xn_cpu_level_name(d->kernels.level),
              xn_format_of(xn_cpu_file_type(type))->name, xn_cpu_file_type(type) == type ? "" : "-lanes");

@@ -50,7 +50,7 @@ static void measured_once_and_kept(void **state) {
     char *text, line[128];
     size_t size;
     assert_int_equal(xn_read_file(path, 4096, &text, &size, &err), XN_OK);
-    snprintf(line, sizeof line, "2 %s Q8_0 %u %s\n", xn_cpu_level_name(d->kernels.level),
+    snprintf(line, sizeof line, "3 %s Q8_0 %u %s\n", xn_cpu_level_name(d->kernels.level),
              d->kernels.type[XN_Q8_0].stream, d->name);
     assert_non_null(strstr(text, line));
     size_t lines = 0;
@@ -67,7 +67,7 @@ static void what_is_kept_is_used(void **state) {
     struct xn_cpu_device *d = open_device(&device);
     char line[512];
     const char *level = xn_cpu_level_name(d->kernels.level);
-    snprintf(line, sizeof line, "2 c Q8_0 9 %s\n%s Q8_0 31 %s\n1 %s Q8_0 30 %s\n2 %s Q8_0 3 %s\n2 %s Q4_0 5 %s",
+    snprintf(line, sizeof line, "3 c Q8_0 9 %s\n%s Q8_0 31 %s\n2 %s Q8_0 30 %s\n3 %s Q8_0 3 %s\n3 %s Q4_0 5 %s",
              d->name, level, d->name, level, d->name, level, d->name, level, d->name); // 31 and 30: of other kernels
     device->table->free(device);
     assert_int_equal(found(line), xn_cpu_level_detect() == XN_CPU_C ? 9 : 3);
@@ -83,9 +83,9 @@ static void a_file_of_something_else_does_no_harm(void **state) {
     found("\n\n\xff\xfe no lines of ours");
     const char *numbers[] = {"0", "33", "-3", "99999999999999", "x", ""};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        snprintf(line, sizeof line, "2 %s Q8_0 %s %s\n", level, numbers[i], d->name);
+        snprintf(line, sizeof line, "3 %s Q8_0 %s %s\n", level, numbers[i], d->name);
         found(line);
-        snprintf(line, sizeof line, "2 %s Q8_0 %s", level, numbers[i]);
+        snprintf(line, sizeof line, "3 %s Q8_0 %s", level, numbers[i]);
         found(line);
     }
     unlink(path); // no file: measured

@@ -134,16 +134,19 @@ static inline uint32_t xn_cpu_slice_columns(const struct xn_executor *e, uint32_
     return each;
 }
 
-// Row i of the inputs as integers, rows of k values: its integers, then scales, then sums; then its lanes.
+// Row i of the inputs as integers, rows of k values: its integers, scales, sums; then its lanes, narrow and wide.
 static inline size_t xn_cpu_integer_bytes(uint32_t k) {
     size_t padded = ((size_t)k + XN_CPU_SUPER - 1) / XN_CPU_SUPER * XN_CPU_SUPER;
-    return padded + padded / 16 * 2 * sizeof(float) + padded / XN_CPU_SUPER * sizeof(struct xn_cpu_lanes);
+    return padded + padded / 16 * 2 * sizeof(float) +
+           padded / XN_CPU_SUPER * (sizeof(struct xn_cpu_lanes) + sizeof(struct xn_cpu_wide));
 }
 static inline struct xn_cpu_row xn_cpu_integer_row(const struct xn_executor *e, uint32_t k, uint32_t i) {
     size_t padded = ((size_t)k + XN_CPU_SUPER - 1) / XN_CPU_SUPER * XN_CPU_SUPER;
     int8_t *q = e->integers + i * xn_cpu_integer_bytes(k);
     float *scale = (float *)(void *)(q + padded);
-    return (struct xn_cpu_row){q, scale, scale + padded / 16, (struct xn_cpu_lanes *)(void *)(scale + padded / 8)};
+    struct xn_cpu_lanes *lanes = (struct xn_cpu_lanes *)(void *)(scale + padded / 8);
+    return (struct xn_cpu_row){q, scale, scale + padded / 16, lanes,
+                               (struct xn_cpu_wide *)(void *)(lanes + padded / XN_CPU_SUPER)};
 }
 
 static inline uint32_t xn_cpu_round_up(uint32_t n, uint32_t to) {

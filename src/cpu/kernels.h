@@ -35,12 +35,13 @@ enum {
 // stand in the lanes of XN_CPU_LANES dwords: dword j of group 4 b + g is dword 16 j + 4 g + b, and scale and sum of
 // that group are number 4 g + b.
 //
-// `lanes`: where it is not NULL, all of it once more for weights in lanes, an entry for each 256 values (AVX2 alone
-// writes it).
+// `lanes` and `wide`: where they are not NULL, all of it once more for weights in lanes, an entry each for each 256
+// values (AVX2 alone writes them). Products of a single row do not read `wide`.
 struct xn_cpu_row {
     int8_t *q;
     float *scale, *sum;
     struct xn_cpu_lanes *lanes;
+    struct xn_cpu_wide *wide;
 };
 // 256 values in lanes (cpu/lanes.h), of their eight blocks the scales and the sums, and of groups of 16 the sums of the
 // integers.
@@ -48,6 +49,10 @@ struct xn_cpu_lanes {
     int8_t q[XN_CPU_SUPER];
     float scale[XN_CPU_SUPER / 32], sum[XN_CPU_SUPER / 32];
     int16_t total[XN_CPU_SUPER / 16];
+};
+// Their integers as 16 bits: of vector j the dwords' bytes 0 and 2, and the bytes 1 and 3.
+struct xn_cpu_wide {
+    int16_t even[8][16], odd[8][16];
 };
 
 // Whether kernels that read one ascending stream at the memory's pace ask for it in advance. A property of the

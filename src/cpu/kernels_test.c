@@ -204,7 +204,7 @@ static void quantize_level(const struct xn_cpu_kernels *k) {
             float *x = xn_alloc(n, sizeof *x);
             fill_values(&s, (enum fill)fill, x, n);
             struct guarded q = guarded(padded, 0), d = guarded(padded / 4, 0), m = guarded(padded / 4, 0);
-            struct xn_cpu_row row = {q.p, d.p, m.p, NULL};
+            struct xn_cpu_row row = {.q = q.p, .scale = d.p, .sum = m.p};
             k->quantize(x, n, &row);
             for (uint32_t i = 0; i < padded; i++) {
                 float largest = 0, sum = 0, value = i < n ? x[i] : 0, scale = row.scale[scale_at(k, i)];

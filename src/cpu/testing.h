@@ -95,7 +95,8 @@ static inline struct xn_cpu_row *integer_rows(const struct xn_cpu_kernels *kerne
     size_t chunks = xn_cpu_chunks(k), padded = chunks * XN_CPU_SUPER;
     for (uint32_t i = 0; i < n; i++) {
         rows[i] = (struct xn_cpu_row){malloc(padded), malloc(padded / 16 * sizeof(float)),
-                                      malloc(padded / 16 * sizeof(float)), malloc(chunks * sizeof *rows[i].lanes)};
+                                      malloc(padded / 16 * sizeof(float)), malloc(chunks * sizeof *rows[i].lanes),
+                                      malloc(chunks * sizeof *rows[i].wide)};
         if (kernels->quantize && k % 32 == 0) kernels->quantize(x + (size_t)i * k, k, &rows[i]);
     }
     return rows;
@@ -106,6 +107,7 @@ static inline void free_rows(struct xn_cpu_row *rows, uint32_t n) {
         free(rows[i].scale);
         free(rows[i].sum);
         free(rows[i].lanes);
+        free(rows[i].wide);
     }
     free(rows);
 }

@@ -15,7 +15,8 @@ enum {
     TOGETHER = V,           // rows of weights that are summed together
     MOST_TOGETHER = 8,      // rows of activations
     ADDENDS = 96,           // vectors of them that a row of weights leaves
-    FIRST_CACHE = 16 << 10, // bytes of activations that stay in the first cache while rows of weights pass
+    FIRST_CACHE = 20 << 10, // bytes of activations that stay in the first cache while rows of weights pass
+    CROWDING = 512,         // of them for 256 values from which on weights had better wait in the second
 };
 
 // What the groups of 256 weights add, V groups a vector: whether those of 32 or of 16.
@@ -47,12 +48,15 @@ INLINE __m256 sum_groups(const __m256 addends[TOGETHER][ADDENDS], size_t at, con
 typedef void addends_fn(const uint8_t *p, size_t left, size_t readable, const struct xn_cpu_row *x, const uint32_t n,
                         size_t s, __m256 *to);
 
-INLINE void dot_rows(addends_fn *addends_of, const size_t bytes, const size_t values, const int group,
-                     const bool ascending, const uint32_t n, const uint8_t *w, size_t row_bytes, uint32_t rows,
-                     const struct xn_cpu_row *x, uint32_t k, float *out, size_t ld) {
+// `of_x`: bytes of a row of activations that are read for 256 values.
+INLINE void dot_rows(addends_fn *addends_of, const size_t bytes, const size_t values, const size_t of_x,
+                     const int group, const bool ascending, const uint32_t n, const uint8_t *w, size_t row_bytes,
+                     uint32_t rows, const struct xn_cpu_row *x, uint32_t k, float *out, size_t ld) {
     const size_t super_bytes = bytes * (XN_CPU_SUPER / values), supers = ((size_t)k + XN_CPU_SUPER - 1) / XN_CPU_SUPER;
     const size_t vectors = n * ADDEND_VECTORS(group), most = ADDENDS / vectors;
-    const size_t near = FIRST_CACHE / (n * sizeof(struct xn_cpu_lanes)), piece = n < 4 || most < near ? most : near;
+    const size_t near = FIRST_CACHE / (n * of_x), piece = n < 4 || most < near ? most : near;
+    const bool pieces = n >= 4 && supers > piece, crowded = n >= 4 && of_x > CROWDING;
+    const size_t to_next = TOGETHER * row_bytes + piece * super_bytes - supers * super_bytes;
     const bool asks = n > 1 || super_bytes < PLAIN_BYTES || xn_cpu_asks_ahead;
     const uint8_t *end = w + (size_t)(rows - 1) * row_bytes + (size_t)k / values * bytes;
     __m256 addends[TOGETHER][ADDENDS];
@@ -68,8 +72,11 @@ INLINE void dot_rows(addends_fn *addends_of, const size_t bytes, const size_t va
                 const uint8_t *p = w + (first + r) * row_bytes + begin * super_bytes;
                 __m256 *to = addends[r];
                 for (size_t s = begin; s < begin + count; s++, p += super_bytes, to += vectors) {
+                    // Rows in one piece are one stream; else a row's next piece comes next, and its last is followed by
+                    // the first of eight rows on.
+                    size_t ahead = !pieces ? AHEAD : s + piece < supers ? piece * super_bytes : to_next;
                     for (size_t line = 0; asks && line < super_bytes; line += 64)
-                        _mm_prefetch((const char *)p + AHEAD + line, _MM_HINT_T0);
+                        _mm_prefetch((const char *)p + ahead + line, crowded ? _MM_HINT_T1 : _MM_HINT_T0);
                     addends_of(p, k - s * XN_CPU_SUPER, (size_t)(end - p), x, n, s, to);
                 }
             }
@@ -108,8 +115,8 @@ INLINE void dot_in_parts(dot_rows_fn *const of[4], const void *w, size_t row_byt
     static __attribute__((noinline)) void dot_##name##_##n(const void *w, size_t row_bytes, uint32_t rows,             \
                                                            const struct xn_cpu_row *x, uint32_t k, float *out,         \
                                                            size_t ld) {                                                \
-        dot_rows(addends_##name, BYTES_##format, VALUES_##format, group, ascending, n, w, row_bytes, rows, x, k, out,  \
-                 ld);                                                                                                  \
+        dot_rows(addends_##name, BYTES_##format, VALUES_##format, SIGNED_##format ? 576 : 384, group, ascending, n, w, \
+                 row_bytes, rows, x, k, out, ld);                                                                      \
     }
 #define DOT_WITH(name, format, group, ascending, eight)                                                                \
     DOT_ROWS(name, format, group, ascending, 1)                                                                        \

@@ -2,6 +2,7 @@
 #include "cpu/avx2/lanes.h"
 
 #include "cpu/avx2/dot_rows.h"
+#include "cpu/avx2/int.h"
 #include "cpu/lanes.h"
 
 // --- laying ---
@@ -138,6 +139,24 @@ INLINE __m256i sum_products(const __m256i q[8], const int first, const int count
     return sum;
 }
 
+// The blocks' products with signed weights for n rows of activations from 256 s on, as numbers of 16 bits
+// (template/pairs8.h says why).
+INLINE void wide_products(const __m256i q[8], const struct xn_cpu_row *x, const uint32_t n, size_t s, __m256i *dots) {
+#pragma GCC unroll 8
+    for (int j = 0; j < 8; j++) {
+        __m256i even = i_even(q[j]), odd = i_odd(q[j]);
+#pragma GCC unroll 8
+        for (uint32_t i = 0; i < n; i++) {
+            const struct xn_cpu_wide *wide = x[i].wide + s;
+            __m256i product = _mm256_madd_epi16(even, load_32((const uint8_t *)(wide->even[j])));
+            dots[i] = j == 0 ? product : _mm256_add_epi32(dots[i], product);
+            product = _mm256_madd_epi16(odd, load_32((const uint8_t *)(wide->odd[j])));
+            dots[i] = _mm256_add_epi32(dots[i], product);
+            __asm__("" : I_REGISTER(dots[i])); // compilers would rather keep all products
+        }
+    }
+}
+
 // What the eight blocks add to a product.
 INLINE __m256 lane_products(const struct lanes *u, const bool is_signed, const int most, const int group,
                             const struct xn_cpu_lanes *x) {
@@ -157,6 +176,14 @@ INLINE void addends_at(lanes_fn *unpack, const bool half, const bool is_signed, 
                        const uint8_t *p, const struct xn_cpu_row *x, const uint32_t n, size_t s, __m256 *to) {
     struct lanes u;
     unpack(p, half, &u);
+    if (is_signed && n > 1) { // for one row, taking the weights apart would cost more than it saves
+        __m256i dots[MOST_TOGETHER];
+        wide_products(u.q, x, n, s, dots);
+#pragma GCC unroll 8
+        for (uint32_t i = 0; i < n; i++)
+            to[i] = scale_32(dots[i], u.scale[0], u.scale[0], true, x[i].lanes[s].scale, x[i].lanes[s].sum);
+        return;
+    }
 #pragma GCC unroll 8
     for (uint32_t i = 0; i < n; i++)
         to[i] = lane_products(&u, is_signed, most, group, x[i].lanes + s);

@@ -3,9 +3,11 @@
 
 // 256 values to the order of XN_CPU_LANES: four by four transposes of dwords; scales and sums to the lanes of their
 // groups.
-static inline void order_lanes(int8_t *q, float *scale, float *sum, const int16_t *total, struct xn_cpu_lanes *lanes) {
+static inline void order_lanes(int8_t *q, float *scale, float *sum, const int16_t *total, struct xn_cpu_lanes *lanes,
+                               struct xn_cpu_wide *wide) {
     (void)total; // AVX2's
     (void)lanes;
+    (void)wide;
     __m512i n[4];
     for (int j = 0; j < 4; j++)
         n[j] = _mm512_loadu_si512(q + 64 * j);

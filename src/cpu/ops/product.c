@@ -119,6 +119,7 @@ void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *s
             if (copies) e->kernels->norm(norm, from, to, s->k);
             if (integers) {
                 struct xn_cpu_row row = xn_cpu_integer_row(e, s->k, i);
+                if (s->n == 1) row.wide = NULL;
                 e->kernels->quantize(copies ? to : from, s->k, &row);
             }
             if (rounded) round_halves(copies ? to : from, s->k, e->rounded + (size_t)i * s->k);

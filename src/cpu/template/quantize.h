@@ -41,7 +41,8 @@ void XN_KERNEL(quantize)(const float *x, size_t n, struct xn_cpu_row *out) {
         float *scale = out->scale + i / GROUP, *sum = out->sum + i / GROUP;
         int16_t total[GROUPS];
         quantize_super(x + i, n - i < XN_CPU_SUPER ? n - i : XN_CPU_SUPER, q, scale, sum, total);
-        order_lanes(q, scale, sum, total, out->lanes ? out->lanes + i / XN_CPU_SUPER : NULL);
+        order_lanes(q, scale, sum, total, out->lanes ? out->lanes + i / XN_CPU_SUPER : NULL,
+                    out->wide ? out->wide + i / XN_CPU_SUPER : NULL);
     }
 }
 
