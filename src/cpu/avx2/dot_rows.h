@@ -76,7 +76,10 @@ INLINE void dot_rows(addends_fn *addends_of, const size_t bytes, const size_t va
                     // the first of eight rows on.
                     size_t ahead = !pieces ? AHEAD : s + piece < supers ? piece * super_bytes : to_next;
                     for (size_t line = 0; asks && line < super_bytes; line += 64)
-                        _mm_prefetch((const char *)p + ahead + line, crowded ? _MM_HINT_T1 : _MM_HINT_T0);
+                        if (crowded)
+                            _mm_prefetch((const char *)p + ahead + line, _MM_HINT_T1);
+                        else
+                            _mm_prefetch((const char *)p + ahead + line, _MM_HINT_T0);
                     addends_of(p, k - s * XN_CPU_SUPER, (size_t)(end - p), x, n, s, to);
                 }
             }
