@@ -46,7 +46,7 @@ static int open_cpu(const char *level_name, const char *spelled, int threads, st
     return status;
 }
 
-// Reads "gpuN", and "+f16", "+launches", "+recorded", "+dp4a", "+logits" and "+candidates" behind it.
+// Reads "gpuN", and "+f16", "+launches", "+recorded", "+dp4a" and "+logits" behind it.
 static bool read_gpu(const char *text, struct xn_opencl_options *options) {
     enum { MOST = 1000 };
     if (strncmp(text, "gpu", 3) != 0 || text[3] < '0' || text[3] > '9') return false;
@@ -65,8 +65,6 @@ static bool read_gpu(const char *text, struct xn_opencl_options *options) {
             options->dp4a = true;
         else if (length == 7 && strncmp(end, "+logits", length) == 0)
             options->all_logits = true;
-        else if (length == 11 && strncmp(end, "+candidates", length) == 0)
-            options->candidates = true;
         else
             return false;
         end += length;
@@ -106,6 +104,6 @@ int xn_device_select(const char *name, int threads, double gpu_timeout, struct x
     }
     return xn_fail(err, XN_ERR_ARGUMENT,
                    "unknown device \"%s\", expected cpu, cpu:LEVEL, gpu0, gpu1, ... (with +f16, +dp4a, +logits, "
-                   "+candidates, +recorded or +launches) or reference",
+                   "+recorded or +launches) or reference",
                    name);
 }

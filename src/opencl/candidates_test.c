@@ -21,7 +21,6 @@ static uint32_t n_devices;
 static void check_way(struct xn_opencl_options options) {
     static const uint32_t few[] = {1, 3, 8}, many[] = {30};
     options.cache = test_cache();
-    options.candidates = true;
     for (options.index = 0; options.index < n_devices; options.index++) {
         char problem[256];
         struct xn_device *device = test_open(options);

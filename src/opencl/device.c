@@ -283,7 +283,7 @@ int xn_opencl_device_open(const struct xn_opencl_options *options, struct xn_dev
     d->way = options->way;
     d->f16 = options->f16;
     d->dp4a = options->dp4a;
-    d->all_logits = options->all_logits || (xn_cl_gives_all_logits(d->dialect) && !options->candidates);
+    d->all_logits = options->all_logits;
     if (!(d->info.extensions >> XN_OPENCL_COMMAND_BUFFER & 1) ||
         !xn_cl_recording_load(d->cl, found.platform, &d->recording))
         d->recording = (struct xn_cl_recording){0};

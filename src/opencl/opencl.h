@@ -73,10 +73,8 @@ struct xn_opencl_options {
                // such weights, which are exact, get exact products, at twice the cost
     bool dp4a; // products of 2 to 8 rows not on a matrix unit, where a walk has them there
     bool all_logits; // come to the host, of whom only the best tokens are wanted, too
-    bool
-        candidates; // are found where all logits are given otherwise: by NVIDIA's kernels, whose test failed on an H200
-    bool plain;     // kernels in plain OpenCL C, whatever the device offers beyond
-    bool emulate;   // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
+    bool plain;      // kernels in plain OpenCL C, whatever the device offers beyond
+    bool emulate;    // plain kernels that compute as those for NVIDIA's matrix unit do: for tests
 };
 // For choosing among devices: whether this one is a GPU that is worth its while without anyone naming it. One that
 // reads the processor's memory is no faster at that, and computes more only if it has a matrix unit.

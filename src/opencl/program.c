@@ -56,7 +56,6 @@ static const struct body {
     uint32_t matrix_groups; // of a compute unit; 0: as of other kernels
     uint32_t tile;          // products of a tile
     uint32_t threads;       // of the narrowest sub-group that a compute unit holds; 0: not known
-    bool all_logits;        // a row's best tokens are looked for where that is asked for alone
 } bodies[XN_CL_DIALECTS] = {
     [XN_CL_PLAIN] = {"plain",
                      "dialect_plain.cl",
@@ -74,8 +73,7 @@ static const struct body {
                      {64, 16},
                      0,
                      64 * 32,
-                     0,
-                     false},
+                     0},
     [XN_CL_INTEL] = {"intel",
                      "dialect_intel.cl",
                      "XN_INTEL",
@@ -92,8 +90,7 @@ static const struct body {
                      {128, 8},
                      0,
                      128 * 128,
-                     8,
-                     false},
+                     8},
     [XN_CL_NVIDIA] = {"nvidia",
                       "dialect_nvidia.cl",
                       "XN_NVIDIA",
@@ -110,8 +107,7 @@ static const struct body {
                       {128, 32},
                       2,
                       128 * 128,
-                      0,
-                      true},
+                      0},
     [XN_CL_EMULATED] = {"emulated",
                         "dialect_plain.cl",
                         "XN_PLAIN",
@@ -128,8 +124,7 @@ static const struct body {
                         {128, 32},
                         2,
                         128 * 128,
-                        0,
-                        false},
+                        0},
 };
 
 const char *xn_cl_dialect_name(enum xn_cl_dialect dialect) {
@@ -158,10 +153,6 @@ bool xn_cl_can_walk(enum xn_cl_dialect dialect) {
 
 bool xn_cl_can_walk_tiles(enum xn_cl_dialect dialect) {
     return bodies[dialect].walk && bodies[dialect].unit;
-}
-
-bool xn_cl_gives_all_logits(enum xn_cl_dialect dialect) {
-    return bodies[dialect].all_logits;
 }
 
 enum xn_cl_dialect xn_cl_dialect_of(const struct xn_opencl_info *info) {

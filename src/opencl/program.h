@@ -32,9 +32,6 @@ bool xn_cl_rounds_attention(enum xn_cl_dialect dialect, uint32_t rows);
 uint32_t xn_cl_unit_threads(enum xn_cl_dialect dialect);
 // Whether a walk of it for a few rows has products on the matrix unit (struct xn_cl_program_key's tiles).
 bool xn_cl_can_walk_tiles(enum xn_cl_dialect dialect);
-// Whether all logits come to the host unless the user asks for candidates (struct xn_opencl_options): a test of these
-// failed there.
-bool xn_cl_gives_all_logits(enum xn_cl_dialect dialect);
 // Whether it has a device-wide barrier, so that one launch can walk all operations of a step (kernels/walk.cl).
 bool xn_cl_can_walk(enum xn_cl_dialect dialect);
 

@@ -10,6 +10,11 @@
 
 enum { CHUNK = 8 << 20 }; // bytes that are packed and sent at once
 
+// The larger one of magnitudes of float32s. What is infinite or no number stays so in any unit, and does not count.
+static uint32_t larger(uint32_t bits, uint32_t most) {
+    bits &= 0x7fffffff;
+    return bits > most && bits < 0x7f800000 ? bits : most;
+}
 // The exponent of the largest magnitude in a packed row of float32 or bfloat16 as those have it (127: of 1), or
 // `least`.
 static uint32_t largest(const struct xn_cl_packed *p, uint8_t *const plane[XN_CL_PLANES], uint32_t least) {
@@ -18,9 +23,9 @@ static uint32_t largest(const struct xn_cl_packed *p, uint8_t *const plane[XN_CL
         const uint32_t *words = (const void *)plane[j];
         const uint16_t *halves = (const void *)plane[j];
         for (uint32_t i = 0; p->type == XN_F32 && i < p->row.plane[j] / sizeof *words; i++)
-            if ((words[i] & 0x7fffffff) > most) most = words[i] & 0x7fffffff;
+            most = larger(words[i], most);
         for (uint32_t i = 0; p->type == XN_BF16 && i < p->row.plane[j] / sizeof *halves; i++)
-            if ((halves[i] & 0x7fffu) << 16 > most) most = (halves[i] & 0x7fffu) << 16;
+            most = larger((uint32_t)halves[i] << 16, most);
     }
     return most >> 23 > least ? most >> 23 : least;
 }

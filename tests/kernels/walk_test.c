@@ -179,7 +179,7 @@ static int run_candidates(struct xn_device *device, uint64_t seed) {
 
 static bool open_device(bool dp4a, struct xn_device **opened, struct xn_check_device *device) {
     struct xn_error err;
-    struct xn_opencl_options options = {.timeout = -1, .heap_bytes = 4 << 20, .dp4a = dp4a, .candidates = true};
+    struct xn_opencl_options options = {.timeout = -1, .heap_bytes = 4 << 20, .dp4a = dp4a};
     if (xn_opencl_device_open(&options, opened, &err) == XN_OK && xn_check_device_of(*opened, device, &err) == XN_OK)
         return true;
     printf("%s\n", err.message);
