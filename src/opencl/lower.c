@@ -295,27 +295,37 @@ static void lower_heads(struct xn_cl_lowering *l, const struct xn_op *op) {
     xn_cl_many_heads(l, op, &d);
 }
 
+static struct xn_cl_choice choice(struct xn_cl_lowering *l, const struct xn_op_route *r) {
+    return (struct xn_cl_choice){.selection_bias = vector(l, r->selection_bias, r->experts),
+                                 .expert_scale = vector(l, r->expert_scale, r->experts),
+                                 .sigmoid = r->score == XN_ROUTER_SIGMOID,
+                                 .experts = r->experts,
+                                 .used = r->used,
+                                 .groups = r->groups,
+                                 .groups_used = r->groups_used,
+                                 .group_best = r->group_best,
+                                 .normalize = r->normalize,
+                                 .sum_epsilon = r->sum_epsilon,
+                                 .scale = r->scale,
+                                 .scratch = scratch(l),
+                                 .ids = (uint32_t)l->out->map.ids,
+                                 .chosen_weights = (uint32_t)l->out->map.weights,
+                                 .width = l->plan->route_width};
+}
+// In a walk every group of the experts' first product makes the choice for itself, if the scores are all that it waits
+// for: else all wait for the one group that has the last scores.
+static bool leaves_choice(const struct xn_cl_lowering *l, const struct xn_op *op) {
+    return op + 1 < l->plan->ops + l->plan->n_ops && op[1].kind == XN_OP_EXPERT_GATE;
+}
+
 static void lower_route(struct xn_cl_lowering *l, const struct xn_op *op) {
     const struct xn_op_route *r = &op->route;
     struct xn_cl_route d = {.in = input(l, XN_BUF_X, l->plan->hidden, &r->norm),
                             .router = weights(l, r->router),
                             .shared = weights(l, r->shared_router),
                             .bias = vector(l, r->bias, r->experts),
-                            .selection_bias = vector(l, r->selection_bias, r->experts),
-                            .expert_scale = vector(l, r->expert_scale, r->experts),
-                            .sigmoid = r->score == XN_ROUTER_SIGMOID,
-                            .experts = r->experts,
-                            .used = r->used,
-                            .groups = r->groups,
-                            .groups_used = r->groups_used,
-                            .group_best = r->group_best,
-                            .normalize = r->normalize,
-                            .sum_epsilon = r->sum_epsilon,
-                            .scale = r->scale,
-                            .scratch = scratch(l),
-                            .ids = (uint32_t)l->out->map.ids,
-                            .chosen_weights = (uint32_t)l->out->map.weights,
-                            .width = l->plan->route_width,
+                            .choice = choice(l, r),
+                            .left = leaves_choice(l, op),
                             .gate = buffer(l, XN_BUF_GATE),
                             .gate_stride = stride(l, XN_BUF_GATE)};
     uint32_t number = add_few(l, op->kind, XN_CL_KERNEL_ROUTE, &d, sizeof d);
@@ -337,6 +347,7 @@ static void lower_expert_gate(struct xn_cl_lowering *l, const struct xn_op *op) 
                                   .out_stride = stride(l, XN_BUF_EXPERTS),
                                   .ids = (uint32_t)l->out->map.ids,
                                   .width = l->plan->route_width};
+    if (op > l->plan->ops && op[-1].kind == XN_OP_ROUTE) d.choice = choice(l, &op[-1].route);
     add_few(l, op->kind, XN_CL_KERNEL_EXPERT_GATE, &d, sizeof d);
     xn_cl_many_expert_gate(l, op, &d);
 }

@@ -201,8 +201,8 @@ void xn_cl_many_route(struct xn_cl_lowering *l, const struct xn_op *op, const st
     struct xn_cl_tile t = tile_of(&m, XN_CL_TILE_STORE, passes > of_shared ? passes : of_shared);
     t.n_parts = d->shared.rows ? 2 : 1;
     t.part[0] = part_of(op->route.router, &d->router, d->bias);
-    t.part[0].out = d->scratch;
-    t.part[0].out_stride = d->experts;
+    t.part[0].out = d->choice.scratch;
+    t.part[0].out_stride = d->choice.experts;
     if (d->shared.rows) {
         t.part[1] = part_of(op->route.shared_router, &d->shared, XN_CL_NONE);
         t.part[1].out = d->gate;

@@ -165,12 +165,16 @@ static void choose_cuts(struct cut *c, uint32_t groups) {
     }
 }
 
-// So that all groups have one slice if possible, or several of one size; even, so that pairs stay together.
-static void choose_size(struct cut *c, uint32_t groups) {
-    uint64_t each = ((uint64_t)c->results * c->times + groups - 1) / groups, n = (each + c->most - 1) / c->most;
+// Results of a slice, of `most` at the most, so that all groups have one slice if possible, or several of one size;
+// even, so that pairs stay together.
+static uint32_t slice_of(uint64_t results, uint32_t groups, uint32_t most) {
+    uint64_t each = (results + groups - 1) / groups, n = (each + most - 1) / most;
     if (n > 1) each = (each + n - 1) / n;
     each += each % 2;
-    c->all = each < 2 ? 2 : each > c->most ? c->most : (uint32_t)each;
+    return each < 2 ? 2 : each > most ? most : (uint32_t)each;
+}
+static void choose_size(struct cut *c, uint32_t groups) {
+    c->all = slice_of((uint64_t)c->results * c->times, groups, c->most);
     c->blocks = (c->results + c->all - 1) / c->all;
     c->cuts = 1;
     choose_cuts(c, groups);
@@ -179,9 +183,10 @@ static void choose_size(struct cut *c, uint32_t groups) {
     if (c->lists) c->stride += c->all * (uint32_t)sizeof(struct xn_cl_slice_result);
 }
 
-// Rows are taken by twos. Where there are fewer twos than warps, several warps share each.
-static uint32_t shares_of(uint32_t rows, uint32_t units) {
-    uint32_t pairs = (rows + 1) / 2, wanted = units / 24;
+// Rows are taken by twos. Where there are fewer twos than warps, several warps share each. A unit without codes
+// (`floats`) has several times the bytes.
+static uint32_t shares_of(uint32_t rows, uint32_t units, bool floats) {
+    uint32_t pairs = (rows + 1) / 2, wanted = units / (floats ? 8 : 24);
     if (pairs > WARPS / 2 || wanted <= 1) return 1;
     if (pairs <= WARPS / 8 && wanted > 7) return 8;
     if (pairs <= WARPS / 4 && wanted > 3) return 4;
@@ -328,7 +333,7 @@ static int put_slice(const struct cut *c, uint32_t u, uint32_t groups, uint8_t *
         put_cut(c, cut, s);
     else
         put_all_ranges(c, s, rows);
-    s->shares = c->tiles && has_codes(s) ? 1 : shares_of(s->rows, s->units);
+    s->shares = c->tiles && has_codes(s) ? 1 : shares_of(s->rows, s->units, !has_codes(s));
     struct xn_cl_slice_result *results =
         (struct xn_cl_slice_result *)(to + sizeof *s + (s->rows + s->rows % 2) * sizeof(struct xn_cl_slice_row));
     for (uint32_t r = 0; c->lists && r < s->results; r++)
@@ -362,16 +367,47 @@ static int cut_op(struct xn_cl_lowered *l, size_t i, bool one, bool tiles, uint3
     return XN_OK;
 }
 
-// Experts' slices are cut by the kernel, which looks at so many pieces of each stack of matrices.
-static int check_experts(const struct xn_cl_lowered *l, size_t i, uint32_t kernel, struct xn_error *err) {
-    const void *op = l->ops + i * XN_CL_OP_BYTES;
-    const struct xn_cl_weights *w[2] = {0};
-    if (kernel == XN_CL_KERNEL_EXPERT_GATE) {
-        w[0] = &((const struct xn_cl_expert_gate *)op)->up;
-        w[1] = &((const struct xn_cl_expert_gate *)op)->gate;
-    } else if (kernel == XN_CL_KERNEL_EXPERT_ADD) {
-        w[0] = &((const struct xn_cl_expert_add *)op)->down;
+// Of experts' slices the kernel knows how many rows they have, not which: those of one token, then of n of several. The
+// activations of as many experts as there is room for stand in local memory at once (kernels/stream_memory.cl).
+static void cut_experts(uint32_t results, uint32_t used, const struct xn_cl_weights *down, uint32_t groups,
+                        struct xn_cl_expert_cut cut[XN_CL_EXPERT_CUTS]) {
+    for (uint32_t n = 0; n < XN_CL_EXPERT_CUTS; n++) {
+        uint32_t rows = n ? XN_CL_SLICE_ROWS_FEW : XN_CL_SLICE_ROWS, tokens = n ? n : 1, each = rows / 2;
+        if (down) each = rows / (used < rows / 2 ? used : rows / 2) / 2 * 2;
+        cut[n].all = slice_of((uint64_t)results * tokens, groups, each);
+        cut[n].blocks = (results + cut[n].all - 1) / cut[n].all;
+        cut[n].passes = 1;
+        cut[n].experts = used;
+        if (!down) continue;
+        uint32_t floats = n ? XN_CL_STREAM_FLOATS_FEW : XN_CL_STREAM_FLOATS_ONE;
+        uint32_t room = floats / (xn_cl_layout_has_codes(down->type) ? 11 : 32) / down->units;
+        uint32_t most = rows / cut[n].all < room ? rows / cut[n].all : room;
+        if (most < used) cut[n].experts = most ? most : 1;
+        cut[n].passes = (used + cut[n].experts - 1) / cut[n].experts;
     }
+}
+// Their matrices may have so many pieces, and a token so many of them.
+static int take_experts(struct xn_cl_lowered *l, size_t i, uint32_t groups, struct xn_error *err) {
+    void *op = l->ops + i * XN_CL_OP_BYTES;
+    const struct xn_cl_weights *w[2] = {0};
+    uint32_t used = 1, kernel = tail_of(l, i)->number;
+    if (kernel == XN_CL_KERNEL_EXPERT_GATE) {
+        struct xn_cl_expert_gate *d = op;
+        w[0] = &d->up;
+        w[1] = &d->gate;
+        used = d->used;
+        cut_experts(d->used * d->size, used, NULL, groups, d->cut);
+    } else if (kernel == XN_CL_KERNEL_EXPERT_ADD) {
+        struct xn_cl_expert_add *d = op;
+        w[0] = &d->down;
+        used = d->used;
+        cut_experts(d->down.rows, used, &d->down, groups, d->cut);
+    } else if (kernel == XN_CL_KERNEL_ROUTE) {
+        used = ((const struct xn_cl_route *)op)->choice.used;
+    }
+    if (used > XN_CL_SLICE_ROWS_FEW)
+        return xn_fail(err, XN_ERR_UNSUPPORTED, "%u experts for a token; at most %d expected", used,
+                       XN_CL_SLICE_ROWS_FEW);
     for (int j = 0; j < 2 && w[j]; j++)
         if (w[j]->rows && (w[j]->all_rows + (uint64_t)w[j]->piece - 1) / w[j]->piece > XN_CL_SLICE_PIECES / 2)
             return xn_fail(err, XN_ERR_UNSUPPORTED, "experts of a layer in more than %d pieces of memory",
@@ -382,7 +418,7 @@ static int check_experts(const struct xn_cl_lowered *l, size_t i, uint32_t kerne
 int xn_cl_cut_slices(struct xn_cl_lowered *l, uint32_t groups, uint32_t page_size, bool few, bool tiles,
                      struct xn_error *err) {
     for (size_t i = 0; i < l->n_ops; i++) {
-        XN_TRY(check_experts(l, i, tail_of(l, i)->number, err));
+        XN_TRY(take_experts(l, i, groups, err));
         XN_TRY(cut_op(l, i, true, false, groups, page_size, err));
         if (few) XN_TRY(cut_op(l, i, false, tiles, groups, page_size, err));
     }

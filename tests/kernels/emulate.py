@@ -24,7 +24,7 @@ uint test_shuffle(uint x, uint lane);
 uint test_group_count(uint one);
 void test_warp(void);
 void test_poll(void);
-void test_copy(ulong to, global const void *from, uint bytes);
+void test_copy(ulong to, global const void *from, uint all, uint bytes);
 void test_turned_matrices(ulong address, void *to);
 void test_copied(void);
 global const void *test_aligned(global const void *p, uint bytes);
@@ -85,7 +85,8 @@ static inline uint test_permute(uint a, uint b, uint selector) {
 #define PTX_ld_acquire_gpu_global_u32(x, p) { test_poll(); x = *(p); }
 // Of 16 bytes so many are read, and the others 0; places in local memory are numbers of 32 bits or pointers.
 #define PTX_cp_async_cg_shared_global(...) TEST_COPY(__VA_ARGS__, 16)
-#define TEST_COPY(to, from, all, bytes, ...) test_copy((ulong)(to), test_aligned(from, 16), bytes)
+#define TEST_COPY(to, from, all, bytes, ...) test_copy((ulong)(to), test_aligned(from, all), all, bytes)
+#define PTX_cp_async_ca_shared_global(to, from, all) test_copy((ulong)(to), test_aligned(from, all), all, all)
 #define PTX_cp_async_commit_group()
 #define PTX_cp_async_wait_group(most) test_copied()
 #define PTX_st_shared_v4_b32(to, a, b, c, d) *(local uint4 *)(ulong)(to) = (uint4)(a, b, c, d)
@@ -175,7 +176,6 @@ def translate(text):
     text = out + text[at:]
     text = re.sub(r"#define XN_KERNEL .*", "#define XN_KERNEL", text)
     # Local memory. A variable alone is an array of one.
-    text = re.sub(r"\blocal uint flag;", "local uint flag_at[1];", text).replace("&flag", "flag_at")
     text = re.sub(r"\blocal (\w+) (\w+)\[([^\]]*)\]( __attribute__\(\(aligned\(\d+\)\)\))?;",
                   r"local \1 *\2 = (local \1 *)test_local(__COUNTER__, sizeof(\1) * (\3));", text)
     return head + lanes.BEFORE + BEFORE + text

@@ -14,7 +14,7 @@
 
 #include "lanes.h"
 
-enum { UNITS = 3, MOST_LOCAL = 8, MOST_GROUPS = 64, MOST_ARGUMENTS = 32, MOST_COPIES = 256, PAGE = 4096, ALIGN = 16 };
+enum { UNITS = 3, MOST_LOCAL = 16, MOST_GROUPS = 64, MOST_ARGUMENTS = 32, MOST_COPIES = 256, PAGE = 4096, ALIGN = 16 };
 
 static void stop(const char *what) {
     fprintf(stderr, "emulator: %s\n", what);
@@ -65,7 +65,7 @@ static struct {
 static struct {
     uint8_t *to;
     const void *from;
-    uint32_t bytes;
+    uint32_t all, bytes;
 } copies[MOST_ITEMS][MOST_COPIES];
 static uint32_t n_copies[MOST_ITEMS];
 
@@ -108,17 +108,19 @@ void test_warp(void) {
 void test_poll(void) {
     wait_for(LOOKS_AGAIN);
 }
-void test_copy(uint64_t to, const void *from, uint32_t bytes) {
+void test_copy(uint64_t to, const void *from, uint32_t all, uint32_t bytes) {
     uint32_t n = n_copies[lid]++;
-    if (n == MOST_COPIES || to % 16 || bytes > 16) stop("too many copies on their way, or a wrong one");
+    if (n == MOST_COPIES || to % all || bytes > all) stop("too many copies on their way, or a wrong one");
     copies[lid][n].to = (uint8_t *)(uintptr_t)to;
     copies[lid][n].from = from;
+    copies[lid][n].all = all;
     copies[lid][n].bytes = bytes;
-    memset(copies[lid][n].to, 0xff, 16);
+    memset(copies[lid][n].to, 0xff, all);
 }
 void test_copied(void) {
     for (uint32_t i = 0; i < n_copies[lid]; i++)
-        memset(copies[lid][i].to, 0, 16), memcpy(copies[lid][i].to, copies[lid][i].from, copies[lid][i].bytes);
+        memset(copies[lid][i].to, 0, copies[lid][i].all),
+            memcpy(copies[lid][i].to, copies[lid][i].from, copies[lid][i].bytes);
     n_copies[lid] = 0;
 }
 // As ldmatrix with .trans: of each matrix lane l gets column l / 4's values of rows 2 (l % 4) and that plus 1.

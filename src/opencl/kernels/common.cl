@@ -25,6 +25,7 @@ struct xn_env {
     local const uint4 *tokens; // of each row of the batch: position, span, page of the cache, position in the page,
     local const uint *pages;   // and where the numbers of its sequence's pages are in the step
     local const uint2 *spans;  // of each sequence: its slot; its first row in bits 8 and up, and how many (0: none)
+    local const uint *turns;   // where rotations are in the step
     uint page_size;
 #else
     global uchar *heap0, *heap1, *heap2, *heap3, *heap4, *heap5, *heap6, *heap7, *heap8, *heap9, *heap10, *heap11,
@@ -144,6 +145,9 @@ static inline uint xn_rows(const struct xn_env *e) {
 }
 // Where the rotations of a row begin in the step.
 static inline uint xn_rotations(const struct xn_env *e, uint row) {
+#ifdef XN_WALK
+    return e->turns[0] + row * e->turns[1];
+#endif
     return row ? xn_step_of(e)->rotations + row * xn_step_of(e)->rotations_stride : xn_step_of(e)->rotations;
 }
 static inline global const struct xn_cl_span *xn_span_at(const struct xn_env *e, uint i) {

@@ -52,10 +52,12 @@ static inline void xn_scale_halves(float *v, float offset, float scale0, float s
 }
 
 XN_DECODER(F32) {
-    global const float *x = (global const float *)row + 32 * u;
+    global const float4 *x = (global const float4 *)row + 8 * u;
 #pragma unroll
-    for (int i = 0; i < 32; i++)
-        v[i] = x[i];
+    for (int i = 0; i < 8; i++) {
+        float4 y = x[i];
+        v[4 * i] = y.x, v[4 * i + 1] = y.y, v[4 * i + 2] = y.z, v[4 * i + 3] = y.w;
+    }
 }
 
 // 16-bit values: 8 of a unit in each of four planes.

@@ -9,24 +9,8 @@
 #define XN_AT_RED (4 * XN_CL_MAX_EXPERTS)
 #endif
 
-// Scores of a row, of its logits.
-static inline void xn_scores(XN_D const struct xn_cl_route *d, uint experts, global const float *logits,
-                             local float *score, local float *red) {
-    uint lid = get_local_id(0);
-    float most = -INFINITY, sum = 0;
-    for (uint i = lid; i < experts; i += XN_GROUP)
-        most = fmax(most, logits[i]);
-    most = xn_group_max(most, red);
-    for (uint i = lid; i < experts; i += XN_GROUP)
-        sum += score[i] = exp(logits[i] - most);
-    sum = xn_group_sum(sum, red);
-    for (uint i = lid; i < experts; i += XN_GROUP)
-        score[i] = d->sigmoid ? xn_sigmoid(logits[i]) : score[i] / sum;
-    barrier(CLK_LOCAL_MEM_FENCE);
-}
-
 // Takes the groups of experts that are not among the best out of the choice. Of equal groups the later one goes.
-static inline void xn_limit_groups(XN_D const struct xn_cl_route *d, uint experts, local float *choice,
+static inline void xn_limit_groups(XN_D const struct xn_cl_choice *d, uint experts, local float *choice,
                                    local float *rank) {
     uint groups = experts && d->groups > 1 ? d->groups : 0, size = groups ? experts / groups : 1;
     for (uint g = get_local_id(0); g < groups; g += XN_GROUP) {
@@ -51,45 +35,158 @@ static inline void xn_limit_groups(XN_D const struct xn_cl_route *d, uint expert
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-// really: or do nothing, together with the others.
-static inline void xn_choose(const struct xn_env *e, XN_D const struct xn_cl_route *d, uint row, bool really,
+// Chooses a row's experts: ids, the best first, to local memory (XN_CHOSEN), and their weights (XN_CHOSEN_WEIGHTS). Of equal
+// ones the first is better. really: or do nothing, together with the others.
+#ifdef XN_WALK
+// All groups choose at once here, and all wait for it. So each warp finds the highest logit and the sum for itself, without a
+// barrier. (One warp alone, with a round for each expert that is taken, took 10,000 cycles.)
+#define XN_CHOSEN(scratch) ((local uint *)(scratch) + XN_AT_BEST)
+#define XN_CHOSEN_WEIGHTS(scratch) ((scratch) + XN_AT_BEST + XN_CL_SLICE_ROWS_FEW) // a token has no more experts
+static inline void xn_choose_ids(const struct xn_env *e, XN_D const struct xn_cl_choice *d, uint row, local float *scratch) {
+    local float *score = scratch + XN_AT_SCORE, *power = scratch + XN_AT_CHOICE, *choice = scratch + XN_AT_RANK;
+    local uint *chosen = XN_CHOSEN(scratch);
+    global const float *logits = e->act + d->scratch + (ulong)row * d->experts;
+    uint lid = get_local_id(0), experts = d->experts, used = d->used;
+    float most = -INFINITY, sum = 0;
+#pragma unroll 1
+    for (uint i = lid; i < experts; i += XN_GROUP)
+        score[i] = logits[i];
+    if (lid < used) chosen[lid] = 0; // also where scores are not numbers
+    barrier(CLK_LOCAL_MEM_FENCE);
+#pragma unroll 4
+    for (uint i = xn_lane(); i < experts; i += XN_LANES)
+        most = fmax(most, score[i]);
+    most = xn_warp_max(most);
+#pragma unroll 1
+    for (uint i = lid; i < experts; i += XN_GROUP)
+        power[i] = exp(score[i] - most);
+    barrier(CLK_LOCAL_MEM_FENCE);
+#pragma unroll 4
+    for (uint i = xn_lane(); i < experts; i += XN_LANES)
+        sum += power[i];
+    sum = xn_warp_sum(sum, 0);
+#pragma unroll 1
+    for (uint i = lid; i < experts; i += XN_GROUP) {
+        float x = d->sigmoid ? xn_sigmoid(score[i]) : power[i] / sum;
+        score[i] = x;
+        choice[i] = x + (d->selection_bias != XN_CL_NONE ? e->vec[d->selection_bias + i] : 0);
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+    if (d->groups > 1) xn_limit_groups(d, experts, choice, power);
+    // An expert's place is how many are before it, counted by as many work-items as there are for each.
+    uint bits = 0;
+    while (bits < 5 && experts << (bits + 1) <= XN_GROUP)
+        bits++;
+#pragma unroll 1
+    for (uint x0 = 0; x0 < experts << bits; x0 += XN_GROUP) {
+        uint x = x0 + lid, i = min(x >> bits, experts - 1);
+        float own = choice[i], before = 0;
+#pragma unroll 8
+        for (uint k = x & ((1u << bits) - 1); k < experts; k += 1u << bits)
+            before += choice[k] > own || (choice[k] == own && k < i) ? 1.0f : 0.0f;
+        for (uint mask = 1; mask < 1u << bits; mask *= 2)
+            before += xn_shuffle_xor(before, mask);
+        if (x < experts << bits && before < (float)used && own == own) chosen[(uint)before] = i;
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+// The weights of those, by a warp.
+static inline void xn_weigh(const struct xn_env *e, XN_D const struct xn_cl_choice *d, local float *scratch) {
+    local const float *score = scratch + XN_AT_SCORE;
+    local const uint *chosen = XN_CHOSEN(scratch);
+    float sum = 0;
+#pragma unroll 1
+    for (uint j = xn_lane(); j < d->used; j += XN_LANES)
+        sum += score[chosen[j]];
+    sum = xn_warp_sum(sum, 0);
+    float factor = d->scale / (d->normalize ? sum + d->sum_epsilon : 1.0f);
+#pragma unroll 1
+    for (uint j = xn_lane(); j < d->used; j += XN_LANES) {
+        uint i = chosen[j];
+        float scale = d->expert_scale != XN_CL_NONE ? e->vec[d->expert_scale + i] : 1.0f;
+        XN_CHOSEN_WEIGHTS(scratch)[j] = score[i] * scale * factor;
+    }
+}
+#else
+#define XN_CHOSEN(scratch) ((local uint *)(scratch) + XN_AT_RANK)
+#define XN_CHOSEN_WEIGHTS(scratch) ((scratch) + XN_AT_BEST)
+// Scores of a row, of its logits.
+static inline void xn_scores(XN_D const struct xn_cl_choice *d, uint experts, global const float *logits,
+                             local float *score, local float *red) {
+    uint lid = get_local_id(0);
+    float most = -INFINITY, sum = 0;
+    for (uint i = lid; i < experts; i += XN_GROUP)
+        most = fmax(most, logits[i]);
+    most = xn_group_max(most, red);
+    for (uint i = lid; i < experts; i += XN_GROUP)
+        sum += score[i] = exp(logits[i] - most);
+    sum = xn_group_sum(sum, red);
+    for (uint i = lid; i < experts; i += XN_GROUP)
+        score[i] = d->sigmoid ? xn_sigmoid(logits[i]) : score[i] / sum;
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+static inline void xn_choose(const struct xn_env *e, XN_D const struct xn_cl_choice *d, uint row, bool really,
                              local float *scratch) {
     local float *score = scratch + XN_AT_SCORE, *choice = scratch + XN_AT_CHOICE, *best = scratch + XN_AT_BEST;
     local float *red = scratch + XN_AT_RED;
-    uint lid = get_local_id(0), experts = really ? d->experts : 0;
-    float sum = 0;
+    local uint *chosen = XN_CHOSEN(scratch), *place = (local uint *)best;
+    uint lid = get_local_id(0), experts = really ? d->experts : 0, used = really ? d->used : 0;
     xn_scores(d, experts, e->act + d->scratch + (ulong)row * d->experts, score, red);
-    for (uint i = lid; i < experts; i += XN_GROUP)
+    for (uint i = lid; i < experts; i += XN_GROUP) {
         choice[i] = score[i] + (d->selection_bias != XN_CL_NONE ? e->vec[d->selection_bias + i] : 0);
+        place[i] = 0;
+    }
     barrier(CLK_LOCAL_MEM_FENCE);
     xn_limit_groups(d, experts, choice, scratch + XN_AT_RANK);
-    global uint *ids = (global uint *)e->act + d->ids + row * d->width;
-    // The best ones, of equal ones the first: an expert's place among all says whether it is one of them.
-    local uint *chosen = (local uint *)(scratch + XN_AT_RANK);
-    for (uint j = lid; j < (really ? d->used : 0); j += XN_GROUP)
+    for (uint j = lid; j < used; j += XN_GROUP)
         chosen[j] = 0; // also where scores are not numbers
-    barrier(CLK_LOCAL_MEM_FENCE);
-    for (uint i = lid; i < experts; i += XN_GROUP) {
+    // An expert's place is how many are before it, counted by as many work-items as there are for each.
+    uint bits = 0;
+    while ((d->experts << (bits + 1)) <= XN_GROUP)
+        bits++;
+    for (uint x = lid; x < experts << bits; x += XN_GROUP) {
+        uint i = x >> bits, before = 0;
         float own = choice[i];
-        uint place = 0;
-        for (uint k = 0; k < experts; k++)
-            place += choice[k] > own || (choice[k] == own && k < i);
-        if (place < d->used) chosen[place] = i;
+#pragma unroll 8
+        for (uint k = x & ((1u << bits) - 1); k < experts; k += 1u << bits)
+            before += choice[k] > own || (choice[k] == own && k < i);
+        if (before) atomic_add(place + i, before);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
-    for (uint j = 0; j < (really ? d->used : 0); j++)
+    for (uint i = lid; i < experts; i += XN_GROUP)
+        if (place[i] < used && choice[i] == choice[i]) chosen[place[i]] = i;
+    barrier(CLK_LOCAL_MEM_FENCE);
+    float sum = 0;
+#pragma unroll 8
+    for (uint j = 0; j < used; j++)
         sum += score[chosen[j]];
-    for (uint j = lid; j < (really ? d->used : 0); j += XN_GROUP) {
-        uint i = chosen[j];
-        ids[j] = i;
-        best[j] = score[i] * (d->expert_scale != XN_CL_NONE ? e->vec[d->expert_scale + i] : 1.0f);
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
     float factor = d->scale / (d->normalize ? sum + d->sum_epsilon : 1.0f);
-    for (uint j = lid; j < (really ? d->used : 0); j += XN_GROUP)
-        e->act[d->chosen_weights + row * d->width + j] = best[j] * factor;
+    for (uint j = lid; j < used; j += XN_GROUP) {
+        uint i = chosen[j];
+        best[j] = score[i] * (d->expert_scale != XN_CL_NONE ? e->vec[d->expert_scale + i] : 1.0f) * factor;
+    }
     barrier(CLK_LOCAL_MEM_FENCE);
 }
+#endif
+// The choice, to where other groups and operations find it, by `workers` work-items.
+static inline void xn_publish(const struct xn_env *e, XN_D const struct xn_cl_choice *d, uint row, uint worker, uint workers,
+                              bool really, local float *scratch) {
+    for (uint j = worker; j < (really ? d->used : 0); j += workers) {
+        ((global uint *)e->act)[d->ids + row * d->width + j] = XN_CHOSEN(scratch)[j];
+        e->act[d->chosen_weights + row * d->width + j] = XN_CHOSEN_WEIGHTS(scratch)[j];
+    }
+}
+#ifdef XN_WALK
+// Both, by the group's last warp; what it reads of local memory must stay until a barrier.
+static inline void xn_weigh_and_publish(const struct xn_env *e, XN_D const struct xn_cl_choice *d, uint row,
+                                        local float *scratch) {
+    if (xn_warp() + 1 < XN_WARPS) return;
+    xn_weigh(e, d, scratch);
+    xn_warp_together();
+    xn_publish(e, d, row, xn_lane(), XN_LANES, true, scratch);
+}
+#endif
 
 #if defined(XN_OP_ROUTE) && !defined(XN_WALK)
 static inline void xn_op_route(const struct xn_env *e, XN_D const struct xn_cl_route *d, uint group, uint groups,
@@ -117,11 +214,14 @@ static inline void xn_op_route(const struct xn_env *e, XN_D const struct xn_cl_r
             if (shared)
                 e->act[d->gate + (ulong)row * d->gate_stride] = xn_sigmoid(x);
             else
-                e->act[d->scratch + (ulong)row * d->experts + r] = x + (d->bias != XN_CL_NONE ? e->vec[d->bias + r] : 0);
+                e->act[d->choice.scratch + (ulong)row * d->choice.experts + r] =
+                    x + (d->bias != XN_CL_NONE ? e->vec[d->bias + r] : 0);
         }
         uint complete = xn_arrive(e->counters + tile, blocks, (local uint *)(scratch + XN_AT_FLAG)) ? o.n : 0;
         XN_EACH(t, 0, complete) {
-            xn_choose(e, d, o.first + t, complete != 0, scratch);
+            xn_choose(e, &d->choice, o.first + t, complete != 0, scratch);
+            xn_publish(e, &d->choice, o.first + t, get_local_id(0), XN_GROUP, complete != 0, scratch);
+            barrier(CLK_LOCAL_MEM_FENCE);
         }
         XN_NEXT(t, complete, 1);
     }
@@ -141,7 +241,9 @@ static inline void xn_op_choose(const struct xn_env *e, XN_D const struct xn_cl_
             global float *gate = e->act + d->gate + (ulong)row * d->gate_stride;
             *gate = xn_sigmoid(*gate);
         }
-        xn_choose(e, d, row, true, scratch);
+        xn_choose(e, &d->choice, row, true, scratch);
+        xn_publish(e, &d->choice, row, get_local_id(0), XN_GROUP, true, scratch);
+        barrier(CLK_LOCAL_MEM_FENCE);
     }
     XN_NEXT(row, n, groups);
 }

@@ -41,6 +41,8 @@ typedef uint64_t xn_u64;
 #define XN_CL_SLICE_CUTS 12       // parts of long rows' units at the most (struct xn_cl_slice's cuts)
 #define XN_CL_SLICE_ROWS_FEW 64   // and for a few; of `project` for one:
 #define XN_CL_SLICE_RESULTS 128
+#define XN_CL_STREAM_FLOATS_ONE 8128 // floats of local memory for a token's activations, of one row of the batch,
+#define XN_CL_STREAM_FLOATS_FEW 1232 // and of a few
 #define XN_CL_SLICE_SEGMENTS 4
 #define XN_CL_SLICE_PIECES 8
 #define XN_CL_SLICE_RANGES 12
@@ -194,16 +196,30 @@ struct xn_cl_head {
     xn_u32 tops; // struct xn_cl_candidates; NONE: nobody asks for them
 };
 
-struct xn_cl_route {
-    struct xn_cl_input in;
-    struct xn_cl_weights router, shared; // shared.rows 0: none
-    xn_u32 bias, selection_bias, expert_scale;
+// How a walk cuts experts' results into slices: results of a full slice, slices of a token; products that a slice takes, of so
+// many experts each. For one token alone, then for 1 to 8 of several.
+struct xn_cl_expert_cut {
+    xn_u32 all, blocks, passes, experts;
+};
+#define XN_CL_EXPERT_CUTS (1 + XN_CL_STREAM_TOKENS)
+
+// The choice of a row's experts by their scores.
+struct xn_cl_choice {
+    xn_u32 selection_bias, expert_scale;
     xn_u32 sigmoid;
     xn_u32 experts, used, groups, groups_used, group_best, normalize;
     float sum_epsilon, scale;
     xn_u32 scratch;                    // scores: rows * experts
     xn_u32 ids, chosen_weights, width; // the step's routing: `width` a row
-    xn_u32 gate, gate_stride;          // of the shared expert
+};
+
+struct xn_cl_route {
+    struct xn_cl_input in;
+    struct xn_cl_weights router, shared; // shared.rows 0: none
+    xn_u32 bias;
+    struct xn_cl_choice choice;
+    xn_u32 left;              // a walk leaves the choice to the operation behind this one
+    xn_u32 gate, gate_stride; // of the shared expert
 };
 
 struct xn_cl_expert_gate {
@@ -214,6 +230,8 @@ struct xn_cl_expert_gate {
     xn_u32 used, size;
     xn_u32 out, out_stride;
     xn_u32 ids, width;
+    struct xn_cl_choice choice; // which a walk makes here; used 0: it is made
+    struct xn_cl_expert_cut cut[XN_CL_EXPERT_CUTS];
 };
 
 struct xn_cl_expert_add {
@@ -224,6 +242,7 @@ struct xn_cl_expert_add {
     xn_u32 ids, chosen_weights, width;
     xn_u32 scratch;
     struct xn_cl_sum sum;
+    struct xn_cl_expert_cut cut[XN_CL_EXPERT_CUTS];
 };
 
 struct xn_cl_attend {

@@ -12,10 +12,12 @@ struct xn_job {
     uint slices; // of all groups,
     uint passes; // each of which takes so many products
     uint pass;
-    uint all, blocks; // of experts: results of a full slice, slices of a token
+    uint all, blocks, experts; // of experts: results of a full slice, slices of a token, experts of a pass
     struct xn_operand o;
     local struct xn_cl_slice *s; // the slice
-    float2 early;                // what its results need of memory
+#ifndef XN_ONE
+    float2 early; // what its results need of memory: of one row that lies in local memory (XN_AT_EARLY)
+#endif
 };
 
 static inline local struct xn_cl_slice_row *xn_slice_rows(local struct xn_cl_slice *s) {
@@ -28,15 +30,26 @@ static inline global const uchar *xn_slice_piece(const struct xn_env *e, local c
     return xn_heap(e, s->piece[piece].heap) + s->piece[piece].offset;
 }
 
-// Asks for what stands in the slice's list: some warps for each range.
+// Those of a group's work-items that prepare an operation while its first warp waits for other groups (walk.cl): all but
+// that warp's, whose numbers are above all others.
+#define XN_HELPERS (XN_GROUP - XN_LANES)
+static inline uint xn_helper(void) {
+    return (uint)get_local_id(0) - XN_LANES;
+}
+
+// Asks for what stands in the slice's list: some warps for each range, as if all were there; by the helpers.
 static inline void xn_prefetch_slice(const struct xn_env *e, local const struct xn_cl_slice *s) {
-    uint bits = s->range_bits, i = xn_warp() & ((1u << bits) - 1);
-    if (i >= s->ranges) return;
-    global const uchar *from = xn_heap(e, s->range[i].heap) + s->range[i].offset;
+    uint bits = s->range_bits;
 #pragma unroll 1
-    for (uint at = ((xn_warp() >> bits) * XN_LANES + xn_lane()) * XN_LINE; at < s->range[i].bytes;
-         at += (XN_WARPS >> bits) * XN_LANES * XN_LINE)
-        xn_prefetch_line(from + at);
+    for (uint warp = xn_helper() / XN_LANES; warp < XN_WARPS; warp += XN_WARPS - 1) {
+        uint i = warp & ((1u << bits) - 1);
+        if (i >= s->ranges) continue;
+        global const uchar *from = xn_heap(e, s->range[i].heap) + s->range[i].offset;
+#pragma unroll 1
+        for (uint at = ((warp >> bits) * XN_LANES + xn_lane()) * XN_LINE; at < s->range[i].bytes;
+             at += (XN_WARPS >> bits) * XN_LANES * XN_LINE)
+            xn_prefetch_line(from + at);
+    }
 }
 
 // --- activations ---

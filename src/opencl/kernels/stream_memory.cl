@@ -12,10 +12,11 @@
 #ifdef XN_ONE
 #define XN_TOKENS 1
 #define XN_ROWS XN_CL_SLICE_ROWS // of weights that a group takes at once
-#define XN_SIZE_XS 8448          // activations
+#define XN_SIZE_XS XN_CL_STREAM_FLOATS_ONE // activations
 #define XN_SIZE_Y XN_ROWS        // results
 #define XN_SIZE_SUM XN_ROWS      // of experts' results
 #define XN_SIZE_SQUARES XN_WARPS // of each warp's share of a token
+#define XN_SIZE_EARLY (XN_ROWS + 2) // what results need of memory: it comes while products are made
 #elif defined(XN_TILES)
 #define XN_TOKENS XN_CL_STREAM_TOKENS
 #define XN_ROWS XN_CL_SLICE_ROWS
@@ -23,24 +24,27 @@
 #define XN_SIZE_Y (XN_TOKENS * XN_ROWS)
 #define XN_SIZE_SUM 0
 #define XN_SIZE_SQUARES (XN_WARPS * XN_TOKENS)
+#define XN_SIZE_EARLY 0
 #else
 #define XN_TOKENS XN_CL_STREAM_TOKENS
 #define XN_ROWS XN_CL_SLICE_ROWS_FEW
-#define XN_SIZE_XS 9856
+#define XN_SIZE_XS (XN_TOKENS * XN_CL_STREAM_FLOATS_FEW)
 #define XN_SIZE_Y (XN_TOKENS * XN_ROWS)
 #define XN_SIZE_SUM XN_ROWS
 #define XN_SIZE_SQUARES XN_WARPS
+#define XN_SIZE_EARLY 0
 #endif
 #define XN_AT_XS 0
 #define XN_AT_RED (XN_AT_XS + 4096)     // for reductions outside of products, behind what a choice of experts takes
 #define XN_AT_Y (XN_AT_XS + XN_SIZE_XS) // results, [token][XN_ROWS]; or tiles of them, which end at XN_END_Y
 #define XN_END_Y (XN_AT_Y + XN_SIZE_Y)
 #define XN_AT_SUM XN_END_Y
-#define XN_AT_CACHED (XN_AT_SUM + XN_SIZE_SUM) // places in the cache: two words for each token and part
+#define XN_AT_EARLY (XN_AT_SUM + XN_SIZE_SUM)
+#define XN_AT_CACHED (XN_AT_EARLY + XN_SIZE_EARLY) // places in the cache: two words for each token and part
 #define XN_AT_SQUARES (XN_AT_CACHED + 2 * XN_TOKENS * XN_CL_MAX_PARTS)
 #define XN_AT_MOMENTS (XN_AT_SQUARES + XN_SIZE_SQUARES) // of a token: squares, scale
 #define XN_AT_FLAG (XN_AT_MOMENTS + 2 * XN_TOKENS)
-#if XN_AT_FLAG >= XN_SCRATCH || XN_SIZE_XS < 4096 + 2 * XN_GROUP || XN_AT_CACHED % 2 || XN_AT_Y % 4
+#if XN_AT_FLAG >= XN_SCRATCH || XN_SIZE_XS < 4096 + 2 * XN_GROUP || XN_AT_CACHED % 2 || XN_AT_EARLY % 2 || XN_AT_Y % 4
 #error "products need more local memory than operations get"
 #endif
 

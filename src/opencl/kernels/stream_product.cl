@@ -32,12 +32,13 @@ static inline void xn_tile_sums_of(const struct xn_env *e, const struct xn_sums 
 #endif
 
 #ifdef XN_TILES
-// Asks for what rows of a format have of the units of `s`, but for their scales. Of chunks of a few long rows the first is
-// asked for while others are waited for, and each other one before the product with the one before it, so that something is
-// on its way while activations are staged; of many rows it would be so much that activations wait behind it.
+// Asks for what rows of a format have of the units of `s`, but for their scales, by `workers` work-items. Of chunks of a few
+// long rows the first is asked for while others are waited for, and each other one before the product with the one before
+// it, so that something is on its way while activations are staged; of many rows it would be so much that activations wait
+// behind it.
 #define XN_TILE_NARROW (3 * XN_TILE_ROWS)
 #define XN_TILE_LINES (XN_TILE_CHUNK * 16 / XN_LINE) // of a row's plane, the most
-static inline void xn_tile_ask(const struct xn_env *e, const struct xn_sums *s, uint type) {
+static inline void xn_tile_ask(const struct xn_env *e, const struct xn_sums *s, uint type, uint worker, uint workers) {
     uint bytes = 0, planes = 0;
     switch (type) {
 #define XN_TILE_SIZES(F)                                                                                               \
@@ -50,7 +51,7 @@ static inline void xn_tile_ask(const struct xn_env *e, const struct xn_sums *s, 
 #undef X
     }
 #pragma unroll 1
-    for (uint i = get_local_id(0); i < (s->end - s->r0) * XN_TILE_LINES; i += XN_GROUP) {
+    for (uint i = worker; i < (s->end - s->r0) * XN_TILE_LINES; i += workers) {
         uint at = i % XN_TILE_LINES * XN_LINE;
         if (at >= s->n * bytes) continue;
         struct xn_row_at row = xn_row_at_of(e, s, s->r0 + i / XN_TILE_LINES);
@@ -61,22 +62,25 @@ static inline void xn_tile_ask(const struct xn_env *e, const struct xn_sums *s, 
 }
 #endif
 
-// Asks for the first that is read of a slice: else what the host has listed.
+// Asks for the first that is read of a slice: else what the host has listed. By the helpers.
 static inline void xn_ask_for_slice(const struct xn_env *e, local struct xn_cl_slice *slice) {
 #ifdef XN_TILES
     uint type = slice->segment[0].type;
     if (slice->cuts) {
         struct xn_sums s = {0, XN_TILE_BLOCK, 0, slice->rows, 0, false, slice};
-        xn_tile_ask(e, &s, type);
+        xn_tile_ask(e, &s, type, xn_helper(), XN_HELPERS);
         return;
     }
     if (slice->units > XN_TILE_CHUNK && slice->rows <= XN_TILE_NARROW && xn_has_codes(type)) {
         struct xn_sums s = {0, XN_TILE_CHUNK, 0, slice->segment[0].end, 0, false, slice};
-        xn_tile_ask(e, &s, type);
+        xn_tile_ask(e, &s, type, xn_helper(), XN_HELPERS);
         return;
     }
 #endif
     xn_prefetch_slice(e, slice);
+    uint at = xn_helper() * (XN_LINE / 4); // all groups read the norm's weights, which nobody has read before
+    if (slice->norm.kind != XN_NORM_NONE && slice->norm.weight != XN_CL_NONE && at < slice->k)
+        xn_prefetch_line((global const uchar *)(e->vec + slice->norm.weight + at));
 }
 
 // Units of activations that stand in local memory at once: whole blocks of 256 values. Tiles' are chunks of one length, but
@@ -121,7 +125,7 @@ static inline void xn_product(const struct xn_env *e, struct xn_job *j, local fl
             if (way == XN_STAGE_TILES) {
                 if (u0 + n < units && slice->rows <= XN_TILE_NARROW) {
                     struct xn_sums next = {u0 + n, min(units - u0 - n, n), r0, end, o->n, true, slice};
-                    xn_tile_ask(e, &next, type);
+                    xn_tile_ask(e, &next, type, get_local_id(0), XN_GROUP);
                 }
                 xn_tile_sums_of(e, &s, type, tiles, scratch);
             } else
@@ -137,6 +141,7 @@ static inline void xn_product(const struct xn_env *e, struct xn_job *j, local fl
 #endif
         r0 = end;
     }
+    xn_copied(); // what results need
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 

@@ -3,8 +3,9 @@
 // that waits in vain for long gives up, and the host is told (XN_CL_BARRIER_FAILED).
 //
 // Descriptors and slices are copied to local memory during the operation before, and the first rows of weights are asked
-// for between telling that this group is there and waiting for the others. (A warp of its own for this, which worked
-// while the others were at the operation before, was too slow: 707 tokens a second instead of 773.)
+// for while the others are waited for: the first warp tells that this group is there and waits, the rest, its helpers,
+// prepare the operation. (A warp of its own for this, which worked while the others were at the operation before, was too
+// slow: 707 tokens a second instead of 773.)
 
 // An operation that is not in the plan is not in the program. Those with products:
 #ifdef XN_OP_PROJECT
@@ -57,9 +58,15 @@
         break;
 
 // What an operation does before others are waited for, beside asking for weights.
-static inline void xn_begin(const struct xn_env *e, uint number, local const uint4 *d, uint n, local float *scratch) {
+static inline void xn_begin(const struct xn_env *e, uint number, local const uint4 *d, struct xn_job *j,
+                            local float *scratch) {
 #ifdef XN_OP_PROJECT
-    if (number == XN_CL_NUMBER_PROJECT) xn_begin_project(e, (local const struct xn_cl_project *)d, n, scratch);
+    if (number == XN_CL_NUMBER_PROJECT) {
+        xn_begin_project(e, (local const struct xn_cl_project *)d, j->n, scratch);
+#ifdef XN_ONE
+        xn_early_project(e, j, xn_helper(), XN_HELPERS, scratch);
+#endif
+    }
 #endif
 }
 // The same of one without slices.
@@ -92,26 +99,29 @@ static inline uint xn_tokens_of(const struct xn_env *e, local const struct xn_cl
     return xn_step_of(e)->n_outputs;
 }
 
-// What results need of memory is asked for before the product.
-static inline void xn_early(const struct xn_env *e, uint number, local const uint4 *d, struct xn_job *j) {
+// What results need of memory is asked for before the product; begun: this is the slice of xn_begin.
+static inline void xn_early(const struct xn_env *e, uint number, local const uint4 *d, struct xn_job *j, bool begun,
+                            local float *scratch) {
 #ifdef XN_OP_PROJECT
-    if (number == XN_CL_NUMBER_PROJECT) xn_early_project(e, (local const struct xn_cl_project *)d, j);
+#ifndef XN_ONE
+    begun = false;
+#endif
+    if (number == XN_CL_NUMBER_PROJECT && !begun) xn_early_project(e, j, get_local_id(0), XN_GROUP, scratch);
 #endif
 #ifdef XN_OP_PROJECT_ADD
-    if (number == XN_CL_NUMBER_PROJECT_ADD) xn_early_project_add(e, (local const struct xn_cl_project_add *)d, j);
+    if (number == XN_CL_NUMBER_PROJECT_ADD) xn_early_project_add(e, (local const struct xn_cl_project_add *)d, j, scratch);
 #endif
 }
 
 // Experts are known when their choice is: their slices are cut then.
-static inline bool xn_setup_experts(const struct xn_env *e, uint number, local const uint4 *d, uint groups,
-                                    struct xn_job *j) {
+static inline bool xn_setup_experts(const struct xn_env *e, uint number, local const uint4 *d, struct xn_job *j) {
 #ifdef XN_OP_EXPERT_GATE
     if (number == XN_CL_NUMBER_EXPERT_GATE)
-        return xn_setup_expert_gate(e, (local const struct xn_cl_expert_gate *)d, groups, j), true;
+        return xn_setup_expert_gate(e, (local const struct xn_cl_expert_gate *)d, j), true;
 #endif
 #ifdef XN_OP_EXPERT_ADD
     if (number == XN_CL_NUMBER_EXPERT_ADD)
-        return xn_setup_expert_add(e, (local const struct xn_cl_expert_add *)d, groups, j), true;
+        return xn_setup_expert_add(e, (local const struct xn_cl_expert_add *)d, j), true;
 #endif
     return false;
 }
@@ -197,12 +207,12 @@ static inline bool xn_waits_itself(uint number, local const uint4 *d) {
 
 // Copies slice u of those of an operation, while other work is done.
 static inline void xn_fetch_slice(global const uchar *ops, const struct xn_cl_slices *of, uint u, local uint4 *to) {
-    uint i = get_local_id(0);
+    uint i = xn_helper();
     if (u < of->n && i < of->stride)
         xn_copy_16(to + i, (global const uint4 *)ops + of->place + (ulong)u * of->stride + i);
 }
-#if XN_SLICE_VALUES > XN_GROUP
-#error "a slice has more values than a group has work-items"
+#if XN_SLICE_VALUES > XN_HELPERS || XN_OP_VALUES > XN_HELPERS
+#error "a slice or a descriptor has more values than a group has helpers"
 #endif
 // The slice behind slice u of `n` of this operation: its own, or the first of the operation that follows.
 static inline void xn_fetch_next(global const uchar *ops, const struct xn_cl_slices *own,
@@ -223,8 +233,9 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     local uint4 tokens[XN_TOKENS];
     local uint pages[XN_TOKENS];
     local uint2 spans[XN_TOKENS];
-    local uint flag;
-    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens, pages, spans};
+    local uint turns[2]; // where rotations of the first row begin in the step, and how far those of the next one lie behind
+    local uint flag[1];
+    struct xn_env env = {ops, step, places, act, vec, grids, logits, counters, heap, tokens, pages, spans, turns};
     const struct xn_env *e = &env;
     uint group = get_group_id(0), groups = get_num_groups(0), lid = get_local_id(0);
     global const struct xn_cl_step *head = (global const struct xn_cl_step *)step;
@@ -251,6 +262,9 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
     struct xn_cl_slices own = ((global const struct xn_cl_op_tail *)(from + XN_CL_OP_TAIL / 16))->own[XN_SHAPE];
     xn_fetch_slice(ops, &own, group, slices);
     if (lid == 0) {
+        flag[0] = 1;
+        turns[0] = head->rotations;
+        turns[1] = head->rotations_stride;
         global uchar *all[XN_CL_HEAPS] = {heap0, heap1, heap2,  heap3,  heap4,  heap5,  heap6,  heap7,
                                           heap8, heap9, heap10, heap11, heap12, heap13, heap14, heap15};
 #pragma unroll
@@ -268,13 +282,14 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
         struct xn_cl_slices following = tail->following[XN_SHAPE];
         if (i + 1 == n) following.n = 0;
         from += XN_OP_VALUES;
-        if (i + 1 < n && lid < XN_OP_VALUES) xn_copy_16(both + (i + 1) % 2 * XN_OP_VALUES + lid, from + lid);
+        if (i + 1 < n && xn_helper() < XN_OP_VALUES)
+            xn_copy_16(both + (i + 1) % 2 * XN_OP_VALUES + xn_helper(), from + xn_helper());
         bool cut = group < own.n; // the slices of this group
         // The next slice, of this operation or of the one behind it, comes while this one is worked on.
         if (!cut) xn_fetch_slice(ops, &following, group, slices + (turn ^ 1) * XN_SLICE_VALUES);
 #ifdef XN_WAITS_ITSELF
         if (xn_waits_itself(number, d)) {
-            struct xn_few_wait before = {i > 0 ? barriers : 0, target, &flag};
+            struct xn_few_wait before = {i > 0 ? barriers : 0, target, flag};
             if (!xn_few_attend(e, (local const struct xn_cl_attend *)d, group, groups, before, scratch)) return;
         } else
 #endif
@@ -286,26 +301,26 @@ XN_KERNEL void xn_kernel_walk(XN_PARAMETERS, uint n, uint barrier_base) {
             job.pass = 0;
             job.passes = 1;
             if (cut) {
-                xn_ask_for_slice(e, job.s);
+                if (xn_warp()) xn_ask_for_slice(e, job.s);
                 job.o.first = 0;
                 job.o.parts = 1;
                 job.o.staged = 0;
                 job.o.n = job.n = xn_tokens_of(e, job.s, &job.o.list);
-                xn_begin(e, number, d, job.n, scratch);
+                if (xn_warp()) xn_begin(e, number, d, &job, scratch);
                 xn_take(e, &job);
                 if (job.n == 0) job.slices = 0;
                 xn_fetch_next(ops, &own, &following, job.slices, u, group, groups, slices + (turn ^ 1) * XN_SLICE_VALUES);
             }
             if (own.n == 0) xn_begin_other(e, number, d, group, groups, scratch);
-            if (i > 0 && !xn_all_wait(barriers, target, &flag)) return;
-            bool experts = !cut && xn_setup_experts(e, number, d, groups, &job);
+            if (i > 0 && !xn_all_wait(barriers, target, flag)) return;
+            bool experts = !cut && xn_setup_experts(e, number, d, &job);
             if (own.n == 0 && !experts) xn_other(e, number, d, group, groups, scratch);
 #pragma unroll 1
             while (u < job.slices) {
                 if (experts)
                     xn_fill_experts(e, number, d, u, &job, scratch);
                 else
-                    xn_early(e, number, d, &job);
+                    xn_early(e, number, d, &job, u == group, scratch);
                 xn_product(e, &job, scratch);
                 xn_end(e, number, d, &job, scratch);
                 if (++job.pass >= job.passes) {

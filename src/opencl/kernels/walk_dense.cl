@@ -24,10 +24,10 @@ static inline bool xn_takes_result(const struct xn_job *j, uint i, uint *t, uint
                              i += XN_GROUP, again = XN_TOKENS * XN_ROWS > XN_GROUP)
 
 #ifdef XN_OP_PROJECT
-// Before others are waited for: where each token's values lie in the cache.
+// Before others are waited for: where each token's values lie in the cache, by the helpers.
 static inline void xn_begin_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, uint n,
                                     local float *scratch) {
-    for (uint i = get_local_id(0); i < n * d->n_parts; i += XN_GROUP) {
+    for (uint i = xn_helper(); i < n * d->n_parts; i += XN_HELPERS) {
         uint t = XN_TOKEN_OF(i, d->n_parts), part = i - t * d->n_parts;
         XN_D const struct xn_cl_part *p = &d->part[part];
         if (p->target == XN_CL_TO_CACHE)
@@ -53,16 +53,36 @@ static inline void xn_complete_heads(const struct xn_env *e, XN_D const struct x
     }
 }
 
-static inline float2 xn_rotation(const struct xn_env *e, uint t, uint rotation) {
-    return *(global const float2 *)(e->step + xn_rotations(e, t) + rotation);
+static inline global const float2 *xn_rotation(const struct xn_env *e, uint t, uint rotation) {
+    return (global const float2 *)(e->step + xn_rotations(e, t) + rotation);
 }
+#ifdef XN_ONE
+// The rotations of a slice's results, by `workers` work-items, to local memory.
+static inline void xn_early_project(const struct xn_env *e, struct xn_job *j, uint worker, uint workers,
+                                    local float *scratch) {
+    for (uint r = worker; r < j->s->results; r += workers) {
+        uint rotation = xn_slice_results(j->s)[r].rotation;
+        if (rotation != XN_CL_NONE) xn_copy_8(scratch + XN_AT_EARLY + 2 * r, xn_rotation(e, 0, rotation));
+    }
+}
+static inline float2 xn_early_turn(const struct xn_env *e, const struct xn_job *j, uint i, uint t, uint r, uint rotation,
+                                local const float *scratch) {
+    return ((local const float2 *)(scratch + XN_AT_EARLY))[r];
+}
+#else
 // The rotation of this work-item's first result.
-static inline void xn_early_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, struct xn_job *j) {
+static inline void xn_early_project(const struct xn_env *e, struct xn_job *j, uint worker, uint workers,
+                                    local float *scratch) {
     uint t, r;
     if (!xn_takes_result(j, get_local_id(0), &t, &r)) return;
     uint rotation = xn_slice_results(j->s)[r].rotation;
-    if (rotation != XN_CL_NONE) j->early = xn_rotation(e, t, rotation);
+    if (rotation != XN_CL_NONE) j->early = *xn_rotation(e, t, rotation);
 }
+static inline float2 xn_early_turn(const struct xn_env *e, const struct xn_job *j, uint i, uint t, uint r, uint rotation,
+                                local const float *scratch) {
+    return i < XN_GROUP ? j->early : *xn_rotation(e, t, rotation);
+}
+#endif
 static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_cl_project *d, struct xn_job *j,
                                   local float *scratch) {
     local const struct xn_cl_slice_result *results = xn_slice_results(j->s);
@@ -72,7 +92,7 @@ static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_c
         XN_D const struct xn_cl_part *p = &d->part[result.part & XN_CL_RESULT_PART];
         float x = (xn_y(j, t, r, scratch) + result.bias) * p->scale;
         if (result.rotation != XN_CL_NONE) {
-            float2 turn = i < XN_GROUP ? j->early : xn_rotation(e, t, result.rotation);
+            float2 turn = xn_early_turn(e, j, i, t, r, result.rotation, scratch);
             float other = (xn_y(j, t, r ^ 1, scratch) + results[r ^ 1].bias) * p->scale;
             x = r % 2 ? other * turn.y + x * turn.x : x * turn.x - other * turn.y;
         }
@@ -99,11 +119,22 @@ static inline void xn_end_project(const struct xn_env *e, XN_D const struct xn_c
 
 #ifdef XN_OP_PROJECT_ADD
 // What this work-item's first result is added to.
-static inline void xn_early_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, struct xn_job *j) {
+static inline void xn_early_project_add(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, struct xn_job *j,
+                                        local float *scratch) {
     uint t, r;
     if (d->sum.norm.kind != XN_NORM_NONE || d->sum.set || j->s->cuts || !xn_takes_result(j, get_local_id(0), &t, &r)) return;
-    j->early.x = e->act[d->sum.to + (ulong)t * d->sum.stride + j->s->first + r];
+    global const float *at = e->act + d->sum.to + (ulong)t * d->sum.stride + j->s->first + r;
+#ifdef XN_ONE
+    xn_copy_4(scratch + XN_AT_EARLY + r, at);
+#else
+    j->early.x = *at;
+#endif
 }
+#ifdef XN_ONE
+#define XN_EARLY(j, r) scratch[XN_AT_EARLY + (r)]
+#else
+#define XN_EARLY(j, r) (j)->early.x
+#endif
 // What joins the buffer of result `at` with token t, whose sum of products is x.
 static inline float xn_add_value(const struct xn_env *e, XN_D const struct xn_cl_project_add *d, uint t, uint at, float x) {
     if (d->bias != XN_CL_NONE) x += e->vec[d->bias + at];
@@ -156,7 +187,7 @@ static inline void xn_end_project_add(const struct xn_env *e, XN_D const struct 
             e->act[d->scratch + (ulong)t * rows + at] = x;
         else if (i < XN_GROUP)
             e->act[d->sum.to + (ulong)t * d->sum.stride + at] =
-                d->sum.after * ((d->sum.set ? 0 : j->early.x) + d->sum.scale * x);
+                d->sum.after * ((d->sum.set ? 0 : XN_EARLY(j, r)) + d->sum.scale * x);
         else
             xn_sum_value(e, &d->sum, t, at, x);
     }
