@@ -31,7 +31,7 @@ static void check(const struct xn_cl_program_key *key, const char *what) {
     free(text);
     snprintf(command, sizeof command,
              "clang-14 -x cl -cl-std=CL1.2 -Xclang -finclude-default-header -Xclang -cl-ext=+all -target "
-             "nvptx64-nvidia-nvcl -Dasm=__asm__ -w -fsyntax-only %s 2>&1",
+             "nvptx64-nvidia-nvcl -Dasm=__asm__ -Werror -fsyntax-only %s 2>&1",
              path);
     FILE *pipe = popen(command, "r");
     assert_non_null(pipe);
