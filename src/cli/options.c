@@ -133,7 +133,7 @@ static int parse_long(const struct xn_usage *usage, int argc, char **argv, int *
     const struct xn_option *o = find(usage, word, equals ? (size_t)(equals - word) : strlen(word), 0);
     if (!o) return unknown(usage, word, err);
     char spelled[LONGEST_NAME + 3];
-    snprintf(spelled, sizeof spelled, "--%s", o->name);
+    snprintf(spelled, sizeof spelled, "%.*s%s", dashes, "--", o->name);
     if (o->kind == XN_OPTION_FLAG) {
         if (text) return xn_fail(err, XN_ERR_ARGUMENT, "option %s takes no argument, found \"%s\"", spelled, text);
     } else if (!text) {

@@ -147,6 +147,7 @@ static void errors_name_the_option(void **state) {
         {"a --predict", "option --predict needs an argument"},
         {"a --quiet=1", "option --quiet takes no argument, found \"1\""},
         {"a -n x", "option -n: \"x\" is no whole number"},
+        {"a -predict x", "option -predict: \"x\" is no whole number"},
         {"a -n _", "option -n: \"\" is no whole number"},
         {"a -n 3x", "option -n: \"3x\" is no whole number"},
         {"a -n 1.5", "option -n: \"1.5\" is no whole number"},
