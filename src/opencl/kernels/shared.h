@@ -196,8 +196,8 @@ struct xn_cl_head {
     xn_u32 tops; // struct xn_cl_candidates; NONE: nobody asks for them
 };
 
-// How a walk cuts experts' results into slices: results of a full slice, slices of a token; products that a slice takes, of so
-// many experts each. For one token alone, then for 1 to 8 of several.
+// How a walk cuts experts' results into slices: results of a full slice, slices of a token; products that a slice
+// takes, of so many experts each. For one token alone, then for 1 to 8 of several.
 struct xn_cl_expert_cut {
     xn_u32 all, blocks, passes, experts;
 };
