@@ -40,7 +40,7 @@ expect_error 1 "--split"
 run run "$model" --device cpu,cpu --cpu-moe "Hello"
 expect_error 1 "--cpu-moe" "no GPU"
 run run "$model" -ngl x "Hello"
-expect_error 2 "--ngl" '"x"'
+expect_error 2 "option -ngl:" '"x"'
 run run "$model" --device auto "Hello" -n 1 -q
 expect_status 0
 
