@@ -296,26 +296,26 @@ static void lower_heads(struct xn_cl_lowering *l, const struct xn_op *op) {
 }
 
 static struct xn_cl_choice choice(struct xn_cl_lowering *l, const struct xn_op_route *r) {
-    return (struct xn_cl_choice){.selection_bias = vector(l, r->selection_bias, r->experts),
-                                 .expert_scale = vector(l, r->expert_scale, r->experts),
-                                 .sigmoid = r->score == XN_ROUTER_SIGMOID,
-                                 .experts = r->experts,
-                                 .used = r->used,
-                                 .groups = r->groups,
-                                 .groups_used = r->groups_used,
-                                 .group_best = r->group_best,
-                                 .normalize = r->normalize,
-                                 .sum_epsilon = r->sum_epsilon,
-                                 .scale = r->scale,
-                                 .scratch = scratch(l),
-                                 .ids = (uint32_t)l->out->map.ids,
-                                 .chosen_weights = (uint32_t)l->out->map.weights,
-                                 .width = l->plan->route_width};
+    return l->choice = (struct xn_cl_choice){.selection_bias = vector(l, r->selection_bias, r->experts),
+                                             .expert_scale = vector(l, r->expert_scale, r->experts),
+                                             .sigmoid = r->score == XN_ROUTER_SIGMOID,
+                                             .experts = r->experts,
+                                             .used = r->used,
+                                             .groups = r->groups,
+                                             .groups_used = r->groups_used,
+                                             .group_best = r->group_best,
+                                             .normalize = r->normalize,
+                                             .sum_epsilon = r->sum_epsilon,
+                                             .scale = r->scale,
+                                             .scratch = scratch(l),
+                                             .ids = (uint32_t)l->out->map.ids,
+                                             .chosen_weights = (uint32_t)l->out->map.weights,
+                                             .width = l->plan->route_width};
 }
 // In a walk every group of the experts' first product makes the choice for itself, if the scores are all that it waits
 // for: else all wait for the one group that has the last scores.
 static bool leaves_choice(const struct xn_cl_lowering *l, const struct xn_op *op) {
-    return op + 1 < l->plan->ops + l->plan->n_ops && op[1].kind == XN_OP_EXPERT_GATE;
+    return op->kind == XN_OP_ROUTE && op + 1 < l->plan->ops + l->plan->n_ops && op[1].kind == XN_OP_EXPERT_GATE;
 }
 
 static void lower_route(struct xn_cl_lowering *l, const struct xn_op *op) {
@@ -347,7 +347,7 @@ static void lower_expert_gate(struct xn_cl_lowering *l, const struct xn_op *op) 
                                   .out_stride = stride(l, XN_BUF_EXPERTS),
                                   .ids = (uint32_t)l->out->map.ids,
                                   .width = l->plan->route_width};
-    if (op > l->plan->ops && op[-1].kind == XN_OP_ROUTE) d.choice = choice(l, &op[-1].route);
+    if (op > l->plan->ops && leaves_choice(l, op - 1)) d.choice = l->choice;
     add_few(l, op->kind, XN_CL_KERNEL_EXPERT_GATE, &d, sizeof d);
     xn_cl_many_expert_gate(l, op, &d);
 }

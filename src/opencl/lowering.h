@@ -10,9 +10,10 @@ struct xn_cl_lowering {
     const struct xn_cl_tiles *tiles;
     struct xn_cl_lowered *out;
     bool no_memory;
-    bool sorted;        // the list of choices by expert is that of the last `route`
-    uint64_t formats;   // of the operation
-    uint32_t few_sizes; // likewise
+    bool sorted;                // the list of choices by expert is that of the last `route`
+    struct xn_cl_choice choice; // of the last `route`
+    uint64_t formats;           // of the operation
+    uint32_t few_sizes;         // likewise
 };
 
 // Adds a descriptor that launches for batches of this shape take, or of both (bits: 1 << enum xn_cl_shape), and a

@@ -389,25 +389,29 @@ static void cut_experts(uint32_t results, uint32_t used, const struct xn_cl_weig
 // Their matrices may have so many pieces, and a token so many of them.
 static int take_experts(struct xn_cl_lowered *l, size_t i, uint32_t groups, struct xn_error *err) {
     void *op = l->ops + i * XN_CL_OP_BYTES;
-    const struct xn_cl_weights *w[2] = {0};
-    uint32_t used = 1, kernel = tail_of(l, i)->number;
+    const struct xn_cl_weights *w[2] = {0}, *down = NULL;
+    struct xn_cl_expert_cut *cut = NULL;
+    uint32_t used = 1, results = 0, kernel = tail_of(l, i)->number;
     if (kernel == XN_CL_KERNEL_EXPERT_GATE) {
         struct xn_cl_expert_gate *d = op;
         w[0] = &d->up;
         w[1] = &d->gate;
         used = d->used;
-        cut_experts(d->used * d->size, used, NULL, groups, d->cut);
+        results = used * d->size;
+        cut = d->cut;
     } else if (kernel == XN_CL_KERNEL_EXPERT_ADD) {
         struct xn_cl_expert_add *d = op;
         w[0] = &d->down;
         used = d->used;
-        cut_experts(d->down.rows, used, &d->down, groups, d->cut);
+        results = d->down.rows;
+        down = &d->down;
+        cut = d->cut;
     } else if (kernel == XN_CL_KERNEL_ROUTE) {
         used = ((const struct xn_cl_route *)op)->choice.used;
     }
-    if (used > XN_CL_SLICE_ROWS_FEW)
-        return xn_fail(err, XN_ERR_UNSUPPORTED, "%u experts for a token; at most %d expected", used,
-                       XN_CL_SLICE_ROWS_FEW);
+    if (used == 0 || used > XN_CL_SLICE_ROWS_FEW)
+        return xn_fail(err, XN_ERR_UNSUPPORTED, "%u experts for a token; 1 to %d expected", used, XN_CL_SLICE_ROWS_FEW);
+    if (cut) cut_experts(results, used, down, groups, cut);
     for (int j = 0; j < 2 && w[j]; j++)
         if (w[j]->rows && (w[j]->all_rows + (uint64_t)w[j]->piece - 1) / w[j]->piece > XN_CL_SLICE_PIECES / 2)
             return xn_fail(err, XN_ERR_UNSUPPORTED, "experts of a layer in more than %d pieces of memory",

@@ -35,6 +35,23 @@ static inline void xn_limit_groups(XN_D const struct xn_cl_choice *d, uint exper
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
+// An expert's place is how many are before it, counted by 2^bits work-items for each, as many as there are (up to a warp).
+static inline uint xn_place_bits(uint experts) {
+    uint bits = 0;
+    while (bits < 5 && experts << (bits + 1) <= XN_GROUP)
+        bits++;
+    return bits;
+}
+// The share of work-item x of them of those before expert i.
+static inline uint xn_count_before(local const float *choice, uint experts, uint i, uint x, uint bits) {
+    float own = choice[i];
+    uint before = 0;
+#pragma unroll 8
+    for (uint k = x & ((1u << bits) - 1); k < experts; k += 1u << bits)
+        before += choice[k] > own || (choice[k] == own && k < i);
+    return before;
+}
+
 // Chooses a row's experts: ids, the best first, to local memory (XN_CHOSEN), and their weights (XN_CHOSEN_WEIGHTS). Of equal
 // ones the first is better. really: or do nothing, together with the others.
 #ifdef XN_WALK
@@ -73,20 +90,14 @@ static inline void xn_choose_ids(const struct xn_env *e, XN_D const struct xn_cl
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     if (d->groups > 1) xn_limit_groups(d, experts, choice, power);
-    // An expert's place is how many are before it, counted by as many work-items as there are for each.
-    uint bits = 0;
-    while (bits < 5 && experts << (bits + 1) <= XN_GROUP)
-        bits++;
+    uint bits = xn_place_bits(experts);
 #pragma unroll 1
     for (uint x0 = 0; x0 < experts << bits; x0 += XN_GROUP) {
         uint x = x0 + lid, i = min(x >> bits, experts - 1);
-        float own = choice[i], before = 0;
-#pragma unroll 8
-        for (uint k = x & ((1u << bits) - 1); k < experts; k += 1u << bits)
-            before += choice[k] > own || (choice[k] == own && k < i) ? 1.0f : 0.0f;
+        float before = (float)xn_count_before(choice, experts, i, x, bits);
         for (uint mask = 1; mask < 1u << bits; mask *= 2)
             before += xn_shuffle_xor(before, mask);
-        if (x < experts << bits && before < (float)used && own == own) chosen[(uint)before] = i;
+        if (x < experts << bits && before < (float)used && choice[i] == choice[i]) chosen[(uint)before] = i;
     }
     barrier(CLK_LOCAL_MEM_FENCE);
 }
@@ -141,17 +152,10 @@ static inline void xn_choose(const struct xn_env *e, XN_D const struct xn_cl_cho
     xn_limit_groups(d, experts, choice, scratch + XN_AT_RANK);
     for (uint j = lid; j < used; j += XN_GROUP)
         chosen[j] = 0; // also where scores are not numbers
-    // An expert's place is how many are before it, counted by as many work-items as there are for each.
-    uint bits = 0;
-    while ((d->experts << (bits + 1)) <= XN_GROUP)
-        bits++;
+    uint bits = xn_place_bits(d->experts);
     for (uint x = lid; x < experts << bits; x += XN_GROUP) {
-        uint i = x >> bits, before = 0;
-        float own = choice[i];
-#pragma unroll 8
-        for (uint k = x & ((1u << bits) - 1); k < experts; k += 1u << bits)
-            before += choice[k] > own || (choice[k] == own && k < i);
-        if (before) atomic_add(place + i, before);
+        uint before = xn_count_before(choice, experts, x >> bits, x, bits);
+        if (before) atomic_add(place + (x >> bits), before);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
     for (uint i = lid; i < experts; i += XN_GROUP)
