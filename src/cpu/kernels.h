@@ -12,10 +12,14 @@
 
 enum {
     XN_CPU_PAD = 16,            // widths of panels and scratch rows are multiples of it
-    XN_CPU_LANES = 16,          // dwords of a vector of integers
+    XN_CPU_DWORDS = 16,         // dwords of a vector of integers
     XN_CPU_STREAM_ROWS = 32,    // the most rows of activations by which weights stream
     XN_CPU_STREAM_DEFAULT = 16, // where it was not measured
 };
+
+// In which order the levels below AVX512 have scales and sums of the blocks of 256 values (struct xn_cpu_row).
+#define XN_CPU_BLOCK_ORDER                                                                                             \
+    { 0, 1, 4, 5, 2, 3, 6, 7 }
 
 // Types by which kernels are found: those of files, and weights of them that are laid out in lanes (cpu/lanes.h).
 enum {
@@ -31,8 +35,8 @@ enum {
 // three are padded with zeros to a multiple of XN_CPU_SUPER values.
 //
 // Within 256 values the levels below AVX512 keep the order of the integers and of the sums. Of their 16 scales eight
-// are those of the blocks 0, 1, 4, 5, 2, 3, 6 and 7, and eight the sums of the same blocks. From AVX512 on the integers
-// stand in the lanes of XN_CPU_LANES dwords: dword j of group 4 b + g is dword 16 j + 4 g + b, and scale and sum of
+// are those of the blocks in XN_CPU_BLOCK_ORDER, and eight the sums of the same blocks. From AVX512 on the integers
+// stand in the lanes of XN_CPU_DWORDS dwords: dword j of group 4 b + g is dword 16 j + 4 g + b, and scale and sum of
 // that group are number 4 g + b.
 //
 // `lanes` and `wide`: where they are not NULL, all of it once more for weights in lanes, an entry each for each 256

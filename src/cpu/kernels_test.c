@@ -97,12 +97,12 @@ static void decoders_agree_with_the_formats(void **state) {
 static size_t integer_at(const struct xn_cpu_kernels *k, size_t i) {
     if (k->level < XN_CPU_AVX512) return i;
     size_t group = i / 16 % 16, dword = i / 4 % 4;
-    return i / XN_CPU_SUPER * XN_CPU_SUPER + 4 * (XN_CPU_LANES * dword + 4 * (group % 4) + group / 4) + i % 4;
+    return i / XN_CPU_SUPER * XN_CPU_SUPER + 4 * (XN_CPU_DWORDS * dword + 4 * (group % 4) + group / 4) + i % 4;
 }
 static size_t sum_at(const struct xn_cpu_kernels *k, size_t i) {
     if (k->level < XN_CPU_AVX512) return i / 16;
     size_t group = i / 16 % 16;
-    return i / XN_CPU_SUPER * XN_CPU_LANES + 4 * (group % 4) + group / 4;
+    return i / XN_CPU_SUPER * XN_CPU_DWORDS + 4 * (group % 4) + group / 4;
 }
 static size_t scale_at(const struct xn_cpu_kernels *k, size_t i) {
     static const size_t blocks[] = {0, 1, 4, 5, 2, 3, 6, 7};

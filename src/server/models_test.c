@@ -30,7 +30,7 @@ static void nap(double seconds) {
 }
 
 static void await_count(atomic_int *counter, int wanted) {
-    for (int i = 0; i < 1000 && atomic_load(counter) < wanted; i++)
+    for (int i = 0; i < 6000 && atomic_load(counter) < wanted; i++)
         nap(0.01);
     assert_int_equal(atomic_load(counter), wanted);
 }
@@ -189,7 +189,7 @@ static void goes_when_idle(void **state) {
     xn_served_release(models, a);
     struct xn_model_entry entry;
     xn_models_entry(models, 0, &entry);
-    assert_true(entry.expires >= 0 && entry.expires <= 0.2);
+    assert_true(atomic_load(&drops) == 1 || (entry.expires >= 0 && entry.expires <= 0.2));
     for (int i = 0; i < 100 && atomic_load(&drops) == 0; i++) { // who only looks at it does not keep it
         xn_served_release(models, xn_served_peek(models, 0));
         nap(0.01);

@@ -11,7 +11,7 @@ run check --quick --seed 3 --json --report "$work/report" $speed
 expect_status 0
 expect_no_err
 python3 - "$work/out" "$speed" <<'END' || fail "$line: not the rows expected"
-import json, sys
+import json, statistics, sys
 report = json.load(open(sys.argv[1]))
 rows, measured = report["rows"], not sys.argv[2]
 assert report["ok"] and report["wrong"] == 0 and not report["failures"] and report["seed"] == 3, report
@@ -27,8 +27,10 @@ for r in rows:
 timed = [r for r in rows if r["one_row"] and r["operation"] == "project_add"]
 assert bool(timed) == measured
 for r in timed:
-    assert 0 < r["one_row"]["share"] < 3 and 0 < r["many_rows"]["share"] < 3, r
-if measured:
+    assert r["one_row"]["share"] > 0 and r["many_rows"]["share"] > 0, r
+if measured: # one alone may be off: machines are shared
+    for rows in "one_row", "many_rows":
+        assert statistics.median(r[rows]["share"] for r in timed) < 2, timed
     assert report["bandwidth"] > 0 and set(report["peak"]) == sets, report
 END
 grep -q "^instructions:" "$work/report" || fail "the report does not describe the machine"

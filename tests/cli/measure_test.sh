@@ -49,7 +49,9 @@ rows = json.load(open(sys.argv[1]))
 assert [r["test"] for r in rows] == ["pp5", "pp9", "tg3"], rows
 for r in rows:
     assert r["tps"] > 0 and r["tps_stddev"] >= 0 and r["bytes_per_token"] > 0 and r["threads"] >= 1, r
-    assert 0 < r["share"] < 2, r
+    # of limits that were measured a moment ago, beside whatever else this machine does: it may be above 1
+    used = r["flops_per_token"] / r["peak"] if r["test"].startswith("pp") else r["bytes_per_token"] / r["bandwidth"]
+    assert abs(r["share"] / (used * r["tps"]) - 1) < 1e-6, r
 END
 done
 run bench --shape tiny-qwen3 -q Q8_0 -p 4 -n 2 -d 0,8 -r 1 --ops --device reference

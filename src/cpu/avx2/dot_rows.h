@@ -16,7 +16,10 @@ enum {
     MOST_TOGETHER = 8,      // rows of activations
     ADDENDS = 96,           // vectors of them that a row of weights leaves
     FIRST_CACHE = 20 << 10, // bytes of activations that stay in the first cache while rows of weights pass
-    CROWDING = 512,         // of them for 256 values from which on weights had better wait in the second
+    SCALES = 32 * sizeof(float),                    // of 256 activations, and sums
+    NARROW = XN_CPU_SUPER + SCALES,                 // bytes that are read of 256 activations: for unsigned weights
+    WIDE = sizeof(struct xn_cpu_wide) + SCALES / 2, // and for signed ones
+    CROWDING = 512, // of them for 256 values from which on weights had better wait in the second
 };
 
 // What the groups of 256 weights add, V groups a vector: whether those of 32 or of 16.
@@ -25,7 +28,7 @@ enum {
 // Eight rows' groups that stand in vector `at` of their addends, added to `sum` one after the other. Those of 32 stand
 // in the order of the blocks, or in that of xn_cpu_row's scales.
 INLINE __m256 add_groups(const __m256 addends[TOGETHER][ADDENDS], size_t at, const bool ascending, __m256 sum) {
-    static const int blocks[V] = {0, 1, 4, 5, 2, 3, 6, 7};
+    static const int blocks[V] = XN_CPU_BLOCK_ORDER;
     vf a[V];
 #pragma GCC unroll 8
     for (int r = 0; r < TOGETHER; r++)
@@ -118,8 +121,8 @@ INLINE void dot_in_parts(dot_rows_fn *const of[4], const void *w, size_t row_byt
     static __attribute__((noinline)) void dot_##name##_##n(const void *w, size_t row_bytes, uint32_t rows,             \
                                                            const struct xn_cpu_row *x, uint32_t k, float *out,         \
                                                            size_t ld) {                                                \
-        dot_rows(addends_##name, BYTES_##format, VALUES_##format, SIGNED_##format ? 576 : 384, group, ascending, n, w, \
-                 row_bytes, rows, x, k, out, ld);                                                                      \
+        dot_rows(addends_##name, BYTES_##format, VALUES_##format, SIGNED_##format ? WIDE : NARROW, group, ascending,   \
+                 n, w, row_bytes, rows, x, k, out, ld);                                                                \
     }
 #define DOT_WITH(name, format, group, ascending, eight)                                                                \
     DOT_ROWS(name, format, group, ascending, 1)                                                                        \

@@ -23,7 +23,7 @@ INLINE __m256i sum_halves(const __m256i p[4], const int most) {
 // The sums of products of 256 values by groups: of 32 in the order of xn_cpu_row's blocks (dots[0]), or of 16.
 INLINE void dots_of(const struct unpacked *u, const bool is_signed, const int most, const int group, const int8_t *q,
                     __m256i dots[2]) {
-    static const int blocks[8] = {0, 1, 4, 5, 2, 3, 6, 7};
+    static const int blocks[8] = XN_CPU_BLOCK_ORDER;
     for (int h = 0; h < 2; h++) {
         __m256i pairs[4];
         for (int j = 0; j < 4; j++) {

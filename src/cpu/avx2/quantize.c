@@ -5,7 +5,7 @@
 // them stand the blocks' sums.
 static inline void order_lanes(int8_t *q, float *scale, float *sum, const int16_t *total, struct xn_cpu_lanes *lanes,
                                struct xn_cpu_wide *wide) {
-    static const int blocks[8] = {0, 1, 4, 5, 2, 3, 6, 7};
+    static const int blocks[8] = XN_CPU_BLOCK_ORDER;
     float both[16];
     for (int i = 0; i < 8; i++) {
         both[i] = scale[2 * blocks[i]];

@@ -1,7 +1,7 @@
 #include "cpu/avx512/simd.h"
 #include "cpu/kernels.h"
 
-// 256 values to the order of XN_CPU_LANES: four by four transposes of dwords; scales and sums to the lanes of their
+// 256 values to the order of XN_CPU_DWORDS: four by four transposes of dwords; scales and sums to the lanes of their
 // groups.
 static inline void order_lanes(int8_t *q, float *scale, float *sum, const int16_t *total, struct xn_cpu_lanes *lanes,
                                struct xn_cpu_wide *wide) {

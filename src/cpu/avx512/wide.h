@@ -6,7 +6,7 @@
 #include "cpu/kernels.h"
 
 // Weights of 256 values as the integer product takes them. Activations of this level stand in the same order
-// (XN_CPU_LANES in kernels.h): each of the sixteen lanes holds values of one group of 16 only, in all four vectors, so
+// (XN_CPU_DWORDS in kernels.h): each of the sixteen lanes holds values of one group of 16 only, in all four vectors, so
 // that the four products are summed as integers and take one conversion and one scale.
 struct weights {
     __m512i q[4];

@@ -7,7 +7,7 @@ static void clients_go(void **state) {
     for (int way = 0; way < 3; way++) { // closed, reset, only the sending side closed
         int fd = dial();
         say(fd, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
-        nap(0.05);
+        await_active(1);
         struct linger reset = {1, 0};
         if (way == 1) setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
         if (way == 2)
@@ -24,7 +24,7 @@ static void clients_go(void **state) {
     // One that stays gets its reply, and nobody is told that it went.
     int fd = dial();
     say(fd, "GET /slow HTTP/1.1\r\n" END);
-    nap(0.05);
+    await_active(1);
     atomic_store(&t.release, true);
     assert_true(hear(fd, NULL));
     expect("late");
@@ -92,8 +92,7 @@ static void too_many(void **state) {
         fds[i] = dial();
         say(fds[i], "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
     }
-    for (int i = 0; i < 100 && xn_http_active(t.http) < 2; i++)
-        nap(0.01);
+    await_active(2);
     ask("GET /slow HTTP/1.1\r\n" END);
     expect("HTTP/1.1 429");
     expect("\r\nRetry-After: 1\r\n");
@@ -119,8 +118,8 @@ static void drains(void **state) {
     say(busy, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n");
     say(idle, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_false(hear(idle, "hello"));
-    for (int i = 0; i < 100 && xn_http_active(t.http) < 1; i++)
-        nap(0.01);
+    await_count(&t.records, 1);
+    await_active(1);
     xn_http_drain(t.http);
     nap(0.1);
     say(idle, "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -134,9 +133,7 @@ static void drains(void **state) {
     atomic_store(&t.release, true);
     assert_true(hear(busy, NULL)); // and is then closed
     expect("late");
-    for (int i = 0; i < 100 && xn_http_active(t.http); i++)
-        nap(0.01);
-    assert_int_equal(xn_http_active(t.http), 0);
+    await_active(0);
     close(busy);
     close(idle);
     close(late);

@@ -32,10 +32,19 @@ static inline void nap(double seconds) {
     nanosleep(&s, NULL);
 }
 
+enum { PATIENCE = 60 }; // seconds, of a machine that is busy with other work
+
 static inline void await_count(atomic_int *counter, int wanted) {
-    for (int i = 0; i < 500 && atomic_load(counter) < wanted; i++)
+    for (int i = 0; i < 100 * PATIENCE && atomic_load(counter) < wanted; i++)
         nap(0.01);
     assert_int_equal(atomic_load(counter), wanted);
+}
+
+// Until so many requests have come and are not answered.
+static inline void await_active(uint32_t wanted) {
+    for (int i = 0; i < 100 * PATIENCE && xn_http_active(t.http) != wanted; i++)
+        nap(0.01);
+    assert_int_equal(xn_http_active(t.http), wanted);
 }
 
 // --- handlers
@@ -212,7 +221,7 @@ static inline int stop(void **state) {
     xn_http_stop(t.http);
     t.http = NULL;
     // What a thread that is late counts must not be the next test's.
-    for (int i = 0; i < 6000 && atomic_load(&t.threads); i++)
+    for (int i = 0; i < 100 * PATIENCE && atomic_load(&t.threads); i++)
         nap(0.01);
     return atomic_load(&t.threads) ? -1 : 0;
 }
@@ -223,7 +232,7 @@ static inline int dial(void) {
     struct sockaddr_in a = {
         .sin_family = AF_INET, .sin_port = htons(xn_http_port(t.http)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
-    struct timeval patience = {60, 0}; // of a machine that is busy with other work
+    struct timeval patience = {PATIENCE, 0};
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
