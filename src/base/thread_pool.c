@@ -19,31 +19,49 @@
 #include <unistd.h>
 
 // What several threads write stands on lines of its own.
-struct taken {
-    _Alignas(XN_ALIGN) atomic_uint n; // of a thread's part
+
+// A number that threads wait for to change: spinning first, then asleep.
+struct word {
+    _Alignas(XN_ALIGN) atomic_uint value;
+    atomic_uint asleep; // somebody may be
 };
 
+// Numbers that are handed out: the phase in the upper half, and how many in it.
+typedef _Atomic uint64_t counter;
+
+struct member {
+    _Alignas(XN_ALIGN) atomic_uint active; // the phase of which it may have items; 0: of none
+    atomic_uint inside;                    // whether it may be in a job
+    uint32_t phase;                        // of the job, where it is; it alone reads this and the next
+    bool entered;                          // `active` is that phase, and was in time
+    _Alignas(XN_ALIGN) counter taken;      // items of its part
+};
+
+// A phase ends when its items are done. Each thread says of which phase it may have items, on a line of its own. Who
+// finds none any more says so, by being of the next phase already, and then looks at the others: the last one sees that
+// nobody is left, and goes over to the next phase. Who sleeps is of no phase, and may enter one that is still the
+// current one after it said so; if that phase is just being ended, it finds no items. All of these loads and stores are
+// in one order, the same for all threads.
 struct xn_pool {
-    _Alignas(XN_ALIGN) atomic_uint arrived;    // at the barrier
-    _Alignas(XN_ALIGN) atomic_uint generation; // of the barrier
-    _Alignas(XN_ALIGN) atomic_uint next;
-    _Alignas(XN_ALIGN) atomic_uint epoch; // of jobs
-    _Alignas(XN_ALIGN) atomic_uint sleepers;
-    xn_pool_job *job; // of the current epoch; NULL: the workers leave
+    struct word phase, epoch;                // phase: never 0; epoch: of jobs
+    _Alignas(XN_ALIGN) counter next;         // items
+    _Alignas(XN_ALIGN) atomic_uint arrived;  // at a barrier
+    _Alignas(XN_ALIGN) atomic_uint open;     // 2 epoch + 1: that job may be entered
+    _Alignas(XN_ALIGN) atomic_uint watchers; // who sleep until a member is no more inside
+    xn_pool_job *job;                        // of the current epoch; NULL: the workers leave
     void *user;
+    bool items;     // the job is all items
+    uint32_t first; // phase of the job
     uint32_t threads;
     uint32_t spins; // pauses before a waiting thread sleeps
     pthread_mutex_t running;
-    pthread_t *workers;  // [threads - 1]
-    uint32_t n_workers;  // started
-    struct taken *taken; // [threads]
+    pthread_t *workers;     // [threads - 1]
+    uint32_t n_workers;     // started
+    struct member *members; // [threads]
 };
 
-// Whoever calls this is alone: at a barrier, or before a job.
-static void start_again(struct xn_pool *pool) {
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    for (uint32_t i = 0; i < pool->threads; i++)
-        atomic_store_explicit(&pool->taken[i].n, 0, memory_order_relaxed);
+static uint32_t after(uint32_t phase) {
+    return phase + 1 ? phase + 1 : 1;
 }
 
 static long futex(atomic_uint *word, int op, unsigned value) {
@@ -54,53 +72,116 @@ static inline void relax(void) {
     __builtin_ia32_pause();
 }
 
-// Returns once *word differs from `old`.
-static void wait_change(struct xn_pool *pool, atomic_uint *word, unsigned old) {
+// Whether *value differs from `old` soon.
+static bool spin(const struct xn_pool *pool, const atomic_uint *value, unsigned old) {
     for (uint32_t i = 0; i < pool->spins; i++) {
-        if (atomic_load_explicit(word, memory_order_acquire) != old) return;
+        if (atomic_load_explicit(value, memory_order_acquire) != old) return true;
         relax();
     }
-    // The count is raised before the kernel looks at the word, and the writer looks at the count after it wrote: one of
-    // both sees the other.
-    atomic_fetch_add(&pool->sleepers, 1);
-    while (atomic_load(word) == old)
-        futex(word, FUTEX_WAIT, old);
-    atomic_fetch_sub(&pool->sleepers, 1);
+    return false;
 }
 
-static void announce(struct xn_pool *pool, atomic_uint *word) {
-    atomic_fetch_add(word, 1);
-    if (atomic_load(&pool->sleepers)) futex(word, FUTEX_WAKE, INT_MAX);
-}
-
-void xn_pool_barrier(struct xn_pool *pool) {
-    if (pool->threads == 1) {
-        start_again(pool);
-        return;
+// Returns once the word differs from `old`.
+static void sleep_until_change(struct word *word, unsigned old) {
+    // The sleeper says so before the kernel looks at the value, and the writer looks for sleepers after it wrote: one
+    // of both sees the other.
+    for (;;) {
+        atomic_store(&word->asleep, 1);
+        if (atomic_load(&word->value) != old) return;
+        futex(&word->value, FUTEX_WAIT, old);
+        if (atomic_load(&word->value) != old) return;
     }
-    unsigned generation = atomic_load_explicit(&pool->generation, memory_order_relaxed);
+}
+
+static void wake(struct word *word) {
+    if (!atomic_load(&word->asleep)) return;
+    atomic_store(&word->asleep, 0);
+    futex(&word->value, FUTEX_WAKE, INT_MAX);
+}
+
+// Whether a member may take items of its phase. One that is late may not: the others go on without it.
+static bool enter(struct xn_pool *pool, struct member *m) {
+    if (m->entered) return true;
+    if (atomic_load(&pool->phase.value) != m->phase) return false;
+    atomic_store(&m->active, m->phase);
+    m->entered = atomic_load(&pool->phase.value) == m->phase;
+    if (!m->entered) atomic_store(&m->active, 0);
+    return m->entered;
+}
+
+static bool is_active(const struct xn_pool *pool, uint32_t phase) {
+    for (uint32_t i = 0; i < pool->threads; i++)
+        if (atomic_load(&pool->members[i].active) == phase) return true;
+    return false;
+}
+
+// A member has no items of its phase any more, and is of phase `next` (0: none) from now on. If nobody else has items,
+// the phase ends.
+static void finish(struct xn_pool *pool, struct member *m, uint32_t next) {
+    uint32_t phase = m->phase;
+    if (!enter(pool, m)) return;
+    atomic_store(&m->active, next);
+    m->entered = next != 0;
+    if (!is_active(pool, phase) && atomic_compare_exchange_strong(&pool->phase.value, &phase, after(phase)))
+        wake(&pool->phase);
+}
+
+void xn_pool_end_phase(struct xn_pool *pool, uint32_t thread) {
+    struct member *m = &pool->members[thread];
+    uint32_t phase = m->phase;
+    finish(pool, m, after(phase));
+    if (!spin(pool, &pool->phase.value, phase)) {
+        if (m->entered) atomic_store(&m->active, 0);
+        m->entered = false;
+        sleep_until_change(&pool->phase, phase);
+    }
+    m->phase = after(phase);
+}
+
+void xn_pool_barrier(struct xn_pool *pool, uint32_t thread) {
+    struct member *m = &pool->members[thread];
+    uint32_t phase = m->phase;
+    if (m->entered) atomic_store(&m->active, 0);
+    m->entered = false;
+    m->phase = after(phase);
     if (atomic_fetch_add(&pool->arrived, 1) == pool->threads - 1) {
-        atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
-        start_again(pool);
-        announce(pool, &pool->generation);
-    } else {
-        wait_change(pool, &pool->generation, generation);
+        atomic_store(&pool->arrived, 0);
+        atomic_store(&pool->phase.value, m->phase);
+        wake(&pool->phase);
+    } else if (!spin(pool, &pool->phase.value, phase)) {
+        sleep_until_change(&pool->phase, phase);
     }
 }
 
-uint32_t xn_pool_next(struct xn_pool *pool) {
-    return atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+bool xn_pool_enter(struct xn_pool *pool, uint32_t thread) {
+    return enter(pool, &pool->members[thread]);
+}
+
+// The next of `n` numbers of a phase; false: there is none, or a later phase has begun.
+static bool count(counter *c, uint32_t phase, uint32_t n, uint32_t *number) {
+    uint64_t old = atomic_load_explicit(c, memory_order_relaxed);
+    do {
+        int32_t late = (int32_t)((uint32_t)(old >> 32) - phase);
+        *number = late < 0 ? 0 : (uint32_t)old;
+        if (late > 0 || *number >= n) return false;
+    } while (!atomic_compare_exchange_weak(c, &old, (uint64_t)phase << 32 | (*number + 1)));
+    return true;
+}
+
+uint32_t xn_pool_next(struct xn_pool *pool, uint32_t thread) {
+    struct member *m = &pool->members[thread];
+    uint32_t number;
+    return enter(pool, m) && count(&pool->next, m->phase, UINT32_MAX, &number) ? number : UINT32_MAX;
 }
 
 uint32_t xn_pool_take(struct xn_pool *pool, uint32_t thread, uint32_t n) {
+    struct member *m = &pool->members[thread];
+    if (!enter(pool, m)) return UINT32_MAX;
     for (uint32_t i = 0; i < pool->threads; i++) {
-        uint32_t owner = (thread + i) % pool->threads;
+        uint32_t owner = (thread + i) % pool->threads, number;
         uint32_t begin = (uint32_t)((uint64_t)n * owner / pool->threads);
         uint32_t end = (uint32_t)((uint64_t)n * (owner + 1) / pool->threads);
-        atomic_uint *taken = &pool->taken[owner].n;
-        if (begin + atomic_load_explicit(taken, memory_order_relaxed) >= end) continue;
-        uint32_t at = begin + atomic_fetch_add_explicit(taken, 1, memory_order_relaxed);
-        if (at < end) return at;
+        if (count(&pool->members[owner].taken, m->phase, end - begin, &number)) return begin + number;
     }
     return UINT32_MAX;
 }
@@ -109,32 +190,84 @@ uint32_t xn_pool_threads(const struct xn_pool *pool) {
     return pool->threads;
 }
 
-void xn_pool_run(struct xn_pool *pool, xn_pool_job *job, void *user) {
-    pthread_mutex_lock(&pool->running);
+// Opens a job to the workers. Counters of phases long ago could seem to be of later ones.
+static void open_job(struct xn_pool *pool, xn_pool_job *job, void *user, bool items) {
+    uint32_t epoch = atomic_load_explicit(&pool->epoch.value, memory_order_relaxed) + 1;
     pool->job = job;
     pool->user = user;
-    start_again(pool);
-    if (pool->threads > 1) announce(pool, &pool->epoch);
-    job(user, 0, pool->threads);
-    xn_pool_barrier(pool);
+    pool->items = items;
+    pool->first = atomic_load_explicit(&pool->phase.value, memory_order_relaxed);
+    atomic_store_explicit(&pool->next, (uint64_t)pool->first << 32, memory_order_relaxed);
+    for (uint32_t i = 0; i < pool->threads; i++)
+        atomic_store_explicit(&pool->members[i].taken, (uint64_t)pool->first << 32, memory_order_relaxed);
+    atomic_store(&pool->open, 2 * epoch + 1);
+    atomic_store(&pool->epoch.value, epoch);
+    wake(&pool->epoch);
+}
+
+static void run_member(struct xn_pool *pool, uint32_t thread) {
+    struct member *m = &pool->members[thread];
+    m->phase = pool->first;
+    pool->job(pool->user, thread, pool->threads);
+    if (pool->items)
+        finish(pool, m, 0);
+    else
+        xn_pool_barrier(pool, thread);
+}
+
+// Until no worker is in the job any more, and none can enter it.
+static void close_job(struct xn_pool *pool) {
+    atomic_store(&pool->open, 0); // even, so no job's
+    for (uint32_t i = 1; i < pool->threads; i++) {
+        atomic_uint *inside = &pool->members[i].inside;
+        if (spin(pool, inside, 1)) continue;
+        atomic_fetch_add(&pool->watchers, 1);
+        while (atomic_load(inside))
+            futex(inside, FUTEX_WAIT, 1);
+        atomic_fetch_sub(&pool->watchers, 1);
+    }
+}
+
+static void run(struct xn_pool *pool, xn_pool_job *job, void *user, bool items) {
+    pthread_mutex_lock(&pool->running);
+    open_job(pool, job, user, items);
+    run_member(pool, 0);
+    if (items) { // others may still be at theirs
+        uint32_t last = pool->members[0].phase;
+        if (!spin(pool, &pool->phase.value, last)) sleep_until_change(&pool->phase, last);
+    }
+    close_job(pool);
     pthread_mutex_unlock(&pool->running);
+}
+
+void xn_pool_run(struct xn_pool *pool, xn_pool_job *job, void *user) {
+    run(pool, job, user, false);
+}
+
+void xn_pool_run_items(struct xn_pool *pool, xn_pool_job *job, void *user) {
+    run(pool, job, user, true);
 }
 
 struct worker {
     struct xn_pool *pool;
     uint32_t thread;
-    unsigned epoch;
 };
 
 static void *work(void *argument) {
     struct worker w = *(struct worker *)argument;
+    struct xn_pool *pool = w.pool;
+    struct member *m = &pool->members[w.thread];
     free(argument);
-    for (;;) {
-        wait_change(w.pool, &w.pool->epoch, w.epoch);
-        w.epoch++;
-        if (!w.pool->job) return NULL;
-        w.pool->job(w.pool->user, w.thread, w.pool->threads);
-        xn_pool_barrier(w.pool);
+    for (uint32_t epoch = 0;;) {
+        if (!spin(pool, &pool->epoch.value, epoch)) sleep_until_change(&pool->epoch, epoch);
+        epoch = atomic_load(&pool->epoch.value);
+        atomic_store(&m->inside, 1);
+        if (atomic_load(&pool->open) == 2 * epoch + 1) {
+            if (!pool->job) return NULL;
+            run_member(pool, w.thread);
+        }
+        atomic_store(&m->inside, 0);
+        if (atomic_load(&pool->watchers)) futex(&m->inside, FUTEX_WAKE, INT_MAX);
     }
 }
 
@@ -308,15 +441,16 @@ int xn_pool_create(uint32_t threads, struct xn_pool **out, struct xn_error *err)
     pool->spins = threads > usable(&cores) ? 1 : measure_spins();
     int status = XN_OK, code = 0;
     pool->workers = xn_alloc_zero(threads, sizeof *pool->workers);
-    pool->taken = xn_alloc_aligned(threads, sizeof *pool->taken);
-    if (!pool->workers || !pool->taken) status = xn_fail(err, XN_ERR_NOMEM, "no memory for %u threads", threads);
+    pool->members = xn_alloc_aligned(threads, sizeof *pool->members);
+    atomic_store(&pool->phase.value, 1);
+    if (!pool->workers || !pool->members) status = xn_fail(err, XN_ERR_NOMEM, "no memory for %u threads", threads);
     for (uint32_t i = 1; i < threads && status == XN_OK; i++) {
         struct worker *worker = xn_alloc(1, sizeof *worker);
         if (!worker) {
             status = xn_fail(err, XN_ERR_NOMEM, "no memory for thread %u of %u", i, threads);
             break;
         }
-        *worker = (struct worker){pool, i, 0};
+        *worker = (struct worker){pool, i};
         code = pthread_create(&pool->workers[i - 1], NULL, work, worker);
         if (code != 0) {
             free(worker);
@@ -341,12 +475,11 @@ int xn_pool_create(uint32_t threads, struct xn_pool **out, struct xn_error *err)
 
 void xn_pool_free(struct xn_pool *pool) {
     if (!pool) return;
-    pool->job = NULL;
-    announce(pool, &pool->epoch);
+    if (pool->n_workers) open_job(pool, NULL, NULL, false);
     for (uint32_t i = 0; i < pool->n_workers; i++)
         pthread_join(pool->workers[i], NULL);
     pthread_mutex_destroy(&pool->running);
     free(pool->workers);
-    free(pool->taken);
+    free(pool->members);
     free(pool);
 }

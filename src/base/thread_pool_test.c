@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,13 +28,13 @@ static void exchange(void *user, uint32_t thread, uint32_t threads) {
     struct shared *s = user;
     for (uint32_t round = 1; round <= s->rounds; round++) {
         s->cell[thread] = round;
-        xn_pool_barrier(s->pool);
+        xn_pool_barrier(s->pool, thread);
         for (uint32_t i = 0; i < threads; i++)
             if (s->cell[i] != round) atomic_fetch_add(&s->wrong, 1);
-        xn_pool_barrier(s->pool);
-        for (uint32_t i; (i = xn_pool_next(s->pool)) < 100;)
+        xn_pool_barrier(s->pool, thread);
+        for (uint32_t i; (i = xn_pool_next(s->pool, thread)) < 100;)
             atomic_fetch_add(&s->items, 1);
-        xn_pool_barrier(s->pool);
+        xn_pool_barrier(s->pool, thread);
     }
 }
 
@@ -80,7 +81,7 @@ static void take_all(void *user, uint32_t thread, uint32_t threads) {
             if (mine) own = i + 1;
             atomic_fetch_add(&s->times[i], 1);
         }
-        xn_pool_barrier(s->pool);
+        xn_pool_barrier(s->pool, thread);
     }
 }
 
@@ -99,6 +100,95 @@ static void items_are_taken_once(void **state) {
                 assert_int_equal(atomic_load(&s.times[i]), i < s.n ? 6 : 0);
             xn_pool_free(s.pool);
         }
+}
+
+// Phases of items, each of which must find all items of the phases before done, each once. Threads nap at random, if
+// they may; `late`: thread 1 asks for its first item when the others have done all.
+enum { PHASES = 40, ITEMS = 7 };
+struct phases {
+    struct xn_pool *pool;
+    bool naps, late;
+    atomic_uint done[PHASES], wrong, all;
+    uint32_t plain[PHASES][ITEMS]; // written without atomics: TSan and the reader would see a race
+};
+
+static void nap_at_random(const struct phases *s, unsigned *seed) {
+    if (s->naps && rand_r(seed) % 8 == 0) usleep((useconds_t)(rand_r(seed) % 300));
+}
+
+static void do_item(struct phases *s, uint32_t phase, uint32_t item, unsigned *seed) {
+    for (uint32_t i = 0; phase && i < ITEMS; i++)
+        if (s->plain[phase - 1][i] != phase) atomic_fetch_add(&s->wrong, 1);
+    if (phase && atomic_load(&s->done[phase - 1]) != ITEMS) atomic_fetch_add(&s->wrong, 1);
+    nap_at_random(s, seed);
+    s->plain[phase][item] = phase + 1;
+    atomic_fetch_add(&s->done[phase], 1);
+}
+
+static void do_phases(void *user, uint32_t thread, uint32_t threads) {
+    struct phases *s = user;
+    unsigned seed = thread;
+    (void)threads;
+    while (s->late && thread == 1 && !atomic_load(&s->all))
+        usleep(100);
+    for (uint32_t phase = 0; phase < PHASES; phase++) {
+        nap_at_random(s, &seed);
+        if (phase % 2)
+            for (uint32_t i; (i = xn_pool_take(s->pool, thread, ITEMS)) != UINT32_MAX;)
+                do_item(s, phase, i, &seed);
+        else
+            for (uint32_t i; (i = xn_pool_next(s->pool, thread)) < ITEMS;)
+                do_item(s, phase, i, &seed);
+        if (s->late && thread == 1 && xn_pool_enter(s->pool, thread)) atomic_fetch_add(&s->wrong, 1);
+        xn_pool_end_phase(s->pool, thread);
+    }
+    if (thread == 0) atomic_store(&s->all, 1);
+}
+
+static void run_phases(struct phases *s, uint32_t jobs) {
+    for (uint32_t job = 0; job < jobs; job++) {
+        memset(s->plain, 0, sizeof s->plain);
+        atomic_store(&s->all, 0);
+        for (uint32_t i = 0; i < PHASES; i++)
+            atomic_store(&s->done[i], 0);
+        xn_pool_run_items(s->pool, do_phases, s);
+        assert_int_equal(atomic_load(&s->wrong), 0);
+        for (uint32_t i = 0; i < PHASES; i++)
+            assert_int_equal(atomic_load(&s->done[i]), ITEMS);
+    }
+}
+
+static void phases_end_when_their_items_are_done(void **state) {
+    (void)state;
+    struct xn_error err;
+    for (uint32_t threads = 1; threads <= 9; threads++) {
+        struct phases s = {.naps = false};
+        struct shared plain = {.rounds = 3};
+        assert_int_equal(xn_pool_create(threads, &s.pool, &err), XN_OK);
+        plain.pool = s.pool;
+        run_phases(&s, 100);
+        s.naps = true;
+        run_phases(&s, 10);
+        xn_pool_run(s.pool, exchange, &plain); // every thread, whatever it missed
+        run_phases(&s, 3);
+        xn_pool_run(s.pool, exchange, &plain);
+        assert_int_equal(atomic_load(&plain.wrong), 0);
+        assert_int_equal(atomic_load(&plain.items), 2 * 3 * 100);
+        xn_pool_free(s.pool);
+    }
+}
+
+static void nobody_waits_for_who_has_no_items(void **state) {
+    (void)state;
+    struct xn_error err;
+    for (uint32_t threads = 2; threads <= 5; threads++) {
+        struct phases s = {.late = true};
+        assert_int_equal(xn_pool_create(threads, &s.pool, &err), XN_OK);
+        run_phases(&s, 5);
+        s.late = false;
+        run_phases(&s, 5);
+        xn_pool_free(s.pool);
+    }
 }
 
 static void more_threads_than_cores_still_finish(void **state) {
@@ -161,6 +251,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(barriers_order_what_threads_write),
         cmocka_unit_test(items_are_taken_once),
+        cmocka_unit_test(phases_end_when_their_items_are_done),
+        cmocka_unit_test(nobody_waits_for_who_has_no_items),
         cmocka_unit_test(more_threads_than_cores_still_finish),
         cmocka_unit_test(a_pool_starts_and_stops_many_times),
         cmocka_unit_test(a_sleeping_pool_wakes),

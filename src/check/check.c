@@ -50,10 +50,9 @@ struct batch {
 };
 
 static void make_cases(void *user, uint32_t thread, uint32_t threads) {
-    (void)thread;
     (void)threads;
     struct batch *b = user;
-    for (uint32_t i; (i = xn_pool_next(b->run->pool)) < b->n;) {
+    for (uint32_t i; (i = xn_pool_next(b->run->pool, thread)) < b->n;) {
         struct xn_check_wish wish = xn_check_group_wish(b->group, b->run->options->seed, b->n - 1 - i); // large first
         struct xn_error err;
         int status = xn_check_case_make(&wish, b->run->blocks, &b->cases[b->n - 1 - i], &err), none = XN_OK;

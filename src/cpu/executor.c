@@ -221,9 +221,10 @@ static int turn_taps(struct xn_executor *e) {
     return 0;
 }
 
-static void fill_rope_tables(struct xn_executor *e, uint32_t thread) {
-    uint32_t begin, end;
-    xn_cpu_share(e->batch->n_rows, thread, e->threads, &begin, &end);
+// For a share of the rows; false: there is none any more.
+static bool fill_rope_tables(struct xn_executor *e, uint32_t thread) {
+    uint32_t begin = 0, end = 0;
+    if (!xn_cpu_next_share(e, thread, e->batch->n_rows, &begin, &end)) return false;
     for (uint32_t i = 0; i < e->n_ropes; i++) {
         const struct xn_rope *rope = e->ropes[i].rope;
         const struct xn_span *span = NULL;
@@ -242,6 +243,7 @@ static void fill_rope_tables(struct xn_executor *e, uint32_t thread) {
             }
         }
     }
+    return true;
 }
 
 // --- life ---
@@ -343,17 +345,18 @@ static void step(void *user, uint32_t thread, uint32_t threads) {
     struct xn_executor *e = user;
     const struct xn_plan *plan = e->memory.plan;
     if (e->begins) {
-        fill_rope_tables(e, thread);
-        xn_pool_barrier(e->pool);
+        while (fill_rope_tables(e, thread))
+            continue;
+        xn_pool_end_phase(e->pool, thread);
     }
     double start = thread == 0 ? now() : 0;
     for (uint32_t i = e->first; i < e->end; i++) {
         const struct xn_op *op = &plan->ops[i];
         if (xn_cpu_ops[op->kind])
             xn_cpu_ops[op->kind](e, thread, op);
-        else if (thread == 0)
+        else if (xn_pool_take(e->pool, thread, 1) == 0)
             e->status = xn_reference_ops[op->kind](&e->memory, e->batch, op, e->error);
-        xn_pool_barrier(e->pool);
+        xn_pool_end_phase(e->pool, thread);
         if (e->status != XN_OK) return;
         if (thread == 0) {
             double end = now();
@@ -378,7 +381,7 @@ int xn_cpu_executor_run_part(struct xn_executor *e, const struct xn_batch *batch
     e->end = first + n;
     e->status = XN_OK;
     e->error = err;
-    xn_pool_run(e->pool, step, e);
+    xn_pool_run_items(e->pool, step, e);
     return e->status;
 }
 

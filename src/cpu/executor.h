@@ -124,6 +124,16 @@ static inline void xn_cpu_share(uint32_t n, uint32_t thread, uint32_t threads, u
     *end = (uint32_t)((uint64_t)n * (thread + 1) / threads);
 }
 
+// The next of the shares of n things, one a thread, as items of xn_pool_take; false: there is none. So what one thread
+// is late for others do.
+static inline bool xn_cpu_next_share(const struct xn_executor *e, uint32_t thread, uint32_t n, uint32_t *begin,
+                                     uint32_t *end) {
+    uint32_t share = xn_pool_take(e->pool, thread, e->threads);
+    if (share == UINT32_MAX) return false;
+    xn_cpu_share(n, share, e->threads, begin, end);
+    return true;
+}
+
 // How the columns of `heads` heads' states are cut into slices (of so many columns each, but for the last), so that
 // every thread has one: into one where heads are no fewer than threads.
 static inline uint32_t xn_cpu_slice_columns(const struct xn_executor *e, uint32_t heads, uint32_t columns,

@@ -30,10 +30,10 @@ static double now(void) {
 static void time_passes(struct job *job, uint32_t thread, uint32_t threads,
                         float (*pass)(struct job *job, uint32_t thread, uint32_t threads)) {
     for (int i = 0; i < PASSES; i++) {
-        xn_pool_barrier(job->pool);
+        xn_pool_barrier(job->pool, thread);
         double start = thread == 0 ? now() : 0;
         job->sink[thread] += pass(job, thread, threads);
-        xn_pool_barrier(job->pool);
+        xn_pool_barrier(job->pool, thread);
         if (thread != 0) continue;
         double seconds = now() - start;
         if (i == 0 || seconds < job->best) job->best = seconds;

@@ -87,7 +87,7 @@ static void copy(void *user, uint32_t thread, uint32_t threads) {
     (void)threads;
     struct copying *c = user;
     uint64_t pieces = (c->bytes + PIECE - 1) / PIECE;
-    for (uint64_t i; (i = xn_pool_next(c->pool)) < pieces * c->count;) {
+    for (uint64_t i; (i = xn_pool_next(c->pool, thread)) < pieces * c->count;) {
         size_t matrix = i / pieces, at = i % pieces * PIECE, n = c->bytes - at < PIECE ? c->bytes - at : PIECE;
         memcpy((char *)c->to[matrix] + at, (const char *)c->from[matrix] + at, n);
     }
@@ -99,7 +99,7 @@ static void lay(void *user, uint32_t thread, uint32_t threads) {
     struct copying *c = user;
     const struct xn_cpu_relay *r = c->relay;
     uint64_t each = 1 + PIECE / r->to_row, pieces = (r->rows + each - 1) / each; // rows of a piece
-    for (uint64_t i; (i = xn_pool_next(c->pool)) < pieces * c->count;) {
+    for (uint64_t i; (i = xn_pool_next(c->pool, thread)) < pieces * c->count;) {
         size_t matrix = i / pieces;
         for (uint64_t row = i % pieces * each; row < r->rows && row < (i % pieces + 1) * each; row++)
             r->lay((const char *)c->from[matrix] + row * r->from_row, r->k, (char *)c->to[matrix] + row * r->to_row);

@@ -336,12 +336,13 @@ static void attend_row(const struct xn_executor *e, const struct xn_op_attend *a
 
 // The rows whose parts threads have shared.
 static void join(const struct xn_executor *e, const struct xn_op_attend *a, uint32_t thread, struct work *w) {
-    uint32_t pad = value_pad(a);
+    uint32_t pad = value_pad(a), item = xn_pool_next(e->pool, thread);
     for (uint32_t s = 0, at = 0; s < e->batch->n_spans; s++) {
         const struct xn_span *span = &e->batch->spans[s];
         uint32_t parts = parts_of(a, span);
         for (uint32_t head = 0; parts > 1 && head < a->heads; head++) {
-            if (at++ % e->threads != thread) continue;
+            if (at++ != item) continue;
+            item = xn_pool_next(e->pool, thread);
             for (uint32_t part = 0; part < parts; part++)
                 add_part(e, pad, w->whole, partial_of(e, a, span->first_row, head, part), part == 0);
             xn_cpu_finish_query(e, a, span->first_row, head, w->whole, w->whole[pad], w->whole[pad + 1]);
@@ -372,6 +373,6 @@ void xn_cpu_op_attend(struct xn_executor *e, uint32_t thread, const struct xn_op
         }
     }
     if (shares == 1) return;
-    xn_pool_barrier(e->pool);
+    xn_pool_end_phase(e->pool, thread);
     join(e, a, thread, &w);
 }

@@ -208,17 +208,17 @@ void xn_cpu_op_delta_net(struct xn_executor *e, uint32_t thread, const struct xn
     const struct xn_batch *batch = e->batch;
     struct xn_cpu_convolution conv = convolution_of(e, op);
     uint32_t units = 2 * d->key_heads + d->value_heads, begin, end;
-    xn_cpu_share(batch->n_rows * units, thread, e->threads, &begin, &end);
-    for (uint32_t u = begin; u < end; u++)
-        convolve(e, d, &conv, u / units, u % units);
-    xn_pool_barrier(e->pool);
-    for (uint32_t s = thread; s < batch->n_spans; s += e->threads)
+    while (xn_cpu_next_share(e, thread, batch->n_rows * units, &begin, &end))
+        for (uint32_t u = begin; u < end; u++)
+            convolve(e, d, &conv, u / units, u % units);
+    xn_pool_end_phase(e->pool, thread);
+    for (uint32_t s; (s = xn_pool_take(e->pool, thread, batch->n_spans)) != UINT32_MAX;)
         xn_cpu_keep_window(e, &conv, &batch->spans[s], 0, conv.channels);
 
     struct work w = lay_out(d, e->thread[thread].work);
     uint32_t slices, heads = batch->n_spans * d->value_heads,
                      columns = xn_cpu_slice_columns(e, heads, d->value_size, &slices);
-    for (uint32_t i; (i = xn_pool_next(e->pool)) < heads * slices;) {
+    for (uint32_t i; (i = xn_pool_next(e->pool, thread)) < heads * slices;) {
         struct piece p = piece_at(e, d, columns, slices, i);
         bool whole = p.columns % XN_CPU_PAD == 0; // as the products of matrices want it
         uint32_t rows = batch->spans[i / slices / d->value_heads].n_rows;
@@ -230,8 +230,8 @@ void xn_cpu_op_delta_net(struct xn_executor *e, uint32_t thread, const struct xn
                 steps(e, &p, from, n);
         }
     }
-    xn_pool_barrier(e->pool);
-    xn_cpu_share(batch->n_rows * d->value_heads, thread, e->threads, &begin, &end);
-    for (uint32_t i = begin; i < end; i++)
-        finish(e, d, i / d->value_heads, i % d->value_heads);
+    xn_pool_end_phase(e->pool, thread);
+    while (xn_cpu_next_share(e, thread, batch->n_rows * d->value_heads, &begin, &end))
+        for (uint32_t i = begin; i < end; i++)
+            finish(e, d, i / d->value_heads, i % d->value_heads);
 }

@@ -29,17 +29,17 @@ static void scale_add(float *y, const float *x, float scale, const float *bias, 
 void xn_cpu_op_embed(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
     const struct xn_op_embed *embed = &op->embed;
     uint32_t width = embed->table->matrix.cols, begin, end;
-    xn_cpu_share(e->batch->n_rows, thread, e->threads, &begin, &end);
-    for (uint32_t r = begin; r < end; r++) {
-        float *x = xn_host_row(&e->memory, embed->to, r);
-        float *value = embed->keep != 0 ? e->thread[thread].decoded : x;
-        const void *row = xn_weights_row(embed->table, 0, (uint32_t)e->batch->tokens[r]);
-        e->kernels->decode[embed->table->kernel_type](row, value, width);
-        if (embed->keep != 0)
-            e->kernels->blend(x, embed->keep, value, embed->scale, width);
-        else if (embed->scale != 1)
-            e->kernels->blend(x, embed->scale, x, 0, width);
-    }
+    while (xn_cpu_next_share(e, thread, e->batch->n_rows, &begin, &end))
+        for (uint32_t r = begin; r < end; r++) {
+            float *x = xn_host_row(&e->memory, embed->to, r);
+            float *value = embed->keep != 0 ? e->thread[thread].decoded : x;
+            const void *row = xn_weights_row(embed->table, 0, (uint32_t)e->batch->tokens[r]);
+            e->kernels->decode[embed->table->kernel_type](row, value, width);
+            if (embed->keep != 0)
+                e->kernels->blend(x, embed->keep, value, embed->scale, width);
+            else if (embed->scale != 1)
+                e->kernels->blend(x, embed->scale, x, 0, width);
+        }
 }
 
 // --- project ---
@@ -153,7 +153,7 @@ void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_o
     struct xn_cpu_operand x;
     struct xn_cpu_needs needs;
     xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
-    xn_cpu_operand_prepare(e, &source, &p->norm, &needs, &x);
+    xn_cpu_operand_prepare(e, thread, &source, &p->norm, &needs, &x);
 
     uint32_t rows[XN_MAX_PARTS], blocks[XN_MAX_PARTS + 1] = {0}, units = 0;
     for (uint32_t i = 0; i < p->n_parts; i++) {
@@ -176,15 +176,15 @@ void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_o
                       part->bias ? part->bias + first : NULL, count);
     }
     if (!units) return;
-    xn_pool_barrier(e->pool);
+    xn_pool_end_phase(e->pool, thread);
     uint32_t begin, end;
-    xn_cpu_share(x.n * units, thread, e->threads, &begin, &end);
-    for (uint32_t u = begin; u < end; u++) {
-        uint32_t part = 0, unit = u % units;
-        while (unit >= finish_units(&p->part[part]))
-            unit -= finish_units(&p->part[part++]);
-        finish_unit(e, op, part, u / units, unit);
-    }
+    while (xn_cpu_next_share(e, thread, x.n * units, &begin, &end))
+        for (uint32_t u = begin; u < end; u++) {
+            uint32_t part = 0, unit = u % units;
+            while (unit >= finish_units(&p->part[part]))
+                unit -= finish_units(&p->part[part++]);
+            finish_unit(e, op, part, u / units, unit);
+        }
 }
 
 // --- project_add and add ---
@@ -192,20 +192,20 @@ void xn_cpu_op_project(struct xn_executor *e, uint32_t thread, const struct xn_o
 void xn_cpu_add_rows(struct xn_executor *e, uint32_t thread, const struct xn_sum *sum, const float *from, size_t ld,
                      uint32_t width) {
     uint32_t begin, end;
-    xn_cpu_share(e->batch->n_rows, thread, e->threads, &begin, &end);
-    for (uint32_t r = begin; r < end; r++) {
-        const float *y = from + r * ld;
-        float *to = xn_host_row(&e->memory, sum->to, r);
-        if (sum->norm.kind != XN_NORM_NONE) {
-            float *normed = e->thread[thread].decoded;
-            e->kernels->norm(&sum->norm, y, normed, width);
-            y = normed;
+    while (xn_cpu_next_share(e, thread, e->batch->n_rows, &begin, &end))
+        for (uint32_t r = begin; r < end; r++) {
+            const float *y = from + r * ld;
+            float *to = xn_host_row(&e->memory, sum->to, r);
+            if (sum->norm.kind != XN_NORM_NONE) {
+                float *normed = e->thread[thread].decoded;
+                e->kernels->norm(&sum->norm, y, normed, width);
+                y = normed;
+            }
+            if (sum->set)
+                xn_cpu_place(to, y, sum->after * sum->scale, width);
+            else
+                e->kernels->blend(to, sum->after, y, sum->after * sum->scale, width);
         }
-        if (sum->set)
-            xn_cpu_place(to, y, sum->after * sum->scale, width);
-        else
-            e->kernels->blend(to, sum->after, y, sum->after * sum->scale, width);
-    }
 }
 
 void xn_cpu_op_add(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
@@ -229,8 +229,8 @@ bool xn_cpu_hands_over(const struct xn_cpu_kernels *kernels, const struct xn_pla
 }
 
 // The input of a product, as the operation before left it or as `source` says.
-static void take_input(struct xn_executor *e, const struct xn_op *op, const struct xn_cpu_source *source,
-                       struct xn_cpu_operand *x) {
+static void take_input(struct xn_executor *e, uint32_t thread, const struct xn_op *op,
+                       const struct xn_cpu_source *source, struct xn_cpu_operand *x) {
     static const struct xn_norm none = {.kind = XN_NORM_NONE};
     enum xn_cpu_tile tile;
     struct xn_cpu_needs needs;
@@ -244,7 +244,7 @@ static void take_input(struct xn_executor *e, const struct xn_op *op, const stru
         }
     }
     xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
-    xn_cpu_operand_prepare(e, source, &none, &needs, x);
+    xn_cpu_operand_prepare(e, thread, source, &none, &needs, x);
 }
 
 void xn_cpu_op_project_add(struct xn_executor *e, uint32_t thread, const struct xn_op *op) {
@@ -253,7 +253,7 @@ void xn_cpu_op_project_add(struct xn_executor *e, uint32_t thread, const struct 
     struct xn_cpu_thread *t = &e->thread[thread];
     struct xn_cpu_source source = source_of(e, p->in, p->weights->matrix.cols);
     struct xn_cpu_operand x;
-    take_input(e, op, &source, &x);
+    take_input(e, thread, op, &source, &x);
     bool normed = p->sum.norm.kind != XN_NORM_NONE;
     uint32_t rows = xn_cpu_block_rows(e, &x, p->weights), total = p->weights->matrix.rows;
     for (uint32_t b; (b = xn_pool_take(e->pool, thread, (total + rows - 1) / rows)) != UINT32_MAX;) {
@@ -275,7 +275,7 @@ void xn_cpu_op_project_add(struct xn_executor *e, uint32_t thread, const struct 
         }
     }
     if (!normed) return;
-    xn_pool_barrier(e->pool);
+    xn_pool_end_phase(e->pool, thread);
     xn_cpu_add_rows(e, thread, &p->sum, e->scratch, total, total);
 }
 
@@ -352,7 +352,7 @@ void xn_cpu_op_gate(struct xn_executor *e, uint32_t thread, const struct xn_op *
     struct xn_cpu_operand x;
     struct xn_cpu_needs needs;
     xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
-    xn_cpu_operand_prepare(e, &source, &g->norm, &needs, &x);
+    xn_cpu_operand_prepare(e, thread, &source, &g->norm, &needs, &x);
     uint32_t rows = xn_cpu_block_rows(e, &x, g->up), total = g->up->matrix.rows;
     enum xn_cpu_tile tile = XN_TILE_FLOAT;
     bool hands_over =
@@ -392,7 +392,7 @@ void xn_cpu_op_head(struct xn_executor *e, uint32_t thread, const struct xn_op *
     struct xn_cpu_operand x;
     struct xn_cpu_needs needs;
     xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
-    xn_cpu_operand_prepare(e, &source, &h->norm, &needs, &x);
+    xn_cpu_operand_prepare(e, thread, &source, &h->norm, &needs, &x);
     uint32_t rows = xn_cpu_block_rows(e, &x, h->weights), total = h->weights->matrix.rows;
     for (uint32_t b; (b = xn_pool_take(e->pool, thread, (total + rows - 1) / rows)) != UINT32_MAX;) {
         uint32_t first = b * rows, count = total - first < rows ? total - first : rows;

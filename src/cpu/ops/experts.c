@@ -87,7 +87,7 @@ void xn_cpu_op_route(struct xn_executor *e, uint32_t thread, const struct xn_op 
     struct xn_cpu_operand x;
     struct xn_cpu_needs needs;
     xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
-    xn_cpu_operand_prepare(e, &source, &o->norm, &needs, &x);
+    xn_cpu_operand_prepare(e, thread, &source, &o->norm, &needs, &x);
     x.exact = true;
     uint32_t rows = xn_cpu_block_rows(e, &x, o->router), blocks = (o->experts + rows - 1) / rows;
     for (uint32_t b; (b = xn_pool_take(e->pool, thread, blocks + (o->shared_router != NULL))) != UINT32_MAX;) {
@@ -104,12 +104,12 @@ void xn_cpu_op_route(struct xn_executor *e, uint32_t thread, const struct xn_op 
                 e->scratch[(size_t)r * o->experts + first + i] =
                     t->out[0][(size_t)r * XN_CPU_BLOCK + i] + (o->bias ? o->bias[first + i] : 0);
     }
-    xn_pool_barrier(e->pool);
+    xn_pool_end_phase(e->pool, thread);
     uint32_t begin, end;
-    xn_cpu_share(n, thread, e->threads, &begin, &end);
-    for (uint32_t r = begin; r < end; r++)
-        choose(o, e->scratch + (size_t)r * o->experts, t->decoded, m->expert_ids + (size_t)r * m->plan->route_width,
-               m->expert_weights + (size_t)r * m->plan->route_width);
+    while (xn_cpu_next_share(e, thread, n, &begin, &end))
+        for (uint32_t r = begin; r < end; r++)
+            choose(o, e->scratch + (size_t)r * o->experts, t->decoded, m->expert_ids + (size_t)r * m->plan->route_width,
+                   m->expert_weights + (size_t)r * m->plan->route_width);
 }
 
 // --- groups ---
@@ -143,14 +143,20 @@ static void *panels_of(const struct xn_executor *e, const struct xn_cpu_group *g
     return (char *)e->panel[tile] + g->panel / XN_CPU_PANEL * xn_cpu_panel_bytes(tile, k);
 }
 
-// Panels of the groups too large to stream: rows of e->values by `list`. All threads; ends with a barrier if there are
-// any.
-static void fill_panels(struct xn_executor *e, const struct xn_cpu_needs *needs, const uint32_t *list, uint32_t k) {
-    uint32_t total = 0;
-    for (uint32_t g = 0; g < e->n_groups; g++)
+// Groups of this operation's phase; none for a thread that is late: what it would see may be those of a later one.
+static uint32_t groups_of(struct xn_executor *e, uint32_t thread) {
+    return xn_pool_enter(e->pool, thread) ? e->n_groups : 0;
+}
+
+// Panels of the groups too large to stream, if there may be any: rows of e->values by `list`, which has `chosen`. A
+// phase of its own.
+static void fill_panels(struct xn_executor *e, uint32_t thread, const struct xn_cpu_needs *needs, const uint32_t *list,
+                        uint32_t chosen, uint32_t k) {
+    if (chosen <= needs->stream) return;
+    uint32_t total = 0, groups = groups_of(e, thread);
+    for (uint32_t g = 0; g < groups; g++)
         if (e->groups[g].n > needs->stream) total += (e->groups[g].n + XN_CPU_PAD - 1) / XN_CPU_PAD;
-    if (!total) return;
-    for (uint32_t i; (i = xn_pool_next(e->pool)) < total;) {
+    for (uint32_t i; (i = xn_pool_next(e->pool, thread)) < total;) {
         for (uint32_t g = 0;; g++) {
             const struct xn_cpu_group *group = &e->groups[g];
             if (group->n <= needs->stream) continue;
@@ -165,7 +171,7 @@ static void fill_panels(struct xn_executor *e, const struct xn_cpu_needs *needs,
             i -= parts;
         }
     }
-    xn_pool_barrier(e->pool);
+    xn_pool_end_phase(e->pool, thread);
 }
 
 static struct xn_cpu_operand operand_of(const struct xn_executor *e, const struct xn_cpu_group *g,
@@ -197,18 +203,18 @@ void xn_cpu_op_expert_gate(struct xn_executor *e, uint32_t thread, const struct 
     uint32_t k = o->up->matrix.cols, n = e->batch->n_rows, experts = o->up->matrix.count;
     struct xn_cpu_needs needs;
     xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
-    if (thread == 0) group_rows(e, o->used, experts, needs.stream);
-    for (uint32_t r; (r = xn_pool_next(e->pool)) < n;) {
+    if (xn_pool_take(e->pool, thread, 1) == 0) group_rows(e, o->used, experts, needs.stream);
+    for (uint32_t r; (r = xn_pool_next(e->pool, thread)) < n;) {
         float *row = e->values + (size_t)r * k;
         e->kernels->norm(&o->norm, xn_host_row(m, o->in, r), row, k);
         if (!needs.integers) continue;
         struct xn_cpu_row to = xn_cpu_integer_row(e, k, r);
         e->kernels->quantize(row, k, &to);
     }
-    xn_pool_barrier(e->pool);
-    fill_panels(e, &needs, e->chosen_row, k);
-    uint32_t rows = block_rows(e, o->up), blocks = (o->size + rows - 1) / rows;
-    for (uint32_t i; (i = xn_pool_take(e->pool, thread, blocks * e->n_groups)) != UINT32_MAX;) {
+    xn_pool_end_phase(e->pool, thread);
+    fill_panels(e, thread, &needs, e->chosen_row, n * o->used, k);
+    uint32_t rows = block_rows(e, o->up), blocks = (o->size + rows - 1) / rows, groups = groups_of(e, thread);
+    for (uint32_t i; (i = xn_pool_take(e->pool, thread, blocks * groups)) != UINT32_MAX;) {
         const struct xn_cpu_group *g = &e->groups[i / blocks];
         uint32_t first = i % blocks * rows, count = o->size - first < rows ? o->size - first : rows;
         struct xn_cpu_operand x = operand_of(e, g, &needs, e->chosen_row, k);
@@ -237,16 +243,16 @@ void xn_cpu_op_expert_add(struct xn_executor *e, uint32_t thread, const struct x
     uint32_t n = e->batch->n_rows, experts = o->down->matrix.count, total = o->down->matrix.rows;
     struct xn_cpu_needs needs;
     xn_cpu_op_needs(e->kernels, e->memory.plan, op, &needs);
-    if (thread == 0) group_rows(e, o->used, experts, needs.stream);
-    for (uint32_t i; (i = xn_pool_next(e->pool)) < n * o->used;) {
+    if (xn_pool_take(e->pool, thread, 1) == 0) group_rows(e, o->used, experts, needs.stream);
+    for (uint32_t i; (i = xn_pool_next(e->pool, thread)) < n * o->used;) {
         const float *from = xn_host_row(m, XN_BUF_EXPERTS, i / o->used) + (size_t)(i % o->used) * o->size;
         memcpy(e->values + (size_t)i * o->size, from, o->size * sizeof *from);
         if (!needs.integers) continue;
         struct xn_cpu_row to = xn_cpu_integer_row(e, o->size, i);
         e->kernels->quantize(from, o->size, &to);
     }
-    xn_pool_barrier(e->pool);
-    fill_panels(e, &needs, e->chosen, o->size);
+    xn_pool_end_phase(e->pool, thread);
+    fill_panels(e, thread, &needs, e->chosen, n * o->used, o->size);
     bool normed = o->sum.norm.kind != XN_NORM_NONE;
     float *to = normed ? e->scratch : m->buffer[o->sum.to];
     size_t ld = normed ? total : m->plan->width[o->sum.to];
@@ -275,6 +281,6 @@ void xn_cpu_op_expert_add(struct xn_executor *e, uint32_t thread, const struct x
         }
     }
     if (!normed) return;
-    xn_pool_barrier(e->pool);
+    xn_pool_end_phase(e->pool, thread);
     xn_cpu_add_rows(e, thread, &o->sum, e->scratch, total, total);
 }

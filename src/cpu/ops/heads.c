@@ -43,7 +43,7 @@ void xn_cpu_op_heads(struct xn_executor *e, uint32_t thread, const struct xn_op 
     uint32_t parts = (PIECES * e->threads + heads - 1) / heads;
     uint32_t step = xn_cpu_round_up((rows + parts - 1) / parts, 48); // whole strips and tiles of every kernel
     parts = (rows + step - 1) / step;
-    for (uint32_t u; (u = xn_pool_next(e->pool)) < heads * parts;) {
+    for (uint32_t u; (u = xn_pool_next(e->pool, thread)) < heads * parts;) {
         uint32_t head = u / parts, part = u % parts, end = (part + 1) * step < rows ? (part + 1) * step : rows;
         struct xn_cpu_operand x = operand_of(e, thread, h, head);
         for (uint32_t first = part * step; first < end; first += XN_CPU_BLOCK) {

@@ -96,8 +96,8 @@ static void round_halves(const float *x, uint32_t n, float *out) {
     }
 }
 
-void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *s, const struct xn_norm *norm,
-                            const struct xn_cpu_needs *needs, struct xn_cpu_operand *out) {
+void xn_cpu_operand_prepare(struct xn_executor *e, uint32_t thread, const struct xn_cpu_source *s,
+                            const struct xn_norm *norm, const struct xn_cpu_needs *needs, struct xn_cpu_operand *out) {
     // Rows of a list are copied, so that row i is row i in every shape.
     bool streams = s->n <= needs->stream, copies = norm->kind != XN_NORM_NONE || s->list;
     bool integers = needs->integers && streams, rounded = needs->rounded && streams;
@@ -112,7 +112,7 @@ void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *s
         if (needs->tile[tile]) out->panel[tile] = e->panel[tile];
     if (!copies && !integers && !rounded && streams) return;
     uint32_t per_group = streams ? 1 : XN_CPU_PAD, groups = (s->n + per_group - 1) / per_group;
-    for (uint32_t g; (g = xn_pool_next(e->pool)) < groups;) {
+    for (uint32_t g; (g = xn_pool_next(e->pool, thread)) < groups;) {
         for (uint32_t i = g * per_group; i < min_u32(s->n, (g + 1) * per_group); i++) {
             const float *from = s->rows + (s->list ? s->list[i] : i) * s->ld;
             float *to = e->values + (size_t)i * s->k;
@@ -128,7 +128,7 @@ void xn_cpu_operand_prepare(struct xn_executor *e, const struct xn_cpu_source *s
             if (out->panel[tile])
                 xn_cpu_panel_fill(e, (enum xn_cpu_tile)tile, out->values, out->ld, NULL, s->n, s->k, g, e->panel[tile]);
     }
-    xn_pool_barrier(e->pool);
+    xn_pool_end_phase(e->pool, thread);
 }
 
 // Blocks of a product with panels: so large that the rows of x, which come by once a block, cost little; equally many

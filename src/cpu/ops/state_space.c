@@ -229,24 +229,24 @@ void xn_cpu_op_state_space(struct xn_executor *e, uint32_t thread, const struct 
                                       .bias = s->conv_bias,
                                       .silu = true};
     uint32_t stretches = (channels + STRETCH - 1) / STRETCH;
-    xn_cpu_share(batch->n_rows * stretches, thread, e->threads, &begin, &end);
-    for (uint32_t i = begin; i < end; i++) {
-        uint32_t row = i / stretches, first = i % stretches * STRETCH;
-        xn_cpu_convolve(e, &conv, row, first, channels - first < STRETCH ? channels - first : STRETCH,
-                        e->scratch + (size_t)row * channels + first);
-    }
-    xn_pool_barrier(e->pool);
-    for (uint32_t i = thread; i < batch->n_spans; i += e->threads)
+    while (xn_cpu_next_share(e, thread, batch->n_rows * stretches, &begin, &end))
+        for (uint32_t i = begin; i < end; i++) {
+            uint32_t row = i / stretches, first = i % stretches * STRETCH;
+            xn_cpu_convolve(e, &conv, row, first, channels - first < STRETCH ? channels - first : STRETCH,
+                            e->scratch + (size_t)row * channels + first);
+        }
+    xn_pool_end_phase(e->pool, thread);
+    for (uint32_t i; (i = xn_pool_take(e->pool, thread, batch->n_spans)) != UINT32_MAX;)
         xn_cpu_keep_window(e, &conv, &batch->spans[i], 0, channels);
 
     struct work w = lay_out(s, e->thread[thread].work);
     struct cut cut = cut_of(e, s);
-    for (uint32_t i; (i = xn_pool_next(e->pool)) < batch->n_spans * s->groups * cut.parts * cut.slices;) {
+    for (uint32_t i; (i = xn_pool_next(e->pool, thread)) < batch->n_spans * s->groups * cut.parts * cut.slices;) {
         struct piece p = piece_at(e, s, &cut, i);
         run(e, &p, &w);
     }
-    xn_pool_barrier(e->pool);
-    xn_cpu_share(batch->n_rows * s->norm_groups, thread, e->threads, &begin, &end);
-    for (uint32_t i = begin; i < end; i++)
-        finish(e, s, i / s->norm_groups, i % s->norm_groups);
+    xn_pool_end_phase(e->pool, thread);
+    while (xn_cpu_next_share(e, thread, batch->n_rows * s->norm_groups, &begin, &end))
+        for (uint32_t i = begin; i < end; i++)
+            finish(e, s, i / s->norm_groups, i % s->norm_groups);
 }
