@@ -63,8 +63,8 @@ bool xn_cpu_hands_over(const struct xn_cpu_kernels *kernels, const struct xn_pla
 
 // Norms the rows (into e->values; without a norm they stay where they are) and brings them into shape. Called by all
 // threads; ends with a barrier where anything was written.
-void xn_cpu_operand_prepare(struct xn_executor *e, uint32_t thread, const struct xn_cpu_source *source, const struct xn_norm *norm,
-                            const struct xn_cpu_needs *needs, struct xn_cpu_operand *out);
+void xn_cpu_operand_prepare(struct xn_executor *e, uint32_t thread, const struct xn_cpu_source *source,
+                            const struct xn_norm *norm, const struct xn_cpu_needs *needs, struct xn_cpu_operand *out);
 
 // out = glu(gate, up), or glu(up) where gate is NULL; n values; gate and up are scratch afterwards, out may be either.
 void xn_cpu_glu(const struct xn_executor *e, const struct xn_glu *glu, float *gate, float *up, float *out, uint32_t n);

@@ -129,7 +129,7 @@ class Browser:
             actions.key_up(key)
         actions.perform()
 
-    def wait(self, condition, what, seconds=10):
+    def wait(self, condition, what, seconds=60):
         from selenium.common.exceptions import WebDriverException
 
         end = time.monotonic() + seconds

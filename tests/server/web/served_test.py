@@ -37,7 +37,7 @@ page = support.Browser()
 
 def open_page(path="/"):
     page.driver.get(server.url + path)
-    page.wait(lambda: page.run("return document.documentElement.dataset.ready"), "the page to be ready", 60)
+    page.wait(lambda: page.run("return document.documentElement.dataset.ready"), "the page to be ready")
 
 
 def idle():
@@ -53,7 +53,7 @@ def ask(text, wait=True):
     page.one("#input").send_keys(text, Keys.ENTER)
     page.wait(lambda: page.run("return document.querySelectorAll('.message').length") >= before + 2, "the question to be sent")
     if wait:
-        page.wait(idle, "the answer", 60)
+        page.wait(idle, "the answer")
 
 
 def sent():
@@ -99,7 +99,7 @@ def conversation():
 def retry():
     before = answers()[1]
     page.click(".message:last-child [aria-label='Answer again']")
-    page.wait(lambda: page.text(".message:last-child .versions") == "2 / 2" and idle(), "a second version", 60)
+    page.wait(lambda: page.text(".message:last-child .versions") == "2 / 2" and idle(), "a second version")
     require(answers()[1] == before, f"greedy answers differ: {before!r} and {answers()[1]!r}")
 
 
@@ -107,7 +107,7 @@ def edit():
     page.click(".message:nth-child(3) [aria-label='Edit message']")
     page.one(".editing textarea").clear()
     page.one(".editing textarea").send_keys("What is your name?", Keys.ENTER)
-    page.wait(lambda: page.text(".message:nth-child(3) .bubble") == "What is your name?" and idle() and answers()[1], "a new answer", 60)
+    page.wait(lambda: page.text(".message:nth-child(3) .bubble") == "What is your name?" and idle() and answers()[1], "a new answer")
     require(page.text(".message:nth-child(3) .versions") == "2 / 2", "the old question is kept")
 
 
@@ -117,7 +117,7 @@ def stop():
     page.one("#extra").send_keys('{"ignore_eos": true}')
     page.keys(Keys.ESCAPE)
     ask("Tell me a very long story.", wait=False)
-    page.wait(lambda: answers()[-1], "the answer to begin", 60)
+    page.wait(lambda: answers()[-1], "the answer to begin")
     page.keys(Keys.ESCAPE)
     page.wait(idle, "the stop")
     require(page.text(".message:last-child .note") == "Stopped.", page.text(".message:last-child .note"))
@@ -151,11 +151,11 @@ def dashboard():
     page.later("""(async () => { for (let i = 0; i < 8; i++) await (await fetch("/v1/chat/completions",
         { method: "POST", headers: { "Content-Type": "application/json" },
           body: JSON.stringify({ messages: [{ role: "user", content: "Go on." }], max_tokens: 600, ignore_eos: true }) })).text(); })();""")
-    page.wait(lambda: page.text("#running") == "1", "a request that runs", 15)
-    page.wait(lambda: page.shown("#slots .busy"), "a slot that is busy", 15)
-    page.wait(lambda: float(page.text("#generated-now").replace(",", "").replace("–", "0")) > 0, "a rate", 15)
+    page.wait(lambda: page.text("#running") == "1", "a request that runs")
+    page.wait(lambda: page.shown("#slots .busy"), "a slot that is busy")
+    page.wait(lambda: float(page.text("#generated-now").replace(",", "").replace("–", "0")) > 0, "a rate")
     require(page.shown("#cache") and re.search(r"free of [\d,]+ pages", page.text("#cache-text")), page.text("#cache-text"))
-    page.wait(lambda: page.text("#running") == "0", "its end", 60)
+    page.wait(lambda: page.text("#running") == "0", "its end", 300)
     require(int(page.text("#generated-all").replace(",", "")) >= 600, page.text("#generated-all"))
 
 

@@ -46,7 +46,7 @@ def ask(text, wait=True):
     page.one("#input").send_keys(text, Keys.ENTER)
     page.wait(lambda: page.run("return document.querySelectorAll('.message').length") >= before + 2, "the question to be sent")
     if wait:
-        page.wait(idle, "the answer", 20)
+        page.wait(idle, "the answer")
 
 
 def asked():
