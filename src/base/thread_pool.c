@@ -20,10 +20,10 @@
 
 // What several threads write stands on lines of its own.
 
-// A number that threads wait for to change: spinning first, then asleep.
+// A number, never 0, that threads wait for to change: spinning first, then asleep.
 struct word {
     _Alignas(XN_ALIGN) atomic_uint value;
-    atomic_uint asleep; // somebody may be
+    atomic_uint asleep; // the value at which somebody may be; 0: nobody is
 };
 
 // Numbers that are handed out: the phase in the upper half, and how many in it.
@@ -43,7 +43,7 @@ struct member {
 // current one after it said so; if that phase is just being ended, it finds no items. All of these loads and stores are
 // in one order, the same for all threads.
 struct xn_pool {
-    struct word phase, epoch;                // phase: never 0; epoch: of jobs
+    struct word phase, epoch;                // epoch: of jobs
     _Alignas(XN_ALIGN) counter next;         // items
     _Alignas(XN_ALIGN) atomic_uint arrived;  // at a barrier
     _Alignas(XN_ALIGN) atomic_uint open;     // 2 epoch + 1: that job may be entered
@@ -60,8 +60,8 @@ struct xn_pool {
     struct member *members; // [threads]
 };
 
-static uint32_t after(uint32_t phase) {
-    return phase + 1 ? phase + 1 : 1;
+static uint32_t after(uint32_t value) {
+    return value + 1 ? value + 1 : 1;
 }
 
 static long futex(atomic_uint *word, int op, unsigned value) {
@@ -86,16 +86,17 @@ static void sleep_until_change(struct word *word, unsigned old) {
     // The sleeper says so before the kernel looks at the value, and the writer looks for sleepers after it wrote: one
     // of both sees the other.
     for (;;) {
-        atomic_store(&word->asleep, 1);
+        atomic_store(&word->asleep, old);
         if (atomic_load(&word->value) != old) return;
         futex(&word->value, FUTEX_WAIT, old);
         if (atomic_load(&word->value) != old) return;
     }
 }
 
-static void wake(struct word *word) {
+// After the value was changed from `old`. Who falls asleep at a later one meanwhile has said so, and must stay marked.
+static void wake(struct word *word, unsigned old) {
     if (!atomic_load(&word->asleep)) return;
-    atomic_store(&word->asleep, 0);
+    atomic_compare_exchange_strong(&word->asleep, &old, 0);
     futex(&word->value, FUTEX_WAKE, INT_MAX);
 }
 
@@ -123,7 +124,7 @@ static void finish(struct xn_pool *pool, struct member *m, uint32_t next) {
     atomic_store(&m->active, next);
     m->entered = next != 0;
     if (!is_active(pool, phase) && atomic_compare_exchange_strong(&pool->phase.value, &phase, after(phase)))
-        wake(&pool->phase);
+        wake(&pool->phase, phase);
 }
 
 void xn_pool_end_phase(struct xn_pool *pool, uint32_t thread) {
@@ -147,7 +148,7 @@ void xn_pool_barrier(struct xn_pool *pool, uint32_t thread) {
     if (atomic_fetch_add(&pool->arrived, 1) == pool->threads - 1) {
         atomic_store(&pool->arrived, 0);
         atomic_store(&pool->phase.value, m->phase);
-        wake(&pool->phase);
+        wake(&pool->phase, phase);
     } else if (!spin(pool, &pool->phase.value, phase)) {
         sleep_until_change(&pool->phase, phase);
     }
@@ -192,7 +193,7 @@ uint32_t xn_pool_threads(const struct xn_pool *pool) {
 
 // Opens a job to the workers. Counters of phases long ago could seem to be of later ones.
 static void open_job(struct xn_pool *pool, xn_pool_job *job, void *user, bool items) {
-    uint32_t epoch = atomic_load_explicit(&pool->epoch.value, memory_order_relaxed) + 1;
+    uint32_t last = atomic_load_explicit(&pool->epoch.value, memory_order_relaxed), epoch = after(last);
     pool->job = job;
     pool->user = user;
     pool->items = items;
@@ -202,7 +203,7 @@ static void open_job(struct xn_pool *pool, xn_pool_job *job, void *user, bool it
         atomic_store_explicit(&pool->members[i].taken, (uint64_t)pool->first << 32, memory_order_relaxed);
     atomic_store(&pool->open, 2 * epoch + 1);
     atomic_store(&pool->epoch.value, epoch);
-    wake(&pool->epoch);
+    wake(&pool->epoch, last);
 }
 
 static void run_member(struct xn_pool *pool, uint32_t thread) {
@@ -258,7 +259,7 @@ static void *work(void *argument) {
     struct xn_pool *pool = w.pool;
     struct member *m = &pool->members[w.thread];
     free(argument);
-    for (uint32_t epoch = 0;;) {
+    for (uint32_t epoch = 1;;) {
         if (!spin(pool, &pool->epoch.value, epoch)) sleep_until_change(&pool->epoch, epoch);
         epoch = atomic_load(&pool->epoch.value);
         atomic_store(&m->inside, 1);
@@ -443,6 +444,7 @@ int xn_pool_create(uint32_t threads, struct xn_pool **out, struct xn_error *err)
     pool->workers = xn_alloc_zero(threads, sizeof *pool->workers);
     pool->members = xn_alloc_aligned(threads, sizeof *pool->members);
     atomic_store(&pool->phase.value, 1);
+    atomic_store(&pool->epoch.value, 1);
     if (!pool->workers || !pool->members) status = xn_fail(err, XN_ERR_NOMEM, "no memory for %u threads", threads);
     for (uint32_t i = 1; i < threads && status == XN_OK; i++) {
         struct worker *worker = xn_alloc(1, sizeof *worker);
