@@ -39,12 +39,13 @@ struct member {
 
 // A phase ends when its items are done. Each thread says of which phase it may have items, on a line of its own. Who
 // finds none any more says so, by being of the next phase already, and then looks at the others: the last one sees that
-// nobody is left, and goes over to the next phase. Who sleeps is of no phase, and may enter one that is still the
-// current one after it said so; if that phase is just being ended, it finds no items. All of these loads and stores are
-// in one order, the same for all threads.
+// nobody is left, and goes over to the next phase. Who sleeps is of no phase. To enter one it says that it is of it,
+// and then looks whether it still may; who ends a phase first lets nobody in, and then looks whether somebody came. All
+// of these loads and stores are in one order, the same for all threads, so one of both sees the other.
 struct xn_pool {
     struct word phase, epoch;                // epoch: of jobs
     _Alignas(XN_ALIGN) counter next;         // items
+    _Alignas(XN_ALIGN) atomic_uint entrance; // the phase that may be entered: the current one, or that after it
     _Alignas(XN_ALIGN) atomic_uint arrived;  // at a barrier
     _Alignas(XN_ALIGN) atomic_uint open;     // 2 epoch + 1: that job may be entered
     _Alignas(XN_ALIGN) atomic_uint watchers; // who sleep until a member is no more inside
@@ -103,9 +104,9 @@ static void wake(struct word *word, unsigned old) {
 // Whether a member may take items of its phase. One that is late may not: the others go on without it.
 static bool enter(struct xn_pool *pool, struct member *m) {
     if (m->entered) return true;
-    if (atomic_load(&pool->phase.value) != m->phase) return false;
+    if (atomic_load(&pool->entrance) != m->phase) return false;
     atomic_store(&m->active, m->phase);
-    m->entered = atomic_load(&pool->phase.value) == m->phase;
+    m->entered = atomic_load(&pool->entrance) == m->phase;
     if (!m->entered) atomic_store(&m->active, 0);
     return m->entered;
 }
@@ -123,8 +124,13 @@ static void finish(struct xn_pool *pool, struct member *m, uint32_t next) {
     if (!enter(pool, m)) return;
     atomic_store(&m->active, next);
     m->entered = next != 0;
-    if (!is_active(pool, phase) && atomic_compare_exchange_strong(&pool->phase.value, &phase, after(phase)))
-        wake(&pool->phase, phase);
+    if (is_active(pool, phase)) return;
+    uint32_t open = phase;
+    if (!atomic_compare_exchange_strong(&pool->entrance, &open, after(phase))) return;
+    for (uint32_t i = 0; is_active(pool, phase); i++) // who came in between finds nothing, and goes soon
+        i < pool->spins ? relax() : (void)sched_yield();
+    atomic_store(&pool->phase.value, after(phase));
+    wake(&pool->phase, phase);
 }
 
 void xn_pool_end_phase(struct xn_pool *pool, uint32_t thread) {
@@ -147,6 +153,7 @@ void xn_pool_barrier(struct xn_pool *pool, uint32_t thread) {
     m->phase = after(phase);
     if (atomic_fetch_add(&pool->arrived, 1) == pool->threads - 1) {
         atomic_store(&pool->arrived, 0);
+        atomic_store(&pool->entrance, m->phase);
         atomic_store(&pool->phase.value, m->phase);
         wake(&pool->phase, phase);
     } else if (!spin(pool, &pool->phase.value, phase)) {
@@ -158,13 +165,12 @@ bool xn_pool_enter(struct xn_pool *pool, uint32_t thread) {
     return enter(pool, &pool->members[thread]);
 }
 
-// The next of `n` numbers of a phase; false: there is none, or a later phase has begun.
+// The next of `n` numbers of a phase, which a member has entered; false: there is none.
 static bool count(counter *c, uint32_t phase, uint32_t n, uint32_t *number) {
     uint64_t old = atomic_load_explicit(c, memory_order_relaxed);
     do {
-        int32_t late = (int32_t)((uint32_t)(old >> 32) - phase);
-        *number = late < 0 ? 0 : (uint32_t)old;
-        if (late > 0 || *number >= n) return false;
+        *number = old >> 32 == phase ? (uint32_t)old : 0;
+        if (*number >= n) return false;
     } while (!atomic_compare_exchange_weak(c, &old, (uint64_t)phase << 32 | (*number + 1)));
     return true;
 }
@@ -191,7 +197,7 @@ uint32_t xn_pool_threads(const struct xn_pool *pool) {
     return pool->threads;
 }
 
-// Opens a job to the workers. Counters of phases long ago could seem to be of later ones.
+// Opens a job to the workers. Phases' numbers come again after long; what was counted then does not.
 static void open_job(struct xn_pool *pool, xn_pool_job *job, void *user, bool items) {
     uint32_t last = atomic_load_explicit(&pool->epoch.value, memory_order_relaxed), epoch = after(last);
     pool->job = job;
@@ -445,6 +451,7 @@ int xn_pool_create(uint32_t threads, struct xn_pool **out, struct xn_error *err)
     pool->members = xn_alloc_aligned(threads, sizeof *pool->members);
     atomic_store(&pool->phase.value, 1);
     atomic_store(&pool->epoch.value, 1);
+    atomic_store(&pool->entrance, 1);
     if (!pool->workers || !pool->members) status = xn_fail(err, XN_ERR_NOMEM, "no memory for %u threads", threads);
     for (uint32_t i = 1; i < threads && status == XN_OK; i++) {
         struct worker *worker = xn_alloc(1, sizeof *worker);

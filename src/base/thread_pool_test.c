@@ -139,7 +139,12 @@ static void do_phases(void *user, uint32_t thread, uint32_t threads) {
         else
             for (uint32_t i; (i = xn_pool_next(s->pool, thread)) < ITEMS;)
                 do_item(s, phase, i, &seed);
-        if (s->late && thread == 1 && xn_pool_enter(s->pool, thread)) atomic_fetch_add(&s->wrong, 1);
+        // Who takes part holds up what comes later, with an item or without.
+        if (xn_pool_enter(s->pool, thread)) {
+            nap_at_random(s, &seed);
+            if (s->late && thread == 1) atomic_fetch_add(&s->wrong, 1);
+            if (phase + 1 < PHASES && atomic_load(&s->done[phase + 1])) atomic_fetch_add(&s->wrong, 1);
+        }
         xn_pool_end_phase(s->pool, thread);
     }
     if (thread == 0) atomic_store(&s->all, 1);
